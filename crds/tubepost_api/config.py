@@ -1,0 +1,284 @@
+"""`DispatcherConfig`: the compiled document that the operator (or a laptop) writes and the dispatcher reads.
+
+Everything in it is resolved: overrides are applied, defaults filled in, durations are seconds, names are
+checked. It holds no secret: credentials are named (`SecretKeyRef`) and read by the dispatcher itself.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+SCHEMA_VERSION = 1
+"""Version of this document; a dispatcher reads its own version and the one before."""
+
+
+class _Compiled(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class McmtReception(enum.StrEnum):
+    """What the listener does with MCMT messages (Momentum `mcmt_reception`)."""
+
+    ALLOW = "Allow"
+    REJECT = "Reject"
+    PASSTHRU = "Passthru"
+
+
+class DeliveryMode(enum.StrEnum):
+    """Whether notifications leave (Momentum `suspend_delivery`, `blackhole`)."""
+
+    DELIVER = "Deliver"
+    SUSPEND = "Suspend"
+    BLACKHOLE = "Blackhole"
+
+
+class StartTlsMode(enum.StrEnum):
+    """How STARTTLS is offered by the listener."""
+
+    DISABLED = "Disabled"
+    OPTIONAL = "Optional"
+    REQUIRED = "Required"
+
+
+class SecretKeyRef(_Compiled):
+    """One key of one Secret."""
+
+    secret: str
+    key: str
+
+
+class StartTlsConfig(_Compiled):
+    """STARTTLS of the listener; certificate and key are absent when `mode` is Disabled."""
+
+    mode: StartTlsMode = StartTlsMode.DISABLED
+    certificate: SecretKeyRef | None = None
+    private_key: SecretKeyRef | None = None
+    min_version: Literal["1.2", "1.3"] = "1.2"
+
+
+class AuthConfig(_Compiled):
+    """AUTH of the listener.
+
+    The Secret holds `username` and `password` (type kubernetes.io/basic-auth), or `users`, a text of
+    `name:password` lines, or both.
+    """
+
+    secret: str
+    required: bool = True
+    require_tls: bool = True
+
+
+class ListenerLimits(_Compiled):
+    """Bounds of the listener. Counts are per pod, times in seconds, sizes in bytes; 0 means no limit."""
+
+    max_message_size: int = 10_240_000
+    max_header_size: int = 102_400
+    max_line_length: int = 65_536
+    max_connections: int = 2_000
+    max_connections_per_client: int = 500
+    max_recipients: int = 1_000
+    max_errors: int = 20
+    command_timeout: float = 300.0
+    tls_handshake_timeout: float = 30.0
+    max_session_age: float = 3_600.0
+    max_messages_per_session: int = 0
+
+
+class ListenerConfig(_Compiled):
+    """The SMTP listener."""
+
+    port: int = 2525
+    hostname: str
+    mcmt_reception: McmtReception = McmtReception.ALLOW
+    starttls: StartTlsConfig = StartTlsConfig()
+    auth: AuthConfig | None = None
+    allowed_networks: tuple[str, ...] = ()
+    limits: ListenerLimits = ListenerLimits()
+
+
+class AcceptanceConfig(_Compiled):
+    """When a message is acknowledged; `deadline` is seconds between the end of DATA and the reply."""
+
+    mode: Literal["Direct"] = "Direct"
+    deadline: float = 30.0
+
+
+class Throttle(_Compiled):
+    """At most `messages` notifications every `seconds`, per pod (Momentum `outbound_throttle_messages`)."""
+
+    messages: int
+    seconds: float = 1.0
+
+
+class DeliveryConfig(_Compiled):
+    """How one domain entry delivers. Times in seconds; counts are per pod; 0 means no limit."""
+
+    mode: DeliveryMode = DeliveryMode.DELIVER
+    response_timeout: float = 5.0
+    connect_timeout: float = 30.0
+    idle_timeout: float = 3_600.0
+    max_outbound_connections: int = 32
+    max_deliveries_per_connection: int = 0
+    throttle: Throttle | None = None
+    expiry: float = 604_800.0
+
+
+class EntryConfig(_Compiled):
+    """One domain entry: exactly one of `name` (exact) and `pattern` (RE2, must match the whole domain)."""
+
+    name: str | None = None
+    pattern: str | None = None
+    routes: tuple[str, ...]
+    delivery: DeliveryConfig
+
+
+class CertificateConfig(_Compiled):
+    """Certificate authentication towards APNs."""
+
+    certificate: SecretKeyRef
+    private_key: SecretKeyRef
+
+
+class TokenConfig(_Compiled):
+    """Provider-token authentication towards APNs: a .p8 key with its key id and team id."""
+
+    private_key: SecretKeyRef
+    key_id: SecretKeyRef
+    team_id: SecretKeyRef
+
+
+class RouteDefaults(_Compiled):
+    """Values for push parts that do not name their own. `priority` None: by push type."""
+
+    push_type: str | None = None
+    priority: Literal[1, 5, 10] | None = None
+    collapse_id: str | None = None
+
+
+class RouteTls(_Compiled):
+    """TLS towards APNs. `ca` None: the system's trust store; `ciphers` None: the library's defaults."""
+
+    verify: bool = True
+    ca: SecretKeyRef | None = None
+    ciphers: str | None = None
+    min_version: Literal["1.2", "1.3"] = "1.2"
+
+
+class RouteConfig(_Compiled):
+    """One ApnRoute. Exactly one of `certificate` and `token`; `topic` None: from the certificate."""
+
+    name: str
+    environment: Literal["Production", "Sandbox"] | None
+    """None when an endpoint of the user's own is named (a simulator, a relay)."""
+    host: str
+    port: int
+    certificate: CertificateConfig | None = None
+    token: TokenConfig | None = None
+    topic: str | None = None
+    defaults: RouteDefaults = RouteDefaults()
+    tls: RouteTls = RouteTls()
+    proxy: str | None = None
+    """`http://[user:password@]host:port` of an HTTP CONNECT proxy; credentials come by `proxy_auth`."""
+    proxy_auth: SecretKeyRef | None = None
+    """A Secret key that holds `user:password` for the proxy."""
+
+
+class FileSink(_Compiled):
+    """A log file. `mode` is its permission bits; rotation by size, `max_size` 0 means never."""
+
+    path: str
+    mode: int = 0o644
+    max_size: int = 100 * 1024 * 1024
+    max_files: int = 5
+
+
+class LoggerFormats(_Compiled):
+    """The four format strings (Momentum's apn_logger defaults)."""
+
+    delivery: str = '%t@D@%i@"%sa"@"%da"@%d@%g@%b@%H@%B@%ti'
+    permfail: str = "%t@P@%i@%sa@%da@%d@%g@%b@%H@%S@%e"
+    tempfail: str = '%t@T@%i@"%sa"@"%da"@%d@%g@%b@%H@%B@%ti@%S@%e'
+    heartbeat: str = "%t@M"
+
+
+class LoggerConfig(_Compiled):
+    """One ApnLogger. `file` None: standard output. `heartbeat` in seconds, 0 means none."""
+
+    name: str
+    file: FileSink | None = None
+    format: Literal["Momentum", "Json"] = "Momentum"
+    formats: LoggerFormats = LoggerFormats()
+    heartbeat: float = 60.0
+    log_delivery: bool = True
+    log_permfail: bool = True
+    log_tempfail: bool = True
+
+
+class PassthruConfig(_Compiled):
+    """The SMTP relay for what is not a push. `auth` names a basic-auth Secret (username, password)."""
+
+    host: str
+    port: int = 25
+    tls: Literal["None", "StartTls", "Tls"] = "None"
+    verify: bool = True
+    auth: str | None = None
+    timeout: float = 30.0
+
+
+class DispatcherConfig(_Compiled):
+    """Everything one dispatcher needs to know, short of the secrets' contents."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    namespace: str = "default"
+    generation: int = 1
+    listener: ListenerConfig
+    acceptance: AcceptanceConfig = AcceptanceConfig()
+    entries: tuple[EntryConfig, ...]
+    """Exact names first, then patterns in their declared order."""
+    routes: dict[str, RouteConfig]
+    loggers: tuple[LoggerConfig, ...] = ()
+    passthru: PassthruConfig | None = None
+    log_level: Literal["Debug", "Info", "Warning", "Error"] = "Info"
+    workers: int = 0
+    """Worker processes; 0: from the CPU limit."""
+
+    def to_json(self) -> str:
+        """The document as canonical JSON (sorted keys, camelCase)."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
+
+    def digest(self) -> str:
+        """The first 16 hex digits of the SHA-256 of `to_json()`: the config hash in metrics and status."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def secret_names(self) -> frozenset[str]:
+        """Names of all Secrets that this configuration refers to."""
+        names: set[str] = set()
+        for value in _walk(self):
+            if isinstance(value, SecretKeyRef):
+                names.add(value.secret)
+        if self.listener.auth:
+            names.add(self.listener.auth.secret)
+        if self.passthru and self.passthru.auth:
+            names.add(self.passthru.auth)
+        return frozenset(names)
+
+
+def _walk(value: object) -> list[object]:
+    found: list[object] = [value]
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            found += _walk(getattr(value, name))
+    elif isinstance(value, dict):
+        for item in value.values():
+            found += _walk(item)
+    elif isinstance(value, tuple):
+        for item in value:
+            found += _walk(item)
+    return found

@@ -1,0 +1,1 @@
+"""Certificates and provider-token keys: parsed, checked, and made for tests."""

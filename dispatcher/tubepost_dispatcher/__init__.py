@@ -1,0 +1,1 @@
+"""The dispatcher: SMTP in, APNs out."""

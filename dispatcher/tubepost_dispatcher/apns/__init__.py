@@ -1,0 +1,1 @@
+"""Pools of HTTP/2 connections to APNs."""

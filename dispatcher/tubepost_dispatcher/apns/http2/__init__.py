@@ -1,0 +1,1 @@
+"""A client-side HTTP/2 engine without I/O, made for small requests."""

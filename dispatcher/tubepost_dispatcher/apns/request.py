@@ -1,0 +1,70 @@
+"""One notification on its way to APNs: what the pool needs to know of it, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tubepost_dispatcher.outcome import Outcome
+
+
+class ApnsRequest:
+    """A notification to hand to a pool.
+
+    Header values are checked before they come here (`mcmt`): they hold no byte that could not stand in an
+    HTTP/2 field. `expiration` is unix seconds, 0 for "try once". `response_timeout` is in seconds, from
+    sending to answer. `give_up_at` is a `time.monotonic()` value: what has not been sent by then comes back
+    as a transient outcome. `on_outcome` is called exactly once for every submitted request, on the event
+    loop, never from inside `submit`. `owner` belongs to the caller; pools never touch it. The remaining
+    slots are the pool's own book-keeping.
+    """
+
+    __slots__ = (
+        "apns_id",
+        "collapse_id",
+        "expiration",
+        "give_up_at",
+        "on_outcome",
+        "owner",
+        "payload",
+        "pool_state",
+        "priority",
+        "push_type",
+        "response_timeout",
+        "token",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        *,
+        token: bytes,
+        payload: bytes,
+        apns_id: bytes,
+        topic: bytes,
+        push_type: bytes,
+        priority: int,
+        expiration: int,
+        collapse_id: bytes,
+        response_timeout: float,
+        give_up_at: float,
+        on_outcome: Callable[[ApnsRequest, Outcome], None],
+        owner: Any = None,
+    ) -> None:
+        self.token = token
+        """Lower-case hex digits."""
+        self.payload = payload
+        self.apns_id = apns_id
+        """Lower-case UUID; the same one for every repetition."""
+        self.topic = topic
+        """Never empty: resolved from part, route or certificate."""
+        self.push_type = push_type
+        self.priority = priority
+        self.expiration = expiration
+        self.collapse_id = collapse_id
+        """Empty: none."""
+        self.response_timeout = response_timeout
+        self.give_up_at = give_up_at
+        self.on_outcome = on_outcome
+        self.owner = owner
+        self.pool_state: Any = None

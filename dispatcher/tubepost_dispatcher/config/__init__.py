@@ -1,0 +1,1 @@
+"""Where a configuration comes from: manifests on a laptop, a mounted directory in a pod."""

@@ -1,0 +1,1 @@
+"""The ApnLogger: Momentum-compatible and JSON log lines."""

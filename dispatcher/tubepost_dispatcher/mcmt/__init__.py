@@ -1,0 +1,1 @@
+"""MCMT messages: bytes to values or to a reasoned rejection. Pure."""

@@ -1,0 +1,1 @@
+"""What happens between the end of DATA and the reply."""

@@ -1,0 +1,1 @@
+"""The SMTP listener: the only package that knows aiosmtpd."""

@@ -1,0 +1,1 @@
+"""An APNs to develop and test against."""
