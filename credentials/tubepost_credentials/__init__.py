@@ -1,1 +1,15 @@
 """Certificates and provider-token keys: parsed, checked, and made for tests."""
+
+from tubepost_credentials.certificate import CertificateCredential, Environment, load_certificate
+from tubepost_credentials.errors import CredentialError, Validity
+from tubepost_credentials.token import TokenCredential, load_token
+
+__all__ = [
+    "CertificateCredential",
+    "CredentialError",
+    "Environment",
+    "TokenCredential",
+    "Validity",
+    "load_certificate",
+    "load_token",
+]

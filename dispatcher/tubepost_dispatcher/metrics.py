@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder, generate_latest
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -130,9 +131,20 @@ CATALOG: tuple[MetricSpec, ...] = (
     ),
     MetricSpec("tubepost_smtp_received_bytes", "counter", "Message bytes received."),
     MetricSpec(
-        "tubepost_log_lines", "counter", "Lines written by loggers, by logger and kind.", ("logger", "kind")
+        "tubepost_log_lines", "counter", "Lines made by loggers, by logger and kind.", ("logger", "kind")
     ),
-    MetricSpec("tubepost_log_errors", "counter", "Lines that a logger could not write.", ("logger",)),
+    MetricSpec(
+        "tubepost_log_errors",
+        "counter",
+        "Lines that a logger could not write when they were due; those that are kept are tried again.",
+        ("logger",),
+    ),
+    MetricSpec(
+        "tubepost_log_lines_lost",
+        "counter",
+        "Lines that a logger gave up, because what it keeps was full or the process ended.",
+        ("logger",),
+    ),
     MetricSpec("tubepost_config_generation", "gauge", "Generation of the configuration in force.", (), "max"),
     MetricSpec(
         "tubepost_config_info", "gauge", "1 for the hash of the configuration in force.", ("hash",), "max"
@@ -150,6 +162,13 @@ CATALOG: tuple[MetricSpec, ...] = (
         "1 while the newest configuration is refused.",
         (),
         "max",
+    ),
+    MetricSpec("tubepost_workers", "gauge", "Worker processes wanted."),
+    MetricSpec(
+        "tubepost_worker_exits",
+        "counter",
+        "Worker processes that ended unasked, by cause; what was inside their transactions is unanswered.",
+        ("cause",),
     ),
 )
 
@@ -191,10 +210,22 @@ class Metrics:
         self.smtp_received_bytes = c("tubepost_smtp_received_bytes")
         self.log_lines = c("tubepost_log_lines")
         self.log_errors = c("tubepost_log_errors")
+        self.log_lines_lost = c("tubepost_log_lines_lost")
         self.config_generation = g("tubepost_config_generation")
         self.config_info = g("tubepost_config_info")
         self.config_reloads = c("tubepost_config_reloads")
         self.config_last_reload_failed = g("tubepost_config_last_reload_failed")
+        self.workers = g("tubepost_workers")
+        self.worker_exits = c("tubepost_worker_exits")
+
+    def text(self) -> bytes:
+        """The metrics in Prometheus' text format 0.0.4."""
+        return generate_latest(self.registry)
+
+    def openmetrics_text(self) -> bytes:
+        """The metrics in the OpenMetrics format 1.0.0."""
+        encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+        return encode(self.registry)
 
     def _counter(self, name: str) -> Counter:
         spec = _SPECS[name]

@@ -14,9 +14,10 @@ class ApnsRequest:
     Header values are checked before they come here (`mcmt`): they hold no byte that could not stand in an
     HTTP/2 field. `expiration` is unix seconds, 0 for "try once". `response_timeout` is in seconds, from
     sending to answer. `give_up_at` is a `time.monotonic()` value: what has not been sent by then comes back
-    as a transient outcome. `on_outcome` is called exactly once for every submitted request, on the event
-    loop, never from inside `submit`. `owner` belongs to the caller; pools never touch it. The remaining
-    slots are the pool's own book-keeping.
+    as a transient outcome. `sender` tells senders apart for the environment breaker (one sender's bad list
+    must not hold a route); its bytes are only compared. `on_outcome` is called exactly once for every
+    submitted request, on the event loop, never from inside `submit`. `owner` belongs to the caller; pools
+    never touch it. The remaining slots are the pool's own book-keeping.
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class ApnsRequest:
         "priority",
         "push_type",
         "response_timeout",
+        "sender",
         "token",
         "topic",
     )
@@ -50,6 +52,7 @@ class ApnsRequest:
         give_up_at: float,
         on_outcome: Callable[[ApnsRequest, Outcome], None],
         owner: Any = None,
+        sender: bytes = b"",
     ) -> None:
         self.token = token
         """Lower-case hex digits."""
@@ -67,4 +70,5 @@ class ApnsRequest:
         self.give_up_at = give_up_at
         self.on_outcome = on_outcome
         self.owner = owner
+        self.sender = sender
         self.pool_state: Any = None

@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a message cannot be taken: an SMTP reply. `text` is printable ASCII, one line, no secrets."""
+    """Why a message cannot be taken: an SMTP reply. `text` is printable ASCII, one line, no secrets.
+
+    `reason` names the fault for logs, metrics and legacy status codes: a key of `mcmt.reasons.REASONS` where
+    this package made the rejection, empty where nobody asked for one.
+    """
 
     code: int
     enhanced: str
     text: str
+    reason: str = ""
+
+
+class NotMcmt(enum.Enum):
+    """The parser's answer to mail that is no MCMT message: there is only `NOT_MCMT`."""
+
+    NOT_MCMT = "not-mcmt"
+
+
+NOT_MCMT: Final = NotMcmt.NOT_MCMT
+"""Ordinary mail: what becomes of it is the listener's `mcmt_reception` and the relay's business."""
 
 
 class PushPart:
     """One `message/vnd.msys.apn` part, checked: nothing in it needs escaping any more.
 
     `payload` is a JSON object, byte for byte as the sender wrote it (but for a repaired trailing comma).
-    The `apns-*` values are None where the part has no such header. `token` is lower-case hex.
+    The `apns-*` values are None where the part has no such header. `token` is lower-case hex. `background`
+    and `is_mdm` say what the payload looks like, for parts (and routes) that name no push type.
     """
 
     __slots__ = (
         "apns_id",
+        "background",
         "collapse_id",
         "expiration",
+        "is_mdm",
         "payload",
         "priority",
         "push_type",
@@ -48,6 +68,8 @@ class PushPart:
         apns_id: bytes | None = None,
         return_path: str | None = None,
         warnings: tuple[str, ...] = (),
+        background: bool = False,
+        is_mdm: bool = False,
     ) -> None:
         self.token = token
         self.payload = payload
@@ -58,14 +80,21 @@ class PushPart:
         self.collapse_id = collapse_id
         self.apns_id = apns_id
         self.return_path = return_path
+        """Where bounces go: an address without angle brackets, empty for the null path, None: MAIL FROM."""
         self.warnings = warnings
-        """Warning slugs, e.g. `trailing-comma-repaired`, `short-token`."""
+        """Warning slugs: keys of `mcmt.reasons.WARNINGS`."""
+        self.background = background
+        """`aps` asks for `content-available` and shows, badges and plays nothing."""
+        self.is_mdm = is_mdm
+        """The payload has a member `mdm`."""
 
 
 @dataclass(slots=True)
 class McmtMessage:
     """An MCMT message taken apart.
 
+    `parts` is empty only when there is an `email`: a message with neither is a rejection. Whoever has no
+    relay for the e-mail answers such a message with `mcmt.reasons.NO_PUSH_PART`.
     `email` is the `message/rfc822` rendering (decoded, CRLF), None without one. `ignored` lists the content
     types of other channel parts. `context` holds the context variables of `X-Tubepost-Context`.
     """

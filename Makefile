@@ -1,0 +1,55 @@
+# `make help` lists what there is. Everything runs in .venv, made from the locked requirements.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format generate bench lock clean tools
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= auto
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tubepost needs Python 3.11 or later; set PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the locked requirements into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(VENV)/.installed ## Show the main job: a message in by SMTP, a notification out to a simulated APNs
+	@$(BIN)/tubepost demo
+
+tools: ## Install what tests need and pip does not bring (swaks, nginx, Go and Node peers)
+	@scripts/setup-test-tools
+
+test: $(VENV)/.installed tools check ## Run all checks and tests
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -q
+
+check: $(VENV)/.installed ## Lint, types, architecture, generated files
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing
+	@$(BIN)/python scripts/generate.py --check
+
+format: $(VENV)/.installed ## Format the code
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format .
+
+generate: $(VENV)/.installed ## Write CRDs and reference pages from the code
+	@$(BIN)/python scripts/generate.py
+
+bench: $(VENV)/.installed tools ## Measure Tubepost beside the naive stack (messages/s, CPU per message)
+	@$(BIN)/python -m benchmarks
+
+lock: ## Resolve the requirements anew within their ranges
+	@$(PYTHON) -m pip install --quiet --target .cache/uv uv
+	@for part in runtime dev; do \
+	  extra=$$(test $$part = dev && echo '--extra dev'); \
+	  .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --no-header --no-emit-index-url --upgrade $$extra pyproject.toml -o requirements/$$part.lock; done
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,116 @@
+"""What the programs under test are given: credentials, manifests, messages."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tubepost_credentials.authoring import make_ca, make_server_certificate, make_token_key
+
+DOMAIN = "apn_example.com"
+KEY_ID = "ABCDE12345"
+TEAM_ID = "FGHIJ67890"
+TOPIC = "com.example.app"
+TOKENS = 997
+"""Different device tokens among the messages."""
+
+_MESSAGE = """From: alerts@sender.example
+To: subscriber@apn_example.com
+Subject: You have mail
+Message-ID: <seed-sample-1@sender.example>
+Date: Mon, 23 Nov 2026 12:00:00 +0000
+MIME-Version: 1.0
+Content-Type: multipart/vnd.msys.mcmt; boundary="MCMT_BOUNDARY"
+
+--MCMT_BOUNDARY
+Content-Type: message/vnd.msys.apn
+
+X-Device-Token: {token}
+
+{{
+  "aps" : {{
+    "alert" : "You have mail",
+    "badge" : 9,
+    "sound" : "dingdong.aiff"
+   }},
+   "app-key" : "bar"
+}}
+--MCMT_BOUNDARY--
+"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Files of one benchmark, in a directory that is thrown away."""
+
+    directory: Path
+    ca: Path
+    certificate: Path
+    key: Path
+    token_key: Path
+
+    def manifests(self, sink_port: int) -> Path:
+        """Write the manifests for `tubepost run`: everything on that a careful user turns on."""
+        target = self.directory / "manifests"
+        target.mkdir(exist_ok=True)
+        documents = [
+            _resource(
+                "PushDomain",
+                "bench",
+                domains=[{"name": DOMAIN}],
+                routes=["sink"],
+                loggers=["file"],
+                listener={"startTls": {"mode": "Optional", "secretName": "smtp-tls"}},
+                workers=1,
+            ),
+            _resource(
+                "ApnRoute",
+                "sink",
+                endpoint=f"https://localhost:{sink_port}",
+                token={"secretName": "apns-key"},
+                topic=TOPIC,
+                tls={"ca": {"secretName": "authority", "key": "ca.crt"}},
+            ),
+            _resource(
+                "ApnLogger",
+                "file",
+                sink={"type": "File", "file": {"path": str(self.directory / "tubepost.log"), "maxSize": 0}},
+            ),
+            _secret("apns-key", {"key.p8": self.token_key.read_text(), "keyId": KEY_ID, "teamId": TEAM_ID}),
+            _secret("authority", {"ca.crt": self.ca.read_text()}),
+            _secret("smtp-tls", {"tls.crt": self.certificate.read_text(), "tls.key": self.key.read_text()}),
+        ]
+        (target / "bench.yaml").write_text(yaml.safe_dump_all(documents), encoding="utf-8")
+        return target
+
+
+def make_stage(directory: Path) -> Stage:
+    """Make throw-away credentials in `directory`."""
+    authority = make_ca()
+    server = make_server_certificate(authority, ["localhost", "127.0.0.1"])
+    stage = Stage(directory, *(directory / name for name in ("ca.pem", "cert.pem", "key.pem", "key.p8")))
+    stage.ca.write_bytes(authority.certificate_pem)
+    stage.certificate.write_bytes(server.certificate_pem)
+    stage.key.write_bytes(server.private_key_pem)
+    stage.token_key.write_bytes(make_token_key())
+    return stage
+
+
+def messages() -> list[bytes]:
+    """The seed's message with well-formed JSON and TOKENS different tokens, as sent after 354."""
+    chance = random.Random(1)
+    return [
+        (_MESSAGE.format(token=chance.randbytes(32).hex()) + ".\n").replace("\n", "\r\n").encode()
+        for _ in range(TOKENS)
+    ]
+
+
+def _resource(kind: str, name: str, **spec: object) -> dict[str, object]:
+    return {"apiVersion": "tubepost.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def _secret(name: str, data: dict[str, str]) -> dict[str, object]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}

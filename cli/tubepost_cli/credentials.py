@@ -1,0 +1,230 @@
+"""`tubepost credentials`: throw-away ones made, real ones inspected."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from tubepost_cli.problems import show
+from tubepost_credentials import CredentialError, load_certificate, load_token
+from tubepost_credentials.authoring import (
+    KeyPair,
+    make_apns_certificate,
+    make_ca,
+    make_server_certificate,
+    make_token_key,
+)
+from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+KEY_ID, TEAM_ID = "THROWAWAY1", "THROWATEAM"
+
+
+@click.group()
+def command() -> None:
+    """Make throw-away credentials for the simulator; inspect real ones before they go into a Secret."""
+
+
+@command.command()
+@click.option(
+    "-o",
+    "--output",
+    "directory",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory to write to; made when it is not there.",
+)
+@click.option(
+    "--topic",
+    "topics",
+    multiple=True,
+    default=["com.example.app"],
+    show_default=True,
+    help="Topic of the certificate; may be repeated.",
+)
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    default=["localhost", "127.0.0.1"],
+    show_default=True,
+    help="Name or address that the simulator's certificate is for; may be repeated.",
+)
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 825))
+@click.option(
+    "--environment", type=click.Choice(["Production", "Sandbox", "Both"]), default="Both", show_default=True
+)
+@click.option(
+    "--certificate-secret",
+    default="apns-certificate",
+    show_default=True,
+    help="Name of the Secret with the certificate.",
+)
+@click.option("--token-secret", default="apns-token", show_default=True, help="Secret with the token key.")
+@click.option(
+    "--starttls-secret",
+    default="smtp-tls",
+    show_default=True,
+    help="Name of the Secret with the listener's certificate.",
+)
+@click.option("--auth-secret", default="smtp-auth", show_default=True, help="Secret with an SMTP user.")
+def make(
+    directory: Path,
+    topics: tuple[str, ...],
+    hosts: tuple[str, ...],
+    days: int,
+    environment: str,
+    certificate_secret: str,
+    token_secret: str,
+    starttls_secret: str,
+    auth_secret: str,
+) -> None:
+    """Make throw-away credentials: as files for `tubepost simulator`, as Secrets for `tubepost run`.
+
+    \b
+    tubepost credentials make -o /tmp/throwaway --topic com.example.app
+    tubepost simulator --credentials /tmp/throwaway
+    tubepost run -f examples/several-credentials -f /tmp/throwaway/secrets.yaml ...
+    """
+    ca = make_ca(days=days)
+    server = make_server_certificate(ca, hosts, days=days)
+    environments: Any = ("Production", "Sandbox") if environment == "Both" else (environment,)
+    client = make_apns_certificate(ca, topics, environments, days=days)
+    key = make_token_key()
+    directory.mkdir(parents=True, exist_ok=True)
+    files = {
+        "ca.crt": ca.certificate_pem,
+        "server.crt": server.certificate_pem,
+        "server.key": server.private_key_pem,
+        "client.crt": client.certificate_pem,
+        "client.key": client.private_key_pem,
+        "token.p8": key,
+        "token.json": json.dumps({"keyId": KEY_ID, "teamId": TEAM_ID}, indent=2).encode() + b"\n",
+    }
+    tls = "kubernetes.io/tls"
+    documents = [
+        _secret(
+            certificate_secret, tls, {"tls.crt": client.certificate_pem, "tls.key": client.private_key_pem}
+        ),
+        _secret(
+            token_secret, "Opaque", {"key.p8": key, "keyId": KEY_ID.encode(), "teamId": TEAM_ID.encode()}
+        ),
+        _secret(starttls_secret, tls, {"tls.crt": server.certificate_pem, "tls.key": server.private_key_pem}),
+        _secret(auth_secret, "kubernetes.io/basic-auth", {"username": b"sender", "password": b"throw-away"}),
+        _secret("simulator-ca", "Opaque", {"ca.crt": ca.certificate_pem}),
+    ]
+    files["secrets.yaml"] = yaml.safe_dump_all(documents, sort_keys=False).encode()
+    for name, data in files.items():
+        path = directory / name
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(data)
+    click.echo(f"Written to {directory}: {', '.join(files)}")
+    click.echo("Throw-away: for the simulator and for tests, never for Apple.")
+
+
+def _pair(pair: KeyPair) -> dict[str, bytes]:
+    return {"tls.crt": pair.certificate_pem, "tls.key": pair.private_key_pem}
+
+
+def _secret(name: str, kind: str, data: Mapping[str, bytes]) -> dict[str, Any]:
+    encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "data": encoded}
+
+
+@command.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The certificate's private key, when it is in a file of its own.",
+)
+@click.option("--key-id", help="Key id of a .p8 key.  [default: from AuthKey_KEYID.p8]")
+@click.option("--team-id", default="", help="Team id of a .p8 key.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def inspect(files: tuple[Path, ...], key: Path | None, key_id: str | None, team_id: str, output: str) -> None:
+    """Say what credentials are good for: topics, environment, expiry, and whether key and certificate match.
+
+    \b
+    tubepost credentials inspect cert.pem --key key.pem
+    tubepost credentials inspect AuthKey_ABC1234567.p8 --team-id DEF1234567
+    tubepost credentials inspect secrets.yaml
+
+    Exit status 0: usable, 1: something is wrong (expired counts).
+    """
+    found: list[dict[str, Any]] = []
+    for path in files:
+        if path.suffix in (".yaml", ".yml", ".json"):
+            found += _inspect_manifest(path)
+        else:
+            found.append(_inspect_file(path, key, key_id, team_id))
+    if output == "json":
+        click.echo(json.dumps(found, indent=2))
+    else:
+        for item in found:
+            _show(item)
+    raise SystemExit(0 if found and all(item["usable"] for item in found) else 1)
+
+
+def _inspect_file(path: Path, key: Path | None, key_id: str | None, team_id: str) -> dict[str, Any]:
+    data = path.read_bytes()
+    if path.suffix == ".p8":
+        found_id = (key_id or path.stem.removeprefix("AuthKey_")).encode()
+        team = (team_id or "UNKNOWNXXX").encode()
+        return _describe(str(path), partial(load_token, data, found_id, team))
+    return _describe(str(path), partial(load_certificate, data, key.read_bytes() if key else data))
+
+
+def _inspect_manifest(path: Path) -> list[dict[str, Any]]:
+    manifests, problems = load_manifests([path])
+    show(problems)
+    secrets = ManifestSecrets(manifests)
+    found: list[dict[str, Any]] = []
+    for manifest in manifests:
+        document = manifest.document
+        if document.get("kind") != "Secret":
+            continue
+        name = document["metadata"]["name"]
+        keys = secrets.get(name) or {}
+        where = f"{path}: Secret {name}"
+        if "tls.crt" in keys:
+            found.append(
+                _describe(where, partial(load_certificate, keys["tls.crt"], keys.get("tls.key", b"")))
+            )
+        elif any(key.endswith(".p8") for key in keys):
+            p8 = next(value for key, value in keys.items() if key.endswith(".p8"))
+            found.append(
+                _describe(
+                    where,
+                    partial(load_token, p8, keys.get("keyId", b""), keys.get("teamId", b"")),
+                )
+            )
+    return found
+
+
+def _describe(where: str, load: Any) -> dict[str, Any]:
+    try:
+        credential = load()
+    except CredentialError as error:
+        return {"where": where, "usable": False, "error": error.message, "remedy": error.remedy}
+    validity = credential.validity(time.time())
+    return {"where": where, "usable": validity == "valid", "validity": validity, **credential.describe()}
+
+
+def _show(item: dict[str, Any]) -> None:
+    mark = click.style("ok", fg="green") if item["usable"] else click.style("not usable", fg="red")
+    click.echo(f"{item['where']}: {mark}")
+    for name, value in item.items():
+        if name in ("where", "usable") or value in ("", [], None):
+            continue
+        click.echo(f"  {name + ':':<14} {', '.join(value) if isinstance(value, list) else value}")

@@ -1,0 +1,58 @@
+"""`tubepost`: one command, its sub-commands loaded when they are used."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+
+import click
+
+_COMMANDS = {
+    "run": "Serve PushDomains from manifests: SMTP in, APNs out.",
+    "demo": "Show the whole way of one message on this machine, and end.",
+    "send": "Inject one push notification over SMTP and print its outcome.",
+    "validate": "Check manifests without a cluster.",
+    "simulator": "Run an APNs to develop against.",
+    "credentials": "Make throw-away credentials, inspect real ones.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a sub-command's module only when it is run: `tubepost --help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"tubepost_cli.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(
+    cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(version("tubepost"), prog_name="tubepost")
+def main() -> None:
+    """Mail in at one end, push notifications out at the other.
+
+    Tubepost takes MCMT messages (mail with a message/vnd.msys.apn part) by SMTP and hands them to Apple's
+    push service. On a laptop it reads the same manifests that a cluster takes by `kubectl apply`.
+
+    \b
+    See it work, without credentials or a cluster:
+      tubepost demo
+    Serve manifests against a simulated APNs, and send something:
+      tubepost run -f examples/seed --simulator
+      tubepost send --domain apn_example.com --token $(printf 'ab%.0s' {1..32}) --alert 'Hello'
+    """

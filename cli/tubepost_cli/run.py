@@ -1,0 +1,194 @@
+"""`tubepost run`: a dispatcher on this machine, or in a pod."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from tubepost_cli.problems import show
+from tubepost_cli.simulated import SimulatedApns
+from tubepost_dispatcher.config.source import ConfigSource, ManifestSource, MountedSource
+from tubepost_dispatcher.logging import process
+from tubepost_dispatcher.supervisor.slot import WorkerFailed
+from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
+
+
+@click.command()
+@click.option(
+    "-f",
+    "--filename",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A manifest file, or a directory of them; may be repeated.",
+)
+@click.option("--push-domain", metavar="NAME", help="Which PushDomain to serve, when the files hold several.")
+@click.option(
+    "--simulator",
+    is_flag=True,
+    help="Send to a simulated APNs started beside it; throw-away credentials replace the routes' own.",
+)
+@click.option(
+    "--config",
+    "config_dir",
+    type=click.Path(path_type=Path),
+    help="In a pod, instead of -f: the mounted directory that holds config.json.",
+)
+@click.option(
+    "--secrets",
+    "secrets_dir",
+    type=click.Path(path_type=Path),
+    default=Path("/etc/tubepost/secrets"),
+    show_default=True,
+    help="In a pod: the directory that holds one directory per Secret.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address of the SMTP listener.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Its port, instead of the PushDomain's (0: any free one)."
+)
+@click.option("--http-host", default="127.0.0.1", show_default=True, help="Address of /metrics and health.")
+@click.option("--http-port", default=9090, show_default=True, type=click.IntRange(0, 65535), help="Its port.")
+@click.option(
+    "--admin-port",
+    default=9091,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port of /status, always on loopback.",
+)
+@click.option(
+    "--workers",
+    default=0,
+    type=click.IntRange(0, 64),
+    help="Worker processes, instead of the PushDomain's figure.  [default: by the CPU limit]",
+)
+@click.option(
+    "--grace",
+    default=25.0,
+    show_default=True,
+    type=click.FloatRange(min=0.0),
+    help="Seconds that a SIGTERM gives to transactions under way.",
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--lenient",
+    is_flag=True,
+    help="Start even when a credential cannot be read: its routes hold their messages (451).",
+)
+def command(
+    files: tuple[Path, ...],
+    push_domain: str | None,
+    simulator: bool,
+    config_dir: Path | None,
+    secrets_dir: Path,
+    host: str,
+    port: int | None,
+    http_host: str,
+    http_port: int,
+    admin_port: int,
+    workers: int,
+    grace: float,
+    log_format: Literal["text", "json"],
+    lenient: bool,
+) -> None:
+    """Serve a PushDomain: SMTP in, APNs out.
+
+    \b
+    Manifests are those of `kubectl apply`: PushDomain, ApnRoute, ApnLogger, and the Secrets they name.
+      tubepost run -f examples/seed --simulator
+      tubepost run -f push.yaml -f secrets.yaml --port 2525
+
+    Changed files are read, checked as a whole, and put in force without dropping a session; a broken change
+    is refused and reported while the old configuration serves on. SIGTERM drains, a second one ends at
+    once; SIGHUP reads the configuration and opens the log files anew.
+    """
+    if bool(files) == bool(config_dir):
+        raise click.UsageError("Name manifests with -f FILE (or, in a pod, the mounted --config DIRECTORY).")
+    process.setup("Info", log_format)
+    settings = SupervisorSettings(
+        smtp_host=host,
+        smtp_port=port,
+        http_host=http_host,
+        http_port=http_port,
+        admin_port=admin_port,
+        workers=workers,
+        grace=grace,
+        strict=not lenient,
+        log_format=log_format,
+    )
+    raise SystemExit(asyncio.run(_serve(files, push_domain, simulator, config_dir, secrets_dir, settings)))
+
+
+async def _serve(
+    files: tuple[Path, ...],
+    push_domain: str | None,
+    simulator: bool,
+    config_dir: Path | None,
+    secrets_dir: Path,
+    settings: SupervisorSettings,
+) -> int:
+    async with contextlib.AsyncExitStack() as stack:
+        simulated = await stack.enter_async_context(SimulatedApns()) if simulator else None
+        source: ConfigSource
+        if config_dir is not None:
+            source = MountedSource(config_dir, secrets_dir)
+        else:
+            source = ManifestSource(files, push_domain, simulated.take_over if simulated else None)
+        supervisor = Supervisor(source, settings)
+        try:
+            await supervisor.start()
+        except ConfigRefused as refused:
+            show(refused.problems)
+            return 2
+        except OSError as error:
+            click.echo(
+                f"error: {error}. Remedy: choose other ports (--port, --http-port, --admin-port).", err=True
+            )
+            return 1
+        except WorkerFailed as error:
+            click.echo(f"error: {error}; its own lines above say why.", err=True)
+            return 1
+        _announce(supervisor, settings, simulated)
+        _obey_signals(supervisor)
+        await supervisor.wait()
+        return supervisor.exit_code
+
+
+def _announce(supervisor: Supervisor, settings: SupervisorSettings, simulated: SimulatedApns | None) -> None:
+    config = supervisor.prepared.config
+    lines = [
+        f"PushDomain {config.namespace}/{config.name} is served:",
+        f"  SMTP     {settings.smtp_host}:{supervisor.smtp_port}",
+        f"  metrics  http://{settings.http_host}:{supervisor.http_port}/metrics",
+        f"  status   http://127.0.0.1:{supervisor.admin_port}/status",
+    ]
+    if simulated is not None:
+        lines.append(f"  APNs     simulated; what it got: {simulated.api_url}/api/v1/notifications")
+    domain = config.entries[0].name
+    if domain is not None:
+        lines.append(
+            f"  try      tubepost send --port {supervisor.smtp_port} --domain {domain} --alert Hello"
+            + (" --token " + "ab" * 32 if simulated else " --token DEVICE_TOKEN")
+        )
+    click.echo("\n".join(lines), err=True)
+
+
+def _obey_signals(supervisor: Supervisor) -> None:
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[object]] = set()
+
+    def start(coroutine: object) -> None:
+        task: asyncio.Task[object] = loop.create_task(coroutine)  # type: ignore[arg-type]  # any coroutine
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def terminate() -> None:
+        start(supervisor.stop_now() if supervisor.draining else supervisor.drain())
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_signal_handler(signal.SIGINT, terminate)
+    loop.add_signal_handler(signal.SIGHUP, lambda: start(supervisor.reload_and_reopen()))

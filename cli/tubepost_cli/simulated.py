@@ -1,0 +1,109 @@
+"""Putting a simulated APNs in the place of the real one."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from tubepost_api.config import RouteConfig, RouteTls, SecretKeyRef
+from tubepost_credentials import CredentialError, load_certificate
+from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_token_key
+from tubepost_dispatcher.config.bundle import ConfigBundle, Secrets
+from tubepost_simulator import Simulator, SimulatorSettings, TokenKey
+
+CA_SECRET = "tubepost-simulator"  # noqa: S105 - a Secret's name
+DEFAULT_TOPIC = "com.example.app"
+
+
+class SimulatedApns:
+    """A simulator and the throw-away credentials that it accepts. Use as an async context manager."""
+
+    def __init__(self, api_port: int = 0) -> None:
+        self._ca = make_ca()
+        self._key = make_token_key()
+        self._certificates: dict[tuple[str, ...], tuple[bytes, bytes]] = {}
+        self._simulator = Simulator(
+            SimulatorSettings(
+                api_port=api_port,
+                client_ca=self._ca.certificate_pem,
+                token_keys={"SIMULATED1": TokenKey("SIMULATEAM", self._key)},
+            )
+        )
+
+    @property
+    def simulator(self) -> Simulator:
+        """The running simulator."""
+        return self._simulator
+
+    @property
+    def api_url(self) -> str:
+        """Base address of its JSON API."""
+        return f"http://127.0.0.1:{self._simulator.api_port}"
+
+    async def __aenter__(self) -> Self:
+        await self._simulator.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._simulator.stop()
+
+    def take_over(self, bundle: ConfigBundle) -> ConfigBundle:
+        """The same configuration with every route leading here, authenticated by throw-away credentials."""
+        secrets = {name: dict(keys) for name, keys in bundle.secrets.items()}
+        routes = {}
+        for name, route in bundle.config.routes.items():
+            self._give_credentials(route, bundle.secrets, secrets)
+            routes[name] = route.model_copy(
+                update={
+                    "host": "127.0.0.1",
+                    "port": self._simulator.port,
+                    "tls": RouteTls(ca=SecretKeyRef(secret=CA_SECRET, key="ca.crt")),
+                    "proxy": None,
+                    "proxy_auth": None,
+                    "topic": route.topic or (DEFAULT_TOPIC if route.token else None),
+                }
+            )
+        secrets[CA_SECRET] = {"ca.crt": self._simulator.ca_pem}
+        return ConfigBundle(bundle.config.model_copy(update={"routes": routes}), secrets)
+
+    def _give_credentials(
+        self, route: RouteConfig, given: Secrets, secrets: dict[str, dict[str, bytes]]
+    ) -> None:
+        if route.certificate is not None:
+            refs = (route.certificate.certificate, route.certificate.private_key)
+            certificate = self._certificate(_topics(route, given))
+            for ref, value in zip(refs, certificate, strict=True):
+                secrets.setdefault(ref.secret, {})[ref.key] = value
+        elif route.token is not None:
+            token = route.token
+            values = (
+                (token.private_key, self._key),
+                (token.key_id, b"SIMULATED1"),
+                (token.team_id, b"SIMULATEAM"),
+            )
+            for ref, value in values:
+                secrets.setdefault(ref.secret, {})[ref.key] = value
+
+    def _certificate(self, topics: tuple[str, ...]) -> tuple[bytes, bytes]:
+        # Made once: a new certificate at every look would be a changed configuration at every look.
+        pair = self._certificates.get(topics)
+        if pair is None:
+            made = make_apns_certificate(self._ca, topics)
+            pair = self._certificates[topics] = (made.certificate_pem, made.private_key_pem)
+        return pair
+
+
+def _topics(route: RouteConfig, given: Secrets) -> tuple[str, ...]:
+    assert route.certificate is not None
+    certificate = given.get(route.certificate.certificate.secret, {}).get(route.certificate.certificate.key)
+    key = given.get(route.certificate.private_key.secret, {}).get(route.certificate.private_key.key)
+    if certificate is not None and key is not None:
+        try:
+            topics = load_certificate(certificate, key).topics
+        except CredentialError:
+            topics = ()
+        if topics:
+            return topics
+    return (route.topic or DEFAULT_TOPIC,)

@@ -1,0 +1,72 @@
+"""`tubepost validate`: what `tubepost run` and the operator would say, without either."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tubepost_api.compile import push_domain_names
+from tubepost_api.problems import Problem
+from tubepost_cli.problems import show
+from tubepost_dispatcher.config.bundle import prepare
+from tubepost_dispatcher.config.manifests import load_manifests
+from tubepost_dispatcher.config.source import ManifestSource
+
+
+@click.command()
+@click.option(
+    "-f",
+    "--filename",
+    "files",
+    multiple=True,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="A manifest file, or a directory of them; may be repeated.",
+)
+@click.option("--push-domain", metavar="NAME", help="Check only this PushDomain.  [default: all]")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(files: tuple[Path, ...], push_domain: str | None, output: str) -> None:
+    """Check PushDomain, ApnRoute, ApnLogger and Secret manifests without a cluster.
+
+    Everything is checked that can be: fields and their rules, references, and the credentials of Secrets
+    that are among the files. Exit status 0: valid (perhaps with warnings), 2: errors.
+    """
+    names: list[str | None] = [push_domain] if push_domain else [*push_domain_names(load_manifests(files)[0])]
+    problems: dict[str, Problem] = {}
+    served: list[str] = []
+    for name in names or [None]:
+        checked = _check(files, name)
+        problems.update((str(problem), problem) for problem in checked)
+        if name and not any(problem.severity == "error" for problem in checked):
+            served.append(name)
+    errors = sum(problem.severity == "error" for problem in problems.values())
+    warnings = len(problems) - errors
+    if output == "json":
+        click.echo(
+            json.dumps({"valid": not errors, "problems": [asdict(p) for p in problems.values()]}, indent=2)
+        )
+    else:
+        show(problems.values())
+        verdict = "invalid" if errors else "valid"
+        click.echo(
+            f"{verdict}: {errors} errors, {warnings} warnings; PushDomains that can run: {_list(served)}"
+        )
+    raise SystemExit(2 if errors else 0)
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _check(files: tuple[Path, ...], push_domain: str | None) -> tuple[Problem, ...]:
+    loaded = ManifestSource(files, push_domain).load()
+    if loaded.bundle is None:
+        return loaded.problems
+    _, found = prepare(loaded.bundle)
+    # A Secret that is not among the files may well be in the cluster: compiling has warned of it.
+    absent = loaded.bundle.config.secret_names() - loaded.bundle.secrets.keys()
+    kept = tuple(p for p in found if not any(f"Secret {name!r} is missing" in p.message for name in absent))
+    return loaded.problems + loaded.locate(kept)

@@ -1,0 +1,154 @@
+"""ApnLogger: where notifications are logged and in which form (Momentum's `apn_logger`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from tubepost_api.conditions import Conditions
+from tubepost_api.config import LoggerFormats
+from tubepost_api.fields import Checked, DurationOrZero, Name, Size
+from tubepost_api.logformat import parse_format
+from tubepost_api.resource import NAME_RULE, Column, KindNames, Resource, age_column, ready_column
+from tubepost_api.rules import Rule, SpecModel
+
+_DEFAULTS = LoggerFormats()
+
+
+def _check_path(path: str) -> None:
+    if ".." in path.split("/"):
+        raise ValueError("must not contain ..")
+
+
+def _check_format(text: str) -> None:
+    try:
+        parse_format(text)
+    except ValueError as error:
+        raise ValueError(f"{error} (at character {getattr(error, 'position', 0) + 1})") from error
+
+
+Path = Annotated[
+    str,
+    Checked(
+        "an absolute path of a file",
+        "write a path such as /var/log/tubepost/apn.log, on a volume that can be written to",
+        r"^/([^/]+/)*[^/]+$",
+        1024,
+        check=_check_path,
+    ),
+]
+Mode = Annotated[
+    str, Checked("the mode of a file", 'write octal digits in quotes, such as "0644"', r"^0?[0-7]{3}$", 4)
+]
+Format = Annotated[
+    str,
+    Checked(
+        "a format",
+        "see the list of macros in the reference of the logger",
+        r"^[^\x00-\x1f]+$",
+        1024,
+        check=_check_format,
+    ),
+]
+
+
+class FileSpec(SpecModel):
+    """A log file."""
+
+    path: Path
+    """Absolute path of the file (Momentum `logfile`). Its directory must exist and be writable."""
+    mode: Mode = "0644"
+    """Permissions of a file that is created, in octal (Momentum `logmode`)."""
+    max_size: Size = "100Mi"
+    """Size at which the file is rotated, in bytes or as a quantity; 0 leaves rotation to somebody else."""
+    max_files: Annotated[int, Field(ge=1, le=100)] = 5
+    """How many rotated files are kept."""
+
+
+class SinkSpec(SpecModel):
+    """Where the lines go."""
+
+    type: Literal["Stdout", "File"] = "Stdout"
+    """Standard output of the dispatcher, or a file."""
+    file: FileSpec | None = None
+    """The file, when the type is File."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.file) == (self.type == 'File')",
+            "file belongs to type File",
+            "set type: File together with file, or neither",
+            lambda sink: (sink.file is not None) == (sink.type == "File"),
+            "file",
+        ),
+    )
+
+
+class FormatsSpec(SpecModel):
+    """The four lines of format Momentum."""
+
+    delivery: Format = _DEFAULTS.delivery
+    """Line for a notification that APNs took."""
+    permfail: Format = _DEFAULTS.permfail
+    """Line for a notification that failed for good."""
+    tempfail: Format = _DEFAULTS.tempfail
+    """Line for an attempt that failed and may be repeated."""
+    heartbeat: Format = _DEFAULTS.heartbeat
+    """Line of the heartbeat."""
+
+
+class ApnLoggerSpec(SpecModel):
+    """What to log, where, and in which form."""
+
+    sink: SinkSpec = SinkSpec()
+    """Where the lines go."""
+    heartbeat: DurationOrZero = "60s"
+    """Time between two heartbeat lines; 0s turns them off."""
+    log_delivery: bool = True
+    """Whether deliveries are logged."""
+    log_permfail: bool = True
+    """Whether permanent failures are logged."""
+    log_tempfail: bool = True
+    """Whether transient failures are logged."""
+    format: Literal["Momentum", "Json"] = "Momentum"
+    """Lines as Momentum's apn_logger writes them, or one JSON object per line."""
+    formats: FormatsSpec = FormatsSpec()
+    """The lines of format Momentum; format Json does not use them."""
+
+
+class ApnLoggerStatus(SpecModel):
+    """What the operator found."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the spec that this status is about."""
+    conditions: Conditions = ()
+    """Accepted and Ready."""
+    users: Annotated[tuple[Name, ...], Field(max_length=256)] = ()
+    """Names of the PushDomains that log here."""
+
+
+class ApnLogger(Resource):
+    """ApnLogger says where and how a PushDomain logs its notifications."""
+
+    names: ClassVar[KindNames] = KindNames(
+        "ApnLogger",
+        "apnloggers",
+        "apnlogger",
+        "apnl",
+        (
+            ready_column(),
+            Column("Sink", ".spec.sink.type", description="Where the lines go."),
+            Column("Format", ".spec.format", description="Form of the lines."),
+            Column("Users", ".status.users", description="PushDomains that log here.", wide=True),
+            age_column(),
+        ),
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (NAME_RULE,)
+
+    kind: Literal["ApnLogger"]
+    """Kind of the object."""
+    spec: ApnLoggerSpec
+    """What to log, where, and in which form."""
+    status: ApnLoggerStatus | None = None
+    """What the operator found; never written by users."""

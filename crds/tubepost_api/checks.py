@@ -1,0 +1,299 @@
+"""What can be said only of several objects together: references, Secrets, failover; and what is unwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from tubepost_api.apnlogger import ApnLogger
+from tubepost_api.apnroute import ApnRoute
+from tubepost_api.config import DeliveryMode
+from tubepost_api.delivery import DeliverySpec, merged
+from tubepost_api.durations import parse_duration
+from tubepost_api.endpoint import HOSTS, Endpoint, parse_endpoint
+from tubepost_api.problems import Problem
+from tubepost_api.pushdomain import PushDomain
+from tubepost_api.read import Inventory, Loaded, suggestion
+
+SHORT_IDLE = 60.0
+"""Seconds: an idleTimeout below it has APNs connections opened and closed all the time."""
+
+
+def check(inventory: Inventory) -> Iterator[Problem]:
+    """All problems of objects that are valid each by itself."""
+    used: set[tuple[str, str, str]] = set()
+    for loaded in inventory.of_kind("PushDomain"):
+        assert isinstance(loaded.resource, PushDomain)
+        yield from _push_domain(loaded, loaded.resource, inventory, used)
+    for loaded in inventory.of_kind("ApnRoute"):
+        assert isinstance(loaded.resource, ApnRoute)
+        yield from _route(loaded, loaded.resource, inventory)
+    for loaded in inventory.of_kind("ApnLogger"):
+        assert isinstance(loaded.resource, ApnLogger)
+        yield from _logger(loaded, loaded.resource)
+    # A PushDomain that could not be read may use them.
+    readable = len(inventory.of_kind("PushDomain"))
+    if readable and readable == sum(kind == "PushDomain" for kind, _, _ in inventory.declared):
+        for key, loaded in inventory.objects.items():
+            if key[0] != "PushDomain" and key not in used:
+                place = "routes" if key[0] == "ApnRoute" else "loggers"
+                yield loaded.problem(
+                    "warning",
+                    "",
+                    "no PushDomain of the namespace uses it",
+                    f"name it in {place}, or remove it",
+                )
+
+
+def _push_domain(
+    loaded: Loaded, domain: PushDomain, inventory: Inventory, used: set[tuple[str, str, str]]
+) -> Iterator[Problem]:
+    spec, namespace = domain.spec, domain.metadata.namespace
+    references: list[tuple[str, str, str]] = []
+    lists: list[tuple[str, tuple[str, ...]]] = []
+    if spec.routes is not None:
+        lists.append(("spec.routes", spec.routes))
+        if all(entry.routes is not None for entry in spec.domains):
+            yield loaded.problem(
+                "warning", "spec.routes", "every domain names its own routes", "remove it, or theirs"
+            )
+    lists += [
+        (f"spec.domains[{index}].routes", entry.routes)
+        for index, entry in enumerate(spec.domains)
+        if entry.routes is not None
+    ]
+    for path, routes in lists:
+        references += [(f"{path}[{index}]", "ApnRoute", route) for index, route in enumerate(routes)]
+    references += [(f"spec.loggers[{index}]", "ApnLogger", name) for index, name in enumerate(spec.loggers)]
+    for path, kind, name in references:
+        key = (kind, namespace, name)
+        used.add(key)
+        if key not in inventory.declared:
+            yield _not_found(loaded, path, kind, name, inventory)
+    for path, routes in lists:
+        yield from _failover(loaded, path, routes, namespace, inventory)
+    yield from _same_file(loaded, domain, inventory)
+    yield from _domain_secrets(loaded, domain, inventory)
+    yield from _unwise(loaded, domain)
+
+
+def _not_found(loaded: Loaded, path: str, kind: str, name: str, inventory: Inventory) -> Problem:
+    namespace = loaded.resource.metadata.namespace
+    there = inventory.names(kind, namespace)
+    meant = suggestion(name, there)
+    elsewhere = [ns for k, ns, n in inventory.declared if (k, n) == (kind, name)]
+    if elsewhere:
+        remedy = f"declare it in namespace {namespace}; the one in {elsewhere[0]} cannot be referred to"
+    elif meant:
+        remedy = f"did you mean {meant}?"
+    else:
+        remedy = (
+            f"declare it, or name one of: {', '.join(there)}" if there else f"declare an {kind} of that name"
+        )
+    return loaded.problem("error", path, f"there is no {kind} {name!r} in namespace {namespace}", remedy)
+
+
+def _failover(
+    loaded: Loaded, path: str, names: tuple[str, ...], namespace: str, inventory: Inventory
+) -> Iterator[Problem]:
+    found = [inventory.objects.get(("ApnRoute", namespace, name)) for name in names]
+    routes = [item.resource for item in found if item and isinstance(item.resource, ApnRoute)]
+    if len(routes) < 2 or len(routes) < len(names):
+        return
+    first = routes[0]
+    for other in routes[1:]:
+        pair = f"{first.metadata.name} and {other.metadata.name}"
+        ours, theirs = _endpoint(first).environment, _endpoint(other).environment
+        if ours != theirs:
+            known = ours is not None and theirs is not None
+            yield loaded.problem(
+                "error" if known else "warning",
+                path,
+                f"{pair} lead to different environments ({ours or 'an own endpoint'}, "
+                f"{theirs or 'an own endpoint'})",
+                "let routes that take over for each other share an environment: device tokens belong to it",
+            )
+        mine, its = first.spec.topic, other.spec.topic
+        if mine is not None and its is not None and mine != its:
+            yield loaded.problem(
+                "error",
+                path,
+                f"{pair} have different topics ({mine}, {its})",
+                "let routes that take over for each other share a topic: device tokens belong to it",
+            )
+        elif mine != its or (mine is None and first.spec.certificate != other.spec.certificate):
+            yield loaded.problem(
+                "warning",
+                path,
+                f"whether {pair} have one topic cannot be told from the manifests",
+                "set spec.topic in both",
+            )
+
+
+def _endpoint(route: ApnRoute) -> Endpoint:
+    if route.spec.endpoint is not None:
+        return parse_endpoint(route.spec.endpoint)
+    assert route.spec.environment is not None
+    return Endpoint(HOSTS[route.spec.environment], 443, route.spec.environment)
+
+
+def _same_file(loaded: Loaded, domain: PushDomain, inventory: Inventory) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for index, name in enumerate(domain.spec.loggers):
+        found = inventory.objects.get(("ApnLogger", domain.metadata.namespace, name))
+        if (
+            found is None
+            or not isinstance(found.resource, ApnLogger)
+            or found.resource.spec.sink.file is None
+        ):
+            continue
+        path = found.resource.spec.sink.file.path
+        if path in seen:
+            yield loaded.problem(
+                "error",
+                f"spec.loggers[{index}]",
+                f"{seen[path]} and {name} write to the same file, {path}",
+                "give each logger a file of its own: they rotate it independently",
+            )
+        seen.setdefault(path, name)
+
+
+def _domain_secrets(loaded: Loaded, domain: PushDomain, inventory: Inventory) -> Iterator[Problem]:
+    spec = domain.spec
+    tls, auth = spec.listener.start_tls, spec.listener.auth
+    if tls.secret_name is not None:
+        path = "spec.listener.startTls.secretName"
+        yield from _secret(loaded, path, tls.secret_name, ("tls.crt", "tls.key"), inventory)
+    if auth is not None:
+        path = "spec.listener.auth.secretName"
+        present = inventory.secrets.get((domain.metadata.namespace, auth.secret_name))
+        wanted: tuple[str, ...] = ("username", "password")
+        if present is not None and not present & {"username", "password"}:
+            wanted = ("users",) if "users" in present else wanted
+        yield from _secret(loaded, path, auth.secret_name, wanted, inventory)
+    if spec.passthru is not None and spec.passthru.auth_secret_name is not None:
+        path = "spec.passthru.authSecretName"
+        yield from _secret(loaded, path, spec.passthru.auth_secret_name, ("username", "password"), inventory)
+
+
+def _secret(
+    loaded: Loaded, path: str, name: str, keys: tuple[str, ...], inventory: Inventory
+) -> Iterator[Problem]:
+    namespace = loaded.resource.metadata.namespace
+    present = inventory.secrets.get((namespace, name))
+    if present is None:
+        yield loaded.problem(
+            "warning",
+            path,
+            f"Secret {name!r} is not among the manifests",
+            f"make sure that namespace {namespace} has it, with {_listed(keys)}",
+        )
+        return
+    for key in keys:
+        if key not in present:
+            yield loaded.problem(
+                "error",
+                path,
+                f"Secret {name!r} has no key {key!r}",
+                f"add the key to the Secret; it has {_listed(sorted(present)) or 'none'}",
+            )
+
+
+def _listed(keys: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(keys)
+
+
+def _unwise(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
+    spec = domain.spec
+    deadline = parse_duration(spec.acceptance.deadline)
+    scopes: list[tuple[str, DeliverySpec]] = [("spec.delivery", spec.delivery)]
+    scopes += [
+        (f"spec.domains[{index}].delivery", merged(spec.delivery, entry.delivery))
+        for index, entry in enumerate(spec.domains)
+        if entry.delivery is not None
+    ]
+    for path, options in scopes:
+        if options.mode == DeliveryMode.BLACKHOLE:
+            yield loaded.problem(
+                "warning", f"{path}.mode", "Blackhole answers 250 and sends nothing", "use it for tests only"
+            )
+        if parse_duration(options.idle_timeout) < SHORT_IDLE:
+            yield loaded.problem(
+                "warning",
+                f"{path}.idleTimeout",
+                f"{options.idle_timeout} has connections opened and closed often, an attack in APNs' eyes",
+                "use an hour or more",
+            )
+        if parse_duration(options.response_timeout) >= deadline:
+            yield loaded.problem(
+                "warning",
+                f"{path}.responseTimeout",
+                "the acceptance deadline ends first: messages are answered 451 without a verdict",
+                "raise acceptance.deadline, or lower responseTimeout",
+            )
+    passthru = spec.passthru
+    if passthru is not None and passthru.auth_secret_name is not None and passthru.tls == "None":
+        yield loaded.problem(
+            "warning", "spec.passthru.tls", "the password goes to the relay in clear", "use StartTls or Tls"
+        )
+    auth = spec.listener.auth
+    if auth is not None and not auth.require_tls:
+        yield loaded.problem(
+            "warning",
+            "spec.listener.auth.requireTls",
+            "passwords come from the clients in clear",
+            "set up startTls, and requireTls: true",
+        )
+
+
+def _route(loaded: Loaded, route: ApnRoute, inventory: Inventory) -> Iterator[Problem]:
+    spec = route.spec
+    warning: Literal["warning"] = "warning"
+    if spec.endpoint is not None and parse_endpoint(spec.endpoint).legacy:
+        endpoint = parse_endpoint(spec.endpoint)
+        yield loaded.problem(
+            warning,
+            "spec.endpoint",
+            f"{spec.endpoint} belongs to the binary protocol that ended on 2021-03-31 (LegacyEndpoint); "
+            f"{endpoint.host} is used",
+            f"write environment: {endpoint.environment} in its place",
+        )
+    if not spec.tls.verify:
+        yield loaded.problem(
+            warning,
+            "spec.tls.verify",
+            "false lets whoever is in between read and send notifications in your name",
+            "set verify: true; for a simulator name its authority in tls.ca",
+        )
+        if spec.tls.ca is not None:
+            yield loaded.problem(warning, "spec.tls.ca", "is not used without verify", "set verify: true")
+    if spec.token is not None:
+        token = spec.token
+        keys: tuple[str, ...] = (token.private_key_key, token.key_id_key, token.team_id_key)
+        yield from _secret(loaded, "spec.token.secretName", token.secret_name, keys, inventory)
+        if spec.topic is None:
+            yield loaded.problem(
+                warning,
+                "spec.topic",
+                "a provider token has no topic of its own: push parts without apns-topic will be refused",
+                "set topic to the bundle id of the app",
+            )
+    if spec.certificate is not None:
+        certificate = spec.certificate
+        keys = (certificate.certificate_key, certificate.private_key_key)
+        yield from _secret(loaded, "spec.certificate.secretName", certificate.secret_name, keys, inventory)
+    if spec.tls.ca is not None:
+        yield from _secret(
+            loaded, "spec.tls.ca.secretName", spec.tls.ca.secret_name, (spec.tls.ca.key,), inventory
+        )
+    if spec.proxy is not None and spec.proxy.auth is not None:
+        auth = spec.proxy.auth
+        yield from _secret(loaded, "spec.proxy.auth.secretName", auth.secret_name, (auth.key,), inventory)
+
+
+def _logger(loaded: Loaded, logger: ApnLogger) -> Iterator[Problem]:
+    spec = logger.spec
+    if spec.format == "Json" and spec.formats != type(spec.formats)():
+        yield loaded.problem(
+            "warning", "spec.formats", "format Json does not use it", "remove it, or set format: Momentum"
+        )

@@ -1,0 +1,244 @@
+"""From manifests to the `DispatcherConfig` of one PushDomain. Pure: no clock, no files, no cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tubepost_api import delivery, listener
+from tubepost_api.apnlogger import ApnLogger
+from tubepost_api.apnroute import ApnRoute, ApnRouteSpec
+from tubepost_api.checks import check
+from tubepost_api.config import (
+    AcceptanceConfig,
+    CertificateConfig,
+    DispatcherConfig,
+    EntryConfig,
+    FileSink,
+    LoggerConfig,
+    LoggerFormats,
+    PassthruConfig,
+    RouteConfig,
+    RouteDefaults,
+    RouteTls,
+    SecretKeyRef,
+    TokenConfig,
+)
+from tubepost_api.durations import parse_duration, parse_size
+from tubepost_api.endpoint import HOSTS, parse_endpoint
+from tubepost_api.problems import Manifest, Problem
+from tubepost_api.pushdomain import PushDomain
+from tubepost_api.read import Inventory, Loaded, read_manifests, suggestion
+
+__all__ = [
+    "CompileResult",
+    "Manifest",
+    "Problem",
+    "compile_manifests",
+    "logger_config",
+    "push_domain_names",
+    "route_config",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CompileResult:
+    """What became of the manifests: `config` is None exactly if one of the problems is an error."""
+
+    config: DispatcherConfig | None
+    problems: tuple[Problem, ...]
+
+
+def compile_manifests(manifests: Sequence[Manifest], *, push_domain: str | None = None) -> CompileResult:
+    """Check manifests and compile those of one PushDomain.
+
+    `push_domain` is `NAME` or `NAMESPACE/NAME`; it is needed only where the manifests hold several. All
+    objects of our group are checked, also those that the chosen PushDomain does not use. Secrets are never
+    read: only whether a Secret that is among the manifests has the keys that are named.
+    """
+    inventory = read_manifests(manifests)
+    problems = [*inventory.problems, *check(inventory)]
+    chosen = _choose(inventory, push_domain, problems)
+    if chosen is None or any(problem.severity == "error" for problem in problems):
+        return CompileResult(None, tuple(problems))
+    return CompileResult(_compile(chosen, inventory), tuple(problems))
+
+
+def push_domain_names(manifests: Sequence[Manifest]) -> list[str]:
+    """What `push_domain` may be for these manifests: each name, with its namespace where two share it."""
+    declared = [(ns, n) for kind, ns, n in read_manifests(manifests).declared if kind == "PushDomain"]
+    names = [name for _, name in declared]
+    return [name if names.count(name) == 1 else f"{namespace}/{name}" for namespace, name in declared]
+
+
+def _choose(inventory: Inventory, wanted: str | None, problems: list[Problem]) -> PushDomain | None:
+    """The PushDomain to compile; without one there is an error among the problems."""
+    declared = [(ns, n) for kind, ns, n in inventory.declared if kind == "PushDomain"]
+    full = [f"{ns}/{n}" for ns, n in declared]
+
+    def refuse(message: str, remedy: str) -> None:
+        problems.append(Problem("error", "manifests", "", "", "", "", message, remedy))
+
+    matching = declared
+    if wanted is not None:
+        matching = [(ns, n) for ns, n in declared if wanted in {n, f"{ns}/{n}"}]
+        if declared and not matching:
+            near = suggestion(wanted, [n for _, n in declared] if "/" not in wanted else full)
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(full)}"
+            refuse(f"there is no PushDomain {wanted}", hint)
+            return None
+    if not matching:
+        if not any(problem.kind == "PushDomain" for problem in problems):
+            refuse("there is no PushDomain among the manifests", "add one: it says which domains are served")
+        return None
+    if len(matching) > 1:
+        names = " and ".join(f"{ns}/{n}" for ns, n in matching)
+        namespace, name = matching[0]
+        option = name if len({n for _, n in matching}) == len(matching) else f"{namespace}/{name}"
+        refuse(
+            f"there are {len(matching)} PushDomains, and a dispatcher serves one: {names}",
+            f"choose one, for example with --push-domain {option}",
+        )
+        return None
+    loaded = inventory.objects.get(("PushDomain", *matching[0]))
+    return loaded.resource if loaded is not None and isinstance(loaded.resource, PushDomain) else None
+
+
+def _compile(domain: PushDomain, inventory: Inventory) -> DispatcherConfig:
+    spec, name, namespace = domain.spec, domain.metadata.name, domain.metadata.namespace
+    entries = [
+        EntryConfig(
+            name=entry.name,
+            pattern=entry.pattern,
+            routes=entry.routes or spec.routes or (),
+            delivery=delivery.to_config(delivery.merged(spec.delivery, entry.delivery)),
+        )
+        for entry in sorted(spec.domains, key=lambda entry: entry.name is None)
+    ]
+    passthru = None
+    if spec.passthru is not None:
+        passthru = PassthruConfig(
+            host=spec.passthru.host,
+            port=spec.passthru.port,
+            tls=spec.passthru.tls,
+            verify=spec.passthru.verify,
+            auth=spec.passthru.auth_secret_name,
+            timeout=parse_duration(spec.passthru.timeout),
+        )
+    in_use = dict.fromkeys(route for entry in entries for route in entry.routes)
+    return DispatcherConfig(
+        name=name,
+        namespace=namespace,
+        generation=domain.metadata.generation,
+        listener=listener.to_config(spec.listener, hostname=f"{name}.{namespace}.svc"),
+        acceptance=AcceptanceConfig(
+            mode=spec.acceptance.mode, deadline=parse_duration(spec.acceptance.deadline)
+        ),
+        entries=tuple(entries),
+        routes={route: route_config(_route(inventory, namespace, route)) for route in in_use},
+        loggers=tuple(logger_config(_logger(inventory, namespace, logger)) for logger in spec.loggers),
+        passthru=passthru,
+        log_level=spec.log_level,
+        workers=spec.workers,
+    )
+
+
+def _found(inventory: Inventory, kind: str, namespace: str, name: str) -> Loaded:
+    return inventory.objects[kind, namespace, name]
+
+
+def _route(inventory: Inventory, namespace: str, name: str) -> ApnRoute:
+    resource = _found(inventory, "ApnRoute", namespace, name).resource
+    assert isinstance(resource, ApnRoute)
+    return resource
+
+
+def _logger(inventory: Inventory, namespace: str, name: str) -> ApnLogger:
+    resource = _found(inventory, "ApnLogger", namespace, name).resource
+    assert isinstance(resource, ApnLogger)
+    return resource
+
+
+def route_config(route: ApnRoute) -> RouteConfig:
+    """A valid ApnRoute as the dispatcher reads it."""
+    spec = route.spec
+    if spec.endpoint is not None:
+        endpoint = parse_endpoint(spec.endpoint)
+        environment, host, port = endpoint.environment, endpoint.host, endpoint.port
+    else:
+        assert spec.environment is not None
+        environment, host, port = spec.environment, HOSTS[spec.environment], 443
+    proxy = spec.proxy
+    return RouteConfig(
+        name=route.metadata.name,
+        environment=environment,
+        host=host,
+        port=port,
+        certificate=_certificate(spec),
+        token=_token(spec),
+        topic=spec.topic,
+        defaults=RouteDefaults(
+            push_type=spec.defaults.push_type,
+            priority=spec.defaults.priority,
+            collapse_id=spec.defaults.collapse_id,
+        ),
+        tls=RouteTls(
+            verify=spec.tls.verify,
+            ca=SecretKeyRef(secret=spec.tls.ca.secret_name, key=spec.tls.ca.key) if spec.tls.ca else None,
+            ciphers=spec.tls.ciphers,
+            min_version=spec.tls.min_version,
+        ),
+        proxy=proxy.url.rstrip("/") if proxy else None,
+        proxy_auth=SecretKeyRef(secret=proxy.auth.secret_name, key=proxy.auth.key)
+        if proxy and proxy.auth
+        else None,
+    )
+
+
+def _certificate(spec: ApnRouteSpec) -> CertificateConfig | None:
+    given = spec.certificate
+    if given is None:
+        return None
+    return CertificateConfig(
+        certificate=SecretKeyRef(secret=given.secret_name, key=given.certificate_key),
+        private_key=SecretKeyRef(secret=given.secret_name, key=given.private_key_key),
+    )
+
+
+def _token(spec: ApnRouteSpec) -> TokenConfig | None:
+    given = spec.token
+    if given is None:
+        return None
+    return TokenConfig(
+        private_key=SecretKeyRef(secret=given.secret_name, key=given.private_key_key),
+        key_id=SecretKeyRef(secret=given.secret_name, key=given.key_id_key),
+        team_id=SecretKeyRef(secret=given.secret_name, key=given.team_id_key),
+    )
+
+
+def logger_config(logger: ApnLogger) -> LoggerConfig:
+    """A valid ApnLogger as the dispatcher reads it."""
+    spec = logger.spec
+    file = spec.sink.file
+    return LoggerConfig(
+        name=logger.metadata.name,
+        file=FileSink(
+            path=file.path,
+            mode=int(file.mode, 8),
+            max_size=parse_size(file.max_size),
+            max_files=file.max_files,
+        )
+        if file
+        else None,
+        format=spec.format,
+        formats=LoggerFormats(
+            delivery=spec.formats.delivery,
+            permfail=spec.formats.permfail,
+            tempfail=spec.formats.tempfail,
+            heartbeat=spec.formats.heartbeat,
+        ),
+        heartbeat=parse_duration(spec.heartbeat),
+        log_delivery=spec.log_delivery,
+        log_permfail=spec.log_permfail,
+        log_tempfail=spec.log_tempfail,
+    )

@@ -1,0 +1,125 @@
+"""Conditions and their reasons: closed sets, the same for every kind.
+
+Source of the shape: Kubernetes' metav1.Condition.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, WithJsonSchema
+
+from tubepost_api.rules import SpecModel
+
+
+class _Word(enum.StrEnum):
+    """A word with its meaning beside it."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        word = str.__new__(cls, value)
+        word._value_ = value
+        word.meaning = meaning
+        return word
+
+
+class ConditionType(_Word):
+    """What a condition is about. All are good when True."""
+
+    ACCEPTED = ("Accepted", "The spec is valid by itself.")
+    REFERENCES_RESOLVED = ("ReferencesResolved", "Every object and Secret key that the spec names exists.")
+    CREDENTIALS_VALID = (
+        "CredentialsValid",
+        "Every credential can be used now: readable, complete, in its time, of its environment.",
+    )
+    PROGRAMMED = (
+        "Programmed",
+        "The dispatcher's objects exist as planned and it runs the newest configuration.",
+    )
+    READY = ("Ready", "The sum of the others: the object does what its spec says.")
+    DELIVERING = ("Delivering", "APNs takes notifications: no route that is in use is held.")
+
+
+class Reason(_Word):
+    """Why a condition has its status. One word is used by one or more condition types."""
+
+    # Good news.
+    VALID = ("Valid", "Nothing is wrong with the spec.")
+    RESOLVED = ("Resolved", "All references lead somewhere.")
+    PROGRAMMED = ("Programmed", "The newest configuration runs.")
+    READY = ("Ready", "All is well.")
+    DELIVERING = ("Delivering", "APNs takes notifications.")
+    NOT_USED = ("NotUsed", "No PushDomain refers to this object.")
+    # The spec.
+    INVALID_SPEC = ("InvalidSpec", "The spec breaks a rule that the API server cannot check.")
+    LEGACY_ENDPOINT = (
+        "LegacyEndpoint",
+        "An endpoint of the ended binary protocol is written; the HTTP/2 service of that name is used.",
+    )
+    NAME_CONFLICT = ("NameConflict", "An object that the operator needs to make exists and is not its own.")
+    # References.
+    ROUTE_NOT_FOUND = ("RouteNotFound", "An ApnRoute that is named does not exist.")
+    ROUTE_INVALID = ("RouteInvalid", "An ApnRoute that is named is not accepted.")
+    LOGGER_NOT_FOUND = ("LoggerNotFound", "An ApnLogger that is named does not exist.")
+    LOGGER_INVALID = ("LoggerInvalid", "An ApnLogger that is named is not accepted.")
+    SECRET_NOT_FOUND = ("SecretNotFound", "A Secret that is named does not exist.")
+    KEY_MISSING = ("KeyMissing", "A Secret lacks a key that is named.")
+    # Credentials.
+    MALFORMED = ("Malformed", "A credential cannot be read.")
+    EXPIRED = ("Expired", "A certificate's time is over.")
+    NOT_YET_VALID = ("NotYetValid", "A certificate's time has not begun.")
+    KEY_MISMATCH = ("KeyMismatch", "Certificate and private key do not belong together.")
+    WRONG_ENVIRONMENT = ("WrongEnvironment", "The certificate is for the other APNs environment.")
+    # The dispatcher.
+    PENDING = ("Pending", "The dispatcher has not started, or not yet taken the newest configuration.")
+    CONFIG_REFUSED = (
+        "ConfigRefused",
+        "The dispatcher refused the newest configuration and serves with the one before.",
+    )
+    UNAVAILABLE = ("Unavailable", "No replica of the dispatcher is ready.")
+    SUSPENDED = ("Suspended", "Delivery is suspended by its mode.")
+    ROUTE_HELD = (
+        "RouteHeld",
+        "A route takes no requests for the moment: APNs refuses the credential or cannot be reached.",
+    )
+
+
+class Condition(SpecModel):
+    """One condition of an object (metav1.Condition)."""
+
+    type: ConditionType
+    """What the condition is about."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    # The CRD leaves the set open: a newer operator's words must not be refused by an older CRD.
+    reason: Annotated[
+        Reason,
+        WithJsonSchema(
+            {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 1024,
+                "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+            }
+        ),
+    ]
+    """Why, in one word."""
+    message: Annotated[str, Field(max_length=32_768)] = ""
+    """Why, for a person: the object and field concerned, and the remedy."""
+    last_transition_time: datetime
+    """When the status last changed; a new reason alone does not count."""
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+    """The generation of the object that this condition is about."""
+
+
+Conditions = Annotated[
+    tuple[Condition, ...],
+    Field(
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]
+"""Conditions of an object, one of each type."""

@@ -1,0 +1,46 @@
+"""Manifests, and what can be wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One document as it was read: `origin` is a file (or wherever it came from), `index` counts from 0."""
+
+    origin: str
+    index: int
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a manifest, for the person who wrote it.
+
+    `kind`, `namespace` and `name` are empty where the document does not tell; `field` is a path such as
+    `spec.domains[0].name`, empty for the object as a whole. `message` and `remedy` are sentences without
+    their full stop. A warning keeps nothing from working.
+    """
+
+    severity: Literal["error", "warning"]
+    origin: str
+    kind: str
+    namespace: str
+    name: str
+    field: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """One line, without the severity: where, what is wrong, what to do."""
+        place = self.origin
+        if self.kind:
+            named = f"{self.namespace}/{self.name}" if self.name else "without a name"
+            place += f": {self.kind} {named}"
+        if self.field:
+            place += f": {self.field}"
+        end = "" if self.remedy.endswith("?") else "."
+        return f"{place}: {self.message}. Remedy: {self.remedy}{end}"

@@ -1,0 +1,289 @@
+"""PushDomain: an address that takes MCMT messages for its domains (Momentum's `domain` and listener)."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from tubepost_api.conditions import Conditions
+from tubepost_api.delivery import DeliveryOverride, DeliverySpec, keeps_order
+from tubepost_api.fields import UNIQUE, Checked, Duration, Host, Name, Port, SecretName, no_repeats
+from tubepost_api.listener import ListenerSpec
+from tubepost_api.patterns import check_pattern
+from tubepost_api.resource import Column, KindNames, Resource, age_column, ready_column
+from tubepost_api.rules import Rule, SpecModel
+
+
+def _check_domain(name: str) -> None:
+    if len(name.split(".")) == 4 and name.replace(".", "").isdigit():
+        raise ValueError(f"{name!r} is an IP address, not a domain")
+
+
+DomainName = Annotated[
+    str,
+    Checked(
+        "a domain in lower case",
+        "write it in lower case, without a dot at the end; an internationalised one in its xn-- form",
+        r"^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$",
+        253,
+        check=_check_domain,
+    ),
+]
+DomainPattern = Annotated[
+    str,
+    Checked(
+        "a regular expression",
+        "write it in RE2 syntax; it has to match the whole domain, in lower case",
+        r"^[^\s]+$",
+        253,
+        check=check_pattern,
+        rules=(("''.matches(self) ? true : true", "must be a regular expression in RE2 syntax"),),
+    ),
+]
+Routes = Annotated[
+    tuple[Name, ...], Field(min_length=1, max_length=8, json_schema_extra=UNIQUE), AfterValidator(no_repeats)
+]
+
+
+class DomainSpec(SpecModel):
+    """A domain, or all that match a pattern, with what differs from the values of the PushDomain."""
+
+    name: DomainName | None = None
+    """The domain, exact, in lower case. Either this or pattern."""
+    pattern: DomainPattern | None = None
+    """Regular expression (RE2) that the whole domain has to match. Exact names go first, then the patterns in
+    their order. Either this or name."""
+    routes: Routes | None = None
+    """Names of ApnRoutes in place of those of the PushDomain."""
+    delivery: DeliveryOverride | None = None
+    """Delivery options that differ, field by field; the others are the PushDomain's."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.name) != has(self.pattern)",
+            "exactly one of name and pattern is needed",
+            "set name for one domain, pattern for a regular expression",
+            lambda domain: (domain.name is None) != (domain.pattern is None),
+        ),
+    )
+
+
+class AcceptanceSpec(SpecModel):
+    """When a message is acknowledged."""
+
+    mode: Literal["Direct"] = "Direct"
+    """Direct: the reply to DATA waits for APNs' verdict."""
+    deadline: Duration = "30s"
+    """Longest time between the end of DATA and the reply; without a verdict by then the reply is 451."""
+
+
+class PassthruSpec(SpecModel):
+    """The SMTP relay for what is not a push."""
+
+    host: Host
+    """Host name or IP address of the relay."""
+    port: Port = 25
+    """Port of the relay."""
+    tls: Literal["None", "StartTls", "Tls"] = "None"
+    """None: plain; StartTls: STARTTLS is required; Tls: TLS from the first byte."""
+    verify: bool = True
+    """Whether the relay's certificate is verified."""
+    auth_secret_name: SecretName | None = None
+    """Secret of type kubernetes.io/basic-auth (username, password) to authenticate with."""
+    timeout: Duration = "30s"
+    """Longest time for connecting, and for each command."""
+
+
+class PushDomainSpec(SpecModel):
+    """An address that takes MCMT messages, its domains, and what becomes of the messages."""
+
+    domains: Annotated[tuple[DomainSpec, ...], Field(min_length=1, max_length=256)]
+    """Domains of the recipients that are served, exact or by pattern."""
+    routes: Routes | None = None
+    """Names of ApnRoutes in order (Momentum `routes`): a later one takes over when those before it are
+    unavailable. All of them lead to one environment and topic. Domains may name their own."""
+    listener: ListenerSpec = ListenerSpec()
+    """The SMTP listener (Momentum `esmtp_listener`)."""
+    acceptance: AcceptanceSpec = AcceptanceSpec()
+    """When a message is acknowledged."""
+    delivery: DeliverySpec = DeliverySpec()
+    """How notifications are delivered. Domains may differ, field by field."""
+    passthru: PassthruSpec | None = None
+    """SMTP relay for ordinary mail and for the e-mail parts of MCMT messages; without one ordinary mail is
+    refused."""
+    loggers: Annotated[
+        tuple[Name, ...], Field(max_length=8, json_schema_extra=UNIQUE), AfterValidator(no_repeats)
+    ] = ()
+    """Names of the ApnLoggers that log the notifications."""
+    log_level: Literal["Debug", "Info", "Warning", "Error"] = "Info"
+    """What the dispatcher writes to its own log (Momentum `debug_level`)."""
+    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Number of dispatcher pods; also set through the scale subresource."""
+    workers: Annotated[int, Field(ge=0, le=64)] = 0
+    """Worker processes of each pod; 0: as many as the pod's CPU limit has CPUs."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.routes) || self.domains.all(d, has(d.routes))",
+            "a domain has no routes",
+            "name ApnRoutes in spec.routes, or in routes of every domain",
+            lambda spec: spec.routes is not None or all(d.routes is not None for d in spec.domains),
+            "routes",
+        ),
+        Rule(
+            "self.domains.all(d, !has(d.name) || "
+            "self.domains.exists_one(e, has(e.name) && e.name == d.name))",
+            "a domain name stands twice",
+            "name every domain once",
+            lambda spec: _twin([d.name for d in spec.domains]) is None,
+            "domains",
+            lambda spec: f"domains[{_twin([d.name for d in spec.domains])}].name",
+        ),
+        Rule(
+            "self.domains.all(d, !has(d.pattern) || "
+            "self.domains.exists_one(e, has(e.pattern) && e.pattern == d.pattern))",
+            "a pattern stands twice",
+            "write every pattern once",
+            lambda spec: _twin([d.pattern for d in spec.domains]) is None,
+            "domains",
+            lambda spec: f"domains[{_twin([d.pattern for d in spec.domains])}].pattern",
+        ),
+        Rule(
+            "self.domains.all(d, !has(d.delivery) || "
+            "duration("
+            "has(d.delivery.responseTimeout) ? d.delivery.responseTimeout : self.delivery.responseTimeout"
+            ") < duration(has(d.delivery.idleTimeout) ? d.delivery.idleTimeout : self.delivery.idleTimeout))",
+            "a domain's responseTimeout is not less than its idleTimeout (own or inherited)",
+            "raise idleTimeout: a connection must not be closed as idle while an answer may still come",
+            lambda spec: _disorder(spec) is None,
+            "domains",
+            lambda spec: f"domains[{_disorder(spec)}].delivery",
+        ),
+        Rule(
+            "self.listener.mcmtReception != 'Passthru' || has(self.passthru)",
+            "mcmtReception Passthru needs a relay",
+            "set spec.passthru, or mcmtReception: Allow",
+            lambda spec: spec.listener.mcmt_reception != "Passthru" or spec.passthru is not None,
+            "passthru",
+        ),
+    )
+
+
+class RouteStatus(SpecModel):
+    """A route in use."""
+
+    name: Name
+    """Name of the ApnRoute."""
+    credential: Literal["Certificate", "Token"] | None = None
+    """Kind of its credential."""
+    topics: Annotated[tuple[Annotated[str, Field(max_length=255)], ...], Field(max_length=64)] = ()
+    """Topics that the credential serves, the default one first."""
+    not_after: datetime | None = None
+    """End of the certificate's validity."""
+
+
+class LiveStatus(SpecModel):
+    """Coarse facts of the running dispatchers, renewed at most once a minute."""
+
+    updated_at: datetime
+    """When these facts were gathered."""
+    delivered: Annotated[int, Field(ge=0)] = 0
+    """Notifications that APNs took since the pods started."""
+    failed: Annotated[int, Field(ge=0)] = 0
+    """Notifications that failed for good since the pods started."""
+    held_routes: Annotated[tuple[Name, ...], Field(max_length=64)] = ()
+    """Names of the routes that take no requests for the moment."""
+
+
+class PushDomainStatus(SpecModel):
+    """What the operator found."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The generation of the spec that this status is about."""
+    conditions: Conditions = ()
+    """Accepted, ReferencesResolved, CredentialsValid, Programmed, Ready and Delivering."""
+    replicas: Annotated[int, Field(ge=0)] = 0
+    """Number of dispatcher pods."""
+    selector: Annotated[str, Field(max_length=1024)] = ""
+    """Label selector of the pods, for the scale subresource."""
+    address: Annotated[str, Field(max_length=320)] | None = None
+    """HOST:PORT of the listener inside the cluster."""
+    routes: Annotated[
+        tuple[RouteStatus, ...],
+        Field(
+            max_length=64,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    """The routes in use and their credentials."""
+    live: LiveStatus | None = None
+    """Coarse facts of the running dispatchers; metrics tell more."""
+
+
+class PushDomain(Resource):
+    """PushDomain is an SMTP address that turns MCMT messages for its domains into push notifications."""
+
+    names: ClassVar[KindNames] = KindNames(
+        "PushDomain",
+        "pushdomains",
+        "pushdomain",
+        "pd",
+        (
+            ready_column(),
+            Column(
+                "Delivering",
+                ".status.conditions[?(@.type=='Delivering')].status",
+                description="Whether APNs takes its notifications.",
+            ),
+            Column("Mode", ".spec.delivery.mode", description="Whether notifications leave.", wide=True),
+            Column("Replicas", ".status.replicas", "integer", "Number of dispatcher pods."),
+            Column("Address", ".status.address", description="Address of the listener."),
+            Column("Routes", ".spec.routes", description="Routes to APNs.", wide=True),
+            Column(
+                "Reason",
+                ".status.conditions[?(@.type=='Ready')].reason",
+                description="Why it is ready or not.",
+                wide=True,
+            ),
+            age_column(),
+        ),
+        scale=True,
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            "the name cannot be that of a Service",
+            "choose one of at most 63 lower-case letters, digits and hyphens that begins with a letter",
+            lambda resource: (
+                len(resource.metadata.name) <= 63
+                and re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", resource.metadata.name) is not None
+            ),
+        ),
+    )
+
+    kind: Literal["PushDomain"]
+    """Kind of the object."""
+    spec: PushDomainSpec
+    """The address, its domains, and what becomes of the messages."""
+    status: PushDomainStatus | None = None
+    """What the operator found; never written by users."""
+
+
+def _twin(values: list[str | None]) -> int | None:
+    """Index of the first value that stood before."""
+    return next((i for i, value in enumerate(values) if value is not None and value in values[:i]), None)
+
+
+def _disorder(spec: PushDomainSpec) -> int | None:
+    """Index of the first domain whose responseTimeout is not less than its idleTimeout."""
+    return next(
+        (
+            i
+            for i, domain in enumerate(spec.domains)
+            if domain.delivery is not None and not keeps_order(spec.delivery, domain.delivery)
+        ),
+        None,
+    )

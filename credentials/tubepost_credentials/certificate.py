@@ -1,0 +1,205 @@
+"""Certificate authentication: an APNs client certificate with its key.
+
+Apple puts the topics into the subject's UID and, for universal certificates, into an extension of its own
+("Establishing a certificate-based connection to APNs").
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
+
+from tubepost_credentials import der
+from tubepost_credentials.errors import CredentialError, Validity
+from tubepost_credentials.pem import check_pem, load_key, private_key_block
+
+Environment = Literal["Production", "Sandbox"]
+"""Which of Apple's two services a certificate is for."""
+
+OID_TOPICS = x509.ObjectIdentifier("1.2.840.113635.100.6.3.6")
+"""Apple's extension that lists the topics of a universal certificate."""
+OID_SANDBOX = x509.ObjectIdentifier("1.2.840.113635.100.6.3.1")
+"""Present when the certificate is good for the development service."""
+OID_PRODUCTION = x509.ObjectIdentifier("1.2.840.113635.100.6.3.2")
+"""Present when the certificate is good for the production service."""
+
+_CERTIFICATE = "the client certificate"
+_KEY = "the client certificate's private key"
+_WANTED_CERTIFICATE = "the APNs client certificate in PEM (-----BEGIN CERTIFICATE-----)"
+_WANTED_KEY = "the certificate's private key in PEM (-----BEGIN PRIVATE KEY-----)"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateCredential:
+    """A client certificate whose key has been checked to match. Its `repr` holds no key.
+
+    `certificate_pem` starts with the leaf, the rest of the chain follows. `topics` are in Apple's order,
+    `default_topic` is the subject's UID. An empty `environments` means that the certificate does not say
+    (MDM vendors' and home-made ones): then nothing can be concluded. Times are in UTC. `fingerprint` is
+    SHA-256 in hex over certificates and public key. `warnings` are sentences for the user.
+    """
+
+    certificate_pem: bytes = field(repr=False)
+    private_key_pem: bytes = field(repr=False)
+    topics: tuple[str, ...]
+    default_topic: str | None
+    environments: frozenset[Environment]
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str
+    subject: str = ""
+    issuer: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def validity(self, now: datetime | float) -> Validity:
+        """Say whether `now` (aware, or unix seconds) lies in the certificate's lifetime, ends included."""
+        moment = now if isinstance(now, datetime) else datetime.fromtimestamp(now, UTC)
+        if moment < self.not_before:
+            return "not-yet-valid"
+        return "expired" if moment > self.not_after else "valid"
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for people and JSON; nothing secret."""
+        return {
+            "kind": "certificate",
+            "subject": self.subject,
+            "issuer": self.issuer,
+            "topics": list(self.topics),
+            "defaultTopic": self.default_topic,
+            "environments": sorted(self.environments),
+            "notBefore": _stamp(self.not_before),
+            "notAfter": _stamp(self.not_after),
+            "fingerprint": self.fingerprint,
+            "warnings": list(self.warnings),
+        }
+
+
+def load_certificate(cert_pem: bytes, key_pem: bytes) -> CertificateCredential:
+    """Read a client certificate (a chain, in any order) and its key.
+
+    The leaf is the certificate that the key belongs to. Being in date is not checked here: see
+    `CertificateCredential.validity`.
+
+    Raises:
+        CredentialError: what is wrong and how to mend it, never with any of the content.
+    """
+    check_pem(cert_pem, _CERTIFICATE, _WANTED_CERTIFICATE)
+    key_block = private_key_block(key_pem, _KEY, _WANTED_KEY)
+    try:
+        certificates = x509.load_pem_x509_certificates(cert_pem)
+    except ValueError:
+        certificates = []
+    if not certificates:
+        detail = "holds a private key where" if b"PRIVATE KEY" in cert_pem else "is damaged:"
+        raise CredentialError(f"{_CERTIFICATE} {detail} a certificate was expected", _WANTED_REMEDY)
+    key = cast("PrivateKeyTypes", load_key(key_block, _KEY))
+    spki = _spki(key.public_key())
+    leaf = next((item for item in certificates if _matches(item, spki)), None)
+    if leaf is None:
+        raise CredentialError(
+            "the private key does not belong to the client certificate",
+            "take certificate and key from the same export (.p12), and change both together",
+        )
+    chain = [leaf, *(item for item in certificates if item is not leaf)]
+    return _describe_leaf(leaf, chain, key_block, spki)
+
+
+_WANTED_REMEDY = f"put {_WANTED_CERTIFICATE} there, copied whole"
+
+
+def _describe_leaf(
+    leaf: x509.Certificate, chain: list[x509.Certificate], key_block: bytes, spki: bytes
+) -> CertificateCredential:
+    warnings: list[str] = []
+    digest = hashlib.sha256()
+    for item in chain:
+        digest.update(item.public_bytes(Encoding.DER))
+    digest.update(spki)
+    default_topic = _uid(leaf)
+    extensions = _extensions(leaf, warnings)
+    topics = _topics(extensions, warnings)
+    if default_topic is not None and default_topic not in topics:
+        topics = (default_topic, *topics)
+    if not topics:
+        warnings.append("The certificate names no topic: it may not be an APNs certificate.")
+    environments: set[Environment] = set()
+    if OID_PRODUCTION in extensions:
+        environments.add("Production")
+    if OID_SANDBOX in extensions:
+        environments.add("Sandbox")
+    return CertificateCredential(
+        certificate_pem=b"".join(item.public_bytes(Encoding.PEM) for item in chain),
+        private_key_pem=key_block,
+        topics=topics,
+        default_topic=default_topic,
+        environments=frozenset(environments),
+        not_before=leaf.not_valid_before_utc,
+        not_after=leaf.not_valid_after_utc,
+        fingerprint=digest.hexdigest(),
+        subject=_name(leaf.subject),
+        issuer=_name(leaf.issuer),
+        warnings=tuple(warnings),
+    )
+
+
+def _spki(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _matches(certificate: x509.Certificate, spki: bytes) -> bool:
+    try:
+        return _spki(certificate.public_key()) == spki
+    except (ValueError, TypeError):  # a key of a kind that the library cannot read is not ours
+        return False
+
+
+def _uid(leaf: x509.Certificate) -> str | None:
+    for attribute in leaf.subject.get_attributes_for_oid(NameOID.USER_ID):
+        value = attribute.value
+        if isinstance(value, str) and is_topic(value):
+            return value
+    return None
+
+
+def _extensions(leaf: x509.Certificate, warnings: list[str]) -> dict[x509.ObjectIdentifier, bytes]:
+    """Values of the extensions that the library does not know, which Apple's are."""
+    try:
+        found = list(leaf.extensions)
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        warnings.append("The certificate's extensions cannot be read.")
+        return {}
+    return {
+        item.oid: item.value.value for item in found if isinstance(item.value, x509.UnrecognizedExtension)
+    }
+
+
+def _topics(extensions: dict[x509.ObjectIdentifier, bytes], warnings: list[str]) -> tuple[str, ...]:
+    value = extensions.get(OID_TOPICS)
+    if value is None:
+        return ()
+    try:
+        topics = der.read_topics(value)
+    except ValueError:
+        warnings.append("The certificate's list of topics cannot be read.")
+        return ()
+    return tuple(dict.fromkeys(topic for topic in topics if is_topic(topic)))
+
+
+def is_topic(text: str) -> bool:
+    """Tell whether `text` can stand in an `apns-topic` header: visible ASCII, 1 to 255 characters."""
+    return 0 < len(text) <= 255 and all("!" <= char <= "~" for char in text)
+
+
+def _name(name: x509.Name) -> str:
+    return name.rfc4514_string()
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

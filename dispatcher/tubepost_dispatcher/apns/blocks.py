@@ -1,0 +1,65 @@
+"""Header blocks of notification requests ("Sending notification requests to APNs")."""
+
+from __future__ import annotations
+
+from tubepost_dispatcher.apns.http2.hpackenc import field, path_field, request_prefix
+from tubepost_dispatcher.apns.request import ApnsRequest
+
+CACHE_SIZE = 4096
+"""Combinations of topic, push type, priority and expiration that are kept encoded."""
+
+
+class BlockBuilder:
+    """Encodes requests for one endpoint. Blocks refer to no dynamic table: any connection can take them."""
+
+    __slots__ = ("_authorization", "_bearer", "_cache", "_prefix")
+
+    def __init__(self, host: str, port: int) -> None:
+        name = f"[{host}]" if ":" in host else host
+        authority = name if port == 443 else f"{name}:{port}"
+        self._prefix = request_prefix(authority.encode("ascii"))
+        self._cache: dict[tuple[bytes, bytes, int, int], bytes] = {}
+        self._bearer = b""
+        self._authorization = b""
+
+    def authorize(self, bearer: bytes) -> None:
+        """Use this value of the `authorization` header from now on; empty for none."""
+        if bearer is not self._bearer:
+            self._bearer = bearer
+            # Never indexed: it must not end up in any intermediary's table.
+            self._authorization = field(b"authorization", bearer, never_indexed=True) if bearer else b""
+
+    def block(self, request: ApnsRequest) -> bytes:
+        """Encode the header block of a request.
+
+        Raises:
+            ValueError: a value that cannot stand in a header; such requests should not come here.
+        """
+        key = (request.topic, request.push_type, request.priority, request.expiration)
+        common = self._cache.get(key)
+        if common is None:
+            common = self._remember(key)
+        block = (
+            self._prefix
+            + path_field(b"/3/device/" + request.token)
+            + self._authorization
+            + common
+            + field(b"apns-id", request.apns_id)
+        )
+        if request.collapse_id:
+            block += field(b"apns-collapse-id", request.collapse_id)
+        return block
+
+    def _remember(self, key: tuple[bytes, bytes, int, int]) -> bytes:
+        topic, push_type, priority, expiration = key
+        common = (
+            field(b"apns-topic", topic)
+            + field(b"apns-push-type", push_type)
+            + field(b"apns-priority", b"%d" % priority)
+            + field(b"apns-expiration", b"%d" % expiration)
+        )
+        if len(self._cache) >= CACHE_SIZE:
+            # Expirations grow with the clock: old entries will not come again.
+            self._cache.clear()
+        self._cache[key] = common
+        return common

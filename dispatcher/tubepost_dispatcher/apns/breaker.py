@@ -1,0 +1,158 @@
+"""When a route must not be used: pure state machines, the time is passed in (monotonic seconds).
+
+`Hold` stands for "APNs refuses this credential": closed to traffic but for one probe per interval.
+`EnvironmentBreaker` recognises Sandbox and Production mixed up. `Backoff` spaces attempts to connect.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+HOLD_FIRST = 5.0
+"""Seconds until the first probe of a held route; doubles with every probe that fails."""
+HOLD_MOST = 300.0
+
+DISTINCT_TOKENS = 100
+"""Refused tokens, from at least two senders, that trip the environment breaker."""
+OTHERS_SHARE = 25
+"""Of these, as many must come from senders other than the one with the most."""
+DISTINCT_TOKENS_ONE_SENDER = 2000
+"""Refused tokens that trip it even when one sender sent (nearly) all of them."""
+
+
+class Hold:
+    """A hold with probes.
+
+    `admit` is asked for every request; while held it lets one through per interval. What became of requests
+    that were sent before the hold began says nothing new and is ignored.
+    """
+
+    __slots__ = ("_interval", "_probing", "_since", "_until", "detail", "reason")
+
+    def __init__(self) -> None:
+        self._interval = 0.0
+        self._until = 0.0
+        self._since = -math.inf
+        self._probing = False
+        self.reason = ""
+        """Why it is held, one of `apns.reasons`; empty when it is not."""
+        self.detail = ""
+        """A sentence for people."""
+
+    @property
+    def held(self) -> bool:
+        """True from the first failure to the next success."""
+        return bool(self.reason)
+
+    @property
+    def until(self) -> float:
+        """The moment from which a probe is let through; 0.0 when not held."""
+        return self._until if self.reason else 0.0
+
+    def admit(self, now: float) -> bool:
+        """Say whether a request may be sent now; True while held makes it the probe of this interval."""
+        if not self.reason:
+            return True
+        if now < self._until:
+            return False
+        # The next probe is due after another interval even if nothing is ever heard of this one.
+        self._probing = True
+        self._until = now + self._interval
+        return True
+
+    def open_to_probe(self, now: float) -> bool:
+        """As `admit`, without taking the probe."""
+        return not self.reason or now >= self._until
+
+    def failure(self, now: float, sent_at: float, reason: str, detail: str = "") -> bool:
+        """Note that APNs refused the credential; True when the hold begins or goes on longer by it."""
+        if not self.reason:
+            self._interval = HOLD_FIRST
+        elif not self._probing or sent_at < self._since:
+            return False
+        else:
+            self._interval = min(HOLD_MOST, self._interval * 2)
+        self._probing = False
+        self._since = now
+        self._until = now + self._interval
+        self.reason = reason
+        self.detail = detail
+        return True
+
+    def success(self, sent_at: float) -> bool:
+        """Note that APNs accepted the credential; True when that ended the hold."""
+        if not self.reason or sent_at < self._since:
+            return False
+        self.reason = self.detail = ""
+        self._until = 0.0
+        self._probing = False
+        return True
+
+
+class EnvironmentBreaker:
+    """Counts distinct refused device tokens since the last 200.
+
+    Memory is bounded by the threshold. A 410 is not counted: such a token was valid once, here.
+    """
+
+    __slots__ = ("_by_sender", "_tokens")
+
+    def __init__(self) -> None:
+        self._tokens: set[bytes] = set()
+        self._by_sender: dict[bytes, int] = {}
+
+    @property
+    def count(self) -> int:
+        """Distinct tokens refused since the last success."""
+        return len(self._tokens)
+
+    def refused(self, token: bytes, sender: bytes) -> bool:
+        """Count BadDeviceToken or DeviceTokenNotForTopic; True when the breaker trips (and starts anew)."""
+        if token in self._tokens:
+            return False
+        self._tokens.add(token)
+        self._by_sender[sender] = self._by_sender.get(sender, 0) + 1
+        total = len(self._tokens)
+        if total < DISTINCT_TOKENS:
+            return False
+        others = total - max(self._by_sender.values())
+        if others >= OTHERS_SHARE or total >= DISTINCT_TOKENS_ONE_SENDER:
+            self.success()
+            return True
+        return False
+
+    def success(self) -> None:
+        """Note a 200: the environment is right."""
+        if self._tokens:
+            self._tokens.clear()
+            self._by_sender.clear()
+
+
+class Backoff:
+    """Delays between attempts to connect: doubling, with full jitter, one success forgets them all."""
+
+    __slots__ = ("_first", "_most", "_random", "failures", "until")
+
+    def __init__(self, random: Callable[[], float], first: float = 0.25, most: float = 30.0) -> None:
+        self._random = random
+        self._first = first
+        self._most = most
+        self.failures = 0
+        """Failures since the last success."""
+        self.until = 0.0
+        """The moment before which no attempt should be made."""
+
+    def failure(self, now: float) -> float:
+        """Count a failure; returns the delay in seconds."""
+        ceiling = min(self._most, self._first * 2.0 ** min(self.failures, 30))
+        self.failures += 1
+        # A tenth at least, since many processes that all draw "at once" are no spread at all.
+        delay = ceiling * (0.1 + 0.9 * self._random())
+        self.until = now + delay
+        return delay
+
+    def success(self) -> None:
+        """Forget all failures."""
+        self.failures = 0
+        self.until = 0.0

@@ -1,0 +1,200 @@
+"""Opening a connection: names, addresses, the CONNECT proxy, TLS; and what went wrong in our words."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import random
+import re
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+MAX_PROXY_ANSWER = 8192
+"""Bytes of a proxy's answer to CONNECT that are read."""
+LEAST_PER_ADDRESS = 1.0
+"""Seconds that each address gets at least, as long as the whole time lasts."""
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})(?: ([^\r\n]*))?\r?\n")
+
+P = TypeVar("P", bound=asyncio.Protocol)
+
+
+class DialError(Exception):
+    """A connection could not be opened. `reason` is one of `apns.reasons.LOCAL_REASONS`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP CONNECT proxy. `authorization` is the header's value, empty for none."""
+
+    host: str
+    port: int
+    authorization: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect to, and how."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext
+    proxy: Proxy | None = None
+
+
+def parse_proxy(url: str, auth: str | None) -> Proxy:
+    """Read `http://[user:password@]host:port`; `auth` (`user:password`) wins over what is in the URL.
+
+    Raises:
+        ValueError: no such URL. The text is not quoted, since it may hold a password.
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if parts.scheme != "http" or not parts.hostname or port is None:
+        raise ValueError("a proxy is given as http://host:port")
+    if auth is None and parts.username is not None:
+        auth = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    if not auth:
+        return Proxy(parts.hostname, port)
+    return Proxy(parts.hostname, port, "Basic " + base64.b64encode(auth.strip().encode()).decode("ascii"))
+
+
+async def dial(
+    loop: asyncio.AbstractEventLoop, target: Target, factory: Callable[[], P], timeout: float
+) -> P:
+    """Open TCP (through the proxy where there is one) and TLS, and check that HTTP/2 was agreed on.
+
+    The name is resolved anew each time, its addresses are tried in random order. `timeout` is in seconds,
+    for all of it.
+
+    Raises:
+        DialError: no connection.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            sock = await _tcp(loop, target, timeout)
+            if target.proxy is not None:
+                try:
+                    await _through(loop, sock, target, target.proxy)
+                except BaseException:
+                    sock.close()
+                    raise
+            # From here on the socket belongs to the transport, which closes it.
+            return await _tls(loop, sock, target, factory, timeout)
+    except TimeoutError:
+        raise DialError("ConnectTimeout", f"no connection to {_where(target)} in {timeout:g} s") from None
+
+
+def _where(target: Target) -> str:
+    proxy = target.proxy
+    return f"{target.host}:{target.port}" + (f" through {proxy.host}:{proxy.port}" if proxy else "")
+
+
+async def _tcp(loop: asyncio.AbstractEventLoop, target: Target, timeout: float) -> socket.socket:
+    host, port = (target.proxy.host, target.proxy.port) if target.proxy else (target.host, target.port)
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise DialError("ConnectFailed", f"cannot resolve {host}: {_text(error)}") from None
+    random.shuffle(found)
+    deadline = loop.time() + timeout
+    problem = "no address"
+    for place, (family, kind, protocol, _, address) in enumerate(found):
+        # One address that swallows packets must not use up the time of the others.
+        fair = max(LEAST_PER_ADDRESS, (deadline - loop.time()) / (len(found) - place))
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:  # a family that this machine does not have
+            problem = f"{address[0]}: {_text(error)}"
+            continue
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            async with asyncio.timeout(fair):
+                await loop.sock_connect(sock, address)
+        except TimeoutError:
+            sock.close()
+            if loop.time() >= deadline:
+                raise
+            problem = f"{address[0]}: no answer"
+        except OSError as error:
+            sock.close()
+            problem = f"{address[0]}: {_text(error)}"
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise DialError("ConnectFailed", f"{host}:{port}: {problem}")
+
+
+async def _through(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, target: Target, proxy: Proxy
+) -> None:
+    name = f"[{target.host}]" if ":" in target.host else target.host
+    request = f"CONNECT {name}:{target.port} HTTP/1.1\r\nHost: {name}:{target.port}\r\n"
+    if proxy.authorization:
+        request += f"Proxy-Authorization: {proxy.authorization}\r\n"
+    answer = b""
+    try:
+        await loop.sock_sendall(sock, (request + "\r\n").encode("ascii"))
+        # Nothing of the TLS stream can be swallowed here: in TLS the client speaks first.
+        while b"\r\n\r\n" not in answer:
+            data = await loop.sock_recv(sock, MAX_PROXY_ANSWER - len(answer))
+            if not data or len(answer) + len(data) >= MAX_PROXY_ANSWER:
+                raise DialError("ProxyRefused", f"{proxy.host}:{proxy.port}: no whole answer to CONNECT")
+            answer += data
+    except OSError as error:
+        raise DialError("ProxyRefused", f"{proxy.host}:{proxy.port}: {_text(error)}") from None
+    status = _STATUS_LINE.match(answer)
+    if status is None or not status.group(1).startswith(b"2"):
+        said = b" ".join(part for part in status.groups() if part).decode("latin-1") if status else "no HTTP"
+        raise DialError("ProxyRefused", f"{proxy.host}:{proxy.port}: {said}")
+
+
+async def _tls(
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    target: Target,
+    factory: Callable[[], P],
+    timeout: float,
+) -> P:
+    try:
+        transport, protocol = await loop.create_connection(
+            factory,
+            sock=sock,
+            ssl=target.context,
+            server_hostname=target.host,
+            ssl_handshake_timeout=timeout,
+            # A peer that does not answer our close must not keep the connection in memory for long.
+            ssl_shutdown_timeout=5.0,
+        )
+    except ssl.SSLCertVerificationError as error:
+        raise DialError("CertificateVerifyFailed", f"{target.host}: {error.verify_message}") from None
+    except ssl.SSLError as error:
+        raise DialError("TlsFailed", f"{_where(target)}: {error.reason or _text(error)}") from None
+    except OSError as error:
+        raise DialError("TlsFailed", f"{_where(target)}: {_text(error) or 'closed'}") from None
+    tls = transport.get_extra_info("ssl_object")
+    if tls is None or tls.selected_alpn_protocol() != "h2":
+        with contextlib.suppress(Exception):
+            transport.abort()
+        raise DialError("TlsFailed", f"{_where(target)}: the server does not speak HTTP/2 (ALPN h2)")
+    return protocol
+
+
+def _text(error: OSError) -> str:
+    return (error.strerror or str(error) or type(error).__name__).strip()

@@ -1,0 +1,188 @@
+"""The credential's side of a pool: may requests be sent, with which token, and what an answer means.
+
+No I/O: `now` is monotonic seconds, `wall` unix seconds, both passed in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tubepost_credentials import CertificateCredential, TokenCredential
+from tubepost_dispatcher.apns import reasons
+from tubepost_dispatcher.apns.breaker import EnvironmentBreaker, Hold
+from tubepost_dispatcher.apns.reasons import Action, ReasonSpec, local_outcome
+from tubepost_dispatcher.apns.request import ApnsRequest
+from tubepost_dispatcher.apns.tokens import ProviderToken
+from tubepost_dispatcher.outcome import Outcome
+
+LOOK_AGAIN = 60.0
+"""Seconds after which a route whose credential is missing or out of date may be asked again."""
+LEAST_HOLD = 1.0
+"""Seconds that a request refused by a hold is asked to stay away at least."""
+
+_OWN_WORDS = frozenset({"EnvironmentMismatch", "ClockWrong"})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an answer means: the outcome, and whether its connection is to be replaced."""
+
+    outcome: Outcome
+    replace_connection: bool = False
+
+
+class Gate:
+    """Holds, provider token and lifetime of one credential."""
+
+    __slots__ = ("_bearer_changed_at", "_last_bearer", "credential", "environment", "hold", "token")
+
+    def __init__(self, credential: CertificateCredential | TokenCredential | None) -> None:
+        self.credential = credential
+        self.hold = Hold()
+        self.environment = EnvironmentBreaker()
+        self.token = ProviderToken(credential) if isinstance(credential, TokenCredential) else None
+        self._last_bearer = b""
+        self._bearer_changed_at = 0.0
+
+    def bearer(self, now: float, wall: float) -> bytes:
+        """Return the `authorization` value for requests sent now, empty with certificates."""
+        if self.token is None:
+            return b""
+        bearer = self.token.header(wall)
+        if bearer is not self._last_bearer:
+            self._last_bearer = bearer
+            self._bearer_changed_at = now
+        return bearer
+
+    def refusal(self, now: float, wall: float) -> Outcome | None:
+        """Return the outcome of a request that may not be sent now; None when it may.
+
+        None also when the route is held and a probe is due: then send one, and call `hold.admit`.
+        """
+        credential = self.credential
+        if credential is None:
+            return local_outcome("CredentialMissing", held_until=now + LOOK_AGAIN)
+        if isinstance(credential, CertificateCredential):
+            if wall > credential.not_after.timestamp():
+                detail = f"the certificate expired on {_day(credential.not_after)}"
+                return local_outcome("CredentialExpired", detail, held_until=now + LOOK_AGAIN)
+            if wall < credential.not_before.timestamp():
+                detail = f"the certificate is not valid before {_day(credential.not_before)}"
+                return local_outcome("CredentialExpired", detail, held_until=now + LOOK_AGAIN)
+        return None if self.hold.open_to_probe(now) else self.held(now)
+
+    def held(self, now: float) -> Outcome:
+        """Return the outcome of a request that a held route does not take."""
+        hold = self.hold
+        until = max(hold.until, now + LEAST_HOLD)
+        if hold.reason in _OWN_WORDS:
+            return local_outcome(hold.reason, hold.detail, held_until=until)
+        return local_outcome("RouteHeld", hold.detail or hold.reason, held_until=until)
+
+    def accepted(self, sent_at: float) -> None:
+        """Note a 200."""
+        self.environment.success()
+        if self.hold.reason:
+            self.hold.success(sent_at)
+
+    def refused(
+        self, status: int, body: bytes, request: ApnsRequest, sent_at: float, now: float, wall: float
+    ) -> Verdict:
+        """Judge an answer other than 200."""
+        reason, timestamp = reasons.parse_body(body)
+        spec = reasons.lookup(status, reason)
+        retry_at_once = replace = False
+        match spec.action:
+            case Action.HOLD_ROUTE:
+                self.hold.failure(now, sent_at, spec.reason, f"APNs answered {status} {spec.reason}")
+            case Action.NEW_TOKEN:
+                retry_at_once = self._renew(sent_at, now, wall)
+            case Action.KEEP_TOKEN:
+                if self.token is not None:
+                    self.token.keep(wall)
+                replace = True
+            case Action.RECONNECT:
+                retry_at_once = replace = True
+            case Action.COUNT_MISMATCH:
+                self._mismatch(request, sent_at, now)
+            case _:
+                pass
+        self._note_authenticated(spec, sent_at)
+        outcome = Outcome(
+            spec.kind,
+            spec.reason,
+            status,
+            request.apns_id.decode("ascii", "replace"),
+            timestamp,
+            "" if spec.known else spec.help,
+            retry_at_once=retry_at_once,
+            held_until=self.hold.until,
+        )
+        return Verdict(outcome, replace)
+
+    def goaway(self, reason: str, now: float) -> None:
+        """Note the reason that a GOAWAY carries; some of them concern the credential."""
+        spec = reasons.REASONS.get(reason)
+        if spec is not None and spec.action is Action.HOLD_ROUTE:
+            self.hold.failure(now, now, reason, f"APNs closed the connection with {reason}")
+
+    def _renew(self, sent_at: float, now: float, wall: float) -> bool:
+        """Mend ExpiredProviderToken; True when a repetition makes sense at once."""
+        if self.token is None or sent_at < self._bearer_changed_at:
+            return True  # it was sent with the token before
+        if self.token.early_step(wall):
+            self.bearer(now, wall)
+            return True
+        self.hold.failure(
+            now, sent_at, "ClockWrong", "a fresh provider token is expired by APNs' clock: set this clock"
+        )
+        return False
+
+    def _mismatch(self, request: ApnsRequest, sent_at: float, now: float) -> None:
+        if self.hold.reason == "EnvironmentMismatch":
+            self.hold.failure(now, sent_at, "EnvironmentMismatch", self.hold.detail)
+        elif self.environment.refused(request.token, request.sender):
+            self.hold.failure(
+                now,
+                now,
+                "EnvironmentMismatch",
+                "many device tokens refused and none accepted: is this the right environment and topic?",
+            )
+
+    def _note_authenticated(self, spec: ReasonSpec, sent_at: float) -> None:
+        """A verdict on the notification means that the credential itself was accepted."""
+        hold = self.hold
+        if not hold.reason or spec.status // 100 != 4 or spec.status in {401, 403, 407}:
+            return
+        if spec.action in {Action.RECONNECT, Action.KEEP_TOKEN}:
+            return  # not about the notification
+        # Of the environment only a token that was valid there says anything: 410.
+        if hold.reason != "EnvironmentMismatch" or spec.status == 410:
+            hold.success(sent_at)
+
+    def describe(self, now: float, wall: float) -> dict[str, Any]:
+        """Facts for the status page; nothing secret."""
+        facts: dict[str, Any] = {
+            "credential": self.credential.describe() if self.credential else None,
+            "held": None,
+            "refusedTokensSinceSuccess": self.environment.count,
+        }
+        if self.hold.held:
+            facts["held"] = {
+                "reason": self.hold.reason,
+                "detail": self.hold.detail,
+                "probeInSeconds": round(max(0.0, self.hold.until - now), 1),
+            }
+        else:
+            refusal = self.refusal(now, wall)
+            if refusal is not None:
+                facts["held"] = {"reason": refusal.reason, "detail": refusal.detail}
+        if self.token is not None and self.token.iat:
+            facts["providerTokenAgeSeconds"] = round(self.token.age(wall), 1)
+        return facts
+
+
+def _day(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")

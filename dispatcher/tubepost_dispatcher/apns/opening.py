@@ -1,0 +1,124 @@
+"""Opening a pool's connections: how many are under way, what went wrong, and when to try again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from tubepost_dispatcher.apns.breaker import Backoff
+from tubepost_dispatcher.apns.connection import Connection
+from tubepost_dispatcher.apns.dialing import DialError, Target, dial
+from tubepost_dispatcher.apns.reasons import local_outcome
+from tubepost_dispatcher.outcome import Outcome
+
+_LOG = logging.getLogger("tubepost.apns")
+
+FAILURES_BEFORE_REFUSING = 3
+"""Failed attempts to connect in a row after which waiting requests come back."""
+
+# These do not mend themselves within a moment: waiting requests come back at the first failure.
+_LASTING = frozenset({"TlsFailed", "CertificateVerifyFailed", "ProxyRefused"})
+
+
+class Opener:
+    """Opens connections to one target, one task each.
+
+    `opened` is called with every connection that has become usable, `settled` after each attempt, `failed`
+    with the reason of each failure.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        target: Target | None,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
+        rng: Callable[[], float],
+        *,
+        make: Callable[[], Connection],
+        opened: Callable[[Connection], None],
+        settled: Callable[[], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._name = name
+        self._target = target
+        self._loop = loop
+        self._clock = clock
+        self._make = make
+        self._opened = opened
+        self._settled = settled
+        self._count_failure = failed
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.backoff = Backoff(rng)
+        self.trouble: DialError | None = None
+        """Why the last attempt failed; None after a success."""
+
+    def __len__(self) -> int:
+        """Attempts under way."""
+        return len(self._tasks)
+
+    def start(self, timeout: float) -> None:
+        """Begin an attempt that may take `timeout` seconds."""
+        task = self._loop.create_task(self._open(timeout))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def succeeded(self) -> None:
+        """Note that a connection brought an answer: only that proves that connecting makes sense."""
+        if self.trouble is not None or self.backoff.failures:
+            self.trouble = None
+            self.backoff.success()
+
+    def failed(self, error: DialError) -> None:
+        """Note a failure to connect, or a connection that ended without a single answer."""
+        self.trouble = error
+        delay = self.backoff.failure(self._clock())
+        self._count_failure(error.reason)
+        _LOG.warning("route %s: %s (next attempt in %.2f s)", self._name, error, delay)
+
+    def refusal(self, now: float) -> Outcome | None:
+        """Return the outcome of requests while connecting fails; None while there is hope.
+
+        Of a pool that has a usable connection nothing is to be refused: that is for the caller to know.
+        """
+        trouble = self.trouble
+        if trouble is None or now >= self.backoff.until:
+            return None
+        if trouble.reason not in _LASTING and self.backoff.failures < FAILURES_BEFORE_REFUSING:
+            return None
+        return local_outcome(trouble.reason, trouble.detail, held_until=self.backoff.until)
+
+    async def cancel(self) -> None:
+        """End all attempts and wait for their end."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._settled()
+
+    async def _open(self, timeout: float) -> None:
+        connection: Connection | None = None
+        deadline = self._loop.time() + timeout
+        assert self._target is not None
+        try:
+            connection = await dial(self._loop, self._target, self._make, timeout)
+            async with asyncio.timeout_at(deadline):
+                await connection.wait_ready()
+        except TimeoutError:
+            self.failed(DialError("ConnectTimeout", f"no HTTP/2 SETTINGS in {timeout:g} s"))
+        except DialError as error:
+            self.failed(error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not leave requests waiting unheard
+            self.failed(DialError("ConnectFailed", f"internal error: {type(error).__name__}"))
+            _LOG.debug("route %s: internal error while connecting", self._name, exc_info=True)
+        else:
+            self._opened(connection)
+            connection = None
+        finally:
+            if connection is not None:
+                connection.shut("unused")

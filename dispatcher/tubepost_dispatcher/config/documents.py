@@ -1,0 +1,162 @@
+"""Text to documents: YAML and JSON, read as strictly as a person's typing errors ask for.
+
+PyYAML by itself takes a key that stands twice, turns dates into objects, and lets a few lines of aliases
+stand for gigabytes. None of that here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import yaml
+
+MAX_DEPTH = 64
+"""Levels of nesting; real manifests have about ten."""
+MAX_NODES = 200_000
+"""Values in one file, each alias counted as all that it stands for."""
+
+
+class DocumentError(ValueError):
+    """A text that cannot be read; `line` and `column` count from 1, 0 where the place is not known."""
+
+    def __init__(self, message: str, remedy: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+        self.line = line
+        self.column = column
+
+
+class _Loader(yaml.CSafeLoader):
+    """PyYAML's safe loader, without dates, without a key that stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            mark = key.start_mark
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in _KEY_TAGS:
+                raise DocumentError(
+                    "a key is not a text", "put the key in quotes", mark.line + 1, mark.column + 1
+                )
+            if key.value in seen:
+                raise DocumentError(
+                    f"the key {key.value!r} stands twice in one mapping",
+                    "keep one of the two",
+                    mark.line + 1,
+                    mark.column + 1,
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+# Kubernetes reads a date as the text that it is.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, expression) for tag, expression in resolvers if tag != _TIMESTAMP]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_constructor(_TIMESTAMP, lambda _, node: str(node.value))
+
+
+def read_yaml(data: bytes) -> list[tuple[int, Any]]:
+    """All documents of a YAML text with the line (from 1) that each begins on; empty ones are left out.
+
+    Raises:
+        DocumentError: not YAML, or with something that a manifest must not have.
+    """
+    try:
+        _measure(data)
+        return list(_documents(data))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        raise DocumentError(f"is not YAML: {what}", "mend the syntax", line, column) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DocumentError("is not a text in UTF-8", "save it as UTF-8") from error
+    except (ValueError, LookupError, RecursionError, OverflowError) as error:
+        if isinstance(error, DocumentError):
+            raise
+        raise DocumentError("holds a value that cannot be read", "put the value in quotes") from error
+
+
+def _documents(data: bytes) -> Iterator[tuple[int, Any]]:
+    loader = _Loader(data)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is None:
+                continue
+            document = loader.construct_document(node)
+            if document is not None:
+                yield node.start_mark.line + 1, document
+    finally:
+        loader.dispose()
+
+
+def _measure(data: bytes) -> None:
+    """Walk over the events, which takes constant memory, before anything is built from them."""
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []
+    total = 0
+    for event in yaml.parse(data, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.DocumentStartEvent):
+            sizes = {}
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise _at(event, "an alias stands for something that is not complete yet", "write it out")
+            total += sizes[event.anchor]
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            if event.anchor:
+                sizes[event.anchor] = 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((event.anchor, total))
+            total += 1
+            if len(open_nodes) > MAX_DEPTH:
+                raise _at(event, f"is nested deeper than {MAX_DEPTH} levels", "make it flatter")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            if anchor:
+                sizes[anchor] = total - before
+        if total > MAX_NODES:
+            raise _at(event, f"holds more than {MAX_NODES} values", "split it into several files")
+
+
+def _at(event: yaml.Event, message: str, remedy: str) -> DocumentError:
+    mark = event.start_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    return DocumentError(message, remedy, line, column)
+
+
+def read_json(data: bytes) -> list[tuple[int, Any]]:
+    """The one document of a JSON text.
+
+    Raises:
+        DocumentError: not JSON, or a key that stands twice in one object.
+    """
+    try:
+        return [(1, json.loads(data, object_pairs_hook=_pairs, parse_constant=_no_constant))]
+    except json.JSONDecodeError as error:
+        raise DocumentError(
+            f"is not JSON: {error.msg}", "mend the syntax", error.lineno, error.colno
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DocumentError("is not a text in UTF-8", "save it as UTF-8") from error
+    except RecursionError as error:
+        raise DocumentError("is nested too deep", "make it flatter") from error
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise DocumentError(f"the key {key!r} stands twice in one object", "keep one of the two")
+        result[key] = value
+    return result
+
+
+def _no_constant(name: str) -> None:
+    raise DocumentError(f"{name} is not JSON", "write a number")

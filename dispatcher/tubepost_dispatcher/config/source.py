@@ -1,0 +1,159 @@
+"""Where the supervisor gets its configuration from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from tubepost_api.compile import compile_manifests
+from tubepost_api.config import SCHEMA_VERSION, DispatcherConfig
+from tubepost_api.problems import Problem
+from tubepost_dispatcher.config.bundle import ConfigBundle
+from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
+
+Transform = Callable[[ConfigBundle], ConfigBundle]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was read: a bundle, or None with the errors that prevent one; warnings in either case."""
+
+    bundle: ConfigBundle | None
+    problems: tuple[Problem, ...]
+    origins: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Kind and name of an object -> the file that it came from."""
+
+    def locate(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+        """The same problems, with the files of the objects they are about."""
+        return tuple(
+            replace(problem, origin=problem.origin or self.origins.get((problem.kind, problem.name), "configuration"))
+            for problem in problems
+        )
+
+
+class ConfigSource(Protocol):
+    """A place that configurations come from."""
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """Files and directories whose change means another look."""
+
+    def load(self) -> Loaded:
+        """Read everything anew. Does blocking I/O; never raises for bad contents."""
+
+
+class ManifestSource:
+    """Manifest files, as given to `kubectl apply`: PushDomain, ApnRoute, ApnLogger, Secret.
+
+    Args:
+        files: YAML or JSON files, or directories of them.
+        push_domain: which PushDomain to serve when the files hold several.
+        transform: changes the bundle before it is checked (the simulator puts itself in APNs' place).
+    """
+
+    def __init__(
+        self, files: Sequence[Path], push_domain: str | None = None, transform: Transform | None = None
+    ) -> None:
+        self._files = tuple(files)
+        self._push_domain = push_domain
+        self._transform = transform
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The files and directories as named by the user."""
+        return self._files
+
+    def load(self) -> Loaded:
+        """Read and compile the manifests."""
+        manifests, problems = load_manifests(self._files)
+        if any(p.severity == "error" for p in problems):
+            return Loaded(None, tuple(problems))
+        result = compile_manifests(manifests, push_domain=self._push_domain)
+        problems += result.problems
+        if result.config is None:
+            return Loaded(None, tuple(problems))
+        source = ManifestSecrets(manifests)
+        secrets = {}
+        for name in result.config.secret_names():
+            secret = source.get(name)
+            if secret is not None:
+                secrets[name] = dict(secret)
+        bundle = ConfigBundle(result.config, secrets)
+        if self._transform is not None:
+            bundle = self._transform(bundle)
+        origins = {
+            (manifest.document["kind"], manifest.document["metadata"]["name"]): manifest.origin
+            for manifest in manifests
+            if manifest.document.get("kind") in ("PushDomain", "ApnRoute")
+        }
+        return Loaded(bundle, tuple(problems), origins)
+
+
+class MountedSource:
+    """A compiled `config.json` and Secrets, as mounted into a pod.
+
+    Args:
+        config: the file `config.json`, or the directory that holds it.
+        secrets: a directory with one directory per Secret, one file per key.
+    """
+
+    def __init__(self, config: Path, secrets: Path) -> None:
+        self._config = config / "config.json" if config.is_dir() or not config.suffix else config
+        self._secrets = secrets
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The file and the directory of Secrets."""
+        return (self._config, self._secrets)
+
+    def load(self) -> Loaded:
+        """Read the document and the Secrets that it names."""
+        try:
+            text = self._config.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            return self._failed(f"cannot be read: {error}", "mount the dispatcher's ConfigMap there")
+        try:
+            config = DispatcherConfig.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            return self._failed(
+                f"{where}: {first['msg']} ({error.error_count()} faults)",
+                "let the operator write this file; operator and dispatcher may be one version apart",
+            )
+        if config.schema_version not in (SCHEMA_VERSION, SCHEMA_VERSION - 1):
+            return self._failed(
+                f"schemaVersion {config.schema_version} is not one of {SCHEMA_VERSION - 1}, {SCHEMA_VERSION}",
+                "bring operator and dispatcher to within one version of each other",
+            )
+        secrets = {}
+        for name in sorted(config.secret_names()):
+            contents = self._read_secret(name)
+            if contents is not None:
+                secrets[name] = contents
+        return Loaded(ConfigBundle(config, secrets), ())
+
+    def _read_secret(self, name: str) -> dict[str, bytes] | None:
+        directory = self._secrets / name
+        try:
+            keys = [path for path in directory.iterdir() if not path.name.startswith("..")]
+            return {path.name: path.read_bytes() for path in keys if path.is_file()} or None
+        except OSError:
+            return None
+
+    def _failed(self, message: str, remedy: str) -> Loaded:
+        problem = Problem(
+            severity="error",
+            origin=str(self._config),
+            kind="DispatcherConfig",
+            namespace="",
+            name="",
+            field="",
+            message=message,
+            remedy=remedy,
+        )
+        return Loaded(None, (problem,))

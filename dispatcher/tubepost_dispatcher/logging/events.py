@@ -1,0 +1,147 @@
+"""What a logger is told about one attempt at a notification: the values behind macros and JSON fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+EventKind = Literal["delivery", "permfail", "tempfail"]
+"""Delivered, failed for good, failed for now: Momentum's `log_delivery`, `log_permfail`, `log_tempfail`."""
+
+EVENT_KINDS: tuple[EventKind, ...] = ("delivery", "permfail", "tempfail")
+
+NO_CONTEXT: Mapping[str, str] = MappingProxyType({})
+
+TOKEN_CONTEXT = "DLV_Dest_ID"  # noqa: S105 - a variable's name; its value is a device token
+"""The context variable that holds the device token (Momentum)."""
+
+
+BARE_TOKEN = 64
+"""Hex digits from which on a recipient's local part counts as a device token."""
+
+_HEX = re.compile(r"[0-9A-Fa-f]+").fullmatch
+
+
+class LogEvent:
+    """One line to be: the outcome of one attempt.
+
+    Values may hold any text: formatters escape. Macros of Momentum's apn_logger stand in brackets.
+    """
+
+    __slots__ = (
+        "apns_id",
+        "attempt",
+        "context",
+        "dead_token_timestamp",
+        "destination_address",
+        "device_token",
+        "domain",
+        "duration_ms",
+        "error",
+        "http_status",
+        "kind",
+        "message_bytes",
+        "message_id",
+        "push_domain",
+        "push_type",
+        "reason",
+        "remote_ip",
+        "route",
+        "source_address",
+        "status",
+        "time",
+        "topic",
+        "user",
+    )
+
+    def __init__(
+        self,
+        kind: EventKind,
+        time: float,
+        *,
+        message_id: str = "",
+        source_address: str = "",
+        destination_address: str = "",
+        domain: str = "",
+        device_token: str = "",
+        apns_id: str = "",
+        message_bytes: int = 0,
+        route: str = "",
+        push_domain: str = "",
+        remote_ip: str = "",
+        status: int = 0,
+        error: str = "",
+        context: Mapping[str, str] = NO_CONTEXT,
+        reason: str = "",
+        http_status: int = 0,
+        attempt: int = 1,
+        duration_ms: float = 0.0,
+        topic: str = "",
+        push_type: str = "",
+        dead_token_timestamp: int = 0,
+        user: str = "",
+    ) -> None:
+        self.kind: EventKind = kind
+        self.time = time
+        """Unix seconds [%t]."""
+        self.message_id = message_id
+        """Ours [%i]."""
+        self.source_address = source_address
+        """Where bounces go: the part's Return-Path, `DLV_Source_Addr` or MAIL FROM [%sa]."""
+        self.destination_address = destination_address
+        """`DLV_Dest_Addr` or the recipient's local part [%da]."""
+        self.domain = domain
+        """Recipient domain [%d]."""
+        self.device_token = device_token
+        """Lower-case hex digits, in full [%dt]; the formatters shorten it elsewhere."""
+        self.apns_id = apns_id
+        """[%ti]"""
+        self.message_bytes = message_bytes
+        """Size of the mail as received [%B]."""
+        self.route = route
+        """ApnRoute name, Momentum's binding [%b]."""
+        self.push_domain = push_domain
+        """PushDomain name, Momentum's binding group [%g]; empty: the hub fills in its own."""
+        self.remote_ip = remote_ip
+        """Address of the SMTP client [%H]."""
+        self.status = status
+        """Legacy APNs status code, 0 delivered [%S]."""
+        self.error = error
+        """Reason and explanation, empty when delivered [%e]."""
+        self.context = context
+        """Context variables [%vctx_mess{name}]."""
+        self.reason = reason
+        """APNs' word or ours (see `Outcome.reason`)."""
+        self.http_status = http_status
+        """0 where APNs gave none."""
+        self.attempt = attempt
+        """1 for the first."""
+        self.duration_ms = duration_ms
+        """Milliseconds from the end of DATA to the outcome."""
+        self.topic = topic
+        self.push_type = push_type
+        self.dead_token_timestamp = dead_token_timestamp
+        """APNs' timestamp of a 410, milliseconds since the epoch; 0 otherwise."""
+        self.user = user
+        """Authenticated SMTP user, empty without."""
+
+
+def short_token(token: str) -> str:
+    """The first digits of a device token: eight, but at most half of it. Enough to find it, not to use it."""
+    return token[: min(8, len(token) // 2)]
+
+
+def shield(value: str, token: str) -> str:
+    """`value`, unless it is a device token: then its short form and `...`.
+
+    A recipient's local part may be the token itself, and so may the context variable `DLV_Dest_ID`; tokens
+    appear in full only where `%dt` asks for them. `token` is the event's; what looks like a token by itself
+    (`BARE_TOKEN` hex digits or more) is shortened too, since a message may fail before its token is known.
+    """
+    if (token and len(value) == len(token) and value.lower() == token) or (
+        len(value) >= BARE_TOKEN and _HEX(value) is not None
+    ):
+        return short_token(value) + "..."
+    return value

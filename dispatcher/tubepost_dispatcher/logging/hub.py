@@ -1,0 +1,240 @@
+"""All loggers of one PushDomain behind one call."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from tubepost_api.config import LoggerConfig
+from tubepost_dispatcher.logging.events import EVENT_KINDS, EventKind, LogEvent
+from tubepost_dispatcher.logging.file_sink import FileSink
+from tubepost_dispatcher.logging.format import compile_format
+from tubepost_dispatcher.logging.json_format import json_heartbeat, json_line
+from tubepost_dispatcher.logging.sinks import Handle, Scheduler, Sink, StdoutSink
+from tubepost_dispatcher.metrics import Metrics
+
+_LOG = logging.getLogger("tubepost.logger")
+
+_Render = Callable[[LogEvent], bytes]
+
+
+class LogHub:
+    """The loggers of one PushDomain. Lives on one event loop; every method is called on it.
+
+    Args:
+        configs: the loggers.
+        push_domain: its name; goes into events that name none.
+        metrics: `log_lines`, `log_errors` and `log_lines_lost` are counted there.
+        loop: schedules writes and heartbeats; the running loop by default.
+        stdout: file descriptor for loggers without a file; stays the caller's.
+        wall: the clock of heartbeats, unix seconds.
+        heartbeats: whether this hub writes them; of several processes with one log, one should.
+
+    Raises:
+        tubepost_api.logformat.FormatError: a format cannot be used.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[LoggerConfig],
+        push_domain: str,
+        metrics: Metrics,
+        *,
+        loop: Scheduler | None = None,
+        stdout: int = 1,
+        wall: Callable[[], float] = time.time,
+        heartbeats: bool = True,
+    ) -> None:
+        self._metrics = metrics
+        self._loop: Scheduler = loop if loop is not None else asyncio.get_running_loop()
+        self._stdout = stdout
+        self._wall = wall
+        self._heartbeats = heartbeats
+        self._closed = False
+        self._push_domain = push_domain
+        self._loggers: dict[str, _Logger] = {}
+        self._by_kind: dict[EventKind, tuple[_Logger, ...]] = {}
+        self.update(configs)
+
+    def wants(self, kind: EventKind) -> bool:
+        """Whether any logger writes events of this kind; otherwise there is no need to make one."""
+        return bool(self._by_kind[kind])
+
+    def log(self, event: LogEvent) -> None:
+        """Write an event to every logger that wants its kind. Never raises, never waits."""
+        if not event.push_domain:
+            event.push_domain = self._push_domain
+        for logger in self._by_kind[event.kind]:
+            logger.log(event)
+
+    def update(self, configs: Sequence[LoggerConfig], push_domain: str | None = None) -> None:
+        """Put other loggers in force; None keeps the PushDomain's name.
+
+        A logger whose destination stays the same keeps its file and what is buffered for it. Lines of
+        loggers that go are written first.
+
+        Raises:
+            tubepost_api.logformat.FormatError: a format cannot be used; then nothing has changed.
+        """
+        renderers = {config.name: _Renderers(config) for config in configs}
+        if push_domain is not None:
+            self._push_domain = push_domain
+        old, self._loggers = self._loggers, {}
+        for config in configs:
+            before = old.get(config.name)
+            if before is not None and before.config == config:
+                self._loggers[config.name] = old.pop(config.name)
+                continue
+            sink: Sink | None = None
+            if before is not None:
+                before.stop()
+                if _same_destination(before.config, config):
+                    sink = before.sink
+                    if isinstance(sink, FileSink) and config.file is not None:
+                        sink.adopt(config.file)
+                else:
+                    before.sink.close()
+                del old[config.name]
+            self._loggers[config.name] = self._start(config, renderers[config.name], sink)
+        for logger in old.values():
+            logger.stop()
+            logger.sink.close()
+        self._by_kind = {
+            kind: tuple(logger for logger in self._loggers.values() if logger.wants(kind))
+            for kind in EVENT_KINDS
+        }
+
+    def reopen(self) -> None:
+        """Open all files by their names again, after something else has rotated them."""
+        for logger in self._loggers.values():
+            logger.sink.reopen()
+
+    def flush(self) -> bool:
+        """Write what is buffered, as far as it goes without waiting; False when something is left."""
+        done = [logger.sink.flush() for logger in self._loggers.values()]
+        return all(done)
+
+    def problems(self) -> dict[str, str]:
+        """Logger name -> why it cannot write at present, with the remedy; loggers that can are absent."""
+        return {name: logger.sink.problem for name, logger in self._loggers.items() if logger.sink.problem}
+
+    def close(self) -> None:
+        """Write what can be written and release the files; events that come later are counted as lost."""
+        if self._closed:
+            return
+        self._closed = True
+        for logger in self._loggers.values():
+            logger.stop()
+            logger.sink.close()
+
+    def _start(self, config: LoggerConfig, renderers: _Renderers, sink: Sink | None) -> _Logger:
+        if sink is None:
+            failed = self._metrics.log_errors.labels(config.name).inc
+            lost = self._metrics.log_lines_lost.labels(config.name).inc
+            if config.file is not None:
+                sink = FileSink(config.name, self._loop, failed, lost, config.file)
+            else:
+                sink = StdoutSink(config.name, self._loop, failed, lost, self._stdout)
+        logger = _Logger(config, renderers, sink, self._metrics)
+        if self._heartbeats and config.heartbeat > 0 and not self._closed:
+            logger.start_heartbeat(self._loop, self._beat)
+        return logger
+
+    def _beat(self, logger: _Logger) -> None:
+        logger.beat(self._wall(), self._push_domain)
+
+
+def _same_destination(one: LoggerConfig, other: LoggerConfig) -> bool:
+    if one.file is None or other.file is None:
+        return one.file is other.file
+    return (one.file.path, one.file.mode) == (other.file.path, other.file.mode)
+
+
+class _Renderers:
+    """The line makers of one logger, with their line ends."""
+
+    def __init__(self, config: LoggerConfig) -> None:
+        self.by_kind: dict[EventKind, _Render]
+        self.heartbeat: _Render
+        if config.format == "Json":
+            self.by_kind = dict.fromkeys(EVENT_KINDS, _render_json)
+            self.heartbeat = _render_json_heartbeat
+        else:
+            formats = config.formats
+            self.by_kind = {
+                "delivery": _render_momentum(formats.delivery),
+                "permfail": _render_momentum(formats.permfail),
+                "tempfail": _render_momentum(formats.tempfail),
+            }
+            self.heartbeat = _render_momentum(formats.heartbeat)
+
+
+def _render_json(event: LogEvent) -> bytes:
+    return json_line(event) + b"\n"
+
+
+def _render_json_heartbeat(event: LogEvent) -> bytes:
+    return json_heartbeat(event.time, event.push_domain) + b"\n"
+
+
+def _render_momentum(text: str) -> _Render:
+    formatter = compile_format(text)
+    return lambda event: (formatter(event) + "\n").encode()
+
+
+class _Logger:
+    """One ApnLogger at work."""
+
+    __slots__ = ("_lines", "_lost", "_renderers", "_timer", "_wanted", "config", "sink")
+
+    def __init__(self, config: LoggerConfig, renderers: _Renderers, sink: Sink, metrics: Metrics) -> None:
+        self.config = config
+        self.sink = sink
+        self._renderers = renderers
+        self._wanted = {
+            "delivery": config.log_delivery,
+            "permfail": config.log_permfail,
+            "tempfail": config.log_tempfail,
+        }
+        self._lines = {
+            kind: metrics.log_lines.labels(config.name, kind) for kind in (*EVENT_KINDS, "heartbeat")
+        }
+        self._lost = (metrics.log_errors.labels(config.name), metrics.log_lines_lost.labels(config.name))
+        self._timer: Handle | None = None
+
+    def wants(self, kind: EventKind) -> bool:
+        return self._wanted[kind]
+
+    def log(self, event: LogEvent) -> None:
+        self._write(self._renderers.by_kind[event.kind], event, event.kind)
+
+    def beat(self, time: float, push_domain: str) -> None:
+        # A heartbeat has no kind of its own among events; the formatter reads only the time and the name.
+        self._write(
+            self._renderers.heartbeat, LogEvent("delivery", time, push_domain=push_domain), "heartbeat"
+        )
+
+    def start_heartbeat(self, loop: Scheduler, beat: Callable[[_Logger], None]) -> None:
+        def tick() -> None:
+            self._timer = loop.call_later(self.config.heartbeat, tick)
+            beat(self)
+
+        self._timer = loop.call_later(self.config.heartbeat, tick)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _write(self, render: _Render, event: LogEvent, kind: str) -> None:
+        try:
+            line = render(event)
+        except Exception:  # noqa: BLE001 - a fault of ours, for which no delivery must fail
+            _LOG.exception("logger %s: a line of kind %s could not be made", self.config.name, kind)
+            for counter in self._lost:
+                counter.inc()
+            return
+        self.sink.write(line)
+        self._lines[kind].inc()

@@ -1,0 +1,182 @@
+"""JSON log lines: one object a line, with field names that stay as they are.
+
+`FIELDS` is the reference. A device token appears as its first digits only (`tokenPrefix`), with one
+exception: when APNs calls a token dead (410), `deadToken` holds it in full beside the time since when, so
+that a log reader can take it off the recipient list. That is the dead-token feed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+
+from tubepost_dispatcher.logging.events import TOKEN_CONTEXT, LogEvent, shield, short_token
+
+# What would move a terminal's cursor, break a line for a careless reader or reorder text: DEL, C1 controls
+# with NEL, U+2028 to U+202E, U+2066 to U+2069. JSON allows them bare; a log line had better not.
+_DISGUISES = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]").search
+
+_HTTP_GONE = 410
+
+
+@dataclass(frozen=True, slots=True)
+class JsonField:
+    """One field. `present`: when it is there; `macro`: the macro that shows the same, empty for none."""
+
+    name: str
+    type: Literal["string", "integer", "number", "object"]
+    present: str
+    macro: str
+    help: str
+
+
+_ALWAYS = "every event"
+_FAILED = "failures"
+_GONE = "dead tokens"
+
+FIELDS: tuple[JsonField, ...] = (
+    JsonField("time", "string", "every line", "%t", "UTC, RFC 3339 with milliseconds."),
+    JsonField(
+        "event", "string", "every line", "", "`delivery`, `permfail`, `tempfail`; `heartbeat` in between."
+    ),
+    JsonField("pushDomain", "string", "every line", "%g", "Name of the PushDomain."),
+    JsonField("messageId", "string", _ALWAYS, "%i", "The message id that the SMTP reply names."),
+    JsonField("apnsId", "string", _ALWAYS, "%ti", "The notification's apns-id."),
+    JsonField("domain", "string", _ALWAYS, "%d", "Domain of the recipient."),
+    JsonField("route", "string", _ALWAYS, "%b", "Name of the ApnRoute."),
+    JsonField("source", "string", _ALWAYS, "%sa", "Where bounces go: Return-Path, else MAIL FROM."),
+    JsonField(
+        "destination",
+        "string",
+        _ALWAYS,
+        "%da",
+        "Local part of the recipient; shortened when it is the device token.",
+    ),
+    JsonField(
+        "tokenPrefix", "string", _ALWAYS, "", "First digits of the device token: eight, at most half of it."
+    ),
+    JsonField("topic", "string", _ALWAYS, "", "The apns-topic."),
+    JsonField("pushType", "string", _ALWAYS, "", "The apns-push-type."),
+    JsonField("messageBytes", "integer", _ALWAYS, "%B", "Size of the mail as received."),
+    JsonField("remoteIp", "string", _ALWAYS, "%H", "Address of the SMTP client."),
+    JsonField("attempt", "integer", _ALWAYS, "", "1 for the first attempt."),
+    JsonField("durationMs", "number", _ALWAYS, "", "Milliseconds from the end of DATA to the outcome."),
+    JsonField("status", "integer", _ALWAYS, "%S", "Legacy APNs status code, 0 when delivered."),
+    JsonField("httpStatus", "integer", _FAILED, "", "APNs' HTTP status, 0 where there was none."),
+    JsonField("reason", "string", _FAILED, "", "APNs' own word, or ours where APNs gave none."),
+    JsonField("error", "string", _FAILED, "%e", "Reason and explanation."),
+    JsonField("deadToken", "string", _GONE, "%dt", "The device token in full."),
+    JsonField(
+        "deadTokenTimestamp",
+        "integer",
+        _GONE,
+        "",
+        "Since when it is dead: APNs' timestamp, milliseconds since the epoch; absent where APNs gave none.",
+    ),
+    JsonField("user", "string", "authenticated senders", "", "Name that the SMTP client authenticated as."),
+    JsonField(
+        "context",
+        "object",
+        "messages with context variables",
+        "%vctx_mess{NAME}",
+        f"Context variables, name to text, without `{TOKEN_CONTEXT}`.",
+    ),
+)
+
+
+def json_line(event: LogEvent) -> bytes:
+    """One event as a JSON object in UTF-8, without line end."""
+    token = event.device_token
+    record: dict[str, Any] = {
+        "time": _timestamp(event.time),
+        "event": event.kind,
+        "pushDomain": event.push_domain,
+        "messageId": event.message_id,
+        "apnsId": event.apns_id,
+        "domain": event.domain,
+        "route": event.route,
+        "source": event.source_address,
+        "destination": shield(event.destination_address, token),
+        "tokenPrefix": short_token(token),
+        "topic": event.topic,
+        "pushType": event.push_type,
+        "messageBytes": event.message_bytes,
+        "remoteIp": event.remote_ip,
+        "attempt": event.attempt,
+        "durationMs": round(event.duration_ms, 3),
+        "status": event.status,
+    }
+    if event.kind != "delivery":
+        record["httpStatus"] = event.http_status
+        record["reason"] = event.reason
+        record["error"] = event.error
+        if event.http_status == _HTTP_GONE:
+            record["deadToken"] = token
+            if event.dead_token_timestamp:
+                record["deadTokenTimestamp"] = event.dead_token_timestamp
+    if event.user:
+        record["user"] = event.user
+    if event.context:
+        context = _context(event.context, token)
+        if context:
+            record["context"] = context
+    return encode(record)
+
+
+def json_heartbeat(time: float, push_domain: str) -> bytes:
+    """The heartbeat as a JSON object, without line end; `time` in unix seconds."""
+    return encode({"time": _timestamp(time), "event": "heartbeat", "pushDomain": push_domain})
+
+
+def encode(record: Mapping[str, Any], default: Callable[[Any], Any] | None = None) -> bytes:
+    """A JSON object on one line, with nothing in it that could pass for another line.
+
+    What orjson cannot write (lone surrogates) or should not (see `_DISGUISES`) is escaped as JSON allows.
+    `default` turns values of other types into ones that JSON has.
+    """
+    try:
+        line = orjson.dumps(record, default)
+    except TypeError:
+        return _ascii(record, default)
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return line if _DISGUISES(line) is None else _ascii(orjson.loads(line))
+
+
+def _ascii(record: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    # json leaves DEL alone, which is the one ASCII character that is neither printable nor escaped by it.
+    return json.dumps(record, separators=(",", ":"), default=default).replace("\x7f", "\\u007f").encode()
+
+
+def _context(context: Mapping[str, str], token: str) -> dict[str, str]:
+    return {name: shield(value, token) for name, value in context.items() if name != TOKEN_CONTEXT}
+
+
+def _timestamp(time: float) -> str:
+    seconds, milliseconds = divmod(int(time * 1000), 1000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
+
+
+class _LastSecond:
+    """The text of the second that was asked for last: events come in order and many a second."""
+
+    __slots__ = ("_second", "_text")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def __call__(self, second: int) -> str:
+        if second != self._second:
+            self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = second
+        return self._text
+
+
+_second = _LastSecond()

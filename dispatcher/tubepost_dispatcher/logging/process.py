@@ -1,0 +1,184 @@
+"""The process's own log, on standard error: what the dispatcher does, not what becomes of notifications.
+
+One record is one line, as text or JSON; only a traceback in text form goes on in lines that are indented.
+Whatever looks like a secret is taken out of every record, and a control character never reaches the stream.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import time
+from typing import Any, Literal, TextIO
+
+from tubepost_dispatcher.logging.json_format import encode
+
+ROOT = "tubepost"
+"""The logger under which all of ours stand; others (asyncio, aiohttp) are heard from Warning on."""
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+_REDACTIONS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(
+            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
+            re.DOTALL,
+        ),
+        "[private key]",
+    ),
+    (re.compile(r"(?i)(\bauthorization\b['\"]?\s?[:=]\s?['\"]?)[^\r\n'\"]+"), r"\1[credentials]"),
+    (re.compile(r"(?i)(\bbearer\s)[A-Za-z0-9._~+/=-]{16,}"), r"\1[credentials]"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*"), "[token]"),
+    (re.compile(r"(?<=://)[^\s/@:]{1,256}:[^\s/@]{1,256}@"), "[credentials]@"),
+    # A device token has 64 digits or more.
+    (re.compile(r"(?<![0-9A-Fa-f])([0-9A-Fa-f]{8})[0-9A-Fa-f]{56,}"), r"\1..."),
+)
+
+
+def redact(text: str) -> str:
+    """`text` without private keys, provider tokens, credentials in headers and URLs, and device tokens.
+
+    A second line of defence: what holds a secret is not to be logged in the first place.
+    """
+    for pattern, replacement in _REDACTIONS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def setup(level: str, fmt: Literal["text", "json"] = "text", stream: TextIO | None = None) -> logging.Handler:
+    """Set up the standard library's logging for this process; a second call replaces the first.
+
+    Args:
+        level: Debug, Info, Warning or Error.
+        fmt: the form of the lines.
+        stream: standard error by default.
+
+    Returns:
+        The handler that was installed.
+
+    Raises:
+        ValueError: an unknown level.
+    """
+    set_level(level)
+    handler = _Handler(stream if stream is not None else sys.stderr)
+    handler.setFormatter(_JsonFormatter() if fmt == "json" else _TextFormatter())
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    return handler
+
+
+def set_level(level: str) -> None:
+    """Change the level of our own loggers: Debug, Info, Warning or Error.
+
+    Raises:
+        ValueError: an unknown level.
+    """
+    try:
+        logging.getLogger(ROOT).setLevel(_LEVELS[level.lower()])
+    except KeyError:
+        raise ValueError(f"unknown log level {level!r}") from None
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Drop the record: standard error is gone, and there is nowhere else to say so."""
+
+
+class _TextFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00.000Z INFO tubepost.worker[17] message key=value`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as text, without line end."""
+        fields = "".join(f" {name}={_text_value(value)}" for name, value in _extras(record).items())
+        message = _one_line(redact(_message(record)))
+        line = (
+            f"{_timestamp(record.created)} {record.levelname} {record.name}[{record.process}] "
+            f"{message}{fields}"
+        )
+        trace = self._trace(record)
+        if trace:
+            line += "".join(f"\n    {_one_line(part)}" for part in trace.split("\n"))
+        return line
+
+    def _trace(self, record: logging.LogRecord) -> str:
+        parts = []
+        if record.exc_info and record.exc_info[0] is not None:
+            parts.append(self.formatException(record.exc_info))
+        if record.stack_info:
+            parts.append(self.formatStack(record.stack_info))
+        return redact("\n".join(parts))
+
+
+class _JsonFormatter(_TextFormatter):
+    """`{"time":...,"level":"info","logger":"tubepost.worker","pid":17,"message":...}` and the fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as a JSON object, without line end."""
+        document: dict[str, Any] = {
+            "time": _timestamp(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "pid": record.process,
+            "message": redact(_message(record)),
+        }
+        trace = self._trace(record)
+        if trace:
+            document["exception"] = trace
+        for name, value in _extras(record).items():
+            document.setdefault(name, value)
+        return encode(document).decode()
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - a wrong %-format in a message must not cost the message
+        return f"{record.msg} {record.args!r}"
+
+
+def _extras(record: logging.LogRecord) -> dict[str, str | int | float | bool | None]:
+    """What was given as `extra=`, as plain values."""
+    return {
+        name: value
+        if value is None
+        or isinstance(value, (bool, float))
+        or (isinstance(value, int) and abs(value) < 2**53)
+        else redact(str(value))
+        for name, value in vars(record).items()
+        if name not in _STANDARD
+    }
+
+
+def _text_value(value: str | float | None) -> str:
+    text = "" if value is None else str(value)
+    if text and text.isascii() and text.isprintable() and not set(text) & set(' "\\='):
+        return text
+    return _one_line(json.dumps(text, ensure_ascii=False))
+
+
+def _one_line(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join([character if character.isprintable() else _escaped(character) for character in text])
+
+
+def _escaped(character: str) -> str:
+    point = ord(character)
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{{{point:x}}}"
+
+
+def _timestamp(created: float) -> str:
+    seconds, milliseconds = divmod(int(created * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"

@@ -1,0 +1,241 @@
+"""The passthru client: hands a mail that is no push to the configured relay (Momentum `passthru`).
+
+One connection for each message: passthru mail is the exception on a push domain, and a connection that is
+not kept cannot go stale. A message goes to all of its recipients or to none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import functools
+import re
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import formatdate
+
+import aiosmtplib
+
+from tubepost_api.config import PassthruConfig
+from tubepost_dispatcher.smtp.data import Content
+from tubepost_dispatcher.transaction import SessionFacts
+
+MAX_RECEIVED = 100
+"""Received: fields from which on a message is taken to loop (RFC 5321 6.3)."""
+MAX_REPLY = 200
+"""Characters of the relay's reply that are kept."""
+
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3}) ?")
+_RECEIVED = re.compile(rb"^received:", re.IGNORECASE | re.MULTILINE)
+_UNSAFE_NAME = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
+_CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
+"""Replies that say our own account or TLS setting is wrong: the mail is not to blame, so it is deferred."""
+
+
+class RelayKind(enum.Enum):
+    """What became of a message at the relay."""
+
+    ACCEPTED = "accepted"
+    DEFERRED = "deferred"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayResult:
+    """The relay's answer as our own reply: `text` is printable ASCII, one line, at most 200 characters.
+
+    `code` is 250, 4xx (never 421, which would end our client's session) or 5xx.
+    """
+
+    kind: RelayKind
+    code: int
+    enhanced: str
+    text: str
+
+
+async def relay(
+    config: PassthruConfig,
+    auth: tuple[str, str] | None,
+    mail_from: str,
+    recipients: Sequence[str],
+    content: Content,
+    *,
+    hostname: str,
+    session: SessionFacts | None = None,
+    message_id: str = "",
+    smtputf8: bool = False,
+    dsn: Mapping[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> RelayResult:
+    """Send one message; never raises but for cancellation.
+
+    `mail_from` empty is the null sender. `hostname` is ours, for EHLO and the Received: field that is added
+    with `session` (the client it came from) and `message_id`. `dsn` holds RET, ENVID, NOTIFY and ORCPT as
+    they were given; they go on where the relay offers DSN (RFC 3461 5.2.2). `tls` overrides the context
+    that `config` describes. Connecting and each reply take at most `config.timeout` seconds, all together
+    at most four times that.
+    """
+    text = normalise(bytes(content))
+    head = text.partition(b"\r\n\r\n")[0]
+    if len(_RECEIVED.findall(head)) > MAX_RECEIVED:
+        return RelayResult(RelayKind.REJECTED, 554, "5.4.6", "Too many hops, the message loops")
+    needs_utf8 = smtputf8 and not (mail_from + "".join(recipients)).isascii()
+    needs_utf8 = needs_utf8 or (smtputf8 and not head.isascii())
+    text = received_field(hostname, session, message_id, smtputf8=needs_utf8) + text
+    try:
+        async with asyncio.timeout(4 * config.timeout):
+            client = await _connect(config, auth, hostname, tls)
+            try:
+                return await _send(client, mail_from, recipients, text, needs_utf8=needs_utf8, dsn=dsn or {})
+            finally:
+                client.close()
+    except (aiosmtplib.SMTPConnectResponseError, aiosmtplib.SMTPHeloError) as error:
+        return _deferred("4.4.1", f"Relay refuses connections: {error.code}")
+    except aiosmtplib.SMTPAuthenticationError:
+        return _deferred("4.7.0", "Relay refuses our authentication")
+    except aiosmtplib.SMTPDataError as error:
+        return _result(error.code, error.message)
+    except aiosmtplib.SMTPResponseException as error:
+        return _deferred("4.4.0", f"Relay answers out of order: {error.code}")
+    except TimeoutError:
+        return _deferred("4.4.2", "Relay does not answer in time")
+    except ssl.SSLError:
+        return _deferred("4.7.5", "TLS with the relay failed")
+    except (aiosmtplib.SMTPServerDisconnected, ConnectionResetError):
+        return _deferred("4.4.2", "Relay closed the connection")
+    except (aiosmtplib.SMTPConnectError, OSError) as error:
+        if isinstance(error.__cause__, ssl.SSLError):
+            return _deferred("4.7.5", "TLS with the relay failed")
+        return _deferred("4.4.1", "Relay cannot be reached")
+    except (aiosmtplib.SMTPException, ValueError):
+        # STARTTLS or AUTH is configured and not offered, or a name cannot be put on the wire.
+        return _deferred("4.7.0", "Relay does not offer what is configured")
+
+
+def normalise(content: bytes) -> bytes:
+    """`content` without NUL, every bare CR and bare LF as CRLF, CRLF at its end."""
+    if b"\0" in content:
+        content = content.replace(b"\0", b"")
+    pairs = content.count(b"\r\n")
+    if content.count(b"\r") != pairs or content.count(b"\n") != pairs:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+    return content if content.endswith(b"\r\n") else content + b"\r\n"
+
+
+def received_field(hostname: str, session: SessionFacts | None, message_id: str, *, smtputf8: bool) -> bytes:
+    """The trace field of our hop (RFC 5321 4.4, protocol types of RFC 3848 and RFC 6531)."""
+    lines = ["Received:"]
+    protocol = "UTF8SMTP" if smtputf8 else "ESMTP"
+    if session is not None:
+        helo = _UNSAFE_NAME.sub("?", session.helo) or "unknown"
+        address = session.remote_ip if ":" not in session.remote_ip else f"IPv6:{session.remote_ip}"
+        lines[0] += f" from {helo} ([{address}])"
+        protocol += ("S" if session.tls else "") + ("A" if session.user else "")
+    lines.append(f"\tby {hostname} with {protocol}" + (f" id {message_id}" if message_id else "") + ";")
+    lines.append(f"\t{formatdate(localtime=False)}")
+    return "\r\n".join(lines).encode("ascii", "replace") + b"\r\n"
+
+
+async def _connect(
+    config: PassthruConfig, auth: tuple[str, str] | None, hostname: str, tls: ssl.SSLContext | None
+) -> aiosmtplib.SMTP:
+    if config.tls != "None" and tls is None:
+        # Reads the system's trust store from disk.
+        tls = await asyncio.to_thread(_client_context, config.verify)
+    client = aiosmtplib.SMTP(
+        hostname=config.host,
+        port=config.port,
+        username=auth[0] if auth else None,
+        password=auth[1] if auth else None,
+        local_hostname=hostname,
+        timeout=config.timeout,
+        use_tls=config.tls == "Tls",
+        start_tls=config.tls == "StartTls",
+        tls_context=tls if config.tls != "None" else None,
+    )
+    try:
+        await client.connect()
+        if client.is_ehlo_or_helo_needed:
+            try:
+                await client.ehlo()
+            except aiosmtplib.SMTPHeloError:
+                await client.helo()
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+@functools.lru_cache(maxsize=2)
+def _client_context(verify: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _send(
+    client: aiosmtplib.SMTP,
+    mail_from: str,
+    recipients: Sequence[str],
+    text: bytes,
+    *,
+    needs_utf8: bool,
+    dsn: Mapping[str, str],
+) -> RelayResult:
+    offers = client.supports_extension
+    if needs_utf8 and not offers("smtputf8"):
+        return RelayResult(RelayKind.REJECTED, 550, "5.6.7", "Relay does not support SMTPUTF8")
+    options = [f"SIZE={len(text)}"] if offers("size") else []
+    if offers("8bitmime") and not text.isascii():
+        options.append("BODY=8BITMIME")
+    if needs_utf8:
+        options.append("SMTPUTF8")
+    notify: list[str] = []
+    if offers("dsn"):
+        options += [f"{key}={dsn[key]}" for key in ("RET", "ENVID") if key in dsn]
+        notify = [f"{key}={dsn[key]}" for key in ("NOTIFY", "ORCPT") if key in dsn]
+    # Not client.mail() and client.rcpt(): they take the address apart again, and not by SMTP's grammar.
+    response = await client.execute_command(b"MAIL", *_words(f"FROM:<{mail_from}>", options))
+    if response.code != 250:
+        return _result(response.code, response.message)
+    for recipient in recipients:
+        response = await client.execute_command(b"RCPT", *_words(f"TO:<{recipient}>", notify))
+        if response.code not in (250, 251):
+            return _result(response.code, response.message)
+    response = await client.data(text)
+    result = _result(response.code, response.message)
+    with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+        # The relay has taken the message; how it takes leave is of no interest.
+        await client.quit()
+    return result
+
+
+def _words(path: str, options: Sequence[str]) -> list[bytes]:
+    return [path.encode(), *(option.encode() for option in options)]
+
+
+def _deferred(enhanced: str, text: str) -> RelayResult:
+    return RelayResult(RelayKind.DEFERRED, 451, enhanced, text)
+
+
+def _result(code: int, message: str) -> RelayResult:
+    line = message.replace("\r", " ").replace("\n", " ")
+    line = "".join(c if " " <= c <= "~" else "?" for c in line)
+    found = _ENHANCED.match(line)
+    enhanced = found[1] if found else ""
+    line = f"Relay: {line[found.end() :] if found else line}"[:MAX_REPLY].strip()
+    if code == 250:
+        kind = RelayKind.ACCEPTED
+    elif 500 <= code <= 599 and code not in _CONFIGURATION_CODES:
+        kind = RelayKind.REJECTED
+    else:
+        kind = RelayKind.DEFERRED
+        if not 400 <= code <= 499 or code == 421:
+            code = 451
+    if not enhanced.startswith(str(code)[0]):
+        enhanced = f"{str(code)[0]}.0.0"
+    return RelayResult(kind, code, enhanced, line)

@@ -1,0 +1,147 @@
+"""The SMTP listener: sockets, settings, the sweep over idle sessions, and the way down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tubepost_api.config import ListenerConfig
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.smtp.session import SmtpSession
+from tubepost_dispatcher.smtp.settings import Settings
+from tubepost_dispatcher.smtp.shared import Shared
+from tubepost_dispatcher.transaction import Acceptance
+
+BACKLOG = 1_024
+"""Connections that may wait to be accepted, per socket."""
+SWEEP_INTERVAL = 1.0
+"""Seconds between two looks at the sessions' times; less when a limit is shorter."""
+
+
+class SmtpServer:
+    """The listener.
+
+    `config` holds the limits; `acceptance` takes the messages; `tls` is the context for STARTTLS, None
+    while there is no certificate; `users` are the names and passwords for AUTH, None while there are none;
+    `spool_dir` is where messages above 256 KiB are kept while they come in (default: the system's place
+    for temporary files). Raises ValueError when a network of `config` is malformed.
+    """
+
+    def __init__(
+        self,
+        config: ListenerConfig,
+        acceptance: Acceptance,
+        metrics: Metrics,
+        *,
+        tls: ssl.SSLContext | None = None,
+        users: Mapping[str, str] | None = None,
+        spool_dir: Path | None = None,
+    ) -> None:
+        self._shared = Shared(Settings(config, acceptance, tls=tls, users=users), metrics, spool_dir, 0.0)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._servers: dict[int, asyncio.Server] = {}
+        """By the inode of the listening socket, which its duplicates share."""
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that are open now."""
+        return len(self._shared.sessions)
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept connections on `sockets`, which listen already and stay the caller's to close."""
+        self._loop = asyncio.get_running_loop()
+        self._shared.now = self._loop.time()
+        await self.serve(sockets)
+        self._sweep()
+
+    async def serve(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept on exactly these sockets from now on; open sessions are not concerned."""
+        loop, shared = asyncio.get_running_loop(), self._shared
+        wanted = {os.fstat(listening.fileno()).st_ino: listening for listening in sockets}
+        for inode, listening in wanted.items():
+            if inode in self._servers:
+                continue
+            # A duplicate, since the loop closes what it is given: the caller's socket keeps its queue of
+            # connections for whoever serves it next.
+            own = listening.dup()
+            own.setblocking(False)
+            self._servers[inode] = await loop.create_server(
+                lambda: SmtpSession(shared, loop), sock=own, backlog=BACKLOG
+            )
+        for inode in self._servers.keys() - wanted.keys():
+            self._servers.pop(inode).close()
+
+    def update(
+        self,
+        config: ListenerConfig,
+        tls: ssl.SSLContext | None,
+        users: Mapping[str, str] | None,
+        acceptance: Acceptance,
+    ) -> None:
+        """Put new values in force; open sessions take them over between two transactions.
+
+        Raises ValueError when a network of `config` is malformed; the old values stay in force then.
+        """
+        self._shared.settings = Settings(config, acceptance, tls=tls, users=users)
+
+    def stop_accepting(self) -> None:
+        """Take no more connections; open sessions go on."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+
+    def set_overloaded(self, overloaded: bool) -> None:
+        """Refuse new sessions (421 4.3.2) while there is no room for more; open ones go on."""
+        self._shared.overloaded = overloaded
+
+    async def drain(self, grace: float) -> int:
+        """Stop accepting, end every session between two transactions with 421 4.3.2.
+
+        Sessions that are in a transaction end after its reply. Those left after `grace` seconds are cut;
+        returns their number.
+        """
+        self.stop_accepting()
+        shared = self._shared
+        shared.draining = True
+        for session in tuple(shared.sessions):
+            session.retire()
+        deadline = asyncio.get_running_loop().time() + grace
+        await self._until_empty(deadline)
+        left = tuple(shared.sessions)
+        for session in left:
+            session.cut()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        return len(left)
+
+    async def _until_empty(self, deadline: float) -> None:
+        shared = self._shared
+        if not shared.sessions:
+            return
+        empty = shared.emptied = asyncio.Event()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await empty.wait()
+        except TimeoutError:
+            pass
+        finally:
+            shared.emptied = None
+
+    def _sweep(self) -> None:
+        assert self._loop is not None
+        shared = self._shared
+        now = shared.now = self._loop.time()
+        settings = shared.settings
+        limits = settings.limits
+        timeout = settings.timeout(len(shared.sessions))
+        short = min(t for t in (timeout, limits.max_session_age, 4 * SWEEP_INTERVAL) if t)
+        interval = min(SWEEP_INTERVAL, max(short / 4, 0.02))
+        for session in tuple(shared.sessions):
+            session.tick(now, timeout, interval)
+        self._sweeper = self._loop.call_later(interval, self._sweep)

@@ -1,0 +1,137 @@
+"""What all sessions of one listener share: settings, counts, the coarse clock, message ids."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter
+
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.smtp import replies
+from tubepost_dispatcher.smtp.data import Memory
+from tubepost_dispatcher.smtp.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tubepost_dispatcher.smtp.session import SmtpSession
+
+
+class MessageIds:
+    """Message ids: unique, sortable by time, 25 of `0-9a-f`.
+
+    Milliseconds since the epoch (11 digits), a counter (6) that orders what one process makes within a
+    millisecond, and 8 random digits that tell processes apart. The clock going back does not unsort them.
+    """
+
+    __slots__ = ("_counter", "_latest", "_prefix", "_suffix")
+
+    def __init__(self) -> None:
+        self._suffix = secrets.token_hex(4)
+        self._prefix = ""
+        self._counter = 0
+        self._latest = 0
+
+    def next(self) -> str:
+        """A new id."""
+        now = int(time.time() * 1000)
+        if now > self._latest:
+            self._start(now)
+        elif self._counter == 0xFFFFFF:
+            self._start(self._latest + 1)
+        else:
+            self._counter += 1
+        return f"{self._prefix}{self._counter:06x}{self._suffix}"
+
+    def _start(self, milliseconds: int) -> None:
+        self._latest = milliseconds
+        self._prefix = f"{milliseconds:011x}"
+        self._counter = 0
+
+
+class Shared:
+    """State of one listener. `now` is monotonic seconds as of the last sweep, near enough for timeouts."""
+
+    __slots__ = (
+        "_per_client",
+        "_refusals",
+        "_rejections",
+        "draining",
+        "emptied",
+        "ids",
+        "memory",
+        "now",
+        "open_gauge",
+        "opened",
+        "overloaded",
+        "received",
+        "sessions",
+        "settings",
+        "spool_dir",
+    )
+
+    def __init__(self, settings: Settings, metrics: Metrics, spool_dir: Path | None, now: float) -> None:
+        self.settings = settings
+        self.spool_dir = spool_dir
+        self.now = now
+        self.draining = False
+        self.overloaded = False
+        self.emptied: asyncio.Event | None = None
+        self.ids = MessageIds()
+        self.memory = Memory()
+        self.sessions: set[SmtpSession] = set()
+        self.open_gauge = metrics.smtp_sessions
+        self.opened = metrics.smtp_sessions_opened
+        self.received = metrics.smtp_received_bytes
+        self._rejections = metrics.smtp_rejections
+        self._refusals: dict[tuple[str, str], Counter] = {}
+        self._per_client: dict[str, int] = {}
+
+    def refused(self, stage: str, code: str) -> None:
+        """Count a refusal; `stage` is one of those that the metric's help names."""
+        child = self._refusals.get((stage, code))
+        if child is None:
+            child = self._refusals[stage, code] = self._rejections.labels(stage, code)
+        child.inc()
+
+    def admit(self, session: SmtpSession, address: str) -> bytes | None:
+        """Count a new session in, or return the reply that turns it away."""
+        settings = self.settings
+        limits = settings.limits
+        here = self._per_client.get(address, 0)
+        refusal = None
+        if self.draining:
+            refusal = replies.SHUTTING_DOWN
+        elif self.overloaded:
+            refusal = replies.OVERLOADED
+        elif not settings.allows(address):
+            refusal = replies.NOT_ALLOWED
+        elif limits.max_connections and len(self.sessions) >= limits.max_connections:
+            refusal = replies.TOO_MANY_CONNECTIONS
+        elif limits.max_connections_per_client and here >= limits.max_connections_per_client:
+            refusal = replies.TOO_MANY_CLIENT_CONNECTIONS
+        if refusal is not None:
+            self.refused("connect", refusal[:3].decode())
+            return refusal
+        self.sessions.add(session)
+        self._per_client[address] = here + 1
+        self.opened.inc()
+        self.open_gauge.inc()
+        return None
+
+    def leave(self, session: SmtpSession, address: str) -> None:
+        """Count a session out again; without effect for one that was never admitted."""
+        if session not in self.sessions:
+            return
+        self.sessions.remove(session)
+        self.open_gauge.dec()
+        if self.emptied is not None and not self.sessions:
+            self.emptied.set()
+        left = self._per_client.get(address, 0) - 1
+        if left > 0:
+            self._per_client[address] = left
+        else:
+            self._per_client.pop(address, None)

@@ -1,0 +1,1 @@
+"""The process that owns sockets, configuration and totals, and keeps the workers running."""

@@ -1,0 +1,69 @@
+"""How much of a dispatcher a configuration change concerns. Pure."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from tubepost_dispatcher.config.bundle import Prepared
+from tubepost_dispatcher.worker.pools import route_key
+
+
+class Level(enum.StrEnum):
+    """From nothing to everything; each includes those before it."""
+
+    NONE = "none"
+    OPTIONS = "options"
+    """Swapped between two transactions; sessions and connections stay."""
+    POOL = "pool"
+    """Pools whose endpoint, credential or TLS changed are replaced; the old ones finish first."""
+    WORKERS = "workers"
+    """Workers are replaced one by one; sockets stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What differs between two configurations, and the smallest level that puts it in force."""
+
+    level: Level
+    what: tuple[str, ...]
+
+
+def compare(old: Prepared, new: Prepared, old_workers: int, new_workers: int) -> Change:
+    """The change from one checked configuration to another.
+
+    Args:
+        old: in force.
+        new: to be put in force.
+        old_workers: number of worker processes now.
+        new_workers: number of worker processes wanted.
+    """
+    if old.digest == new.digest and old_workers == new_workers:
+        return Change(Level.NONE, ())
+    workers: list[str] = []
+    pools: list[str] = []
+    options: list[str] = []
+    if old.config.listener.port != new.config.listener.port:
+        workers.append("listener.port")
+    if old_workers != new_workers:
+        workers.append(f"workers {old_workers} -> {new_workers}")
+    for name in sorted(old.routes.keys() | new.routes.keys()):
+        before, after = old.routes.get(name), new.routes.get(name)
+        if before is None or after is None:
+            pools.append(f"route {name} {'added' if before is None else 'removed'}")
+        elif route_key(before) != route_key(after):
+            pools.append(f"route {name}")
+    for field in type(new.config).model_fields:
+        if field in ("routes", "generation", "workers"):
+            continue
+        if getattr(old.config, field) != getattr(new.config, field):
+            options.append(field)
+    for name, route in new.config.routes.items():
+        before_config = old.config.routes.get(name)
+        if before_config is not None and before_config != route and f"route {name}" not in pools:
+            options.append(f"route {name} options")
+    if old.config.generation != new.config.generation and not options and not pools and not workers:
+        options.append("generation")
+    level = Level.WORKERS if workers else Level.POOL if pools else Level.OPTIONS
+    what = tuple(workers + pools + options) or ("secrets",)
+    return Change(level, what)

@@ -1,0 +1,1 @@
+"""A worker process: one whole pipeline, from accepted connection to APNs' answer."""

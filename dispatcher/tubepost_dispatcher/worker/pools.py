@@ -1,0 +1,168 @@
+"""From a checked configuration to pools and entries, replacing only what must be replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+from tubepost_api.config import DeliveryConfig
+from tubepost_credentials import CertificateCredential
+from tubepost_dispatcher.apns.pool import Pool, PoolOptions, pool_key
+from tubepost_dispatcher.config.bundle import Prepared, PreparedRoute
+from tubepost_dispatcher.mcmt.resolve import RouteFacts
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.queue.entries import EntryRuntime, RouteRuntime, Snapshot
+from tubepost_dispatcher.queue.throttle import TokenBucket
+from tubepost_dispatcher.routing import Router
+
+_LOG = logging.getLogger("tubepost.apns")
+
+CLOSE_GRACE = 30.0
+"""Seconds that a replaced pool may take for its last answers; response time-outs end it earlier."""
+
+
+def route_key(route: PreparedRoute) -> Hashable:
+    """Equal keys: the same pool serves on. Endpoint, credential, TLS and proxy are in it."""
+    return pool_key(route.config, route.credential, route.ca_pem, route.proxy_auth)
+
+
+def share(total: int, index: int, count: int) -> int:
+    """Worker `index`'s part of a per-pod figure, at least 1; the parts add up when `count <= total`."""
+    return max(1, total // count + (1 if index < total % count else 0))
+
+
+class PoolSet:
+    """The pools of one worker. Pools are kept across configurations wherever their key stays the same."""
+
+    def __init__(self, metrics: Metrics, *, index: int = 0, count: int = 1) -> None:
+        self._metrics = metrics
+        self._index = index
+        self._count = count
+        self._pools: dict[tuple[str, Hashable, PoolOptions], Pool] = {}
+        self._buckets: dict[tuple[str, Any], TokenBucket] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def set_count(self, count: int) -> None:
+        """How many workers share the pod's limits, from the next `build` on."""
+        if count != self._count:
+            self._count = count
+            self._buckets = {}
+
+    def build(self, prepared: Prepared) -> Snapshot:
+        """The snapshot of a configuration. Pools that it no longer needs are closed after their last answer.
+
+        Args:
+            prepared: a checked bundle.
+        """
+        wanted: dict[tuple[str, Hashable, PoolOptions], PreparedRoute] = {}
+        config = prepared.config
+        for entry in config.entries:
+            for name in entry.routes:
+                route = prepared.routes[name]
+                wanted.setdefault((name, route_key(route), self._options(entry.delivery)), route)
+        old = self._pools
+        pools: dict[tuple[str, Hashable, PoolOptions], Pool] = {}
+        for key in wanted:
+            if key in old:
+                pools[key] = old.pop(key)
+        for key, route in wanted.items():
+            if key in pools:
+                continue
+            # The same endpoint and credential with other options: the connections are worth keeping.
+            twin = next((k for k in old if k[:2] == key[:2]), None)
+            if twin is not None:
+                pools[key] = old.pop(twin)
+                pools[key].set_options(key[2])
+            else:
+                pools[key] = Pool(
+                    route.config,
+                    route.credential,
+                    route.ca_pem,
+                    route.proxy_auth,
+                    key[2],
+                    self._metrics,
+                )
+        self._pools = pools
+        for (name, _, _), pool in old.items():
+            _LOG.info("route %s: a pool is replaced, it closes after its last answer", name)
+            self._close(pool)
+        self._record_expiry(prepared)
+        return Snapshot(
+            config=config,
+            router=Router(config.entries),
+            entries=tuple(self._entries(prepared)),
+            relay_auth=prepared.relay_auth,
+        )
+
+    def _options(self, delivery: DeliveryConfig) -> PoolOptions:
+        return PoolOptions(
+            connect_timeout=delivery.connect_timeout,
+            idle_timeout=delivery.idle_timeout,
+            max_connections=share(delivery.max_outbound_connections, self._index, self._count),
+            max_deliveries_per_connection=delivery.max_deliveries_per_connection,
+        )
+
+    def _entries(self, prepared: Prepared) -> Iterator[EntryRuntime]:
+        buckets: dict[tuple[str, Any], TokenBucket] = {}
+        for entry in prepared.config.entries:
+            label = entry.name or f"/{entry.pattern}/"
+            throttle = None
+            if entry.delivery.throttle is not None:
+                key = (label, entry.delivery.throttle)
+                # A bucket that has been drawn on stays drawn on when something else changes.
+                throttle = self._buckets.get(key) or TokenBucket(entry.delivery.throttle, self._count)
+                buckets[key] = throttle
+            options = self._options(entry.delivery)
+            routes = []
+            for name in entry.routes:
+                route = prepared.routes[name]
+                pool = self._pools[name, route_key(route), options]
+                routes.append(RouteRuntime(name, pool, _facts(route)))
+            yield EntryRuntime(label, entry.delivery, routes, throttle)
+        self._buckets = buckets
+
+    def _record_expiry(self, prepared: Prepared) -> None:
+        for name, route in prepared.routes.items():
+            if isinstance(route.credential, CertificateCredential):
+                self._metrics.certificate_expiry.labels(name).set(route.credential.not_after.timestamp())
+
+    def _close(self, pool: Pool) -> None:
+        task = asyncio.get_running_loop().create_task(pool.close(CLOSE_GRACE))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def status(self) -> list[dict[str, Any]]:
+        """The state of every pool, for /status."""
+        return [{"route": name, **pool.status()} for (name, _, _), pool in self._pools.items()]
+
+    async def close(self, grace: float) -> None:
+        """Close all pools, awaiting answers for at most `grace` seconds."""
+        for pool in self._pools.values():
+            self._close(pool)
+        self._pools = {}
+        if self._closing:
+            _, late = await asyncio.wait(self._closing, timeout=grace)
+            for task in late:
+                task.cancel()
+
+
+def _facts(route: PreparedRoute) -> RouteFacts | None:
+    credential = route.credential
+    config = route.config
+    if credential is None:
+        return None
+    if isinstance(credential, CertificateCredential):
+        return RouteFacts(
+            topics=frozenset(credential.topics),
+            default_topic=config.topic or credential.default_topic,
+            auth="certificate",
+            defaults=config.defaults,
+        )
+    return RouteFacts(
+        topics=frozenset(),
+        default_topic=config.topic,
+        auth="token",
+        defaults=config.defaults,
+    )

@@ -1,0 +1,134 @@
+"""The pipeline of one worker: listener, acceptance, pools and loggers, put together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from tubepost_dispatcher.config.bundle import Prepared
+from tubepost_dispatcher.logging.hub import LogHub
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.queue.direct import DirectAcceptance
+from tubepost_dispatcher.smtp.server import SmtpServer
+from tubepost_dispatcher.worker.pools import PoolSet, share
+
+_LOG = logging.getLogger("tubepost.worker")
+
+
+class Worker:
+    """One worker's pipeline. Lives on one event loop; every method is called on it.
+
+    Args:
+        prepared: the first configuration, checked.
+        index: this worker's number, from 0. Worker 0 writes the loggers' heartbeats.
+        count: how many workers share the pod's limits.
+        metrics: where to count.
+    """
+
+    def __init__(self, prepared: Prepared, metrics: Metrics, *, index: int = 0, count: int = 1) -> None:
+        self.metrics = metrics
+        self.index = index
+        self.count = count
+        self.prepared = prepared
+        self._started = time.time()
+        config = prepared.config
+        self._pools = PoolSet(metrics, index=index, count=count)
+        self._hub = LogHub(config.loggers, config.name, metrics, heartbeats=index == 0)
+        self.acceptance = DirectAcceptance(self._pools.build(prepared), self._hub, metrics)
+        self._server = SmtpServer(
+            self._share_limits(prepared),
+            self.acceptance,
+            metrics,
+            tls=prepared.starttls,
+            users=prepared.users,
+            spool_dir=None,
+        )
+        self._serving = False
+        self._describe_config()
+
+    async def serve(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept on exactly these listening sockets from now on; open sessions are not concerned."""
+        if self._serving:
+            await self._server.serve(sockets)
+        else:
+            self._serving = True
+            await self._server.start(sockets)
+
+    def apply(self, prepared: Prepared, count: int) -> None:
+        """Put another configuration in force; sessions stay, pools are replaced only where they must be.
+
+        Args:
+            prepared: the checked configuration.
+            count: how many workers share the pod's limits from now on.
+        """
+        self.prepared = prepared
+        self.count = count
+        self._pools.set_count(count)
+        config = prepared.config
+        self._hub.update(config.loggers, config.name)
+        self.acceptance.swap(self._pools.build(prepared))
+        self._server.update(
+            self._share_limits(prepared),
+            tls=prepared.starttls,
+            users=prepared.users,
+            acceptance=self.acceptance,
+        )
+        self._describe_config()
+
+    def _share_limits(self, prepared: Prepared) -> Any:
+        listener = prepared.config.listener
+        if self.count == 1:
+            return listener
+        limits = listener.limits
+        update: dict[str, int] = {}
+        for field in ("max_connections", "max_connections_per_client"):
+            total = getattr(limits, field)
+            if total:
+                update[field] = share(total, self.index, self.count)
+        return listener.model_copy(update={"limits": limits.model_copy(update=update)})
+
+    def _describe_config(self) -> None:
+        self.metrics.config_generation.set(self.prepared.config.generation)
+        self.metrics.config_info.clear()
+        self.metrics.config_info.labels(self.prepared.digest).set(1)
+
+    def set_overloaded(self, overloaded: bool) -> None:
+        """Refuse new sessions with 421 while memory or the number of open messages is too high."""
+        self._server.set_overloaded(overloaded)
+
+    def reopen_logs(self) -> None:
+        """Open log files anew (after an external rotation)."""
+        self._hub.reopen()
+
+    async def drain(self, grace: float) -> int:
+        """Stop accepting, finish transactions, await answers, close everything.
+
+        Args:
+            grace: seconds for all of it.
+
+        Returns:
+            The number of sessions that had to be cut.
+        """
+        end = time.monotonic() + grace
+        cut = await self._server.drain(grace)
+        await self._pools.close(max(0.1, end - time.monotonic()))
+        await self.acceptance.close()
+        self._hub.close()
+        return cut
+
+    def status(self) -> dict[str, Any]:
+        """Live facts, for /status."""
+        return {
+            "worker": self.index,
+            "pid": os.getpid(),
+            "uptimeSeconds": round(time.time() - self._started, 1),
+            "configHash": self.prepared.digest,
+            "configGeneration": self.prepared.config.generation,
+            "sessions": self._server.sessions,
+            "openMessages": self.acceptance.open,
+            "pools": self._pools.status(),
+        }

@@ -1,0 +1,165 @@
+"""docs/reference/logger.md: the ApnLogger's formats, macros, escapes and JSON fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tubepost_api.config import LoggerFormats
+from tubepost_api.logformat import MACROS
+from tubepost_dispatcher.logging.events import BARE_TOKEN, LogEvent
+from tubepost_dispatcher.logging.format import compile_format, split_line
+from tubepost_dispatcher.logging.json_format import FIELDS, json_line
+from tubepost_dispatcher.logging.sinks import MAX_BUFFERED, RETRY_FIRST, RETRY_MAX
+
+_SAMPLE_TIME = 1767225600.25
+
+_HOSTILE = '"mallory@here"\n1767225600@D@forged'
+
+_PAGE = """\
+# ApnLogger: lines and fields
+
+<!-- Generated from tubepost_api.logformat and tubepost_dispatcher.logging by `make generate`. -->
+
+An ApnLogger writes one line per attempt: a delivery, a permanent failure, a transient failure; and a
+heartbeat in between. `format: Momentum` writes the lines of Momentum's `apn_logger`, `format: Json` one JSON
+object per line.
+
+## Formats
+
+| Line | Default |
+| --- | --- |
+{formats}
+A delivery by the default format:
+
+    {delivery}
+
+## Macros
+
+| Macro | Stands for |
+| --- | --- |
+{macros}| `%%` | A percent sign. |
+
+A device token is shown in full by `%dt` only. Where the value of `%da` or a context variable is the token
+itself, or is {bare_token} hex digits or more, its first digits and `...` stand in its place.
+
+## How values are escaped
+
+Lines are UTF-8. Fields are separated by `@`; text between double quotes is one piece in which `@` does not
+separate. So that a line can always be split back, whatever a sender put into a message:
+
+| In a value | Is written |
+| --- | --- |
+| backslash, double quote | `\\\\`, `\\"` |
+| `@`, outside quotes | `\\x40` |
+| what cannot be printed, below U+0100: control characters, line ends, the no-break space | `\\xHH` |
+| the same from U+0100 on: line and paragraph separators, bidirectional controls, unassigned characters | \
+`\\u{{H...}}` |
+
+Hex digits are lower-case. Everything else stands as it is, spaces and non-ASCII letters among it. A backslash
+in the literal text of a format is written `\\\\` too. To read a line: split at each `@` outside quotes, then
+drop the quotes and undo the escapes; `tubepost_dispatcher.logging.format.split_line` does that. A sender who
+gives the Return-Path
+
+    {hostile_source}
+
+(with a line end before the second time stamp) gets this, which is one line and has {hostile_fields} fields:
+
+    {hostile}
+
+## JSON
+
+| Field | Type | In | Macro | Meaning |
+| --- | --- | --- | --- | --- |
+{fields}
+The names stay as they are; fields may be added. Order means nothing. Characters that could move a cursor,
+break a line or reorder text are written as `\\uHHHH`. A dead token:
+
+    {json}
+
+**Dead tokens.** `deadToken` is the one place where JSON holds a device token in full: APNs said (410) that it
+is dead. Take it off the recipient list, unless it was registered again after `deadTokenTimestamp`.
+
+## Writing
+
+- Lines of one turn of the event loop leave in one write. Files are opened for appending and may be shared by
+  the pod's workers; lines never mix. To a pipe, a line of up to 4096 bytes is written whole.
+- A file is created with `mode`, whatever the umask; its directory must exist. At `maxSize` it becomes `.1`,
+  the former `.1` becomes `.2`, up to `maxFiles` of them beside the file itself. After a rotation by something
+  else, SIGHUP makes the dispatcher open its files by their names again.
+- What cannot be written holds up nothing. Lines are kept, up to {buffered} MiB per logger and worker, and
+  tried again after {retry_first:g} s and then ever longer, up to {retry_max:g} s.
+  `tubepost_log_errors_total` counts lines that could not be written when they were due,
+  `tubepost_log_lines_lost_total` those that were given up.
+"""
+
+
+def outputs() -> dict[str, str]:
+    """The page."""
+    defaults = LoggerFormats()
+    delivery = compile_format(defaults.delivery)
+    hostile = delivery(_event(source_address=_HOSTILE))
+    dead = LogEvent(
+        "permfail",
+        _SAMPLE_TIME,
+        **_VALUES,
+        status=8,
+        http_status=410,
+        reason="Unregistered",
+        error="Unregistered",
+        dead_token_timestamp=1767139200000,
+    )
+    page = _PAGE.format(
+        formats="".join(f"| {name} | `{getattr(defaults, name)}` |\n" for name in LoggerFormats.model_fields),
+        delivery=delivery(_event()),
+        macros="".join(f"| `{_macro(name)}` | {_cell(text)} |\n" for name, text in MACROS.items()),
+        hostile_source=_HOSTILE.replace("\n", " "),
+        hostile=hostile,
+        hostile_fields=len(split_line(hostile)),
+        fields="".join(
+            _row(f"`{field.name}`", field.type, field.present, _code(field.macro), _cell(field.help))
+            for field in FIELDS
+        ),
+        json=json_line(dead).decode(),
+        bare_token=BARE_TOKEN,
+        buffered=MAX_BUFFERED // 2**20,
+        retry_first=RETRY_FIRST,
+        retry_max=RETRY_MAX,
+    )
+    return {"docs/reference/logger.md": page}
+
+
+_VALUES: dict[str, Any] = {
+    "message_id": "0f3a9c51-7",
+    "source_address": "alerts@example.com",
+    "destination_address": "user",
+    "domain": "apn_example.com",
+    "device_token": "a1b2c3d4" * 8,
+    "apns_id": "123e4567-e89b-12d3-a456-426614174000",
+    "message_bytes": 731,
+    "route": "production",
+    "push_domain": "alerts",
+    "remote_ip": "10.0.0.3",
+    "topic": "com.example.app",
+    "push_type": "alert",
+    "duration_ms": 41.5,
+}
+
+
+def _event(**changes: Any) -> LogEvent:
+    return LogEvent("delivery", _SAMPLE_TIME, **{**_VALUES, **changes})
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _macro(name: str) -> str:
+    return "%vctx_mess{NAME}" if name == "vctx_mess" else f"%{name}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""

@@ -1,0 +1,212 @@
+"""Objects that are valid or not by themselves: what the API server says of each, `compile_manifests` must say.
+
+An entry: name, document, path of the field to blame (None: valid). Server-only and Python-only cases do not
+belong here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.api.manifests import document, logger, push_domain, route
+
+Case = tuple[str, dict[str, Any], str | None]
+
+
+def _domains(*domains: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return push_domain(domains=list(domains), **spec)
+
+
+def _listener(**listener: Any) -> dict[str, Any]:
+    return push_domain(listener=listener)
+
+
+def _delivery(**delivery: Any) -> dict[str, Any]:
+    return push_domain(delivery=delivery)
+
+
+TLS = {"mode": "Required", "secretName": "tls"}
+TOKEN = {"secretName": "token"}
+
+CASES: list[Case] = [
+    ("smallest domain", push_domain(), None),
+    ("smallest route", route(), None),
+    ("smallest logger", logger(), None),
+    # PushDomain: names and domains
+    ("name begins with a digit", push_domain(name="1st"), ""),
+    ("name of 63", push_domain(name="a" * 63), None),
+    ("name of 64", push_domain(name="a" * 64), ""),
+    ("no domains", _domains(), "spec.domains"),
+    ("domain with neither", _domains({}), "spec.domains[0]"),
+    ("domain with both", _domains({"name": "a.example", "pattern": "a"}), "spec.domains[0]"),
+    ("underscore", _domains({"name": "apn_example.com"}), None),
+    ("upper case", _domains({"name": "Push.example.com"}), "spec.domains[0].name"),
+    ("dot at the end", _domains({"name": "push.example.com."}), "spec.domains[0].name"),
+    ("label of 64", _domains({"name": "a" * 64 + ".example"}), "spec.domains[0].name"),
+    ("domain twice", _domains({"name": "a.example"}, {"name": "a.example"}), "spec.domains[1].name"),
+    ("pattern twice", _domains({"pattern": "a.*"}, {"pattern": "a.*"}), "spec.domains[1].pattern"),
+    ("same text as name and pattern", _domains({"name": "a"}, {"pattern": "a"}), None),
+    ("pattern", _domains({"pattern": r"[a-z]+\.example\.com"}), None),
+    ("lookahead", _domains({"pattern": "(?=a)b"}), "spec.domains[0].pattern"),
+    ("backreference", _domains({"pattern": r"(a)\1"}), "spec.domains[0].pattern"),
+    ("pattern unclosed", _domains({"pattern": "(a"}), "spec.domains[0].pattern"),
+    ("empty pattern", _domains({"pattern": ""}), "spec.domains[0].pattern"),
+    # PushDomain: routes and loggers
+    ("routes empty", push_domain(routes=[]), "spec.routes"),
+    ("route twice", push_domain(routes=["a", "a"]), "spec.routes"),
+    ("nine routes", push_domain(routes=list("abcdefghi")), "spec.routes"),
+    ("route name", push_domain(routes=["A"]), "spec.routes[0]"),
+    (
+        "no routes anywhere",
+        document("PushDomain", "alerts", {"domains": [{"name": "a.example"}]}),
+        "spec.routes",
+    ),
+    (
+        "routes in every domain",
+        document("PushDomain", "alerts", {"domains": [{"name": "a.example", "routes": ["apns"]}]}),
+        None,
+    ),
+    (
+        "routes in one of two",
+        document(
+            "PushDomain",
+            "alerts",
+            {"domains": [{"name": "a.example", "routes": ["apns"]}, {"name": "b.example"}]},
+        ),
+        "spec.routes",
+    ),
+    ("logger twice", push_domain(loggers=["a", "a"]), "spec.loggers"),
+    # Durations
+    ("duration of parts", _delivery(idleTimeout="1h30m0.5s"), None),
+    ("duration without unit", _delivery(responseTimeout="5"), "spec.delivery.responseTimeout"),
+    ("duration as number", _delivery(responseTimeout=5), "spec.delivery.responseTimeout"),
+    ("duration zero", _delivery(responseTimeout="0s"), "spec.delivery.responseTimeout"),
+    ("duration negative", _delivery(responseTimeout="-1s"), "spec.delivery.responseTimeout"),
+    ("duration too long", _delivery(idleTimeout="99999999h"), "spec.delivery.idleTimeout"),
+    ("expiry zero", _delivery(expiry="0s"), None),
+    ("expiry bare zero", _delivery(expiry="0"), None),
+    ("response not less than idle", _delivery(idleTimeout="5s"), "spec.delivery.idleTimeout"),
+    ("response less than idle", _delivery(responseTimeout="4999ms", idleTimeout="5s"), None),
+    (
+        "override breaks the order with an inherited value",
+        _domains({"name": "a.example", "delivery": {"responseTimeout": "2h"}}),
+        "spec.domains[0].delivery",
+    ),
+    (
+        "override mends both",
+        _domains({"name": "a.example", "delivery": {"responseTimeout": "2h", "idleTimeout": "3h"}}),
+        None,
+    ),
+    ("throttle", _delivery(throttle="100/60"), None),
+    ("throttle of nothing", _delivery(throttle="100/0"), "spec.delivery.throttle"),
+    ("throttle as number", _delivery(throttle=100), "spec.delivery.throttle"),
+    ("mode", _delivery(mode="Suspended"), "spec.delivery.mode"),
+    ("connections negative", _delivery(maxOutboundConnections=-1), "spec.delivery.maxOutboundConnections"),
+    ("deadline", push_domain(acceptance={"deadline": "10s"}), None),
+    ("mode of later", push_domain(acceptance={"mode": "Queued"}), "spec.acceptance.mode"),
+    # Listener
+    ("port 0", _listener(port=0), "spec.listener.port"),
+    ("port in quotes", _listener(port="25"), "spec.listener.port"),
+    ("port 65536", _listener(port=65_536), "spec.listener.port"),
+    ("starttls", _listener(startTls=TLS), None),
+    (
+        "starttls without secret",
+        _listener(startTls={"mode": "Optional"}),
+        "spec.listener.startTls.secretName",
+    ),
+    ("secret without starttls", _listener(startTls={"secretName": "a"}), "spec.listener.startTls.secretName"),
+    ("auth without tls", _listener(auth={"secretName": "users"}), "spec.listener.auth"),
+    ("auth with tls", _listener(auth={"secretName": "users"}, startTls=TLS), None),
+    ("auth in clear", _listener(auth={"secretName": "users", "requireTls": False}), None),
+    ("auth without secret", _listener(auth={}), "spec.listener.auth.secretName"),
+    ("networks", _listener(allowedNetworks=["10.0.0.0/8", "2001:db8::/32", "192.0.2.1"]), None),
+    ("network", _listener(allowedNetworks=["example.com"]), "spec.listener.allowedNetworks[0]"),
+    ("hostname", _listener(hostname="mail.example.com"), None),
+    ("hostname with port", _listener(hostname="mail.example.com:25"), "spec.listener.hostname"),
+    ("sizes", _listener(limits={"maxMessageSize": "64Ki", "maxHeaderSize": 1024}), None),
+    ("size", _listener(limits={"maxMessageSize": "64KB"}), "spec.listener.limits.maxMessageSize"),
+    ("size negative", _listener(limits={"maxMessageSize": -1}), "spec.listener.limits.maxMessageSize"),
+    ("passthru without relay", _listener(mcmtReception="Passthru"), "spec.passthru"),
+    (
+        "passthru with relay",
+        push_domain(listener={"mcmtReception": "Passthru"}, passthru={"host": "relay"}),
+        None,
+    ),
+    ("reception in lower case", _listener(mcmtReception="allow"), "spec.listener.mcmtReception"),
+    ("relay without host", push_domain(passthru={}), "spec.passthru.host"),
+    ("relay by IPv6", push_domain(passthru={"host": "2001:db8::1", "port": 587, "tls": "StartTls"}), None),
+    ("replicas", push_domain(replicas=-1), "spec.replicas"),
+    ("replicas as text", push_domain(replicas="1"), "spec.replicas"),
+    ("log level", push_domain(logLevel="debug"), "spec.logLevel"),
+    # ApnRoute
+    ("route with a dot", route(name="a.b"), ""),
+    ("neither environment nor endpoint", document("ApnRoute", "apns", {"token": TOKEN}), "spec"),
+    ("environment and endpoint", route(environment="Sandbox", endpoint="https://a.example"), "spec"),
+    ("environment in lower case", route(environment="production"), "spec.environment"),
+    ("endpoint", route(endpoint="https://apns.example:8443"), None),
+    ("endpoint by IPv6", route(endpoint="https://[::1]:8443"), None),
+    ("endpoint in clear", route(endpoint="http://apns.example"), "spec.endpoint"),
+    ("endpoint with path", route(endpoint="https://apns.example/3/device"), "spec.endpoint"),
+    ("endpoint legacy", route(endpoint="apn://gateway.push.apple.com?port=2195"), None),
+    ("endpoint legacy sandbox", route(endpoint="http://gateway.sandbox.push.apple.com?port=2195"), None),
+    ("endpoint legacy of somebody", route(endpoint="apn://apns.example?port=2195"), "spec.endpoint"),
+    ("no credential", document("ApnRoute", "apns", {"environment": "Sandbox"}), "spec"),
+    (
+        "two credentials",
+        document("ApnRoute", "apns", {"environment": "Sandbox", "token": TOKEN, "certificate": TOKEN}),
+        "spec",
+    ),
+    ("token", route(token=TOKEN, topic="com.example.app"), None),
+    ("certificate without secret", route(certificate={}), "spec.certificate.secretName"),
+    ("secret name", route(certificate={"secretName": "A_B"}), "spec.certificate.secretName"),
+    (
+        "secret key",
+        route(certificate={"secretName": "a", "certificateKey": "a/b"}),
+        "spec.certificate.certificateKey",
+    ),
+    ("topic", route(topic="com.example app"), "spec.topic"),
+    ("defaults", route(defaults={"pushType": "alert", "priority": 5, "collapseId": "a b"}), None),
+    ("priority", route(defaults={"priority": 7}), "spec.defaults.priority"),
+    ("priority in quotes", route(defaults={"priority": "5"}), "spec.defaults.priority"),
+    ("push type", route(defaults={"pushType": "Alert"}), "spec.defaults.pushType"),
+    ("collapse id of 65", route(defaults={"collapseId": "a" * 65}), "spec.defaults.collapseId"),
+    ("collapse id not ASCII", route(defaults={"collapseId": "é"}), "spec.defaults.collapseId"),
+    (
+        "tls",
+        route(tls={"verify": False, "ca": {"secretName": "ca"}, "ciphers": "DEFAULT", "minVersion": "1.3"}),
+        None,
+    ),
+    ("tls version as number", route(tls={"minVersion": 1.3}), "spec.tls.minVersion"),
+    ("verify as text", route(tls={"verify": "no"}), "spec.tls.verify"),
+    ("proxy", route(proxy={"url": "http://proxy:3128", "auth": {"secretName": "p", "key": "auth"}}), None),
+    ("proxy without port", route(proxy={"url": "http://proxy"}), "spec.proxy.url"),
+    ("proxy with password", route(proxy={"url": "http://u:p@proxy:3128"}), "spec.proxy.url"),
+    # ApnLogger
+    ("file", logger(sink={"type": "File", "file": {"path": "/var/log/apn.log"}}), None),
+    ("file without type", logger(sink={"file": {"path": "/var/log/apn.log"}}), "spec.sink.file"),
+    ("type without file", logger(sink={"type": "File"}), "spec.sink.file"),
+    ("relative path", logger(sink={"type": "File", "file": {"path": "apn.log"}}), "spec.sink.file.path"),
+    (
+        "mode as number",
+        logger(sink={"type": "File", "file": {"path": "/a", "mode": 420}}),
+        "spec.sink.file.mode",
+    ),
+    (
+        "mode with setuid",
+        logger(sink={"type": "File", "file": {"path": "/a", "mode": "4755"}}),
+        "spec.sink.file.mode",
+    ),
+    (
+        "no files kept",
+        logger(sink={"type": "File", "file": {"path": "/a", "maxFiles": 0}}),
+        "spec.sink.file.maxFiles",
+    ),
+    ("no heartbeat", logger(heartbeat="0s"), None),
+    ("empty format", logger(formats={"delivery": ""}), "spec.formats.delivery"),
+    ("format", logger(format="JSON"), "spec.format"),
+    # Fields that are not there
+    ("unknown field", push_domain(queue={}), "spec.queue"),
+    ("unknown field inside", _delivery(retryInterval="5m"), "spec.delivery.retryInterval"),
+    ("snake case", _delivery(response_timeout="5s"), "spec.delivery.response_timeout"),
+    ("unknown sink", logger(sink={"type": "Webhook"}), "spec.sink.type"),
+]

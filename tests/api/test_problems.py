@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from tubepost_api.problems import Problem
+
+
+def test_a_problem_is_one_line() -> None:
+    problem = Problem("error", "a.yaml", "ApnRoute", "default", "prod", "spec.topic", "is wrong", "mend it")
+    assert str(problem) == "a.yaml: ApnRoute default/prod: spec.topic: is wrong. Remedy: mend it."
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    problem = Problem("error", "a.yaml", "", "", "", "", "is wrong", "did you mean b?")
+    assert str(problem) == "a.yaml: is wrong. Remedy: did you mean b?"
+    unnamed = Problem("error", "a.yaml", "ApnRoute", "default", "", "", "is wrong", "mend it")
+    assert str(unnamed) == "a.yaml: ApnRoute without a name: is wrong. Remedy: mend it."

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import pytest
+
+from tubepost_dispatcher.logging import process
+
+TOKEN = "a1b2c3d4" * 8
+LOG = logging.getLogger("tubepost.test")
+
+Setup = Callable[..., io.StringIO]
+
+
+@pytest.fixture
+def set_up() -> Iterator[Setup]:
+    root, ours = logging.getLogger(), logging.getLogger("tubepost")
+    before = (list(root.handlers), root.level, ours.level)
+
+    def start(level: str = "Info", fmt: Literal["text", "json"] = "text") -> io.StringIO:
+        # pytest's own handlers would stumble over what ours must not.
+        root.handlers[:] = [one for one in root.handlers if isinstance(one, process._Handler)]
+        stream = io.StringIO()
+        process.setup(level, fmt, stream)
+        return stream
+
+    yield start
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
+
+
+def test_text_lines(set_up: Setup) -> None:
+    stream = set_up()
+    LOG.info("worker %d is ready", 3, extra={"route": "prod", "why": "two words", "none": None, "n": 7})
+    line = stream.getvalue()
+    stamp, rest = line.split(" ", 1)
+    assert len(stamp) == len("2026-01-01T00:00:00.000Z")
+    assert stamp.endswith("Z")
+    assert rest.startswith("INFO tubepost.test[")
+    assert rest.endswith('] worker 3 is ready route=prod why="two words" none="" n=7\n')
+
+
+def test_json_lines(set_up: Setup) -> None:
+    stream = set_up(fmt="json")
+    LOG.warning("held: %s", "expired", extra={"route": "prod", "count": 2, "obj": {1}, "level": "mine"})
+    record = json.loads(stream.getvalue())
+    assert record.pop("time").endswith("Z")
+    assert isinstance(record.pop("pid"), int)
+    assert record == {
+        "level": "warning",
+        "logger": "tubepost.test",
+        "message": "held: expired",
+        "route": "prod",
+        "count": 2,
+        "obj": "{1}",
+    }
+
+
+@pytest.mark.parametrize("fmt", ["text", "json"])
+def test_no_value_forges_a_line(set_up: Setup, fmt: Literal["text", "json"]) -> None:
+    stream = set_up(fmt=fmt)
+    LOG.info(
+        "peer said %s", "x\n2026-01-01T00:00:00.000Z ERROR forged\x1b[2K\u2028\u202e", extra={"f": "a\nb"}
+    )
+    text = stream.getvalue()
+    assert text.endswith("\n")
+    assert len(text.splitlines()) == 1
+    assert text[:-1].isprintable()
+
+
+def test_tracebacks_are_indented_or_inside_the_object(set_up: Setup) -> None:
+    def fail() -> None:
+        raise OSError("line one\nERROR forged")
+
+    stream = set_up()
+    try:
+        fail()
+    except OSError:
+        LOG.exception("it failed")
+    first, *others = stream.getvalue().splitlines()
+    assert first.endswith("] it failed")
+    assert others
+    assert all(line.startswith("    ") for line in others)
+    stream = set_up(fmt="json")
+    try:
+        fail()
+    except OSError:
+        LOG.exception("it failed", stack_info=True)
+    record = json.loads(stream.getvalue())
+    assert "OSError: line one\nERROR forged" in record["exception"]
+    assert "Stack (most recent call last)" in record["exception"]
+
+
+def test_levels(set_up: Setup) -> None:
+    stream = set_up("Warning")
+    LOG.info("no")
+    LOG.warning("yes")
+    process.set_level("Debug")
+    LOG.debug("now")
+    logging.getLogger("asyncio.elsewhere").info("not ours")
+    logging.getLogger("elsewhere").warning("but this")
+    assert [line.split("] ")[1] for line in stream.getvalue().splitlines()] == ["yes", "now", "but this"]
+    with pytest.raises(ValueError, match="unknown log level 'Loud'"):
+        process.set_level("Loud")
+
+
+def test_a_second_setup_replaces_the_first(set_up: Setup) -> None:
+    first, second = set_up(), set_up()
+    LOG.info("once")
+    assert first.getvalue() == ""
+    assert second.getvalue().count("once") == 1
+
+
+def test_a_message_with_a_wrong_format_is_kept(set_up: Setup) -> None:
+    stream = set_up()
+    LOG.info("%d and %s", "x")  # noqa: PLE1206 - that is the point
+    assert "%d and %s ('x',)" in stream.getvalue()
+
+
+def test_a_stream_that_is_gone_is_no_error(set_up: Setup) -> None:
+    stream = set_up()
+    stream.close()
+    LOG.error("nobody hears it")
+
+
+PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEI\nabc\n-----END EC PRIVATE KEY-----"
+JWT = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJURUFNIn0.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (f"key {PEM} end", "key [private key] end"),
+        ("key -----BEGIN PRIVATE KEY-----\nMHcCA", "key [private key]"),
+        (f"authorization: bearer {JWT}", "authorization: [credentials]"),
+        (f"{{'authorization': 'bearer {JWT}', 'x': 1}}", "{'authorization': '[credentials]', 'x': 1}"),
+        (f"token {JWT}!", "token [token]!"),
+        ("Bearer abcdefghijklmnop1234", "Bearer [credentials]"),
+        ("via http://me:secret@proxy:3128/", "via http://[credentials]@proxy:3128/"),
+        (f"device {TOKEN} is dead", "device a1b2c3d4... is dead"),
+        (f"/3/device/{TOKEN.upper()}00", "/3/device/A1B2C3D4..."),
+        ("id 123e4567-e89b-12d3-a456-426614174000", "id 123e4567-e89b-12d3-a456-426614174000"),
+        ("http://host:3128/path and a@b", "http://host:3128/path and a@b"),
+        ("nothing of interest", "nothing of interest"),
+    ],
+)
+def test_redaction(text: str, clean: str) -> None:
+    assert process.redact(text) == clean
+
+
+@pytest.mark.parametrize("fmt", ["text", "json"])
+def test_secrets_are_taken_out_of_message_fields_and_traceback(
+    set_up: Setup, fmt: Literal["text", "json"]
+) -> None:
+    stream = set_up(fmt=fmt)
+    fields: dict[str, Any] = {
+        "key": PEM,
+        "header": {"authorization": f"bearer {JWT}"},
+        "number": int("1" * 80),
+    }
+
+    def fail() -> None:
+        raise ValueError(PEM + TOKEN)
+
+    try:
+        fail()
+    except ValueError:
+        LOG.exception("for %s", TOKEN, extra=fields)
+    text = stream.getvalue()
+    assert "MHcCAQEEI" not in text
+    assert JWT not in text
+    assert TOKEN not in text
+    assert "1" * 80 not in text

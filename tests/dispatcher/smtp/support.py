@@ -1,0 +1,267 @@
+"""What the SMTP tests share: an acceptance that records, a session without a network, a raw client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tubepost_api.config import AuthConfig, ListenerConfig, ListenerLimits, StartTlsConfig, StartTlsMode
+from tubepost_dispatcher.mcmt.message import Rejection
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.smtp.server import SmtpServer
+from tubepost_dispatcher.smtp.session import SmtpSession
+from tubepost_dispatcher.smtp.settings import Settings
+from tubepost_dispatcher.smtp.shared import Shared
+from tubepost_dispatcher.transaction import SessionFacts, Transaction
+
+UNKNOWN = Rejection(550, "5.1.2", "Unknown domain")
+WAIT_AT_MOST = 10.0
+
+
+class Recorder:
+    """An acceptance. `reply` None: answers are held back until `answer`."""
+
+    def __init__(self, reply: tuple[int, str, str] | None = (250, "2.0.0", "Delivered")) -> None:
+        self.reply = reply
+        self.accepted: list[Transaction] = []
+        self.abandoned: list[Transaction] = []
+        self.asked: list[tuple[str, int]] = []
+        self.on_accept: Callable[[Transaction], None] | None = None
+        self.arrived = asyncio.Event()
+        self.withdrawn = asyncio.Event()
+
+    def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Any:
+        self.asked.append((domain, recipients_so_far))
+        if domain == "broken.example":
+            raise RuntimeError("/secret/path is broken")
+        return UNKNOWN if domain == "unknown.example" else domain
+
+    def accept(self, transaction: Transaction) -> None:
+        self.accepted.append(transaction)
+        self.arrived.set()
+        if self.on_accept is not None:
+            self.on_accept(transaction)
+        elif self.reply is not None:
+            transaction.reply(*self.reply)
+
+    def abandon(self, transaction: Transaction) -> None:
+        self.abandoned.append(transaction)
+        self.withdrawn.set()
+
+    @property
+    def contents(self) -> list[bytes]:
+        return [bytes(t.content) for t in self.accepted]
+
+
+class FakeTransport:
+    """A connection that keeps what is written and can be asked what was done to it."""
+
+    def __init__(self, peer: tuple[str, int] = ("192.0.2.7", 4711)) -> None:
+        self.peer = peer
+        self.writes: list[bytes] = []
+        self.closed = False
+        self.aborted = False
+        self.paused = False
+
+    def get_extra_info(self, name: str) -> Any:
+        return self.peer if name == "peername" else None
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed, "written after close"
+        self.writes.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        assert not self.paused
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        assert self.paused
+        self.paused = False
+
+
+class StubLoop:
+    """Keeps callbacks for `Wire.turn`; cold commands need a real loop."""
+
+    def __init__(self) -> None:
+        self.callbacks: list[Callable[[], None]] = []
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.callbacks.append(callback)
+
+
+class Wire:
+    """One session on a fake connection."""
+
+    def __init__(
+        self, config: ListenerConfig | None = None, acceptance: Recorder | None = None, **more: Any
+    ) -> None:
+        self.acceptance = acceptance or Recorder()
+        self.metrics = Metrics()
+        settings = Settings(config or listener(), self.acceptance, **more)
+        self.shared = Shared(settings, self.metrics, None, 1_000.0)
+        self.loop: Any = StubLoop()
+        self.transport: Any = FakeTransport()
+        self.session = SmtpSession(self.shared, self.loop)
+        self.session.connection_made(self.transport)
+
+    def turn(self) -> None:
+        """Run what was scheduled, until nothing is."""
+        while self.loop.callbacks:
+            due, self.loop.callbacks = self.loop.callbacks, []
+            for callback in due:
+                callback()
+
+    def take(self) -> bytes:
+        """What was written since the last call."""
+        self.turn()
+        out = b"".join(self.transport.writes)
+        self.transport.writes.clear()
+        return out
+
+    def send(self, data: bytes) -> bytes:
+        """Feed input, as a connection does; returns what was written."""
+        if not self.transport.closed:
+            self.session.data_received(data)
+        return self.take()
+
+    def hello(self) -> Wire:
+        """Past the greeting and EHLO."""
+        self.send(b"EHLO client.example\r\n")
+        return self
+
+    def lose(self) -> None:
+        self.session.connection_lost(None)
+
+
+def listener(
+    *,
+    starttls: StartTlsMode = StartTlsMode.DISABLED,
+    auth: AuthConfig | None = None,
+    networks: tuple[str, ...] = (),
+    **limits: Any,
+) -> ListenerConfig:
+    return ListenerConfig(
+        hostname="mx.push.example",
+        starttls=StartTlsConfig(mode=starttls),
+        auth=auth,
+        allowed_networks=networks,
+        limits=ListenerLimits(**limits),
+    )
+
+
+ENVELOPE = b"MAIL FROM:<app@sender.example>\r\nRCPT TO:<device@push.example>\r\nDATA\r\n"
+ENVELOPE_OK = (
+    b"250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n354 End data with <CR><LF>.<CR><LF>\r\n"
+)
+MESSAGE = b"Subject: test\r\n\r\nbody\r\n"
+DELIVERED = b"250 2.0.0 Delivered\r\n"
+
+
+class Running:
+    """A listener on a loopback port."""
+
+    def __init__(self, server: SmtpServer, port: int, acceptance: Recorder, metrics: Metrics) -> None:
+        self.server = server
+        self.port = port
+        self.acceptance = acceptance
+        self.metrics = metrics
+
+    async def client(self) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=2**20))
+        return client
+
+    async def greeted(self) -> Client:
+        client = await self.client()
+        assert (await client.reply()).startswith(b"220 ")
+        assert (await client.command(b"EHLO client.example")).startswith(b"250")
+        return client
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let the loop turn until `condition` holds."""
+        async with asyncio.timeout(WAIT_AT_MOST):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    config: ListenerConfig | None = None,
+    acceptance: Recorder | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
+    users: Mapping[str, str] | None = None,
+    spool_dir: Path | None = None,
+) -> AsyncIterator[Running]:
+    acceptance = acceptance or Recorder()
+    metrics = Metrics()
+    server = SmtpServer(
+        config or listener(), acceptance, metrics, tls=tls, users=users, spool_dir=spool_dir
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        await server.start([listening])
+        try:
+            yield Running(server, listening.getsockname()[1], acceptance, metrics)
+        finally:
+            await server.drain(0)
+            # Closed connections are taken leave of in the next turns of the loop.
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+
+class Client:
+    """Speaks SMTP octet by octet."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def reply(self) -> bytes:
+        """One reply, all of its lines."""
+        lines = b""
+        async with asyncio.timeout(WAIT_AT_MOST):
+            while True:
+                line = await self.reader.readline()
+                lines += line
+                if line[3:4] != b"-":
+                    return lines
+
+    async def command(self, line: bytes) -> bytes:
+        await self.send(line + b"\r\n")
+        return await self.reply()
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        async with asyncio.timeout(WAIT_AT_MOST):
+            await self.writer.drain()
+
+    async def rest(self) -> bytes:
+        """Everything until the listener closes."""
+        async with asyncio.timeout(WAIT_AT_MOST):
+            try:
+                return await self.reader.read()
+            except ConnectionResetError:
+                return b""
+
+    async def starttls(self, context: ssl.SSLContext) -> None:
+        assert (await self.command(b"STARTTLS")).startswith(b"220 ")
+        await self.writer.start_tls(context, server_hostname="localhost")
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
+            async with asyncio.timeout(WAIT_AT_MOST):
+                await self.writer.wait_closed()

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.simulator.support import TOPIC, RawClient, api_client, until
+from tubepost_simulator import Simulator
+
+
+@pytest.fixture
+async def api(simulator: Simulator) -> AsyncIterator[httpx.AsyncClient]:
+    async with api_client(simulator) as client:
+        yield client
+
+
+async def push(simulator: Simulator, *tokens: str) -> None:
+    async with await RawClient.open(simulator) as client:
+        for token in tokens:
+            await client.answers(client.request(token))
+
+
+async def found(api: httpx.AsyncClient, **filters: Any) -> list[dict[str, Any]]:
+    response = await api.get("/api/v1/notifications", params=filters)
+    assert response.status_code == 200
+    items: list[dict[str, Any]] = response.json()["notifications"]
+    return items
+
+
+async def test_notifications_show_everything(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    async with await RawClient.open(simulator) as client:
+        number = client.request(
+            "ab", body=b'{"aps":{}}', apns_priority="5", apns_expiration="7", apns_collapse_id="c"
+        )
+        await client.answers(number)
+        apns_id = client.fields[number]["apns-id"]
+    (item,) = await found(api)
+    received = item.pop("receivedAt")
+    assert received > 1_000_000_000
+    assert item == {
+        "number": 1,
+        "apnsId": apns_id,
+        "token": "ab",
+        "topic": TOPIC,
+        "pushType": "alert",
+        "priority": 5,
+        "expiration": 7,
+        "collapseId": "c",
+        "payload": {"aps": {}},
+        "payloadBase64": base64.b64encode(b'{"aps":{}}').decode(),
+        "auth": "token",
+        "identity": "TEAM123456/ABCDE12345",
+        "connection": 1,
+        "stream": number,
+        "status": 200,
+        "reason": "",
+        "detail": "",
+        "behaviour": "",
+        "answered": True,
+        "attempt": 1,
+    }
+
+
+async def test_filters(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    await push(simulator, "aa", "bb", "xyz", "aa")
+    records = simulator.notifications
+
+    async def numbers(**filters: Any) -> list[int]:
+        return [item["number"] for item in await found(api, **filters)]
+
+    assert await numbers() == [1, 2, 3, 4]
+    assert await numbers(token="AA") == [1, 4]
+    assert await numbers(topic=TOPIC, limit=2) == [3, 4]
+    assert await numbers(topic="other") == []
+    assert await numbers(apns_id=records[1].apns_id) == [2]
+    assert await numbers(status=400) == [3]
+    assert await numbers(reason="BadDeviceToken") == [3]
+    assert await numbers(after=2) == [3, 4]
+    assert await numbers(since=records[2].received_at) == [3, 4]
+    assert await numbers(token="aa", limit=1) == [4]
+    assert await numbers(limit=0) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("notifications?colour=red", "colour"),
+        ("notifications?limit=x", "limit"),
+        ("notifications?limit=100001", "limit"),
+        ("notifications?status=-1", "status"),
+        ("notifications?since=nan", "since"),
+        ("notifications?since=-1", "since"),
+        ("wait", "count"),
+        ("wait?count=1&timeout=x", "timeout"),
+        ("wait?count=%D9%A1", "count"),
+    ],
+)
+async def test_bad_parameters_are_named(api: httpx.AsyncClient, path: str, field: str) -> None:
+    response = await api.get("/api/v1/" + path)
+    assert response.status_code == 400
+    assert response.json()["field"] == field
+    assert response.json()["error"]
+
+
+async def test_clear_and_wait(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    await push(simulator, "aa", "bb")
+    assert (await api.get("/api/v1/wait?count=2")).json() == {"count": 2, "reached": True}
+    assert (await api.delete("/api/v1/notifications")).json() == {"cleared": 2}
+    assert await found(api) == []
+    assert (await api.get("/api/v1/wait?count=1&timeout=0.01")).json() == {"count": 0, "reached": False}
+    waiting = asyncio.ensure_future(api.get("/api/v1/wait?count=1&timeout=20"))
+    await until(lambda: bool(simulator.journal._waiters))
+    await push(simulator, "aa")
+    assert (await waiting).json() == {"count": 1, "reached": True}
+
+
+async def test_stats_and_connections(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    async with await RawClient.open(simulator) as client:
+        await client.answers(client.request("aa"))
+        await client.answers(client.request("xyz"))
+        await client.ping()
+        stats = (await api.get("/api/v1/stats")).json()
+        assert stats["verdicts"] == {"200": 1, "400 BadDeviceToken": 1}
+        wanted = {"requests": 2, "accepted": 1, "connectionsOpen": 1, "connectionsTotal": 1, "streamsOpen": 0}
+        assert {name: stats[name] for name in wanted} == wanted
+        assert (stats["streamsPeak"], stats["retained"], stats["goaways"]) == (1, 2, 0)
+        (connection,) = (await api.get("/api/v1/connections")).json()["connections"]
+        assert connection["peer"].startswith("127.0.0.1:")
+        assert (connection["state"], connection["auth"], connection["requests"]) == ("open", "token", 2)
+        assert (connection["identity"], connection["streamLimit"]) == ("TEAM123456/ABCDE12345", 1)
+
+
+async def test_chaos_is_read_and_patched(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    before = (await api.get("/api/v1/chaos")).json()
+    assert before == simulator.chaos()
+    after = (await api.patch("/api/v1/chaos", json={"latencyMs": 5, "goaway": {"reason": "X"}})).json()
+    assert after == {**before, "latencyMs": 5, "goaway": {**before["goaway"], "reason": "X"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"{", ""),
+        (b"[]", ""),
+        (b"[" * 60_000, ""),
+        (b'{"stall": "x"}', "stall"),
+        (b'{"x": 1, "latencyMs": 5}', "x"),
+    ],
+)
+async def test_bad_patches_change_nothing(
+    simulator: Simulator, api: httpx.AsyncClient, body: bytes, field: str
+) -> None:
+    before = simulator.chaos()
+    response = await api.patch("/api/v1/chaos", content=body)
+    assert response.status_code == 400
+    assert response.json()["field"] == field
+    assert simulator.chaos() == before
+
+
+async def test_other_faults_are_json_too(api: httpx.AsyncClient) -> None:
+    for response, status in (
+        (await api.get("/api/v1/nothing"), 404),
+        (await api.post("/api/v1/stats"), 405),
+        (await api.patch("/api/v1/chaos", content=b" " * 70_000), 413),
+    ):
+        assert response.status_code == status
+        assert response.json()["error"]
+
+
+async def test_health_and_authority(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    assert (await api.get("/api/v1/health")).json() == {
+        "status": "ok",
+        "environment": "Sandbox",
+        "port": simulator.port,
+        "apiPort": simulator.api_port,
+    }
+    assert (await api.get("/api/v1/ca")).content == simulator.ca_pem
