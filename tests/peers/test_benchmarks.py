@@ -17,7 +17,7 @@ from tests.peers.process import Process
 from tubepost_api.compile import compile_manifests
 from tubepost_dispatcher.config.manifests import load_manifests
 
-BRIEF = Bounds(warmup=0.2, seconds=0.3)
+BRIEF = Bounds(warmup=0.1, seconds=20.0, messages=20)
 
 
 @pytest.mark.peer

@@ -210,7 +210,7 @@ class RawClient:
     def _on_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == 1:
             assert flags & 4
-            self.fields[stream] = dict(self._decoder.decode(payload))
+            self.fields[stream] = {str(name): str(value) for name, value in self._decoder.decode(payload)}
         elif kind == 0:
             self.bodies[stream] = self.bodies.get(stream, b"") + payload
         elif kind == 3:

@@ -55,7 +55,7 @@ async def test_accepted_push_over_httpx(simulator: Simulator) -> None:
         response = await post(client, "ABCD", b'{"aps":{"alert":"hi"}}', apns_id=apns_id, apns_priority="5")
     assert (response.http_version, response.status_code, response.content) == ("HTTP/2", 200, b"")
     assert response.headers["apns-id"] == apns_id
-    assert uuid.UUID(response.headers["apns-unique-id"])
+    assert len(uuid.UUID(response.headers["apns-unique-id"]).bytes) == 16
     (record,) = simulator.notifications
     assert (record.apns_id, record.token, record.topic, record.priority) == (apns_id, "abcd", TOPIC, 5)
     assert record.json() == {"aps": {"alert": "hi"}}

@@ -302,7 +302,7 @@ def test_no_request_makes_it_raise(
     now: float,
 ) -> None:
     reply = POLICY.validate(Request(method, path, fields, body), certificate, ConnectionState(), now)
-    assert uuid.UUID(reply.apns_id)
+    assert str(uuid.UUID(reply.apns_id)) == reply.apns_id.lower()
     assert reply.status == (200 if reply.reason is None else reply.reason.status)
 
 

@@ -269,7 +269,10 @@ class Connection(asyncio.Protocol):
             self._owner.results(self, lost, self._clock())
         if not self._ready.done():
             reason = "TlsFailed" if cause == "tls" else "ConnectFailed"
-            self._ready.set_exception(DialError(reason, detail or f"ended before SETTINGS: {cause}"))
+            # A server that refuses the client certificate in TLS 1.3 often just closes.
+            detail = detail or cause
+            error = DialError(reason, f"{detail}, before HTTP/2 began (a refused client certificate?)")
+            self._ready.set_exception(error)
             self._ready.exception()  # nobody may be waiting any more
         self._owner.closed(self)
 
@@ -298,6 +301,7 @@ class Connection(asyncio.Protocol):
         for request, stream_id in self._expired(now):
             del self._flights[request.response_timeout][request]
             self.engine.cancel(stream_id)
+            self._idle_since = now
             self._owner.timed_out(self, request)
         if self._close_when_done():
             return

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import math
 import random
 import time
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from tubepost_api.config import RouteConfig
@@ -33,10 +31,12 @@ from tubepost_dispatcher.apns.gauges import PoolGauges
 from tubepost_dispatcher.apns.http2.engine import Engine
 from tubepost_dispatcher.apns.http2.results import StreamError, StreamResult
 from tubepost_dispatcher.apns.opening import Opener
+from tubepost_dispatcher.apns.options import PoolOptions, pool_key
 from tubepost_dispatcher.apns.plan import PATIENCE, Demand, dials_wanted, spread
 from tubepost_dispatcher.apns.reasons import local_outcome
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.apns.tls import client_context
+from tubepost_dispatcher.apns.unanswered import unanswered
 from tubepost_dispatcher.apns.waiting import Waiting
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
@@ -55,37 +55,7 @@ NO_LIMIT_RESPONSE_TIMEOUT = 3600.0
 _OWN_ENDS = frozenset({"idle", "retired", "shutdown", "exhausted"})
 
 
-@dataclass(frozen=True, slots=True)
-class PoolOptions:
-    """What may change while a pool lives. Times in seconds; 0 means no limit."""
-
-    connect_timeout: float = 30.0
-    idle_timeout: float = 3_600.0
-    max_connections: int = 32
-    max_deliveries_per_connection: int = 0
-
-
-def pool_key(
-    route: RouteConfig,
-    credential: CertificateCredential | TokenCredential | None,
-    ca_pem: bytes | None,
-    proxy_auth: str | None,
-) -> Hashable:
-    """Return what a pool depends on: equal keys mean that a pool can serve on.
-
-    The route's name, topic and defaults are not in it: they are resolved before a request comes here.
-    Secrets are in it as digests.
-    """
-    return (
-        route.host,
-        route.port,
-        route.tls,
-        route.proxy,
-        type(credential).__name__,
-        credential.fingerprint if credential else "",
-        hashlib.sha256(ca_pem).digest() if ca_pem else b"",
-        hashlib.sha256(proxy_auth.encode()).digest() if proxy_auth else b"",
-    )
+__all__ = ["Pool", "PoolOptions", "pool_key"]
 
 
 class Pool:
@@ -408,33 +378,24 @@ class Pool:
         now: float,
         unseen: list[ApnsRequest],
     ) -> None:
-        error = result.error
-        if result.status:
-            connection.answered += 1
-            self._opener.succeeded()
-            self._gauges.observe_latency(now - sent_at)
-            verdict = self._gate.refused(result.status, result.body, request, sent_at, now, self._wall())
-            if verdict.replace_connection:
-                connection.retire()
-            self._tell(request, verdict.outcome)
-        elif error is StreamError.REFUSED:
-            # What refuses is busy, or about to say that it allows fewer streams.
-            connection.rest_until = now + REST
-            unseen.append(request)
-        elif error is StreamError.UNPROCESSED or not result.fully_sent:
-            # Without its end APNs cannot have acted on a request.
-            unseen.append(request)
-        elif self._closed:
-            self._tell(request, local_outcome("ShuttingDown", "no answer in time", possible_double=True))
-        elif error is StreamError.LOST:
-            detail = connection.detail or connection.cause
-            self._tell(
-                request, local_outcome("ConnectionLost", detail, possible_double=True, retry_at_once=True)
-            )
-        else:
-            reason = "StreamReset" if error is StreamError.RESET else "ProtocolError"
-            detail = f"HTTP/2 error code {result.error_code}"
-            self._tell(request, local_outcome(reason, detail, possible_double=True))
+        if not result.status:
+            if result.error is StreamError.REFUSED:
+                # What refuses is busy, or about to say that it allows fewer streams.
+                connection.rest_until = now + REST
+            cause = connection.detail or connection.cause
+            outcome = unanswered(result, cause, closing=self._closed)
+            if outcome is None:
+                unseen.append(request)
+            else:
+                self._tell(request, outcome)
+            return
+        connection.answered += 1
+        self._opener.succeeded()
+        self._gauges.observe_latency(now - sent_at)
+        verdict = self._gate.refused(result.status, result.body, request, sent_at, now, self._wall())
+        if verdict.replace_connection:
+            connection.retire()
+        self._tell(request, verdict.outcome)
 
     def timed_out(self, connection: Connection, request: ApnsRequest) -> None:
         """The answer to a request did not come in time on a connection that is otherwise alive."""

@@ -76,7 +76,7 @@ class ManifestSource:
         problems += result.problems
         if result.config is None:
             return Loaded(None, tuple(problems))
-        source = ManifestSecrets(manifests)
+        source = ManifestSecrets(manifests, result.config.namespace)
         secrets = {}
         for name in result.config.secret_names():
             secret = source.get(name)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from tubepost_api.problems import Problem
 from tubepost_dispatcher.channel import pack_bundle
@@ -93,7 +94,12 @@ class Supervisor:
         self._refused: dict[str, Any] | None = None
         self._warnings: tuple[Problem, ...] = ()
         self._public = PublicEndpoints(
-            settings.http_host, settings.http_port, self._render, lambda: True, self._ready
+            settings.http_host,
+            settings.http_port,
+            self._render,
+            lambda: True,
+            self._ready,
+            openmetrics_text=self._render_openmetrics,
         )
         self._admin = AdminEndpoint("127.0.0.1", settings.admin_port, self._status)
 
@@ -422,10 +428,17 @@ class Supervisor:
             for handle, status in zip(handles, statuses, strict=True)
         ]
 
-    async def _render(self) -> bytes:
+    async def _collect(self) -> None:
         await self._snapshots()
         self._totals.update("supervisor", take_snapshot(self._metrics.registry))
+
+    async def _render(self) -> bytes:
+        await self._collect()
         return generate_latest(self._registry)
+
+    async def _render_openmetrics(self) -> bytes:
+        await self._collect()
+        return openmetrics.generate_latest(self._registry)
 
     def _ready(self) -> tuple[bool, str]:
         if self._draining:

@@ -131,4 +131,5 @@ class Worker:
             "sessions": self._server.sessions,
             "openMessages": self.acceptance.open,
             "pools": self._pools.status(),
+            "loggerProblems": self._hub.problems(),
         }

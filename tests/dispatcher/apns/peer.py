@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import h2.config
 import h2.connection
@@ -17,6 +18,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+
 from tubepost_credentials.authoring import KeyPair, make_ca, make_server_certificate
 
 BOUND = 20.0
@@ -33,7 +35,9 @@ def server_pair() -> KeyPair:
     return make_server_certificate(authority(), ["localhost", "127.0.0.1"])
 
 
-def server_context(pair: KeyPair | None = None, *, alpn: str = "h2", client_ca: bytes | None = None) -> ssl.SSLContext:
+def server_context(
+    pair: KeyPair | None = None, *, alpn: str = "h2", client_ca: bytes | None = None
+) -> ssl.SSLContext:
     pair = pair or server_pair()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols([alpn])
@@ -69,7 +73,9 @@ class Seen:
         headers = [(":status", str(status)), ("apns-id", self.headers["apns-id"])]
         connection.h2.send_headers(self.stream_id, headers, end_stream=not reason)
         if reason:
-            connection.h2.send_data(self.stream_id, json.dumps({"reason": reason, **more}).encode(), end_stream=True)
+            connection.h2.send_data(
+                self.stream_id, json.dumps({"reason": reason, **more}).encode(), end_stream=True
+            )
         connection.flush()
 
     def reset(self, code: int) -> None:
@@ -84,7 +90,9 @@ class PeerConnection(asyncio.Protocol):
         self.number = len(peer.connections)
         peer.connections.append(self)
         self.h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(client_side=False, header_encoding="utf-8", validate_inbound_headers=True)
+            h2.config.H2Configuration(
+                client_side=False, header_encoding="utf-8", validate_inbound_headers=True
+            )
         )
         self.h2.local_settings = h2.settings.Settings(
             client=False,
@@ -114,6 +122,14 @@ class PeerConnection(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
+        try:
+            self._received(data)
+        except Exception as error:
+            # A fault of this peer's must not look like one of the dispatcher's.
+            self.peer.violations.append(repr(error))
+            raise
+
+    def _received(self, data: bytes) -> None:
         if self.deaf:
             self.peer.bump()
             return
@@ -131,7 +147,7 @@ class PeerConnection(asyncio.Protocol):
 
     def _event(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.RequestReceived):
-            headers = dict(event.headers)
+            headers = {str(name): str(value) for name, value in event.headers}
             self.half[event.stream_id] = Seen(self, event.stream_id, headers)
             self.open.add(event.stream_id)
             self.peak = max(self.peak, len(self.open))
@@ -140,7 +156,9 @@ class PeerConnection(asyncio.Protocol):
         elif isinstance(event, h2.events.DataReceived):
             if event.stream_id in self.half:
                 self.half[event.stream_id].body += event.data
-            if event.flow_controlled_length:
+            # A GOAWAY behind it in the same read has closed everything for h2 already.
+            closed = self.h2.state_machine.state is h2.connection.ConnectionState.CLOSED
+            if event.flow_controlled_length and not closed:
                 self.h2.increment_flow_control_window(event.flow_controlled_length)
         elif isinstance(event, h2.events.StreamEnded):
             self._complete(event.stream_id)
@@ -216,8 +234,7 @@ class Peer:
     cut_above: dict[int, int] = field(default_factory=dict)
     port: int = 0
 
-    async def __aenter__(self) -> Peer:
-        self._changed = asyncio.Condition()
+    async def __aenter__(self) -> Self:
         self._wake = asyncio.Event()
         self._server = await asyncio.get_running_loop().create_server(
             lambda: PeerConnection(self), "127.0.0.1", self.port, ssl=self.context or server_context()
@@ -231,7 +248,7 @@ class Peer:
             if hasattr(connection, "transport"):
                 connection.transport.abort()
         await asyncio.sleep(0)
-        assert not self.violations
+        assert not self.violations, self.violations
 
     def bump(self) -> None:
         self._wake.set()

@@ -92,7 +92,13 @@ def request(outcomes: Callable[[ApnsRequest, Outcome], None], number: int = 0, *
 
 
 def route(port: int, **changes: Any) -> RouteConfig:
-    values: dict[str, Any] = {"name": "test", "environment": None, "host": "localhost", "port": port, "tls": RouteTls()}
+    values: dict[str, Any] = {
+        "name": "test",
+        "environment": None,
+        "host": "localhost",
+        "port": port,
+        "tls": RouteTls(),
+    }
     return RouteConfig(**(values | changes))
 
 

@@ -78,7 +78,10 @@ async def test_goaway_in_the_middle_of_a_thousand_loses_and_doubles_nothing() ->
         if connection.number < 3 and seen.stream_id >= 301:
             connection.goaway(seen.stream_id, "Shutdown")
 
-    async with Peer(on_request=on_request) as peer, open_pool(peer, certificate_credential(), metrics=metrics) as pool:
+    async with (
+        Peer(on_request=on_request) as peer,
+        open_pool(peer, certificate_credential(), metrics=metrics) as pool,
+    ):
         for number in range(1000):
             pool.submit(request(outcomes, number))
         await outcomes.wait(1000)
@@ -161,7 +164,7 @@ async def test_a_dropped_connection_gives_possible_doubles_to_be_repeated_at_onc
         await outcomes.wait(10)
         assert outcomes.reasons() == {"ConnectionLost"}
         assert all(o.possible_double and o.retry_at_once and o.kind is TRANSIENT for o in outcomes.order)
-        peer.on_request = Seen.respond  # type: ignore[assignment]
+        peer.on_request = Seen.respond
         pool.submit(request(outcomes))
         assert (await outcomes.wait(11))[-1].kind is DELIVERED
 
@@ -283,7 +286,7 @@ async def test_more_connections_are_opened_when_streams_stay_taken() -> None:
         await peer.until(lambda: len(stuck) == 30)
         assert len(peer.connections) == 3
         assert [c.peak for c in peer.connections] == [10, 10, 10]
-        peer.on_request = Seen.respond  # type: ignore[assignment]
+        peer.on_request = Seen.respond
         for seen in stuck:
             seen.respond(200)
         await outcomes.wait(100)

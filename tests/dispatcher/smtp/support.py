@@ -179,9 +179,11 @@ class Running:
         self.port = port
         self.acceptance = acceptance
         self.metrics = metrics
+        self.clients: list[Client] = []
 
     async def client(self) -> Client:
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=2**20))
+        self.clients.append(client)
         return client
 
     async def greeted(self) -> Client:
@@ -213,13 +215,13 @@ async def running(
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         await server.start([listening])
+        it = Running(server, listening.getsockname()[1], acceptance, metrics)
         try:
-            yield Running(server, listening.getsockname()[1], acceptance, metrics)
+            yield it
         finally:
             await server.drain(0)
-            # Closed connections are taken leave of in the next turns of the loop.
-            for _ in range(3):
-                await asyncio.sleep(0)
+            for client in it.clients:
+                await client.close()
 
 
 class Client:

@@ -1,0 +1,1 @@
+"""The operator: custom resources into running dispatchers."""

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tubepost_dispatcher.apns.breaker import (
+    DISTINCT_TOKENS,
+    DISTINCT_TOKENS_ONE_SENDER,
+    HOLD_FIRST,
+    HOLD_MOST,
+    Backoff,
+    EnvironmentBreaker,
+    Hold,
+)
+
+
+def test_probes_double_up_to_the_most_and_success_opens() -> None:
+    hold = Hold()
+    now = 1000.0
+    assert hold.admit(now)
+    assert hold.failure(now, now - 1, "Forbidden", "why")
+    waits = []
+    for _ in range(10):
+        waits.append(hold.until - now)
+        assert not hold.admit(math.nextafter(hold.until, 0))
+        now = hold.until
+        assert hold.open_to_probe(now)
+        assert hold.admit(now)
+        assert not hold.admit(now)
+        hold.failure(now + 0.1, now, "Forbidden")
+        now += 0.1
+    assert waits == pytest.approx([5, 10, 20, 40, 80, 160, 300, 300, 300, 300])
+    now = hold.until
+    assert hold.admit(now)
+    assert hold.success(now)
+    assert not hold.held
+    assert hold.until == 0.0
+    assert hold.admit(now)
+
+
+def test_answers_to_what_was_sent_before_the_hold_say_nothing() -> None:
+    hold = Hold()
+    hold.failure(100.0, 99.0, "Forbidden")
+    for _ in range(50):
+        assert not hold.failure(100.5, 99.5, "Forbidden")
+        assert not hold.success(99.9)
+    assert hold.until == 105.0
+
+
+def test_a_probe_without_an_answer_is_followed_by_another() -> None:
+    hold = Hold()
+    hold.failure(0.0, 0.0, "Forbidden")
+    assert hold.admit(HOLD_FIRST)
+    assert not hold.admit(HOLD_FIRST + 1)
+    assert hold.admit(2 * HOLD_FIRST)
+
+
+class HoldLife(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.hold = Hold()
+        self.now = 100.0
+        self.sent: list[float] = []
+        self.last_admit = -math.inf
+
+    @rule(step=st.floats(0.001, 400))
+    def pass_time(self, step: float) -> None:
+        self.now += step
+
+    @rule()
+    def ask(self) -> None:
+        held = self.hold.held
+        if self.hold.admit(self.now):
+            if held:
+                assert self.now - self.last_admit >= HOLD_FIRST
+                self.last_admit = self.now
+            self.sent.append(self.now)
+
+    @rule(ok=st.booleans(), pick=st.integers(0, 100))
+    def answer(self, ok: bool, pick: int) -> None:
+        if self.sent:
+            sent_at = self.sent.pop(pick % len(self.sent))
+            self.now += 0.001
+            if ok:
+                self.hold.success(sent_at)
+            else:
+                self.hold.failure(self.now, sent_at, "Forbidden")
+            if not self.hold.held:
+                self.last_admit = -math.inf
+
+    @invariant()
+    def bounded(self) -> None:
+        assert self.hold.until <= self.now + HOLD_MOST
+        assert self.hold.held == bool(self.hold.until)
+
+
+TestHoldLife = HoldLife.TestCase
+TestHoldLife.settings = settings(max_examples=40)
+
+
+def token(number: int) -> bytes:
+    return b"%x" % number
+
+
+def test_two_senders_trip_the_environment_breaker() -> None:
+    breaker = EnvironmentBreaker()
+    results = [breaker.refused(token(n), b"ab"[n % 2 : n % 2 + 1]) for n in range(DISTINCT_TOKENS)]
+    assert results == [False] * (DISTINCT_TOKENS - 1) + [True]
+    assert breaker.count == 0
+
+
+def test_one_senders_bad_list_does_not_trip_it_until_it_is_huge() -> None:
+    breaker = EnvironmentBreaker()
+    assert not any(breaker.refused(token(n), b"one") for n in range(DISTINCT_TOKENS_ONE_SENDER - 20))
+    assert not any(breaker.refused(token(10_000 + n), b"other") for n in range(15))
+    assert any(breaker.refused(token(20_000 + n), b"one") for n in range(20))
+
+
+def test_the_same_token_counts_once() -> None:
+    breaker = EnvironmentBreaker()
+    for n in range(10_000):
+        assert not breaker.refused(token(n % 99), b"%d" % n)
+
+
+def test_one_success_forgets_everything() -> None:
+    breaker = EnvironmentBreaker()
+    for n in range(10_000):
+        assert not breaker.refused(token(n), b"%d" % (n % 7))
+        if n % 90 == 0:
+            breaker.success()
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 5)), max_size=400))
+def test_memory_is_bounded_and_it_never_trips_early(refusals: list[tuple[int, int]]) -> None:
+    breaker = EnvironmentBreaker()
+    seen: set[int] = set()
+    for number, sender in refusals:
+        seen.add(number)
+        if breaker.refused(token(number), b"%d" % sender):
+            assert len(seen) >= DISTINCT_TOKENS
+            seen.clear()
+        assert breaker.count == len(seen) <= DISTINCT_TOKENS_ONE_SENDER
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
+def test_back_off_doubles_with_jitter_and_is_bounded(draws: list[float]) -> None:
+    values = iter(draws)
+    backoff = Backoff(lambda: next(values), first=0.25, most=30.0)
+    for place, _ in enumerate(draws):
+        ceiling = min(30.0, 0.25 * 2.0**place)
+        delay = backoff.failure(100.0)
+        assert 0.1 * ceiling <= delay <= ceiling * 1.000001
+        assert backoff.until == 100.0 + delay
+        assert backoff.failures == place + 1
+    backoff.success()
+    assert (backoff.failures, backoff.until) == (0, 0.0)

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tubepost_dispatcher.mcmt.message import Rejection
+from tubepost_dispatcher.smtp.commands import (
+    FAST_MAIL,
+    FAST_RCPT,
+    Mail,
+    Rcpt,
+    parse_mail,
+    parse_rcpt,
+    plain_domain,
+    xtext_decode,
+    xtext_encode,
+)
+
+TOKEN = "ab" * 100
+
+
+@pytest.mark.parametrize(
+    ("argument", "address"),
+    [
+        ("FROM:<a@b.example>", "a@b.example"),
+        ("from:<a@b.example>", "a@b.example"),
+        ("FROM: <a@b.example>", "a@b.example"),
+        ("FROM:<>", ""),
+        ("FROM:<@relay.example,@other.example:a@b.example>", "a@b.example"),
+        ('FROM:<"a b"@c.example>', '"a b"@c.example'),
+        ('FROM:<"a\\"b@c"@d.example>', '"a\\"b@c"@d.example'),
+        ('FROM:<"a>b"@d.example>', '"a>b"@d.example'),
+        ("FROM:<a@[192.0.2.1]>", "a@[192.0.2.1]"),
+        ("FROM:<a@[IPv6:2001:db8::1]>", "a@[IPv6:2001:db8::1]"),
+        ("FROM:<a@[x-tag:whatever]>", "a@[x-tag:whatever]"),
+        ("FROM:<a@with_underscore.example>", "a@with_underscore.example"),
+        ("FROM:<a@b.example.>", "a@b.example."),
+        ("FROM:<a..b.@c.example>", "a..b.@c.example"),
+        (f"FROM:<{TOKEN}@b.example>", f"{TOKEN}@b.example"),
+    ],
+)
+def test_sender_addresses(argument: str, address: str) -> None:
+    assert parse_mail(argument.encode()) == Mail(address)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "",
+        "FROM",
+        "FROM:",
+        "FROM:a@b.example",
+        "TO:<a@b.example>",
+        "FROM:<a@b.example",
+        "FROM:<a>",
+        "FROM:<a@>",
+        "FROM:<@b.example>",
+        "FROM:<a@b@c.example>",
+        "FROM:<a b@c.example>",
+        "FROM:<a@b c.example>",
+        "FROM:<a@b..example>",
+        "FROM:<a@.example>",
+        "FROM:<a@-b.example>",
+        f"FROM:<a@{'x' * 64}.example>",
+        f"FROM:<a@{'.'.join(['x' * 60] * 5)}>",
+        'FROM:<"a@b.example>',
+        'FROM:<"a\\"@b.example>',
+        "FROM:<a@[192.0.2.256]>",
+        "FROM:<a@[IPv6:zz]>",
+        "FROM:<a@[]>",
+        "FROM:<<a@b.example>>",
+        "FROM:<postmaster>",
+        "FROM:<a@b.example>SIZE=1",
+        "FROM:<a@b.example> SIZE=",
+        "FROM:<a@b.example> SIZE=x",
+        "FROM:<a@b.example> SIZE=-1",
+        f"FROM:<a@b.example> SIZE={'9' * 21}",
+        "FROM:<a@b.example> SIZE=1 SIZE=2",
+        "FROM:<a@b.example> size=1 SIZE=1",
+        "FROM:<a@b.example> BODY=BINARYMIME",
+        "FROM:<a@b.example> SMTPUTF8=yes",
+        "FROM:<a@b.example> RET=SOME",
+        "FROM:<a@b.example> ENVID=+0D",
+        "FROM:<a@b.example> ENVID=a+2",
+        f"FROM:<a@b.example> ENVID={'x' * 101}",
+        "FROM:<a@b.example> AUTH=+zz",
+        "FROM:<a@b.example> =1",
+    ],
+)
+def test_malformed_senders_are_refused_with_501(argument: str) -> None:
+    rejection = parse_mail(argument.encode())
+    assert isinstance(rejection, Rejection)
+    assert rejection.code == 501
+
+
+def test_unknown_parameters_are_refused_with_555() -> None:
+    for rejection in (
+        parse_mail(b"FROM:<a@b.example> HOLDFOR=5"),
+        parse_rcpt(b"TO:<a@b.example> RRVS=x", smtputf8=False),
+    ):
+        assert isinstance(rejection, Rejection)
+        assert (rejection.code, rejection.enhanced) == (555, "5.5.4")
+
+
+def test_mail_parameters() -> None:
+    line = b"FROM:<a@b.example> SIZE=1000 BODY=8bitmime SMTPUTF8 RET=hdrs ENVID=QQ+3D1 AUTH=e+3Dmc2@example.com"
+    assert parse_mail(line) == Mail(
+        "a@b.example", 1000, "8BITMIME", True, {"RET": "hdrs", "ENVID": "QQ+3D1"}, "e=mc2@example.com"
+    )
+    assert parse_mail(b"FROM:<> AUTH=<>") == Mail("")
+
+
+def test_dsn_parameters_of_a_recipient_are_kept_as_given() -> None:
+    line = b"TO:<a@B.Example> NOTIFY=success,FAILURE ORCPT=rfc822;A+2Bb@b.example"
+    assert parse_rcpt(line, smtputf8=False) == Rcpt(
+        "a@B.Example", "b.example", {"NOTIFY": "success,FAILURE", "ORCPT": "rfc822;A+2Bb@b.example"}
+    )
+    never = parse_rcpt(b"TO:<a@b.example> NOTIFY=NEVER", smtputf8=False)
+    assert isinstance(never, Rcpt)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "TO:<>",
+        "TO:<a>",
+        "TO:a@b.example",
+        "TO:<a@b.example> NOTIFY=NEVER,DELAY",
+        "TO:<a@b.example> NOTIFY=DELAY,DELAY",
+        "TO:<a@b.example> NOTIFY=",
+        "TO:<a@b.example> ORCPT=a@b",
+        "TO:<a@b.example> ORCPT=rfc822;+0A",
+        f"TO:<a@b.example> ORCPT=rfc822;{'x' * 500}",
+    ],
+)
+def test_malformed_recipients_are_refused_with_501(argument: str) -> None:
+    rejection = parse_rcpt(argument.encode(), smtputf8=False)
+    assert isinstance(rejection, Rejection)
+    assert rejection.code == 501
+
+
+def test_postmaster_needs_no_domain() -> None:
+    assert parse_rcpt(b"TO:<Postmaster>", smtputf8=False) == Rcpt("Postmaster", "")
+
+
+def test_internationalised_addresses_need_smtputf8() -> None:
+    line = "TO:<jürgen@bücher.example>".encode()
+    assert parse_rcpt(line, smtputf8=True) == Rcpt("jürgen@bücher.example", "bücher.example")
+    rejection = parse_rcpt(line, smtputf8=False)
+    assert isinstance(rejection, Rejection)
+    assert (rejection.code, rejection.enhanced) == (553, "5.6.7")
+    assert parse_mail("FROM:<ü@ü.example> SMTPUTF8".encode()) == Mail("ü@ü.example", smtputf8=True)
+    without = parse_mail("FROM:<ü@ü.example>".encode())
+    assert isinstance(without, Rejection)
+    assert without.code == 553
+    assert isinstance(parse_mail(b"FROM:<\xff@b.example> SMTPUTF8"), Rejection)
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
+def test_xtext_survives_a_round_trip(text: str) -> None:
+    assert xtext_decode(xtext_encode(text)) == (text or None)
+
+
+@given(st.binary(max_size=200))
+def test_no_input_raises(argument: bytes) -> None:
+    for prefix in (b"", b"FROM:<", b"TO:<", b"FROM:<a@b.example> ", b"TO:<a@b.example> "):
+        assert isinstance(parse_mail(prefix + argument), Mail | Rejection)
+        assert isinstance(parse_rcpt(prefix + argument, smtputf8=True), Rcpt | Rejection)
+
+
+_addresses = st.from_regex(r"\A[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,12}@[A-Za-z0-9_.-]{1,16}\Z")
+
+
+@given(_addresses, st.sampled_from(["", " SIZE=0", " SIZE=17", " size=17 body=8BITMIME", " BODY=7BIT"]))
+def test_both_readers_of_mail_agree(address: str, parameters: str) -> None:
+    line = f"MAIL FROM:<{address}>{parameters}".encode()
+    plain = FAST_MAIL(line)
+    assert plain is not None
+    read = parse_mail(line[5:])
+    if plain_domain(plain[2]) is None:
+        assert isinstance(read, Rejection)
+    else:
+        size, body = int(plain[3] or 0), (plain[4] or b"").decode()
+        assert read == Mail(plain[1].decode(), size, body)
+
+
+@given(_addresses)
+def test_both_readers_of_rcpt_agree(address: str) -> None:
+    line = f"RCPT TO:<{address}>".encode()
+    plain = FAST_RCPT(line)
+    assert plain is not None
+    domain = plain_domain(plain[2])
+    read = parse_rcpt(line[5:], smtputf8=False)
+    if domain is None:
+        assert isinstance(read, Rejection)
+    else:
+        assert read == Rcpt(address, domain)
+
+
+@given(st.text(string.printable, max_size=40))
+def test_the_fast_reader_takes_nothing_that_the_other_refuses(text: str) -> None:
+    line = f"RCPT TO:<{text}>".encode()
+    plain = FAST_RCPT(line)
+    if plain is not None and plain_domain(plain[2]) is not None:
+        assert isinstance(parse_rcpt(line[5:], smtputf8=False), Rcpt)
+
+
+def test_known_domains_are_bounded() -> None:
+    for number in range(5_000):
+        assert plain_domain(f"D{number}.example".encode()) == f"d{number}.example"
+    from tubepost_dispatcher.smtp import commands
+
+    assert len(commands._plain_domains) <= 4_096

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tubepost_dispatcher.mcmt.message import Rejection
+from tubepost_dispatcher.smtp import replies
+
+
+def test_every_reply_is_well_formed() -> None:
+    constants = [value for name, value in vars(replies).items() if name.isupper() and isinstance(value, bytes)]
+    assert len(constants) > 40
+    for reply in constants:
+        for line in reply.removesuffix(b"\r\n").split(b"\r\n"):
+            assert re.fullmatch(rb"[2-5][0-9]{2}[ -][ -~]{1,450}", line), line
+            if line[:3] != b"354":
+                assert re.match(rb"([245])\d\d[ -]\1\.\d{1,3}\.\d{1,3} ", line), line
+
+
+@given(st.sampled_from([250, 451, 550]), st.text())
+def test_no_text_can_forge_a_reply(code: int, text: str) -> None:
+    reply = replies.render(code, "5.0.0", text)
+    assert reply.endswith(b"\r\n")
+    assert len(reply) <= 512
+    assert re.fullmatch(rb"\d{3} 5\.0\.0 [ -~]*", reply[:-2])
+
+
+def test_a_rejection_is_rendered() -> None:
+    assert replies.render_rejection(Rejection(554, "5.6.0", "No")) == b"554 5.6.0 No\r\n"

@@ -1,0 +1,51 @@
+"""Missing tools are skipped loudly where somebody works, and fail where CI runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.peers import tools
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(tools, "_SYSTEM", ())
+
+
+@pytest.mark.parametrize("tool", [*tools.PROGRAMS, *tools.GO_PEERS, *tools.MODULES])
+def test_a_missing_tool_fails_in_ci(
+    nothing_installed: None, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=r"not installed\. Remedy: scripts/setup-test-tools"):
+        tools.require(tool)
+
+
+def test_a_missing_tool_is_skipped_loudly_elsewhere(
+    nothing_installed: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="scripts/setup-test-tools"):
+        tools.require("nginx")
+    assert "NOT TESTED: nginx is not installed" in capfd.readouterr().err
+
+
+def test_the_program_tells_what_is_missing(
+    nothing_installed: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert tools.main(["--quiet"]) == 3
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("MISSING") == len(tools.PROGRAMS) + len(tools.GO_PEERS) + len(tools.MODULES)
+
+
+def test_a_tool_of_the_cache_is_found(nothing_installed: None, tmp_path: Path) -> None:
+    program = tmp_path / "tubepost" / "tools" / "bin" / "swaks"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert tools.require("swaks") == program
