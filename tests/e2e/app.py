@@ -46,7 +46,7 @@ def get(url: str) -> bytes:
 class Command:
     """A `tubepost` command that goes on until it is told to end. `patterns` are found in what it announces."""
 
-    patterns: dict[str, str]
+    patterns: ClassVar[dict[str, str]]
 
     def __init__(self, *arguments: str) -> None:
         self.arguments = arguments

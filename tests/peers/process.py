@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -158,6 +158,17 @@ class ControlledProcess(Process):
         """What the peer counted: answered, distinct, duplicates, seen, statuses, connections."""
         result: dict[str, Any] = await self.call("/stats")
         return result
+
+    async def stats_when(self, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """`stats` once they are as wanted: the peer may notice later than we what has happened.
+
+        Raises:
+            TimeoutError: they were not within START.
+        """
+        async with asyncio.timeout(START):
+            while not true(found := await self.stats()):  # noqa: ASYNC110 - another process has no Event
+                await asyncio.sleep(0.01)
+        return found
 
 
 def _listening_port(pid: int) -> int:

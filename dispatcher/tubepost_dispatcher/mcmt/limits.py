@@ -16,6 +16,8 @@ class McmtLimits:
     """Header lines of one block, folded ones counted as often as they are lines."""
     max_parts: int = 1_000
     """Body parts of one message, nested ones and the multiparts around them included."""
+    max_push_parts: int = 100
+    """Push parts of one message: reading one costs more than passing over another."""
     max_depth: int = 100
     """Multiparts inside one another (Postfix `mime_nesting_limit`); at most a few hundred makes sense."""
     max_boundary: int = 2_048

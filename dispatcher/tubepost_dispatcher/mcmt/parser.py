@@ -64,7 +64,7 @@ class _Top:
 
 def is_mcmt(content: Content) -> bool:
     """Whether `parse_message` would take (or reject) this as an MCMT message; reads the header block only."""
-    return _read_top(content, DEFAULT_LIMITS) is not NOT_MCMT
+    return _read_top(_with_crlf(content), DEFAULT_LIMITS) is not NOT_MCMT
 
 
 def parse_message(
@@ -72,7 +72,9 @@ def parse_message(
 ) -> McmtMessage | Rejection | NotMcmt:
     """Take an MCMT message apart (Momentum, "The Multi-Channel Message Type").
 
-    `content` is the whole mail with CRLF line ends; an mmap must stay open during the call only. Mail whose
+    `content` is the whole mail with CRLF line ends; an mmap must stay open during the call only. A mail with
+    the line ends of Unix from its first line on (Python's `smtplib` sends `Message.as_bytes()` so) is read as
+    if it had CRLF; a mixture in the header block is refused. Mail whose
     Content-Type is neither `multipart/vnd.msys.mcmt` nor `message/vnd.msys.apn` is `NOT_MCMT`. The latter is
     taken as an MCMT message of one part whose MIME headers are the mail's; it has no closing boundary, so
     that a truncated one shows only by its JSON.
@@ -83,6 +85,7 @@ def parse_message(
     `recipient_local_part` when that is 64 to 200 hex digits. Never raises: every fault is a `Rejection`,
     and one faulty part rejects the message.
     """
+    content = _with_crlf(content)
     top = _read_top(content, limits)
     if not isinstance(top, _Top):
         return top
@@ -95,6 +98,16 @@ def parse_message(
     if not walk.parts and walk.email is None:
         return NO_PUSH_PART
     return McmtMessage(walk.parts, walk.email, tuple(walk.ignored), top.context)
+
+
+def _with_crlf(content: Content) -> Content:
+    first = content.find(b"\n", 0, 1_000)
+    if first <= 0 or content[first - 1] == 13:
+        return content
+    blank = content.find(b"\n\n", first, DEFAULT_LIMITS.max_header_bytes)
+    if blank < 0 or content.find(b"\r", 0, blank) >= 0:
+        return content
+    return content[:].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 def _single_part(walk: _Walk, top: _Top) -> McmtMessage | Rejection:
@@ -318,6 +331,10 @@ class _Walk:
             part = read_push_part(content[body:end] if body < end else b"", head, limits, self.fallback_token)
             if isinstance(part, Rejection):
                 return in_part(number, part)
+            if len(self.parts) >= limits.max_push_parts:
+                return reject(
+                    "LimitExceeded", f"the message has more than {limits.max_push_parts} push parts"
+                )
             self.parts.append(part)
             return None
         if type_.startswith(b"multipart/") and type_ not in _CHANNEL_MULTIPARTS:

@@ -80,6 +80,7 @@ class ColdCommands(SMTP):
         self._facts = SessionFacts("", 0)
         self._state = CLOSING
         self._secure = False
+        self._handshaking = False
         self._prepared = False
         self._in = b""
         """Input not yet looked at."""
@@ -150,6 +151,7 @@ class ColdCommands(SMTP):
         self._forget()
         self._out.append(replies.READY_FOR_TLS)
         self._flush()
+        self._handshaking = True
         try:
             secure = await self.loop.start_tls(
                 plain,
@@ -158,14 +160,14 @@ class ColdCommands(SMTP):
                 server_side=True,
                 ssl_handshake_timeout=self._settings.limits.tls_handshake_timeout or None,
             )
-        except (OSError, TimeoutError) as error:
+        except OSError as error:
             log.info("TLS handshake with %s failed: %s", self._facts.remote_ip, type(error).__name__)
-            self._shared.refused("tls", "0")
             self._state = CLOSING
             plain.abort()
-            # The loop does not tell the protocol of a connection that ended before its handshake.
+            # asyncio does not tell the protocol of a connection that ended before its handshake; uvloop does.
             self.connection_lost(None)
             return
+        self._handshaking = False
         if self._state != COLD:
             if secure is not None:
                 secure.abort()

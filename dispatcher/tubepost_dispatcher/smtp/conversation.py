@@ -180,18 +180,14 @@ class Conversation(ColdCommands):
             address = sender.decode() if sender else ""
             size = int(declared) if declared else 0
             body = kind.decode() if kind else ""
-            with_options = declared is not None or kind is not None
         else:
             mail = self._read_mail(line)
             if mail is None:
                 return
             address, size, body = mail.address, mail.size, mail.body
-            with_options = bool(size or body or mail.smtputf8 or mail.dsn or mail.auth)
         limit = self._settings.limits.max_message_size
         if limit and size > limit:
             self._error(replies.TOO_LARGE, "mail")
-        elif with_options and not self.session.extended_smtp:
-            self._error(replies.PARAMETERS_NEED_EHLO, "mail")
         else:
             self._mail_from = address
             self._body = body
@@ -229,9 +225,6 @@ class Conversation(ColdCommands):
                 self._error(replies.render_rejection(rcpt), "rcpt")
                 return
             address, domain, dsn = rcpt.address, rcpt.domain, rcpt.dsn
-            if dsn and not self.session.extended_smtp:
-                self._error(replies.PARAMETERS_NEED_EHLO, "rcpt")
-                return
             # RFC 5321 4.5.1: `postmaster` alone is the postmaster of this very host.
             domain = domain or self._settings.hostname.lower()
         so_far = 0 if self._recipient is None else 1

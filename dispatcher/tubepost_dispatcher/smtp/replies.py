@@ -61,7 +61,6 @@ HEADER_TOO_LARGE = b"552 5.3.4 Message header exceeds the limit\r\n"
 LONG_TEXT_LINE = b"554 5.6.0 Message has a line that is longer than the limit\r\n"
 NO_RECIPIENTS = b"554 5.5.1 No valid recipients\r\n"
 NOT_SMTP = b"554 5.5.1 This is an SMTP server\r\n"
-PARAMETERS_NEED_EHLO = b"555 5.5.4 Parameters need EHLO\r\n"
 
 
 def render(code: int, enhanced: str, text: str) -> bytes:

@@ -108,6 +108,8 @@ class SmtpSession(Conversation):
         self._state = CLOSING
         self._in = b""
         self._out.clear()
+        if self._handshaking:
+            self._shared.refused("tls", "0")
         if self._task is not None:
             self._task.cancel()
         if self._receiver is not None:

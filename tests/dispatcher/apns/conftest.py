@@ -1,4 +1,4 @@
-"""Which event loops the tests of this directory run on."""
+"""Event loops and Hypothesis settings for the tests of this directory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import uvloop
+from hypothesis import settings
+
+# A busy machine is no failure.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 def pytest_asyncio_loop_factories(

@@ -164,9 +164,7 @@ def listener(
 
 
 ENVELOPE = b"MAIL FROM:<app@sender.example>\r\nRCPT TO:<device@push.example>\r\nDATA\r\n"
-ENVELOPE_OK = (
-    b"250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n354 End data with <CR><LF>.<CR><LF>\r\n"
-)
+ENVELOPE_OK = b"250 2.1.0 Sender OK\r\n250 2.1.5 Recipient OK\r\n354 End data with <CR><LF>.<CR><LF>\r\n"
 MESSAGE = b"Subject: test\r\n\r\nbody\r\n"
 DELIVERED = b"250 2.0.0 Delivered\r\n"
 
@@ -210,9 +208,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     acceptance = acceptance or Recorder()
     metrics = Metrics()
-    server = SmtpServer(
-        config or listener(), acceptance, metrics, tls=tls, users=users, spool_dir=spool_dir
-    )
+    server = SmtpServer(config or listener(), acceptance, metrics, tls=tls, users=users, spool_dir=spool_dir)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         await server.start([listening])
         it = Running(server, listening.getsockname()[1], acceptance, metrics)

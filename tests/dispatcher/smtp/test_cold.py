@@ -42,7 +42,9 @@ def test_starttls_starts_over(run: Runner, tls: TlsPair) -> None:
     async def main() -> None:
         async with running(listener(starttls=StartTlsMode.REQUIRED), tls=tls.server) as it:
             client = await it.greeted()
-            assert await client.command(b"MAIL FROM:<>") == b"530 5.7.0 Must issue a STARTTLS command first\r\n"
+            assert (
+                await client.command(b"MAIL FROM:<>") == b"530 5.7.0 Must issue a STARTTLS command first\r\n"
+            )
             assert (await client.command(b"STARTTLS now")).startswith(b"501 ")
             await client.starttls(tls.client)
             assert (await client.command(b"MAIL FROM:<>")).startswith(b"503 5.5.1 Send EHLO")
@@ -139,11 +141,15 @@ def test_auth_waits_for_tls(run: Runner, tls: TlsPair) -> None:
         config = listener(starttls=StartTlsMode.OPTIONAL, auth=AuthConfig(secret="s"))
         async with running(config, tls=tls.server, users=USERS) as it:
             client = await it.greeted()
-            assert (await client.command(b"AUTH PLAIN " + plain("app", USERS["app"]))).startswith(b"538 5.7.11 ")
+            assert (await client.command(b"AUTH PLAIN " + plain("app", USERS["app"]))).startswith(
+                b"538 5.7.11 "
+            )
             await client.starttls(tls.client)
             await client.command(b"EHLO c")
             assert (await client.command(b"MAIL FROM:<>")).startswith(b"530 5.7.0 ")
-            assert (await client.command(b"AUTH PLAIN " + plain("app", USERS["app"]))).startswith(b"235 2.7.0 ")
+            assert (await client.command(b"AUTH PLAIN " + plain("app", USERS["app"]))).startswith(
+                b"235 2.7.0 "
+            )
             assert (await client.command(b"AUTH PLAIN " + plain("app", USERS["app"]))).startswith(b"503 ")
             await deliver(client)
             await client.close()

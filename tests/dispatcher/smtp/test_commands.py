@@ -106,7 +106,9 @@ def test_unknown_parameters_are_refused_with_555() -> None:
 
 
 def test_mail_parameters() -> None:
-    line = b"FROM:<a@b.example> SIZE=1000 BODY=8bitmime SMTPUTF8 RET=hdrs ENVID=QQ+3D1 AUTH=e+3Dmc2@example.com"
+    line = (
+        b"FROM:<a@b.example> SIZE=1000 BODY=8bitmime SMTPUTF8 RET=hdrs ENVID=QQ+3D1 AUTH=e+3Dmc2@example.com"
+    )
     assert parse_mail(line) == Mail(
         "a@b.example", 1000, "8BITMIME", True, {"RET": "hdrs", "ENVID": "QQ+3D1"}, "e=mc2@example.com"
     )

@@ -79,11 +79,8 @@ def test_hello_first() -> None:
     wire.take()
     assert wire.send(b"MAIL FROM:<>\r\n") == b"503 5.5.1 Send EHLO or HELO first\r\n"
     assert wire.send(b"HELO old.example\r\n") == b"250 mx.push.example\r\n"
-    assert wire.send(b"MAIL FROM:<> SIZE=5\r\n").startswith(b"555 5.5.4 ")
-    assert wire.send(b"MAIL FROM:<> BODY=7BIT RET=FULL\r\n").startswith(b"555 5.5.4 ")
-    assert wire.send(b"MAIL FROM:<>\r\nRCPT TO:<x@push.example> NOTIFY=NEVER\r\n").endswith(
-        b"555 5.5.4 Parameters need EHLO\r\n"
-    )
+    # Python's smtplib goes on sending SIZE after a HELO that follows an EHLO.
+    assert wire.send(b"MAIL FROM:<> SIZE=5\r\n").startswith(b"250 2.1.0 ")
 
 
 def test_hello_again_resets_the_transaction() -> None:

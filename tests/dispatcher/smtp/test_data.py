@@ -11,9 +11,9 @@ from tubepost_dispatcher.smtp import data
 from tubepost_dispatcher.smtp.data import DataFault, DataReceiver, Memory, take_whole
 
 # Octets that matter, so that the examples hit the boundaries.
-_octets = st.lists(st.sampled_from([b"\r\n", b"\r", b"\n", b".", b"..", b"\0", b"x", b"\r\n.", b"\r\n.."])).map(
-    b"".join
-)
+_octets = st.lists(
+    st.sampled_from([b"\r\n", b"\r", b"\n", b".", b"..", b"\0", b"x", b"\r\n.", b"\r\n.."])
+).map(b"".join)
 
 
 def stuff(content: bytes) -> bytes:

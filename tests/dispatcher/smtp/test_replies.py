@@ -10,7 +10,9 @@ from tubepost_dispatcher.smtp import replies
 
 
 def test_every_reply_is_well_formed() -> None:
-    constants = [value for name, value in vars(replies).items() if name.isupper() and isinstance(value, bytes)]
+    constants = [
+        value for name, value in vars(replies).items() if name.isupper() and isinstance(value, bytes)
+    ]
     assert len(constants) > 40
     for reply in constants:
         for line in reply.removesuffix(b"\r\n").split(b"\r\n"):

@@ -248,6 +248,7 @@ def test_ten_large_messages_at_once_stay_out_of_memory(run: Runner, tmp_path: Pa
 
     async def one(client: Client, count: int) -> None:
         await envelope(client)
+        await client.send(b"\r\n")
         for _ in range(count):
             await client.send(block)
             held.append(shared.memory.used)
@@ -263,7 +264,7 @@ def test_ten_large_messages_at_once_stay_out_of_memory(run: Runner, tmp_path: Pa
             await asyncio.gather(*(one(client, 20) for client in clients))
             for transaction in it.acceptance.accepted:
                 assert isinstance(transaction.content, mmap.mmap)
-                assert len(transaction.content) == 20_000_000
+                assert len(transaction.content) == 20_000_002
                 assert transaction.content[-1_000:] == line
             assert shared.memory.used == 0
 
@@ -282,7 +283,7 @@ def test_a_spool_that_cannot_be_written(run: Runner, tmp_path: Path) -> None:
         async with running(spool_dir=tmp_path / "missing") as it:
             client = await it.greeted()
             await envelope(client)
-            await client.send((b"x" * 998 + b"\r\n") * 1_000 + b".\r\n")
+            await client.send(b"\r\n" + (b"x" * 998 + b"\r\n") * 1_000 + b".\r\n")
             assert await client.reply() == b"452 4.3.1 Insufficient storage, try again later\r\n"
             assert await client.command(b"NOOP") == b"250 2.0.0 OK\r\n"
             await client.close()

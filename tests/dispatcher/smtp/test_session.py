@@ -292,9 +292,7 @@ def test_refused_sizes_keep_the_session_in_step() -> None:
     wire.send(ENVELOPE)
     assert wire.send(b"x" * 600 + b"\r\n") == b""
     assert wire.send(b"x" * 600 + b"\r\n") == b""
-    assert wire.send(b".\r\nNOOP\r\n") == (
-        b"552 5.3.4 Message size exceeds the limit\r\n250 2.0.0 OK\r\n"
-    )
+    assert wire.send(b".\r\nNOOP\r\n") == (b"552 5.3.4 Message size exceeds the limit\r\n250 2.0.0 OK\r\n")
     wire.send(ENVELOPE)
     out = b""
     while not wire.transport.closed:
@@ -306,7 +304,11 @@ def test_refused_sizes_keep_the_session_in_step() -> None:
 @pytest.mark.parametrize(
     ("limit", "message", "reply"),
     [
-        ("max_header_size", b"A: " + b"x" * 500 + b"\r\n\r\n", b"552 5.3.4 Message header exceeds the limit\r\n"),
+        (
+            "max_header_size",
+            b"A: " + b"x" * 500 + b"\r\n\r\n",
+            b"552 5.3.4 Message header exceeds the limit\r\n",
+        ),
         ("max_line_length", b"\r\n" + b"x" * 500 + b"\r\n", b"554 5.6.0 Message has a line that is longer"),
     ],
 )
