@@ -31,7 +31,7 @@ check: $(VENV)/.installed ## Lint, types, architecture, generated files
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/generate.py --check
 
 format: $(VENV)/.installed ## Format the code

@@ -39,7 +39,10 @@ class ConditionType(_Word):
         "Programmed",
         "The dispatcher's objects exist as planned and it runs the newest configuration.",
     )
-    READY = ("Ready", "The sum of the others: the object does what its spec says.")
+    READY = (
+        "Ready",
+        "The sum of those above, and a replica is there: the object does what its spec says.",
+    )
     DELIVERING = ("Delivering", "APNs takes notifications: no route that is in use is held.")
 
 
@@ -53,11 +56,16 @@ class Reason(_Word):
     READY = ("Ready", "All is well.")
     DELIVERING = ("Delivering", "APNs takes notifications.")
     NOT_USED = ("NotUsed", "No PushDomain refers to this object.")
+    NO_REPLICAS = ("NoReplicas", "No replica is wanted: spec.replicas is 0.")
     # The spec.
     INVALID_SPEC = ("InvalidSpec", "The spec breaks a rule that the API server cannot check.")
     LEGACY_ENDPOINT = (
         "LegacyEndpoint",
         "An endpoint of the ended binary protocol is written; the HTTP/2 service of that name is used.",
+    )
+    CONFIG_TOO_LARGE = (
+        "ConfigTooLarge",
+        "The compiled configuration is larger than a ConfigMap can be (1 MiB).",
     )
     NAME_CONFLICT = ("NameConflict", "An object that the operator needs to make exists and is not its own.")
     # References.
@@ -80,7 +88,9 @@ class Reason(_Word):
         "The dispatcher refused the newest configuration and serves with the one before.",
     )
     UNAVAILABLE = ("Unavailable", "No replica of the dispatcher is ready.")
+    REJECTED = ("Rejected", "The API server refuses an object that the operator has to write.")
     SUSPENDED = ("Suspended", "Delivery is suspended by its mode.")
+    BLACKHOLED = ("Blackholed", "Notifications are discarded by the delivery mode.")
     ROUTE_HELD = (
         "RouteHeld",
         "A route takes no requests for the moment: APNs refuses the credential or cannot be reached.",

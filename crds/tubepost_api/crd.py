@@ -41,6 +41,8 @@ _KEPT = (
     "maximum",
     "minItems",
     "maxItems",
+    "maxProperties",
+    "additionalProperties",
     "required",
 )
 
@@ -131,6 +133,8 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict
         source["enum"] = [source.pop("const")]
     # Copies: what two fields share would be written as an alias.
     result = {key: copy.deepcopy(source[key]) for key in _KEPT if key in source}
+    if "properties" in source:
+        result.pop("additionalProperties", None)  # pydantic's refusal of unknown fields
     result |= {key: value for key, value in source.items() if key.startswith("x-kubernetes-")}
     if "description" in result:
         result["description"] = _one_paragraph(result["description"])

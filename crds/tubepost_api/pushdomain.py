@@ -13,6 +13,7 @@ from tubepost_api.delivery import DeliveryOverride, DeliverySpec, keeps_order
 from tubepost_api.fields import UNIQUE, Checked, Duration, Host, Name, Port, SecretName, no_repeats
 from tubepost_api.listener import ListenerSpec
 from tubepost_api.patterns import check_pattern
+from tubepost_api.podtemplate import PodTemplateSpec, ServiceSpec
 from tubepost_api.resource import Column, KindNames, Resource, age_column, ready_column
 from tubepost_api.rules import Rule, SpecModel
 
@@ -124,6 +125,10 @@ class PushDomainSpec(SpecModel):
     """Number of dispatcher pods; also set through the scale subresource."""
     workers: Annotated[int, Field(ge=0, le=64)] = 0
     """Worker processes of each pod; 0: as many as the pod's CPU limit has CPUs."""
+    pod_template: PodTemplateSpec = PodTemplateSpec()
+    """The dispatcher's pods. Only a cluster uses it."""
+    service: ServiceSpec = ServiceSpec()
+    """The Service in front of them. Only a cluster uses it."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -190,12 +195,29 @@ class LiveStatus(SpecModel):
 
     updated_at: datetime
     """When these facts were gathered."""
+    sessions: Annotated[int, Field(ge=0)] = 0
+    """Open SMTP sessions, to two digits."""
+    delivered_per_minute: Annotated[int, Field(ge=0)] = 0
+    """Notifications that APNs took during the last minute, to two digits."""
     delivered: Annotated[int, Field(ge=0)] = 0
-    """Notifications that APNs took since the pods started."""
+    """Notifications that APNs took since the pods started, to two digits."""
     failed: Annotated[int, Field(ge=0)] = 0
-    """Notifications that failed for good since the pods started."""
+    """Notifications that failed for good since the pods started, to two digits."""
+    last_error: Annotated[str, Field(max_length=512)] | None = None
+    """The most frequent failure of the newest minute that had one: route, outcome and reason."""
     held_routes: Annotated[tuple[Name, ...], Field(max_length=64)] = ()
     """Names of the routes that take no requests for the moment."""
+
+
+class ConfigStatus(SpecModel):
+    """The compiled configuration that the dispatcher has."""
+
+    name: Annotated[str, Field(max_length=253)]
+    """Name of the ConfigMap."""
+    hash: Annotated[str, Field(max_length=64)]
+    """Hash of its contents and of the Secrets', the one in the metric tubepost_config_info."""
+    generation: Annotated[int, Field(ge=0)] = 0
+    """The generation of the spec that it was compiled from."""
 
 
 class PushDomainStatus(SpecModel):
@@ -219,6 +241,8 @@ class PushDomainStatus(SpecModel):
         ),
     ] = ()
     """The routes in use and their credentials."""
+    config: ConfigStatus | None = None
+    """The configuration that is published: the newest that was without a fault."""
     live: LiveStatus | None = None
     """Coarse facts of the running dispatchers; metrics tell more."""
 

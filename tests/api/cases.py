@@ -138,6 +138,48 @@ CASES: list[Case] = [
     ("replicas", push_domain(replicas=-1), "spec.replicas"),
     ("replicas as text", push_domain(replicas="1"), "spec.replicas"),
     ("log level", push_domain(logLevel="debug"), "spec.logLevel"),
+    # Pods and Service
+    ("image", push_domain(podTemplate={"image": "registry.example/tubepost:1.2@sha256:00"}), None),
+    ("image with a space", push_domain(podTemplate={"image": "a b"}), "spec.podTemplate.image"),
+    ("pod labels", push_domain(podTemplate={"labels": {"team.example.com/name": "push"}}), None),
+    (
+        "pod label of the operator",
+        push_domain(podTemplate={"labels": {"tubepost.io/push-domain": "other"}}),
+        "spec.podTemplate.labels",
+    ),
+    (
+        "pod label that selectors rely on",
+        push_domain(podTemplate={"labels": {"app.kubernetes.io/instance": "other"}}),
+        "spec.podTemplate.labels",
+    ),
+    (
+        "pod annotation of the operator",
+        push_domain(podTemplate={"annotations": {"tubepost.io/roll": "1"}}),
+        "spec.podTemplate.annotations",
+    ),
+    (
+        "service annotation of the operator",
+        push_domain(service={"annotations": {"tubepost.io/applied": "1"}}),
+        "spec.service.annotations",
+    ),
+    ("service", push_domain(service={"type": "LoadBalancer", "port": 587}), None),
+    ("service type", push_domain(service={"type": "ExternalName"}), "spec.service.type"),
+    ("root", push_domain(podTemplate={"security": {"runAsUser": 0}}), "spec.podTemplate.security.runAsUser"),
+    (
+        "resources",
+        push_domain(podTemplate={"resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "1Gi"}}}),
+        None,
+    ),
+    (
+        "quantity",
+        push_domain(podTemplate={"resources": {"limits": {"memory": "1 GB"}}}),
+        "spec.podTemplate.resources.limits.memory",
+    ),
+    (
+        "affinity",
+        push_domain(podTemplate={"affinity": {"nodeAffinity": {}}, "tolerations": [{"operator": "Exists"}]}),
+        None,
+    ),
     # ApnRoute
     ("route with a dot", route(name="a.b"), ""),
     ("neither environment nor endpoint", document("ApnRoute", "apns", {"token": TOKEN}), "spec"),

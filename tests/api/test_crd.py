@@ -127,6 +127,8 @@ ALLOWED = {
     "maxItems",
     "required",
     "properties",
+    "additionalProperties",
+    "maxProperties",
     "items",
 }
 
@@ -228,7 +230,5 @@ def test_no_option_of_a_later_step_is_there() -> None:
         "maxRetries",
         "messageExpiration",
         "policy",
-        "podTemplate",
-        "service",
     }
     assert not later & fields

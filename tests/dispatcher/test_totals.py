@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+
 from tubepost_dispatcher.metrics import CATALOG, Metrics
 from tubepost_dispatcher.totals import Totals, take_snapshot
 

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 TUBEPOST = str(Path(sys.executable).with_name("tubepost"))
 START = 60.0
@@ -46,7 +46,7 @@ def get(url: str) -> bytes:
 class Command:
     """A `tubepost` command that goes on until it is told to end. `patterns` are found in what it announces."""
 
-    patterns: ClassVar[dict[str, str]]
+    patterns: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *arguments: str) -> None:
         self.arguments = arguments
@@ -102,7 +102,7 @@ class Command:
 
 
 class Simulator(Command):
-    patterns = {"port": r"https://127\.0\.0\.1:(\d+)", "api": r"http://127\.0\.0\.1:(\d+)/api"}
+    patterns: ClassVar = {"port": r"https://127\.0\.0\.1:(\d+)", "api": r"http://127\.0\.0\.1:(\d+)/api"}
 
     def __init__(self, credentials: Path, *arguments: str) -> None:
         super().__init__(
@@ -131,7 +131,7 @@ class Simulator(Command):
 
 
 class Dispatcher(Command):
-    patterns = {
+    patterns: ClassVar = {
         "port": r"SMTP +127\.0\.0\.1:(\d+)",
         "http": r"metrics +http://127\.0\.0\.1:(\d+)",
         "admin": r"status +http://127\.0\.0\.1:(\d+)",

@@ -30,7 +30,9 @@ class Loaded:
     def locate(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
         """The same problems, with the files of the objects they are about."""
         return tuple(
-            replace(problem, origin=problem.origin or self.origins.get((problem.kind, problem.name), "configuration"))
+            problem
+            if problem.origin
+            else replace(problem, origin=self.origins.get((problem.kind, problem.name), "configuration"))
             for problem in problems
         )
 

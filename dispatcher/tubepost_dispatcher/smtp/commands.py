@@ -206,7 +206,8 @@ def _read_path(text: str) -> tuple[str, str, str] | None:
     if end < 0:
         return None
     domain = text[position + 1 : end]
-    if not _domain_is_valid(domain):
+    # Not printable are also Unicode's line separators and the C1 controls, which could forge a log line.
+    if not _domain_is_valid(domain) or not text[start:end].isprintable():
         return None
     return text[start:end], domain, text[end + 1 :]
 
@@ -247,7 +248,9 @@ def _parameters(rest: str) -> dict[str, str] | Rejection:
         if not word:
             continue
         keyword, equals, value = word.partition("=")
-        if not _KEYWORD.fullmatch(keyword) or (equals and not _VALUE.fullmatch(value)):
+        if not _KEYWORD.fullmatch(keyword) or (
+            equals and not (_VALUE.fullmatch(value) and value.isprintable())
+        ):
             return _BAD_PARAMETER
         keyword = keyword.upper()
         if keyword in found:

@@ -144,7 +144,7 @@ class Conversation(ColdCommands):
             self._error(replies.NEED_TLS, "command")
             return
         self._reset()
-        name = argument.decode("utf-8", "replace")
+        name = "".join(c if c.isprintable() else "?" for c in argument.decode("utf-8", "replace"))
         facts = self._facts
         self._facts = SessionFacts(
             facts.remote_ip, facts.remote_port, helo=name, tls=facts.tls, user=facts.user

@@ -35,7 +35,7 @@ LINGER = 10.0
 
 _held_quit = re.compile(rb"(?:\A|\n)QUIT *\r\n", re.IGNORECASE).search
 
-_PAUSED_HELD, _PAUSED_WRITE, _PAUSED_TURN = 1, 2, 4
+_PAUSED_HELD, _PAUSED_WRITE, _PAUSED_TURN, _PAUSED_SHARE = 1, 2, 4, 8
 
 
 _DATA_FAULTS: Mapping[DataFault, bytes] = {
@@ -163,6 +163,10 @@ class SmtpSession(Conversation):
         self._retire = True
         if self._state == COMMAND and self._mail_from is None:
             self.end(replies.SHUTTING_DOWN)
+
+    def take_share(self) -> None:
+        """Read on: it is this session's turn again to take a piece of a large message."""
+        self._unpause(_PAUSED_SHARE)
 
     def end(self, reply: bytes) -> None:
         """Say `reply` and close."""
@@ -341,6 +345,8 @@ class SmtpSession(Conversation):
             if receiver.hopeless:
                 self._error(replies.TOO_LARGE, "data")
                 self._state = CLOSING
+            elif not self._paused & _PAUSED_SHARE and not self._shared.charge(self, len(chunk)):
+                self._pause(_PAUSED_SHARE)
             return len(chunk)
         self._receiver = None
         size = receiver.size

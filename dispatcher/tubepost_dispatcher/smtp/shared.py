@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tubepost_dispatcher.smtp.session import SmtpSession
+
+
+TURN_BUDGET = 1024 * 1024
+"""Octets of large messages that all sessions together take in one turn of the loop; then they queue up.
+
+libuv hands a busy connection's input over in up to 32 pieces of 256 KB without a break: ten such connections
+would hold the loop for a tenth of a second."""
+RESUMED_PER_TURN = 4
+"""Sessions of that queue that may go on in each turn, with a piece of at most 256 KB each."""
 
 
 class MessageIds:
@@ -59,6 +69,8 @@ class Shared:
         "_per_client",
         "_refusals",
         "_rejections",
+        "_turn_ends",
+        "_waiting",
         "draining",
         "emptied",
         "ids",
@@ -70,6 +82,7 @@ class Shared:
         "received",
         "sessions",
         "settings",
+        "spent",
         "spool_dir",
     )
 
@@ -89,6 +102,10 @@ class Shared:
         self._rejections = metrics.smtp_rejections
         self._refusals: dict[tuple[str, str], Counter] = {}
         self._per_client: dict[str, int] = {}
+        self._waiting: deque[SmtpSession] = deque()
+        self._turn_ends = False
+        self.spent = 0
+        """Octets of `TURN_BUDGET` that are spent in this turn."""
 
     def refused(self, stage: str, code: str) -> None:
         """Count a refusal; `stage` is one of those that the metric's help names."""
@@ -96,6 +113,26 @@ class Shared:
         if child is None:
             child = self._refusals[stage, code] = self._rejections.labels(stage, code)
         child.inc()
+
+    def charge(self, session: SmtpSession, octets: int) -> bool:
+        """Spend from this turn's budget; False when `session` has to wait for `take_share` to be called."""
+        self.spent += octets
+        if not self._turn_ends:
+            self._turn_ends = True
+            session.loop.call_soon(self._next_turn, session.loop)
+        if self.spent <= TURN_BUDGET:
+            return True
+        self._waiting.append(session)
+        return False
+
+    def _next_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.spent = 0
+        waiting = self._waiting
+        for _ in range(min(RESUMED_PER_TURN, len(waiting))):
+            waiting.popleft().take_share()
+        self._turn_ends = bool(waiting)
+        if waiting:
+            loop.call_soon(self._next_turn, loop)
 
     def admit(self, session: SmtpSession, address: str) -> bytes | None:
         """Count a new session in, or return the reply that turns it away."""

@@ -438,7 +438,8 @@ class Supervisor:
 
     async def _render_openmetrics(self) -> bytes:
         await self._collect()
-        return openmetrics.generate_latest(self._registry)
+        text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]  # untyped
+        return text
 
     def _ready(self) -> tuple[bool, str]:
         if self._draining:

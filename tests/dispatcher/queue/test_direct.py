@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+
 from tubepost_api.config import (
     AcceptanceConfig,
     DeliveryConfig,
@@ -110,7 +111,7 @@ class Bench:
         routes: int = 1,
         reception: McmtReception = McmtReception.ALLOW,
         deadline: float = 30.0,
-        facts: RouteFacts | None | str = "default",
+        facts: RouteFacts | str | None = "default",
     ) -> None:
         delivery = delivery or DeliveryConfig()
         self.loop, self.hub, self.metrics = Loop(), Hub(), Metrics()

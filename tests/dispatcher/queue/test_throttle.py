@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tubepost_api.config import Throttle
 from tubepost_dispatcher.queue.throttle import TokenBucket
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -99,8 +100,8 @@ class StubLoop:
     def __init__(self) -> None:
         self.callbacks: list[Callable[[], None]] = []
 
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        self.callbacks.append(callback)
+    def call_soon(self, callback: Callable[..., None], *arguments: Any) -> None:
+        self.callbacks.append(functools.partial(callback, *arguments))
 
 
 class Wire:
@@ -193,7 +194,7 @@ class Running:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let the loop turn until `condition` holds."""
         async with asyncio.timeout(WAIT_AT_MOST):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - what is watched belongs to the listener
                 await asyncio.sleep(0.005)
 
 

@@ -91,6 +91,31 @@ def test_a_client_that_stalls_in_the_handshake_is_cut(run: Runner, tls: TlsPair)
     run(main())
 
 
+def test_draining_cuts_a_handshake(run: Runner, tls: TlsPair) -> None:
+    async def main() -> None:
+        async with running(listener(starttls=StartTlsMode.OPTIONAL), tls=tls.server) as it:
+            client = await it.greeted()
+            assert (await client.command(b"STARTTLS")).startswith(b"220 ")
+            assert await it.server.drain(0.01) == 1
+            assert await client.rest() == b""
+            assert it.server.sessions == 0
+
+    run(main())
+
+
+def test_draining_waits_for_a_handshake(run: Runner, tls: TlsPair) -> None:
+    async def main() -> None:
+        async with running(listener(starttls=StartTlsMode.OPTIONAL), tls=tls.server) as it:
+            client = await it.greeted()
+            assert (await client.command(b"STARTTLS")).startswith(b"220 ")
+            draining = asyncio.create_task(it.server.drain(30))
+            await client.writer.start_tls(tls.client, server_hostname="localhost")
+            assert await client.reply() == b"421 4.3.2 Shutting down, try again\r\n"
+            assert await draining == 0
+
+    run(main())
+
+
 def test_plaintext_in_place_of_a_handshake(run: Runner, tls: TlsPair) -> None:
     async def main() -> None:
         async with running(listener(starttls=StartTlsMode.OPTIONAL), tls=tls.server) as it:

@@ -161,6 +161,14 @@ def test_internationalised_addresses_need_smtputf8() -> None:
     assert isinstance(parse_mail(b"FROM:<\xff@b.example> SMTPUTF8"), Rejection)
 
 
+@pytest.mark.parametrize("forger", ["\x85", "\u2028", "\u202e", "\xa0"])
+def test_characters_that_could_forge_a_log_line_are_refused(forger: str) -> None:
+    assert isinstance(parse_mail(f"FROM:<a{forger}@b.example> SMTPUTF8".encode()), Rejection)
+    assert isinstance(parse_rcpt(f"TO:<a@b{forger}.example>".encode(), smtputf8=True), Rejection)
+    orcpt = f"TO:<a@b.example> ORCPT=utf-8;a{forger}@b".encode()
+    assert isinstance(parse_rcpt(orcpt, smtputf8=True), Rejection)
+
+
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
 def test_xtext_survives_a_round_trip(text: str) -> None:
     assert xtext_decode(xtext_encode(text)) == (text or None)

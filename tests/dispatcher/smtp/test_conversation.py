@@ -83,6 +83,13 @@ def test_hello_first() -> None:
     assert wire.send(b"MAIL FROM:<> SIZE=5\r\n").startswith(b"250 2.1.0 ")
 
 
+def test_a_name_that_could_forge_a_log_line_is_defused() -> None:
+    wire = Wire()
+    wire.send("EHLO a\u2028b\x85\r\n".encode() + ENVELOPE)
+    wire.send(MESSAGE + b".\r\n")
+    assert wire.acceptance.accepted[0].session.helo == "a?b?"
+
+
 def test_hello_again_resets_the_transaction() -> None:
     wire = Wire().hello()
     wire.send(b"MAIL FROM:<a@b.example>\r\nRCPT TO:<x@push.example>\r\n")

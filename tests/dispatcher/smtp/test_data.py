@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import mmap
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def stuff(content: bytes) -> bytes:
 def receive(receiver: DataReceiver, stream: bytes, cuts: list[int]) -> int:
     """Feed `stream` cut at `cuts`; the position in the stream at which the message ended, or -1."""
     edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         used = receiver.feed(stream[start:end])
         if used >= 0:
             return start + used
@@ -187,9 +188,7 @@ def test_a_spool_that_fails_is_no_space(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_no_space(monkeypatch: pytest.MonkeyPatch) -> None:
-    import builtins
-
-    full = builtins.open("/dev/full", "wb")
+    full = Path("/dev/full").open("wb")  # noqa: SIM115 - the receiver closes it
     monkeypatch.setattr(data.tempfile, "TemporaryFile", lambda dir: full)  # noqa: A006 - as called
     receiver = DataReceiver()
     receiver.feed(b"x" * (data.SPOOL_ABOVE * 2))

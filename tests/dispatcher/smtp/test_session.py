@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 
@@ -79,7 +80,7 @@ def _converse(cuts: list[int]) -> tuple[bytes, list[bytes]]:
     wire = Wire(listener(max_message_size=2_000))
     edges = sorted({0, len(CONVERSATION), *cuts})
     out = wire.take()
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         out += wire.send(CONVERSATION[start:end])
     assert wire.transport.closed
     return out, wire.acceptance.contents
@@ -186,6 +187,27 @@ def test_a_flood_of_commands_is_answered_in_turns() -> None:
     wire.session.data_received(b"QUIT\r\n")
     assert wire.take().count(b"250 2.0.0 OK") == 5_000
     assert wire.transport.closed
+
+
+def test_large_messages_share_the_turns_of_the_loop() -> None:
+    first = Wire().hello()
+    wires = [first]
+    for _ in range(9):
+        wire = Wire()
+        wire.shared = first.shared
+        wire.session._shared = first.shared
+        wire.loop = wire.session.loop = first.loop
+        wires.append(wire.hello())
+    for wire in wires:
+        wire.send(ENVELOPE)
+    for wire in wires:
+        wire.session.data_received(b"x" * 262_144)
+    assert [wire.transport.paused for wire in wires] == [False] * 4 + [True] * 6
+    paused = []
+    while first.loop.callbacks:
+        first.loop.callbacks.pop(0)()
+        paused.append(sum(wire.transport.paused for wire in wires))
+    assert paused == [2, 0]
 
 
 def test_a_client_that_takes_no_replies_is_read_no_more() -> None:

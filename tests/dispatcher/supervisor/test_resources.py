@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tubepost_dispatcher.supervisor.resources import MAX_WORKERS, default_workers, memory_limit
 
 

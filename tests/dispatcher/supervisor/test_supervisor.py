@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+
 from tubepost_api.config import DispatcherConfig
 from tubepost_cli.simulated import SimulatedApns
 from tubepost_dispatcher.config.source import ManifestSource

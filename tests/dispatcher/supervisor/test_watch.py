@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from tubepost_dispatcher.supervisor.watch import SETTLE, SETTLE_MOST, Settler, look
@@ -59,7 +58,7 @@ def test_kubernetes_symlink_swap_is_seen(tmp_path: Path) -> None:
     before = look([mount])
     assert len(before) == 1
     (mount / "..data_tmp").symlink_to("..2026_02")
-    os.replace(mount / "..data_tmp", mount / "..data")
+    (mount / "..data_tmp").replace(mount / "..data")
     assert look([mount]) != before
 
 

@@ -86,8 +86,8 @@ def header_frames(block: bytes, stream_id: int, flags: int, max_frame: int) -> l
     return out
 
 
-def without_streams_above(written: bytes, last: int) -> bytes:
-    """Drop the HEADERS, CONTINUATION, DATA and RST_STREAM frames of streams above `last` from our output."""
+def without_streams(written: bytes, gone: set[int]) -> bytes:
+    """Drop the frames of some streams from our output."""
     kept = []
     pos = 0
     if written.startswith(PREFACE):
@@ -96,7 +96,7 @@ def without_streams_above(written: bytes, last: int) -> bytes:
     while pos < len(written):
         word, _, stream_id = HEAD.unpack_from(written, pos)
         stop = pos + HEAD_SIZE + (word >> 8)
-        if stream_id <= last or word & 0xFF not in {DATA, HEADERS, RST_STREAM, CONTINUATION}:
+        if stream_id not in gone:
             kept.append(written[pos:stop])
         pos = stop
     return b"".join(kept)

@@ -228,10 +228,11 @@ class Receiver(Connection):
             last = min(last, self.goaway.last_stream_id)
         self.goaway = Goaway(last, code, body[8 : 8 + _DEBUG_KEPT])
         self._drain()
-        unseen = [open_id for open_id in self._keys if open_id > last]
+        # What the server has begun to answer it has processed, whatever it says here.
+        unseen = [open_id for open_id in self._keys if open_id > last and open_id not in self._answers]
         if unseen and unseen[-1] > self._taken_id:
             # Not left to the server to ignore: the owner may repeat these elsewhere at once.
-            self._out[:] = [frames.without_streams_above(b"".join(self._out), last)]
+            self._out[:] = [frames.without_streams(b"".join(self._out), set(unseen))]
         for open_id in unseen:
             self._finish(open_id, StreamError.UNPROCESSED, code, done)
 

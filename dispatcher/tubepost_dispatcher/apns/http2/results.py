@@ -33,8 +33,8 @@ class StreamError(enum.Enum):
     `NONE`: the answer is complete.
     `REFUSED`: RST_STREAM with REFUSED_STREAM before any answer; the server did nothing with the request
     (RFC 9113, section 8.7). Safe to repeat.
-    `UNPROCESSED`: above a GOAWAY's last stream id, or never handed out by `Engine.take` before the
-    connection ended. The server did nothing with the request. Safe to repeat.
+    `UNPROCESSED`: above a GOAWAY's last stream id with no answer begun, or never handed out by `Engine.take`
+    before the connection ended. The server did nothing with the request (section 6.8). Safe to repeat.
     `RESET`: RST_STREAM with another code; the server may have acted on the request.
     `PROTOCOL`: this side reset the stream because the answer was malformed or too long; the server has
     seen the request. `status` is set where it had been read.

@@ -66,10 +66,15 @@ def test_a_bad_name_is_refused(name: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", [b"a\rb", b"a\nb", b"a\0b", b" a", b"a ", b"\ta", b"a\t", b" ", b"a\n"])
-def test_a_bad_value_is_refused_and_not_quoted(value: bytes) -> None:
-    with pytest.raises(ValueError) as caught:
+def test_a_bad_value_is_refused(value: bytes) -> None:
+    with pytest.raises(ValueError):
         hpackenc.field(b"authorization", value)
-    assert repr(value)[2:-1] not in str(caught.value).replace("'authorization'", "").replace("a header", "")
+
+
+def test_a_refused_value_is_not_quoted() -> None:
+    with pytest.raises(ValueError) as caught:
+        hpackenc.field(b"authorization", b"secret\n")
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("path", [b"", b"3/device", b"/a b", b"/a\r\n", b"/\xff", b"/a\0", b"/a\n"])

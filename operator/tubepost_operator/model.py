@@ -1,0 +1,169 @@
+"""Values that pass between what observes, what decides and what applies. Nothing here does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Document = dict[str, Any]
+"""An object as the API server gives or takes it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Kind, namespace and name of an object."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What the operator keeps of an object's metadata.
+
+    `annotations` are those under our own prefix only. `owner` is the uid of the controller that the object
+    belongs to, None where it has none.
+    """
+
+    key: Key
+    uid: str
+    version: str
+    generation: int
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    owner: str | None
+    created: str
+    deleting: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the object's desired state may have changed.
+
+        Kinds that count generations do not change theirs with their status; the others have no status that
+        is written often.
+        """
+        return f"{self.uid}/g{self.generation}" if self.generation else f"{self.uid}/v{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A Secret's contents; its `repr` holds none of them."""
+
+    name: str
+    version: str
+    data: Mapping[str, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child as it is. `body` None: nothing has touched it since it was last compared."""
+
+    meta: Meta
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PodReport:
+    """What a dispatcher pod says of itself in its metrics.
+
+    `digest` is that of configuration and Secrets in force; None: the pod did not answer. `attempts` counts
+    by route, outcome and reason since the pod started.
+    """
+
+    digest: str | None = None
+    refused: bool = False
+    sessions: int = 0
+    attempts: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod with a dispatcher: one of ours, or somebody else's with a sidecar.
+
+    `trouble` says why a container does not run, as the kubelet puts it; empty when all is well or nothing is
+    known. `report` None: it has not been asked.
+    """
+
+    meta: Meta
+    sidecar: bool = False
+    ready: bool = False
+    trouble: str = ""
+    report: PodReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Coarse facts of all dispatchers of a PushDomain."""
+
+    at: datetime
+    sessions: int = 0
+    delivered_per_minute: int = 0
+    delivered: int = 0
+    failed: int = 0
+    held: tuple[str, ...] = ()
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event about the object that is reconciled."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Write a child by server-side apply. `create`: it was not there when we looked."""
+
+    key: Key
+    manifest: Document = field(repr=False)
+    create: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Change nothing of a Deployment but its number of replicas."""
+
+    key: Key
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Annotate a pod, so that the kubelet refreshes its volumes at once."""
+
+    key: Key
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done about one object, in this order: writes, removals, refreshes, status, events.
+
+    `status` None: it is as it should be. `again` is in seconds. `same`: children that were compared and found
+    as they should be. `rolling`: the object takes one of the places of an operator upgrade.
+    """
+
+    apply: tuple[Apply, ...] = ()
+    scale: Scale | None = None
+    delete: tuple[Meta, ...] = ()
+    refresh: tuple[Refresh, ...] = ()
+    status: Document | None = None
+    events: tuple[Event, ...] = ()
+    again: float | None = None
+    same: tuple[Meta, ...] = ()
+    upgrade: Literal["none", "waiting", "rolling"] = "none"
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is to be written."""
+        return bool(self.apply or self.scale or self.delete or self.refresh or self.status or self.events)

@@ -1,0 +1,71 @@
+"""The permissions that the operator needs, as data.
+
+The Helm chart's Role is compared with this table by a test, and `docs/operator.md` is generated from it in
+part. Reasons stand beside what is not obvious.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One rule. `scope`: in the watched namespaces, or in the operator's own namespace only."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    reason: str
+    scope: Literal["watched", "own"] = "watched"
+    feature: Literal["always", "networkPolicies", "leaderElection"] = "always"
+
+
+_CHILD: Final = ("create", "delete", "get", "list", "patch", "watch")
+# Server-side apply of an object that does not exist needs `create` beside `patch`.
+
+PERMISSIONS: Final[tuple[Permission, ...]] = (
+    Permission(
+        "tubepost.io",
+        ("apnloggers", "apnroutes", "pushdomains"),
+        ("get", "list", "watch"),
+        "the objects to put into practice",
+    ),
+    Permission(
+        "tubepost.io",
+        ("apnloggers/status", "apnroutes/status", "pushdomains/status"),
+        ("patch",),
+        "conditions and facts",
+    ),
+    Permission("apps", ("deployments",), _CHILD, "the dispatchers"),
+    Permission("", ("configmaps",), _CHILD, "compiled configurations"),
+    Permission("", ("serviceaccounts",), _CHILD, "an account without permissions for each PushDomain"),
+    Permission("", ("services",), _CHILD, "the address of each PushDomain"),
+    Permission("policy", ("poddisruptionbudgets",), _CHILD, "drains take one dispatcher at a time"),
+    Permission(
+        "networking.k8s.io", ("networkpolicies",), _CHILD, "one for each PushDomain", feature="networkPolicies"
+    ),
+    Permission(
+        "",
+        ("secrets",),
+        ("get", "list", "watch"),
+        "credentials that are named are checked; list and watch ask for metadata only",
+    ),
+    Permission(
+        "",
+        ("pods",),
+        ("get", "list", "patch", "watch"),
+        "where dispatchers can be asked for metrics; an annotation has the kubelet refresh volumes at once",
+    ),
+    Permission("", ("events",), ("create",), "changes of conditions"),
+    Permission(
+        "coordination.k8s.io",
+        ("leases",),
+        ("create", "get", "update"),
+        "leader election",
+        scope="own",
+        feature="leaderElection",
+    ),
+)
+"""All of them; the dispatchers themselves need none and have no token."""

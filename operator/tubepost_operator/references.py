@@ -1,0 +1,75 @@
+"""Who refers to whom. Reads documents leniently: a broken object still has references to watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Names that an object refers to, all in its own namespace."""
+
+    routes: frozenset[str] = frozenset()
+    loggers: frozenset[str] = frozenset()
+    secrets: frozenset[str] = frozenset()
+
+
+def references(document: Mapping[str, Any]) -> References:
+    """What a PushDomain or an ApnRoute refers to by itself; an ApnLogger refers to nothing."""
+    spec = _mapping(document.get("spec"))
+    if document.get("kind") == "PushDomain":
+        return References(
+            frozenset(route for _, route in route_fields(spec)),
+            frozenset(logger for _, logger in logger_fields(spec)),
+            frozenset(
+                _texts(
+                    _mapping(_mapping(spec.get("listener")).get("startTls")).get("secretName"),
+                    _mapping(_mapping(spec.get("listener")).get("auth")).get("secretName"),
+                    _mapping(spec.get("passthru")).get("authSecretName"),
+                )
+            ),
+        )
+    if document.get("kind") == "ApnRoute":
+        return References(
+            secrets=frozenset(
+                _texts(
+                    _mapping(spec.get("certificate")).get("secretName"),
+                    _mapping(spec.get("token")).get("secretName"),
+                    _mapping(_mapping(spec.get("tls")).get("ca")).get("secretName"),
+                    _mapping(_mapping(spec.get("proxy")).get("auth")).get("secretName"),
+                )
+            )
+        )
+    return References()
+
+
+def route_fields(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every place of a PushDomain's spec that names an ApnRoute: field and name."""
+    for index, route in enumerate(_list(spec.get("routes"))):
+        yield f"spec.routes[{index}]", route
+    domains = spec.get("domains")
+    for place, domain in enumerate(domains if isinstance(domains, list) else []):
+        for index, route in enumerate(_list(_mapping(domain).get("routes"))):
+            yield f"spec.domains[{place}].routes[{index}]", route
+
+
+def logger_fields(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every place of a PushDomain's spec that names an ApnLogger: field and name."""
+    for index, logger in enumerate(_list(spec.get("loggers"))):
+        yield f"spec.loggers[{index}]", logger
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _texts(*values: object) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, str) and value:
+            yield value

@@ -1,0 +1,1 @@
+"""Builders of the children: values in, manifests for server-side apply out."""

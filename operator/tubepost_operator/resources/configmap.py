@@ -1,0 +1,28 @@
+"""The ConfigMap with the compiled configuration."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tubepost_operator.model import Document
+from tubepost_operator.names import Names
+from tubepost_operator.resources.common import Input, child
+
+LIMIT: Final = 1024 * 1024
+"""Bytes that the data of a ConfigMap can have. Source: Kubernetes' MaxSecretSize, which counts here too."""
+
+
+def config_map(source: Input) -> Document:
+    """Build the ConfigMap; that it fits is `fits`' business."""
+    return child(
+        source,
+        "ConfigMap",
+        {"data": {Names.CONFIG_KEY: source.config.to_json()}},
+        name=source.config_map,
+        annotations={Names.CONTENT_ANNOTATION: source.config.digest()},
+    )
+
+
+def size(source: Input) -> int:
+    """Bytes of the data."""
+    return len(Names.CONFIG_KEY) + len(source.config.to_json().encode())

@@ -1,0 +1,122 @@
+"""The dispatcher's container and the volumes that it mounts."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tubepost_operator.model import Document
+from tubepost_operator.names import Names
+from tubepost_operator.resources.common import Input, without_none
+
+NAME: Final = "dispatcher"
+CONFIG_DIRECTORY: Final = "/etc/tubepost/config"
+SECRETS_DIRECTORY: Final = "/etc/tubepost/secrets"
+HTTP_PORT: Final = 9090
+ADMIN_PORT: Final = 9091
+
+PRE_STOP: Final = 5
+"""Seconds between a pod's notice and SIGTERM: endpoints have to be withdrawn on all nodes before the listener
+closes."""
+SPARE: Final = 5
+"""Seconds of the grace period that are left when the drain is over."""
+
+DEFAULT_RESOURCES: Final[dict[str, dict[str, str]]] = {
+    "requests": {"cpu": "100m", "memory": "192Mi"},
+    "limits": {"cpu": "1", "memory": "512Mi"},
+}
+"""Where the spec names none. The CPU limit also sets the number of worker processes to one."""
+
+_SECURITY: Final[Document] = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_FILE_MODE: Final = 0o440
+"""Mode of mounted files: the pod's fsGroup reads them, nobody else."""
+
+
+def container(source: Input) -> Document:
+    """Build the dispatcher's container."""
+    template = source.spec.pod_template
+    release = source.settings.release
+    grace = template.termination_grace_period_seconds - PRE_STOP - SPARE
+    return {
+        "name": NAME,
+        "image": template.image or release.image,
+        "imagePullPolicy": release.pull_policy,
+        "args": [
+            "run",
+            *("--config", CONFIG_DIRECTORY),
+            *("--secrets", SECRETS_DIRECTORY),
+            *("--host", "0.0.0.0"),  # noqa: S104 - a pod's address is not known beforehand
+            *("--http-host", "0.0.0.0"),  # noqa: S104 - the same
+            *("--http-port", str(HTTP_PORT)),
+            *("--admin-port", str(ADMIN_PORT)),
+            *("--grace", str(grace)),
+            *("--log-format", "json"),
+            "--lenient",
+        ],
+        "ports": [
+            {"name": "smtp", "containerPort": source.config.listener.port, "protocol": "TCP"},
+            {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
+        ],
+        "resources": _resources(source),
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP}}},
+        "startupProbe": _probe("/livez", period=1, failures=90),
+        "readinessProbe": _probe("/readyz", period=5, failures=2),
+        "livenessProbe": _probe("/livez", period=10, failures=6),
+        "securityContext": _SECURITY,
+        "volumeMounts": [
+            {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
+            *(
+                {
+                    "name": Names.secret_volume(secret),
+                    "mountPath": f"{SECRETS_DIRECTORY}/{secret}",
+                    "readOnly": True,
+                }
+                for secret in sorted(source.config.secret_names())
+            ),
+        ],
+    }
+
+
+def volumes(source: Input) -> list[Document]:
+    """Build the volumes.
+
+    Secrets are optional: a missing one must not keep a replica from serving the other routes. None is
+    mounted by subPath, which the kubelet never updates.
+    """
+    return [
+        {"name": "config", "configMap": {"name": source.config_map, "defaultMode": _FILE_MODE}},
+        {"name": "tmp", "emptyDir": {}},
+        *(
+            {
+                "name": Names.secret_volume(secret),
+                "secret": {"secretName": secret, "optional": True, "defaultMode": _FILE_MODE},
+            }
+            for secret in sorted(source.config.secret_names())
+        ),
+    ]
+
+
+def _resources(source: Input) -> dict[str, dict[str, Any]]:
+    wanted = source.spec.pod_template.resources.model_dump(by_alias=True, exclude_none=True)
+    merged = {part: {**DEFAULT_RESOURCES[part], **wanted.get(part, {})} for part in ("requests", "limits")}
+    # A default request above the user's own limit would be refused; what is not requested is the limit.
+    for name in wanted.get("limits", {}):
+        if name not in wanted.get("requests", {}):
+            merged["requests"].pop(name, None)
+    for name in wanted.get("requests", {}):
+        if name not in wanted.get("limits", {}):
+            merged["limits"].pop(name, None)
+    return {part: without_none(amounts) for part, amounts in merged.items() if amounts}
+
+
+def _probe(path: str, *, period: int, failures: int) -> Document:
+    return {
+        "httpGet": {"path": path, "port": "http", "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }

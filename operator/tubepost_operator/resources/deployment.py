@@ -1,0 +1,113 @@
+"""The Deployment of the dispatchers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tubepost_operator.model import Document
+from tubepost_operator.names import Names
+from tubepost_operator.resources.common import Input, child, digest, without_none
+from tubepost_operator.resources.container import container, volumes
+
+USER: Final = 65532
+"""User and group of the image."""
+SPREAD_OVER: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+"""Where replicas are spread, as far as that is possible."""
+
+
+def deployment(source: Input) -> Document:
+    """Build the Deployment.
+
+    Its pods are replaced when the pod template changes, so nothing may be in it that a running pod can take
+    up by itself: configuration and Secrets are there by name only.
+    """
+    template = pod_template(source)
+    annotations = {
+        Names.CONFIG_ANNOTATION: source.config_map,
+        Names.ROLL_ANNOTATION: roll_hash(source),
+        Names.TEMPLATE_ANNOTATION: digest(template),
+    }
+    return child(
+        source,
+        "Deployment",
+        {
+            "spec": {
+                "replicas": source.spec.replicas,
+                "revisionHistoryLimit": 3,
+                "progressDeadlineSeconds": 600,
+                "selector": {"matchLabels": Names.pod_selector(source.name)},
+                "strategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"},
+                },
+                "template": template,
+            }
+        },
+        annotations=annotations,
+    )
+
+
+def pod_template(source: Input) -> Document:
+    """Build the template of the pods."""
+    wanted = source.spec.pod_template
+    security = wanted.security
+    pull_secrets = dict.fromkeys((*source.settings.release.pull_secrets, *wanted.image_pull_secrets))
+    spec = {
+        "serviceAccountName": source.name,
+        "automountServiceAccountToken": False,
+        # Variables for every Service of the namespace: thousands of them keep a process from starting.
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": wanted.termination_grace_period_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": security.run_as_user or USER,
+            "runAsGroup": security.run_as_group or USER,
+            "fsGroup": security.fs_group or security.run_as_group or USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "imagePullSecrets": [{"name": name} for name in pull_secrets],
+        "nodeSelector": wanted.node_selector,
+        "tolerations": [item.model_dump(by_alias=True, exclude_none=True) for item in wanted.tolerations],
+        "affinity": wanted.affinity,
+        "priorityClassName": wanted.priority_class_name,
+        "topologySpreadConstraints": _spread(source),
+        "containers": [container(source)],
+        "volumes": volumes(source),
+    }
+    return {
+        "metadata": {
+            "labels": {**(wanted.labels or {}), **Names.labels(source.name)},
+            "annotations": {
+                **(wanted.annotations or {}),
+                Names.CONFIG_ANNOTATION: source.config_map,
+                Names.ROLL_ANNOTATION: roll_hash(source),
+            },
+        },
+        "spec": without_none(spec),
+    }
+
+
+def roll_hash(source: Input) -> str:
+    """Hash of what users decide about pods and a running pod cannot change about itself.
+
+    The set of mounted objects is in the name of the ConfigMap, their contents are nowhere. A template that
+    differs while this hash is the same differs by the operator's release alone.
+    """
+    template = source.spec.pod_template.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return digest([template, source.config.listener.port, source.config_map])
+
+
+def _spread(source: Input) -> list[Document]:
+    given = source.spec.pod_template.topology_spread_constraints
+    if given:
+        return [dict(item) for item in given]
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": Names.pod_selector(source.name)},
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+        for key in SPREAD_OVER
+    ]

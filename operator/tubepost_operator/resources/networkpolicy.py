@@ -1,0 +1,60 @@
+"""The NetworkPolicy of the dispatchers, where the operator is told to write one."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from tubepost_operator.model import Document
+from tubepost_operator.names import Names
+from tubepost_operator.resources.common import Input, child
+
+
+def network_policy(source: Input) -> Document:
+    """Build the policy.
+
+    In: the listener, from the networks that the spec allows; metrics and health from everywhere, since
+    probes come from the node and scrapers from any namespace. Out: DNS, and the ports of APNs, proxies and
+    the relay. Hosts are names, which a NetworkPolicy cannot hold: ports alone are bounded.
+    """
+    listener = source.config.listener
+    smtp: dict[str, Any] = {"ports": [_tcp("smtp")]}
+    if listener.allowed_networks:
+        smtp["from"] = [{"ipBlock": {"cidr": _cidr(network)}} for network in listener.allowed_networks]
+    return child(
+        source,
+        "NetworkPolicy",
+        {
+            "spec": {
+                "podSelector": {"matchLabels": Names.pod_selector(source.name)},
+                "policyTypes": ["Ingress", "Egress"],
+                "ingress": [smtp, {"ports": [_tcp("http")]}],
+                "egress": [
+                    {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
+                    {"ports": [_tcp(port) for port in _ports(source)]},
+                ],
+            }
+        },
+    )
+
+
+def _ports(source: Input) -> list[int]:
+    """Ports that the dispatcher connects to; 443 and 2197 are APNs' own, whichever a route names."""
+    ports = {443, 2197}
+    for route in source.config.routes.values():
+        ports.add(route.port)
+        if route.proxy is not None:
+            ports.add(urlsplit(route.proxy).port or 80)
+    if source.config.passthru is not None:
+        ports.add(source.config.passthru.port)
+    return sorted(ports)
+
+
+def _tcp(port: int | str) -> dict[str, Any]:
+    return {"protocol": "TCP", "port": port}
+
+
+def _cidr(network: str) -> str:
+    if "/" in network:
+        return network
+    return f"{network}/{128 if ':' in network else 32}"

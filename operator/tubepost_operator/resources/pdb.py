@@ -1,0 +1,25 @@
+"""The PodDisruptionBudget of the dispatchers."""
+
+from __future__ import annotations
+
+from tubepost_operator.model import Document
+from tubepost_operator.names import Names
+from tubepost_operator.resources.common import Input, child
+
+
+def disruption_budget(source: Input) -> Document:
+    """Build the budget: drains take one pod at a time, also the only one of a single replica.
+
+    Pods that do not serve anyway never hold up a drain.
+    """
+    return child(
+        source,
+        "PodDisruptionBudget",
+        {
+            "spec": {
+                "maxUnavailable": 1,
+                "selector": {"matchLabels": Names.pod_selector(source.name)},
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            }
+        },
+    )

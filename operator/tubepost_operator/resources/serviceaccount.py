@@ -1,0 +1,11 @@
+"""The ServiceAccount of the dispatchers."""
+
+from __future__ import annotations
+
+from tubepost_operator.model import Document
+from tubepost_operator.resources.common import Input, child
+
+
+def service_account(source: Input) -> Document:
+    """Build the account: an identity for the cluster's own policies, without a token, without permissions."""
+    return child(source, "ServiceAccount", {"automountServiceAccountToken": False})

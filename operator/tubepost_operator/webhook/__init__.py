@@ -1,0 +1,1 @@
+"""Sidecar mode: a mutating webhook that puts a dispatcher into labelled pods."""

@@ -1,0 +1,222 @@
+"""What an admitted pod gets: a dispatcher as a native sidecar, made from its PushDomain's own Deployment.
+
+The Deployment is what the operator published last: image, configuration and Secrets in it belong together.
+A sidecar made from it reads the same objects and reloads in the same way. Pure: pod and template in, JSON
+patch out.
+
+Source of the patch format: RFC 6902; of native sidecars: Kubernetes, "Sidecar Containers" (1.29 or later).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tubepost_operator.names import Names
+
+SMTP_PORT_ANNOTATION: Final = "tubepost.io/sidecar-smtp-port"
+"""Annotation by which a pod asks for another port of the listener than its PushDomain's."""
+HTTP_PORT_ANNOTATION: Final = "tubepost.io/sidecar-http-port"
+"""Annotation by which a pod asks for another port of metrics and health; the admin port is the next one."""
+CONTAINER: Final = "tubepost-dispatcher"
+"""Name of the sidecar container."""
+HTTP_PORT_NAME: Final = "tubepost-http"
+"""Name of the sidecar's port for metrics and health."""
+DEFAULT_HTTP_PORT: Final = 2590
+"""Port of metrics and health: not the 9090 of a dispatcher's own pod, which many an app uses itself."""
+
+_TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+_NO_TOKEN: Final = "tubepost-no-token"  # noqa: S105 - a volume that holds none
+_PREFIX: Final = "tubepost-"
+_READABLE = 0o444
+_KEPT = ("image", "imagePullPolicy", "command", "env", "resources", "terminationMessagePolicy")
+_USER = 65532
+_SECURITY: Final[Mapping[str, Any]] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "privileged": False,
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+Operation = dict[str, Any]
+"""One operation of a JSON patch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """The patch that gives the pod its dispatcher; empty when it has one already."""
+
+    patch: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the pod gets no dispatcher, and the remedy, for the person who reads the event."""
+
+    message: str
+
+
+def inject(pod: Mapping[str, Any], template: Mapping[str, Any]) -> Injection | Refusal:
+    """Say what to change in a pod so that it has a dispatcher.
+
+    Args:
+        pod: the Pod to admit.
+        template: `spec.template` of the PushDomain's Deployment; its first container is the dispatcher.
+    """
+    spec: Mapping[str, Any] = pod["spec"]
+    if any(container["name"] == CONTAINER for container in _containers(spec)):
+        return Injection(())
+    if spec.get("hostNetwork"):
+        return Refusal(
+            "the pod uses the host's network, where a dispatcher would listen on the loopback of the node. "
+            f"Remedy: remove hostNetwork, or the label {Names.INJECT_LABEL} and inject at the PushDomain's Service"
+        )
+    if spec.get("os", {}).get("name", "linux") != "linux":
+        return Refusal(
+            f"the pod is not for Linux. Remedy: remove the label {Names.INJECT_LABEL} and inject at the Service"
+        )
+    annotations = pod.get("metadata", {}).get("annotations") or {}
+    ports = [
+        _port(annotations, SMTP_PORT_ANNOTATION, None),
+        _port(annotations, HTTP_PORT_ANNOTATION, DEFAULT_HTTP_PORT),
+    ]
+    for port in ports:
+        if isinstance(port, Refusal):
+            return port
+    smtp_port, http_port = ports
+    assert isinstance(http_port, int)
+    assert smtp_port is None or isinstance(smtp_port, int)
+    source = template["spec"]
+    volumes, renamed = _volumes(source)
+    container = _container(source, renamed, smtp_port, http_port)
+    return Injection(tuple(_patch(pod, source, container, volumes)))
+
+
+def config_name(template: Mapping[str, Any]) -> str:
+    """Name of the ConfigMap that a dispatcher of this template reads; empty when there is none."""
+    for volume in template["spec"].get("volumes") or ():
+        if "configMap" in volume:
+            return str(volume["configMap"]["name"])
+    return ""
+
+
+def _containers(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+
+
+def _port(annotations: Mapping[str, str], name: str, default: int | None) -> int | None | Refusal:
+    text = annotations.get(name)
+    if text is None:
+        return default
+    # The port after that of metrics and health is the admin port.
+    if text.isascii() and text.isdigit() and 1024 <= int(text) <= 65_534:
+        return int(text)
+    return Refusal(f"annotation {name}: {text!r} is no port. Remedy: write a number from 1024 to 65534")
+
+
+def _volumes(source: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The volumes of the dispatcher, renamed so that they stand beside the app's, and old name -> new name."""
+    volumes: list[dict[str, Any]] = []
+    renamed: dict[str, str] = {}
+    for volume in source.get("volumes") or ():
+        name = _volume_name(volume["name"])
+        renamed[volume["name"]] = name
+        copy = {**volume, "name": name}
+        # The app's pod has no fsGroup of ours: files must be readable for whoever mounts them, and nobody but
+        # the sidecar does.
+        for kind in ("configMap", "secret", "projected"):
+            if kind in copy:
+                copy[kind] = {**copy[kind], "defaultMode": _READABLE}
+        volumes.append(copy)
+    volumes.append({"name": _NO_TOKEN, "emptyDir": {"sizeLimit": "1Mi"}})
+    return volumes, renamed
+
+
+def _volume_name(name: str) -> str:
+    long = name if name.startswith(_PREFIX) else _PREFIX + name
+    if len(long) <= 63:
+        return long
+    return f"{long[:54]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _container(
+    source: Mapping[str, Any], renamed: Mapping[str, str], smtp_port: int | None, http_port: int
+) -> dict[str, Any]:
+    dispatcher = source["containers"][0]
+    # Said in the container, since the pod's own values are those of the app.
+    identity = source.get("securityContext") or {}
+    security = {
+        **_SECURITY,
+        "runAsUser": identity.get("runAsUser", _USER),
+        "runAsGroup": identity.get("runAsGroup", _USER),
+    }
+    # Of an option that stands twice the command line takes the last one.
+    arguments = ["--host", "127.0.0.1", "--http-port", str(http_port), "--admin-port", str(http_port + 1)]
+    if smtp_port is not None:
+        arguments += ["--port", str(smtp_port)]
+    mounts = [
+        {**mount, "name": renamed[mount["name"]]}
+        for mount in dispatcher.get("volumeMounts") or ()
+        if mount["name"] in renamed
+    ]
+    # Admission gives every container without a mount at this path the app's service account token.
+    mounts.append({"name": _NO_TOKEN, "mountPath": _TOKEN_PATH, "readOnly": True})
+    container: dict[str, Any] = {
+        "name": CONTAINER,
+        **{key: dispatcher[key] for key in _KEPT if key in dispatcher},
+        "args": [*(dispatcher.get("args") or ()), *arguments],
+        "restartPolicy": "Always",
+        "ports": [{"name": HTTP_PORT_NAME, "containerPort": http_port, "protocol": "TCP"}],
+        "securityContext": security,
+        "volumeMounts": mounts,
+    }
+    # The app starts once the dispatcher listens. No readiness probe: trouble at APNs must not take the app
+    # itself out of service. No preStop either: a sidecar is stopped after the app has ended.
+    container["startupProbe"] = _probe("/readyz", http_port, periodSeconds=1, failureThreshold=60)
+    container["livenessProbe"] = _probe("/livez", http_port, periodSeconds=10, failureThreshold=3)
+    return container
+
+
+def _probe(path: str, port: int, **figures: int) -> dict[str, Any]:
+    return {"httpGet": {"path": path, "port": port, "scheme": "HTTP"}, "timeoutSeconds": 5, **figures}
+
+
+def _patch(
+    pod: Mapping[str, Any],
+    source: Mapping[str, Any],
+    container: dict[str, Any],
+    volumes: Sequence[dict[str, Any]],
+) -> list[Operation]:
+    spec = pod["spec"]
+    patch: list[Operation] = []
+    # First, so that the app's own init containers can send as well.
+    if spec.get("initContainers"):
+        patch.append(_add("/spec/initContainers/0", container))
+    else:
+        patch.append(_add("/spec/initContainers", [container]))
+    patch += _append("/spec/volumes", spec.get("volumes"), volumes)
+    have = {secret.get("name") for secret in spec.get("imagePullSecrets") or ()}
+    wanted = [secret for secret in source.get("imagePullSecrets") or () if secret["name"] not in have]
+    patch += _append("/spec/imagePullSecrets", spec.get("imagePullSecrets"), wanted)
+    config = config_name({"spec": source})
+    if pod.get("metadata", {}).get("annotations"):
+        patch.append(_add(f"/metadata/annotations/{Names.CONFIG_ANNOTATION.replace('/', '~1')}", config))
+    else:
+        patch.append(_add("/metadata/annotations", {Names.CONFIG_ANNOTATION: config}))
+    return patch
+
+
+def _append(path: str, present: object, items: Sequence[Any]) -> list[Operation]:
+    if not items:
+        return []
+    if present:
+        return [_add(f"{path}/-", item) for item in items]
+    return [_add(path, list(items))]
+
+
+def _add(path: str, value: Any) -> Operation:
+    return {"op": "add", "path": path, "value": value}

@@ -1,0 +1,3 @@
+module tubepost/cluster/init
+
+go 1.22

@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mmap
+import re
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.dispatcher.smtp.conftest import Runner, TlsPair
+from tests.dispatcher.smtp.support import Recorder, listener, running
+from tubepost_api.config import AuthConfig, PassthruConfig, StartTlsMode
+from tubepost_dispatcher.smtp.relay import RelayKind, RelayResult, normalise, received_field, relay
+from tubepost_dispatcher.transaction import SessionFacts
+
+MAIL = b"Subject: x\r\n\r\nbody\r\n"
+
+
+async def send(port: int, content: Any = MAIL, **more: Any) -> RelayResult:
+    settings: dict[str, Any] = {"host": "127.0.0.1", "port": port, "timeout": 5.0}
+    settings.update(more.pop("config", {}))
+    return await relay(
+        PassthruConfig(**settings),
+        more.pop("auth", None),
+        more.pop("mail_from", "a@b.example"),
+        more.pop("recipients", ["x@push.example"]),
+        content,
+        hostname="mx.push.example",
+        **more,
+    )
+
+
+@contextlib.asynccontextmanager
+async def scripted(replies: Mapping[bytes, bytes], greeting: bytes = b"220 hi\r\n") -> AsyncIterator[int]:
+    """A relay that answers each verb from `replies` (250 otherwise); `CLOSE` closes, `HANG` says nothing."""
+    done = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            writer.write(greeting)
+            while line := await reader.readline():
+                verb = line.split()[0].upper().removesuffix(b":") if line.split() else b""
+                reply = replies.get(verb, b"354 go\r\n" if verb == b"DATA" else b"250 ok\r\n")
+                if reply == b"CLOSE":
+                    return
+                if reply == b"HANG":
+                    await done.wait()
+                    return
+                writer.write(reply)
+                if reply.startswith(b"354"):
+                    await reader.readuntil(b"\r\n.\r\n")
+                    writer.write(replies.get(b".", b"250 2.0.0 queued as 1\r\n"))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        done.set()
+        server.close()
+        await server.wait_closed()
+
+
+def test_a_mail_arrives_with_our_trace_field(run: Runner) -> None:
+    async def main() -> None:
+        async with running() as it:
+            facts = SessionFacts("192.0.2.1", 1, helo="evil)\r\nX: y", tls="TLSv1.3", user="app")
+            result = await send(
+                it.port, session=facts, message_id="abc", dsn={"RET": "HDRS", "NOTIFY": "NEVER"}
+            )
+            assert result == RelayResult(RelayKind.ACCEPTED, 250, "2.0.0", "Relay: Delivered")
+            (transaction,) = it.acceptance.accepted
+            assert transaction.mail_from == "a@b.example"
+            assert transaction.dsn == {"RET": "HDRS", "NOTIFY": "NEVER"}
+            assert transaction.session.helo == "mx.push.example"
+            content = bytes(transaction.content)
+            assert re.match(
+                rb"Received: from evil\?\?\?X:\?y \(\[192\.0\.2\.1\]\)\r\n"
+                rb"\tby mx\.push\.example with ESMTPSA id abc;\r\n\t[A-Z][a-z]{2}, [ -~]+\r\n",
+                content,
+            )
+            assert content.endswith(b"\r\n" + MAIL)
+
+    run(main())
+
+
+def test_the_null_sender_and_an_mmap(run: Runner, tmp_path: Path) -> None:
+    path = tmp_path / "mail"
+    path.write_bytes(MAIL)
+
+    async def main() -> None:
+        async with running() as it:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                assert (await send(it.port, content, mail_from="")).kind is RelayKind.ACCEPTED
+            assert it.acceptance.accepted[0].mail_from == ""
+
+    run(main())
+
+
+def test_what_leaves_holds_no_bare_line_end_and_no_nul(run: Runner) -> None:
+    async def main() -> None:
+        async with running() as it:
+            dirty = b"Subject: x\n\r\n\rbody\r\n.\0\r\nMAIL FROM:<evil@example>\n.\n\r.\r\n..\r\r\nend"
+            assert (await send(it.port, dirty)).kind is RelayKind.ACCEPTED
+            (content,) = it.acceptance.contents
+            assert b"\0" not in content
+            assert content.count(b"\r") == content.count(b"\n") == content.count(b"\r\n")
+            assert b"\r\n.\r\nMAIL FROM:<evil@example>\r\n.\r\n\r\n.\r\n..\r\n\r\nend\r\n" in content
+
+    run(main())
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"\0", b"a", b"."])).map(b"".join))
+def test_normalising(content: bytes) -> None:
+    clean = normalise(content)
+    assert clean.endswith(b"\r\n")
+    assert clean.count(b"\r") == clean.count(b"\n") == clean.count(b"\r\n")
+    assert b"\0" not in clean
+    assert normalise(clean) == clean
+    assert re.sub(rb"[\r\n]", b"", clean) == re.sub(rb"[\r\n\0]", b"", content)
+
+
+def test_starttls_and_auth(run: Runner, tls: TlsPair) -> None:
+    async def main() -> None:
+        config = listener(starttls=StartTlsMode.REQUIRED, auth=AuthConfig(secret="s"))
+        async with running(config, tls=tls.server, users={"app": "secret"}) as it:
+            secure = {"tls": "StartTls", "host": "localhost"}
+            result = await send(it.port, config=secure, auth=("app", "secret"), tls=tls.client)
+            assert result.kind is RelayKind.ACCEPTED
+            (transaction,) = it.acceptance.accepted
+            assert (transaction.session.user, bool(transaction.session.tls)) == ("app", True)
+            wrong = await send(it.port, config=secure, auth=("app", "wrong"), tls=tls.client)
+            assert wrong == RelayResult(RelayKind.DEFERRED, 451, "4.7.0", "Relay refuses our authentication")
+            none = await send(it.port, config=secure, tls=tls.client)
+            assert (none.kind, none.code) == (RelayKind.DEFERRED, 451)
+            untrusted = await send(it.port, config=secure, auth=("app", "secret"))
+            assert (untrusted.kind, untrusted.enhanced) == (RelayKind.DEFERRED, "4.7.5")
+            unchecked = await send(it.port, config={**secure, "verify": False}, auth=("app", "secret"))
+            assert unchecked.kind is RelayKind.ACCEPTED
+
+    run(main())
+
+
+def test_tls_from_the_start(run: Runner, tls: TlsPair) -> None:
+    async def main() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"554 5.3.2 not today\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls.server)
+        port = server.sockets[0].getsockname()[1]
+        result = await send(port, config={"tls": "Tls", "host": "localhost"}, tls=tls.client)
+        assert result == RelayResult(RelayKind.DEFERRED, 451, "4.4.1", "Relay refuses connections: 554")
+        distrust = await send(port, config={"tls": "Tls"}, tls=ssl.create_default_context())
+        assert distrust.enhanced == "4.7.5"
+        server.close()
+        await server.wait_closed()
+
+    run(main())
+
+
+def test_starttls_that_is_not_offered_is_deferred(run: Runner) -> None:
+    async def main() -> None:
+        async with running() as it:
+            result = await send(it.port, config={"tls": "StartTls"})
+            assert (result.kind, result.enhanced) == (RelayKind.DEFERRED, "4.7.0")
+            assert not it.acceptance.accepted
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        ({b"MAIL": b"550 5.7.1 no\r\n"}, RelayResult(RelayKind.REJECTED, 550, "5.7.1", "Relay: no")),
+        (
+            {b"MAIL": b"530 5.7.0 auth first\r\n"},
+            RelayResult(RelayKind.DEFERRED, 451, "4.0.0", "Relay: auth first"),
+        ),
+        ({b"RCPT": b"451 4.2.0 grey\r\n"}, RelayResult(RelayKind.DEFERRED, 451, "4.2.0", "Relay: grey")),
+        ({b"RCPT": b"550 nobody\r\n"}, RelayResult(RelayKind.REJECTED, 550, "5.0.0", "Relay: nobody")),
+        ({b"DATA": b"421 bye\r\n"}, RelayResult(RelayKind.DEFERRED, 451, "4.0.0", "Relay: bye")),
+        ({b".": b"554 5.6.0 \x07bad\xff\r\n"}, RelayResult(RelayKind.REJECTED, 554, "5.6.0", "Relay: ?bad?")),
+        (
+            {b".": b"554-5.6.0 a\r\n554 5.6.0 b\r\n"},
+            RelayResult(RelayKind.REJECTED, 554, "5.6.0", "Relay: a 5.6.0 b"),
+        ),
+        (
+            {b".": b"250 " + b"x" * 400 + b"\r\n"},
+            RelayResult(RelayKind.ACCEPTED, 250, "2.0.0", "Relay: " + "x" * 193),
+        ),
+        (
+            {b"DATA": b"250 what\r\n"},
+            RelayResult(RelayKind.DEFERRED, 451, "4.4.0", "Relay answers out of order: 250"),
+        ),
+        ({b"QUIT": b"CLOSE"}, RelayResult(RelayKind.ACCEPTED, 250, "2.0.0", "Relay: queued as 1")),
+        ({b"MAIL": b"CLOSE"}, RelayResult(RelayKind.DEFERRED, 451, "4.4.2", "Relay closed the connection")),
+        ({b"EHLO": b"502 what\r\n"}, RelayResult(RelayKind.ACCEPTED, 250, "2.0.0", "Relay: queued as 1")),
+        (
+            {b"EHLO": b"502 what\r\n", b"HELO": b"550 no\r\n"},
+            RelayResult(RelayKind.DEFERRED, 451, "4.4.1", "Relay refuses connections: 550"),
+        ),
+    ],
+)
+def test_answers_of_the_relay(run: Runner, replies: Mapping[bytes, bytes], expected: RelayResult) -> None:
+    async def main() -> None:
+        async with scripted(replies) as port:
+            assert await send(port) == expected
+
+    run(main())
+
+
+def test_a_relay_that_is_silent_or_away(run: Runner) -> None:
+    async def main() -> None:
+        async with scripted({b"MAIL": b"HANG"}) as port:
+            result = await send(port, config={"timeout": 0.1})
+            assert result == RelayResult(RelayKind.DEFERRED, 451, "4.4.2", "Relay does not answer in time")
+        async with scripted({}, b"") as port:
+            assert (await send(port, config={"timeout": 0.1})).enhanced == "4.4.2"
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        result = await send(port)
+        assert result == RelayResult(RelayKind.DEFERRED, 451, "4.4.1", "Relay cannot be reached")
+
+    run(main())
+
+
+def test_all_recipients_or_none(run: Runner) -> None:
+    async def main() -> None:
+        async with running() as it:
+            result = await send(it.port, recipients=["x@push.example", "y@unknown.example"])
+            assert (result.kind, result.code) == (RelayKind.REJECTED, 550)
+            assert not it.acceptance.accepted
+
+    run(main())
+
+
+def test_loops_are_refused() -> None:
+    async def main() -> None:
+        content = b"Received: from x\r\n\tby y\r\n" * 101 + b"\r\nReceived: no\r\n"
+        result = await send(1, content)
+        assert result == RelayResult(RelayKind.REJECTED, 554, "5.4.6", "Too many hops, the message loops")
+
+    asyncio.run(main())
+
+
+def test_internationalised_mail(run: Runner) -> None:
+    async def main() -> None:
+        async with running(acceptance=Recorder()) as it:
+            result = await send(it.port, mail_from="ü@b.example", smtputf8=True)
+            assert result.kind is RelayKind.ACCEPTED
+            transaction = it.acceptance.accepted[0]
+            assert (transaction.smtputf8, transaction.mail_from) == (True, "ü@b.example")
+            assert b"with UTF8SMTP" in bytes(transaction.content)
+            await send(it.port, "Subject: x\r\n\r\nü\r\n".encode(), smtputf8=True)
+            assert not it.acceptance.accepted[1].smtputf8
+            assert it.acceptance.accepted[1].body_type == "8BITMIME"
+        async with scripted({}) as port:
+            result = await send(port, "Subject: ü\r\n\r\nx\r\n".encode(), smtputf8=True)
+            assert (result.kind, result.enhanced) == (RelayKind.REJECTED, "5.6.7")
+
+    run(main())
+
+
+def test_a_trace_field_without_a_client() -> None:
+    field = received_field("mx.example", None, "", smtputf8=False)
+    assert re.fullmatch(rb"Received: by mx\.example with ESMTP;\r\n\t[ -~]+\r\n", field)
+    ipv6 = received_field("mx.example", SessionFacts("2001:db8::1", 1), "", smtputf8=False)
+    assert b"from unknown ([IPv6:2001:db8::1])" in ipv6
