@@ -222,7 +222,7 @@ def test_a_killed_worker_under_load(site: tuple[Site, GoPeer, GoPeer]) -> None:
     ):
         last = 0.0
         for _ in range(3):
-            wait_until(lambda: dispatcher.metrics().get(name, 0) > last + 20)
+            wait_until(lambda last=last: dispatcher.metrics().get(name, 0) > last + 20)
             last = dispatcher.metrics()[name]
             victim = dispatcher.status()["workers"][0]["pid"]
             os.kill(victim, signal.SIGKILL)

@@ -7,6 +7,7 @@ supervisor has gone drains and ends by itself.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -168,6 +169,10 @@ def resident_bytes() -> int:
 
 def main() -> None:
     """Run a worker; the arguments are the two descriptors."""
+    # What was imported lives for ever, and a message leaves no cycles behind: look for garbage rarely.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
     run(WorkerProcess().main(int(sys.argv[1]), int(sys.argv[2])))
 
 
