@@ -10,15 +10,23 @@ JOBS ?= auto
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.installed: requirements/dev.lock pyproject.toml
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)/.runtime: requirements/runtime.lock requirements/build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tubepost needs Python 3.11 or later; set PYTHON=")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the locked requirements into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PIP) --require-hashes -r requirements/build.lock
+	@$(PIP) --require-hashes -r requirements/runtime.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(VENV)/.installed ## Show the main job: a message in by SMTP, a notification out to a simulated APNs
+$(VENV)/.installed: $(VENV)/.runtime requirements/dev.lock
+	@echo "Installing what tests need into $(VENV) ..."
+	@$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@
+
+demo: $(VENV)/.runtime ## Show the main job: a message in by SMTP, a notification out to a simulated APNs
 	@$(BIN)/tubepost demo
 
 tools: ## Install what tests need and pip does not bring (swaks, nginx, Go and Node peers)
@@ -46,10 +54,10 @@ bench: $(VENV)/.installed tools ## Measure Tubepost beside the naive stack (mess
 
 lock: ## Resolve the requirements anew within their ranges
 	@$(PYTHON) -m pip install --quiet --target .cache/uv uv
-	@for part in runtime dev; do \
-	  extra=$$(test $$part = dev && echo '--extra dev'); \
+	@for part in build runtime operator dev; do \
+	  extra=$$(test $$part = runtime || echo "--extra $$part"); \
 	  .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-	    --no-header --no-emit-index-url --upgrade $$extra pyproject.toml -o requirements/$$part.lock; done
+	    --no-header --no-emit-index-url --no-emit-package tubepost --upgrade $$extra pyproject.toml -o requirements/$$part.lock; done
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
