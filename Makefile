@@ -54,7 +54,10 @@ bench: $(VENV)/.installed tools ## Measure Tubepost beside the naive stack (mess
 
 lock: ## Resolve the requirements anew within their ranges
 	@$(PYTHON) -m pip install --quiet --target .cache/uv uv
-	@for part in build runtime operator dev; do \
+	@printf 'editables>=0.5,<1\nhatchling>=1.27,<2\n' | .cache/uv/bin/uv pip compile --quiet --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --upgrade - \
+	  -o requirements/build.lock
+	@for part in runtime operator dev; do \
 	  extra=$$(test $$part = runtime || echo "--extra $$part"); \
 	  .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --no-header --no-emit-index-url --no-emit-package tubepost --upgrade $$extra pyproject.toml -o requirements/$$part.lock; done

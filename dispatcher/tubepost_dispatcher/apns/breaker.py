@@ -89,6 +89,22 @@ class Hold:
         self._probing = False
         return True
 
+    def adopt(self, now: float, seconds: float, reason: str, detail: str) -> bool:
+        """Take over a hold that another process found, for `seconds`; True unless held already."""
+        if self.reason:
+            return False
+        self._interval = max(HOLD_FIRST, seconds)
+        self._probing = False
+        self._since = now
+        self._until = now + seconds
+        self.reason = reason
+        self.detail = detail
+        return True
+
+    def release(self) -> None:
+        """End the hold: another process' probe succeeded."""
+        self.success(math.inf)
+
 
 class EnvironmentBreaker:
     """Counts distinct refused device tokens since the last 200.

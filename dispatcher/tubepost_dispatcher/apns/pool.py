@@ -170,6 +170,24 @@ class Pool:
                 connection.retire()
         self._schedule_pump()
 
+    @property
+    def hold(self) -> tuple[str, str, float] | None:
+        """Reason, sentence and seconds to the next probe of the present hold; None when there is none."""
+        hold = self._gate.hold
+        if not hold.held:
+            return None
+        return hold.reason, hold.detail, max(0.0, hold.until - self._clock())
+
+    def adopt_hold(self, reason: str, detail: str, seconds: float) -> None:
+        """Hold as another process with the same credential does."""
+        if self._gate.hold.adopt(self._clock(), seconds, reason, detail):
+            self._schedule_pump()
+
+    def release_hold(self) -> None:
+        """End the hold, since another process' probe was accepted."""
+        self._gate.hold.release()
+        self._schedule_pump()
+
     def status(self) -> dict[str, Any]:
         """Facts for the status page: JSON values, nothing secret."""
         now, wall = self._clock(), self._wall()

@@ -31,9 +31,17 @@ class WorkerHandle:
         index: the slot.
         totals: takes the worker's metrics.
         on_exit: called once when the process has ended, with this handle.
+        on_hold: called when the worker says that it holds a route, or no longer.
     """
 
-    def __init__(self, index: int, totals: Totals, on_exit: Callable[[WorkerHandle], None]) -> None:
+    def __init__(
+        self,
+        index: int,
+        totals: Totals,
+        on_exit: Callable[[WorkerHandle], None],
+        on_hold: Callable[[WorkerHandle, Message], None] = lambda _handle, _message: None,
+    ) -> None:
+        self._on_hold = on_hold
         self.index = index
         self.pid = 0
         self.ready = False
@@ -124,6 +132,8 @@ class WorkerHandle:
         op = message["op"]
         if "metrics" in message:
             self._totals.update(self, message["metrics"])
+        if op == "hold":
+            self._on_hold(self, message)
         if op == "drained":
             self.cut = message["cut"]
         key = f"snapshot-{message['request']}" if op == "snapshot" else op
@@ -170,6 +180,11 @@ class WorkerHandle:
             return None
         status = answer["status"]
         return dict(status) if status else None
+
+    def share_hold(self, message: Message) -> None:
+        """Tell the worker what another one found out about a route."""
+        if self._channel is not None:
+            self._channel.send(**message)
 
     def reopen_logs(self) -> None:
         """Have the worker open its log files anew."""

@@ -21,19 +21,12 @@ from tubepost_dispatcher.http import AdminEndpoint, PublicEndpoints
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.levels import Change, Level, compare
 from tubepost_dispatcher.supervisor.resources import MEMORY_SHARE, default_workers, memory_limit
-from tubepost_dispatcher.supervisor.slot import WorkerFailed, WorkerHandle
+from tubepost_dispatcher.supervisor.roster import Roster
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
 from tubepost_dispatcher.supervisor.watch import INTERVAL, Settler, look
 from tubepost_dispatcher.totals import Totals, take_snapshot
 
 _LOG = logging.getLogger("tubepost.supervisor")
-
-RESTART_FIRST = 0.2
-RESTART_MOST = 30.0
-STABLE_AFTER = 60.0
-"""A worker that lived this long starts its successor's back-off anew."""
-SILENT_AFTER = 30.0
-"""Seconds without a word (workers speak every second) after which a worker counts as hung."""
 
 
 class ConfigRefused(Exception):
@@ -74,15 +67,11 @@ class Supervisor:
         self._totals = Totals()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self._totals)
-        self._workers: dict[int, WorkerHandle] = {}
-        self._leaving: set[WorkerHandle] = set()
-        self._count = 0
+        self._roster = Roster(self._totals, self._metrics, self._message, settings.grace)
         self._prepared: Prepared | None = None
         self._sockets: ListenerSockets | None = None
         self._old_sockets: list[ListenerSockets] = []
-        self._failures: dict[int, int] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._reload_lock = asyncio.Lock()
         self._draining = False
         self.exit_code = 0
         """0 after an orderly end, 1 when sessions were cut."""
@@ -156,24 +145,21 @@ class Supervisor:
         self._prepared = prepared
         if problems:
             self._note_refusal(problems)
-        self._count = self._wanted_workers(prepared)
-        self._sockets = self._bind(prepared)
+        count = self._wanted_workers(prepared)
+        self._sockets = self._bind(prepared, count)
         await self._public.start()
         await self._admin.start()
-        async with asyncio.TaskGroup() as group:
-            for index in range(self._count):
-                group.create_task(self._fill(index))
+        await self._roster.start(self._sockets, count)
         self._in_force(prepared, Change(Level.WORKERS, ("start",)))
         if self._settings.watch:
             self._spawn(self._watch())
-        self._spawn(self._guard())
 
-    def _bind(self, prepared: Prepared) -> ListenerSockets:
+    def _bind(self, prepared: Prepared, count: int) -> ListenerSockets:
         port = self._settings.smtp_port
         sockets = ListenerSockets(
             self._settings.smtp_host, prepared.config.listener.port if port is None else port
         )
-        sockets.ensure(self._count)
+        sockets.ensure(count)
         return sockets
 
     def _wanted_workers(self, prepared: Prepared) -> int:
@@ -204,10 +190,7 @@ class Supervisor:
             return 0
         self._draining = True
         _LOG.info("draining: at most %.0f s", self._settings.grace)
-        handles = [*self._workers.values(), *self._leaving]
-        results = await asyncio.gather(*(handle.drain(self._settings.grace) for handle in handles))
-        cut = sum(result for result in results if result > 0)
-        killed = sum(1 for result in results if result < 0)
+        cut, killed = await self._roster.drain()
         if cut or killed:
             self.exit_code = 1
             _LOG.warning("drained: %d sessions were cut, %d workers were killed", cut, killed)
@@ -220,17 +203,14 @@ class Supervisor:
         """End at once: workers are killed."""
         self._draining = True
         self.exit_code = 1
-        handles = [*self._workers.values(), *self._leaving]
-        for handle in handles:
-            handle.kill()
-        for handle in handles:
-            await handle.gone()
+        await self._roster.kill()
         await self._close()
 
     async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._roster.close()
         await self._public.stop()
         await self._admin.stop()
         for sockets in (self._sockets, *self._old_sockets):
@@ -250,60 +230,11 @@ class Supervisor:
         limit = memory_limit()
         return {
             **pack_bundle(prepared.bundle),
-            "count": self._count,
+            "count": self._roster.count,
             "logLevel": prepared.config.log_level,
             "logFormat": self._settings.log_format,
-            "memoryLimit": int(limit * MEMORY_SHARE / self._count),
+            "memoryLimit": int(limit * MEMORY_SHARE / self._roster.count),
         }
-
-    async def _fill(self, index: int) -> None:
-        """Put a worker into a slot.
-
-        Raises:
-            WorkerFailed: it did not get ready.
-        """
-        assert self._sockets is not None
-        handle = WorkerHandle(index, self._totals, self._on_exit)
-        self._workers[index] = handle
-        await handle.start(self._sockets.of_slot(index, self._count), self._message())
-        _LOG.info("worker %d is ready (pid %d)", index, handle.pid)
-
-    def _on_exit(self, handle: WorkerHandle) -> None:
-        self._leaving.discard(handle)
-        if self._workers.get(handle.index) is handle:
-            del self._workers[handle.index]
-        if handle.draining or self._draining:
-            return
-        code = handle.returncode or 0
-        cause = f"signal {-code}" if code < 0 else f"exit {code}"
-        _LOG.error("worker %d (pid %d) ended: %s", handle.index, handle.pid, cause)
-        self._metrics.worker_exits.labels(cause).inc()
-        if handle.index < self._count:
-            lived = asyncio.get_running_loop().time() - handle.started_at
-            failures = 0 if lived > STABLE_AFTER else self._failures.get(handle.index, 0)
-            self._failures[handle.index] = failures + 1
-            delay = min(RESTART_MOST, RESTART_FIRST * 2**failures) if failures else 0.0
-            self._spawn(self._refill(handle.index, delay))
-
-    async def _refill(self, index: int, delay: float) -> None:
-        await asyncio.sleep(delay)
-        async with self._reload_lock:
-            if self._draining or index in self._workers or index >= self._count:
-                return
-            try:
-                await self._fill(index)
-            except WorkerFailed as error:
-                _LOG.error("%s", error)
-
-    async def _guard(self) -> None:
-        """Replace workers that have fallen silent."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(5.0)
-            for handle in list(self._workers.values()):
-                if handle.ready and loop.time() - handle.last_heard > SILENT_AFTER:
-                    _LOG.error("worker %d (pid %d) does not answer: killed", handle.index, handle.pid)
-                    handle.kill()
 
     # -- configuration --------------------------------------------------------------------------------
 
@@ -316,7 +247,7 @@ class Supervisor:
 
     async def reload(self) -> Change | None:
         """Read the configuration anew and put it in force at the smallest level; None when refused."""
-        async with self._reload_lock:
+        async with self._roster.changing:
             if self._draining:
                 return None
             loaded = await asyncio.to_thread(self._source.load)
@@ -332,7 +263,7 @@ class Supervisor:
             return await self._apply(prepared)
 
     async def _apply(self, prepared: Prepared) -> Change | None:
-        old, old_count = self.prepared, self._count
+        old, old_count = self.prepared, self._roster.count
         count = self._wanted_workers(prepared)
         change = compare(old, prepared, old_count, count)
         if change.level is Level.NONE:
@@ -352,39 +283,12 @@ class Supervisor:
             assert self._sockets is not None
             self._old_sockets.append(self._sockets)
             self._sockets = sockets
-        self._prepared, self._count = prepared, count
+        self._prepared = prepared
         assert self._sockets is not None
         self._sockets.ensure(count)
-        await self._configure_workers(reassign=change.level is Level.WORKERS)
-        for index in range(old_count, count):
-            try:
-                await self._fill(index)
-            except WorkerFailed as error:
-                _LOG.error("%s", error)
-        for index in range(count, old_count):
-            handle = self._workers.pop(index, None)
-            if handle is not None:
-                self._leaving.add(handle)
-                self._spawn(handle.drain(self._settings.grace))
+        await self._roster.change(self._sockets, count, reassign=change.level is Level.WORKERS)
         self._in_force(prepared, change)
         return change
-
-    async def _configure_workers(self, *, reassign: bool) -> None:
-        assert self._sockets is not None
-        message = self._message()
-        for handle in list(self._workers.values()):
-            if handle.index >= self._count or not handle.ready:
-                continue
-            try:
-                problems = await handle.configure(message)
-            except (WorkerFailed, TimeoutError) as error:
-                problems = [str(error) or "no answer"]
-            if problems:
-                # The check passed here, so the worker is at fault: its successor starts with the new one.
-                _LOG.error("worker %d did not take the configuration: %s", handle.index, "; ".join(problems))
-                handle.kill()
-            elif reassign:
-                handle.assign(self._sockets.of_slot(handle.index, self._count))
 
     def _refuse(self, problems: tuple[Problem, ...]) -> None:
         for problem in problems:
@@ -403,7 +307,7 @@ class Supervisor:
             self._refused = None
             self._metrics.config_last_reload_failed.set(0)
             self._metrics.config_reloads.labels("applied", change.level.value).inc()
-        self._metrics.workers.set(self._count)
+        self._metrics.workers.set(self._roster.count)
         _LOG.info(
             "configuration %s (generation %d) in force, level %s: %s",
             prepared.digest,
@@ -414,22 +318,13 @@ class Supervisor:
 
     async def reload_and_reopen(self) -> None:
         """SIGHUP: read the configuration anew, open log files anew."""
-        for handle in self._workers.values():
-            handle.reopen_logs()
+        self._roster.reopen_logs()
         await self.reload()
 
     # -- endpoints ------------------------------------------------------------------------------------
 
-    async def _snapshots(self) -> list[dict[str, Any]]:
-        handles = [self._workers[index] for index in sorted(self._workers)] + list(self._leaving)
-        statuses = await asyncio.gather(*(handle.snapshot() for handle in handles))
-        return [
-            status or {"worker": handle.index, "pid": handle.pid, "answers": False}
-            for handle, status in zip(handles, statuses, strict=True)
-        ]
-
     async def _collect(self) -> None:
-        await self._snapshots()
+        await self._roster.snapshots()
         self._totals.update("supervisor", take_snapshot(self._metrics.registry))
 
     async def _render(self) -> bytes:
@@ -444,7 +339,7 @@ class Supervisor:
     def _ready(self) -> tuple[bool, str]:
         if self._draining:
             return False, "draining"
-        if not any(handle.ready for handle in self._workers.values()):
+        if not self._roster.any_ready:
             return False, "no worker is ready"
         return True, "ok"
 
@@ -466,7 +361,7 @@ class Supervisor:
                 "warnings": [str(problem) for problem in self._warnings],
                 "refused": self._refused,
             },
-            "workers": await self._snapshots(),
+            "workers": await self._roster.snapshots(),
         }
 
 

@@ -107,6 +107,12 @@ class WorkerProcess:
             return
         self._channel.send("applied", digest=prepared.digest)
 
+    def _op_hold(self, message: Message) -> None:
+        if self._worker is not None:
+            self._worker.adopt_hold(
+                message["route"], message["reason"], message["detail"], message["seconds"]
+            )
+
     def _op_snapshot(self, message: Message) -> None:
         assert self._channel is not None
         status = self._worker.status() if self._worker else None
@@ -148,6 +154,8 @@ class WorkerProcess:
         worker, channel = self._worker, self._channel
         if worker is None or channel is None:
             return
+        for route, reason, detail, seconds in worker.changed_holds():
+            channel.send("hold", route=route, reason=reason, detail=detail, seconds=seconds)
         snapshot = take_snapshot(self._metrics.registry)
         if snapshot != self._last:
             self._last = snapshot

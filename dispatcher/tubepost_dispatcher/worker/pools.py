@@ -133,6 +133,20 @@ class PoolSet:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    def holds(self) -> dict[str, tuple[str, str, float]]:
+        """The routes that are held now, and why."""
+        return {name: hold for (name, _, _), pool in self._pools.items() if (hold := pool.hold) is not None}
+
+    def adopt_hold(self, route: str, reason: str, detail: str, seconds: float) -> None:
+        """Hold a route as another worker does; an empty reason ends the hold."""
+        for (name, _, _), pool in self._pools.items():
+            if name != route:
+                continue
+            if reason:
+                pool.adopt_hold(reason, detail, seconds)
+            else:
+                pool.release_hold()
+
     def status(self) -> list[dict[str, Any]]:
         """The state of every pool, for /status."""
         return [{"route": name, **pool.status()} for (name, _, _), pool in self._pools.items()]

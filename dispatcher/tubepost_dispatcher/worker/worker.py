@@ -48,6 +48,7 @@ class Worker:
             spool_dir=None,
         )
         self._serving = False
+        self._told_holds: set[str] = set()
         self._describe_config()
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
@@ -95,6 +96,19 @@ class Worker:
         self.metrics.config_generation.set(self.prepared.config.generation)
         self.metrics.config_info.clear()
         self.metrics.config_info.labels(self.prepared.digest).set(1)
+
+    def changed_holds(self) -> list[tuple[str, str, str, float]]:
+        """Route, reason (empty: released), sentence, seconds: the holds that changed since last asked."""
+        holds = self._pools.holds()
+        changes = [(route, *hold) for route, hold in holds.items() if route not in self._told_holds]
+        changes += [(route, "", "", 0.0) for route in self._told_holds - holds.keys()]
+        self._told_holds = set(holds)
+        return changes
+
+    def adopt_hold(self, route: str, reason: str, detail: str, seconds: float) -> None:
+        """Hold (or release) a route because another worker of the pod does: the breaker is the pod's."""
+        self._pools.adopt_hold(route, reason, detail, seconds)
+        self._told_holds = set(self._pools.holds())
 
     def set_overloaded(self, overloaded: bool) -> None:
         """Refuse new sessions with 421 while memory or the number of open messages is too high."""
