@@ -84,8 +84,14 @@ class Bounds:
             await asyncio.sleep(min(0.05, left))
 
 
-def run(variant: Variant, commands: dict[str, str], stage: Stage, bounds: Bounds) -> Result:
-    """Start a sink and the program, feed it, stop both.
+def run(
+    variant: Variant,
+    commands: dict[str, str],
+    stage: Stage,
+    bounds: Bounds,
+    greeted: Callable[[int], None] = lambda _pid: None,
+) -> Result:
+    """Start a sink and the program, feed it, stop both; `greeted` gets its pid before the load begins.
 
     Raises:
         LoadError: a message was refused, lost or delivered twice, or the program failed.
@@ -116,7 +122,7 @@ def run(variant: Variant, commands: dict[str, str], stage: Stage, bounds: Bounds
             )
         try:
             load = Load(port, variant.connections, pipelined=variant.pipelined)
-            result = uvloop.run(_measure(program, load, bounds))
+            result = uvloop.run(_measure(program, load, bounds, greeted))
         except (LoadError, OSError) as error:
             said = output.read_text(errors="replace")[-3000:]
             raise LoadError(f"{variant.name}: {error}\n{said}") from error
@@ -131,8 +137,11 @@ def run(variant: Variant, commands: dict[str, str], stage: Stage, bounds: Bounds
         return result
 
 
-async def _measure(program: subprocess.Popen[bytes], load: Load, bounds: Bounds) -> Result:
+async def _measure(
+    program: subprocess.Popen[bytes], load: Load, bounds: Bounds, greeted: Callable[[int], None]
+) -> Result:
     await _greeting(program, load.port)
+    greeted(program.pid)
     try:
         return await _window(program, load, bounds)
     finally:

@@ -1,0 +1,81 @@
+"""`python -m benchmarks.workers`: what two workers carry compared with one. Needs root and CPU cgroups.
+
+On two cores the load generator and the sink need what a second worker would take. So every worker is held to
+a quarter of a core by a cgroup of its own: then there is CPU for all, and the ratio is the workers' own.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import whole_path
+from benchmarks.stage import make_stage
+from benchmarks.whole_path import Bounds, Variant
+
+PERIOD = 20_000
+QUOTA = 5_000
+"""Microseconds of CPU in every PERIOD for each worker."""
+RUNS = 3
+
+
+class Cages:
+    """One CPU cgroup per worker, version 1 or 2; gone with the `with` block."""
+
+    def __init__(self) -> None:
+        base = Path("/sys/fs/cgroup")
+        self._one = (base / "cpu").is_dir()
+        self._base = base / "cpu" if self._one else base
+        self._made: list[Path] = []
+
+    def __enter__(self) -> Cages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for path in self._made:
+            path.rmdir()
+
+    def confine(self, supervisor: int) -> None:
+        """Put every child of the supervisor into a cage of its own."""
+        for number, pid in enumerate(_children(supervisor)):
+            cage = self._base / f"tubepost-bench-{os.getpid()}-{number}"
+            if cage not in self._made:
+                cage.mkdir()
+                self._made.append(cage)
+            if self._one:
+                (cage / "cpu.cfs_period_us").write_text(str(PERIOD))
+                (cage / "cpu.cfs_quota_us").write_text(str(QUOTA))
+            else:
+                (cage / "cpu.max").write_text(f"{QUOTA} {PERIOD}")
+            (cage / "cgroup.procs").write_text(str(pid))
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def main() -> int:
+    """Measure one and two workers in turn, and print the ratio of the medians."""
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    variant = Variant("tubepost", 60, pipelined=False)
+    with tempfile.TemporaryDirectory(prefix="tubepost-bench-") as scratch, Cages() as cages:
+        stage = make_stage(Path(scratch))
+        for run in range(RUNS):
+            for count, found in rates.items():
+                ours = whole_path.OURS.replace("--workers 1", f"--workers {count}")
+                result = whole_path.run(variant, {"tubepost": ours}, stage, Bounds(), cages.confine)
+                found.append(result.rate)
+                print(f"run {run + 1} of {RUNS}: {count} workers: {result.rate:,.0f}/s", file=sys.stderr)
+    medians = {count: statistics.median(found) for count, found in rates.items()}
+    print(f"1 worker {medians[1]:,.0f}/s, 2 workers {medians[2]:,.0f}/s: {medians[2] / medians[1]:.2f} times")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
