@@ -1,7 +1,7 @@
 """`python -m benchmarks.workers`: what two workers carry compared with one. Needs root and CPU cgroups.
 
 On two cores the load generator and the sink need what a second worker would take. So every worker is held to
-a quarter of a core by a cgroup of its own: then there is CPU for all, and the ratio is the workers' own.
+an eighth of a core by a cgroup of its own: then there is CPU for all, and the ratio is the workers' own.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Self
 
 from benchmarks import whole_path
 from benchmarks.stage import make_stage
 from benchmarks.whole_path import Bounds, Variant
 
 PERIOD = 20_000
-QUOTA = 5_000
+QUOTA = 2_500
 """Microseconds of CPU in every PERIOD for each worker."""
 RUNS = 3
 
@@ -25,13 +27,14 @@ RUNS = 3
 class Cages:
     """One CPU cgroup per worker, version 1 or 2; gone with the `with` block."""
 
-    def __init__(self) -> None:
+    def __init__(self, output: Path) -> None:
+        self._output = output
         base = Path("/sys/fs/cgroup")
         self._one = (base / "cpu").is_dir()
         self._base = base / "cpu" if self._one else base
         self._made: list[Path] = []
 
-    def __enter__(self) -> Cages:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -39,7 +42,10 @@ class Cages:
             path.rmdir()
 
     def confine(self, supervisor: int) -> None:
-        """Put every child of the supervisor into a cage of its own."""
+        """Put every child of the supervisor into a cage of its own, once all of them serve."""
+        end = time.monotonic() + whole_path.READY
+        while b"is served" not in self._output.read_bytes() and time.monotonic() < end:
+            time.sleep(0.05)
         for number, pid in enumerate(_children(supervisor)):
             cage = self._base / f"tubepost-bench-{os.getpid()}-{number}"
             if cage not in self._made:
@@ -64,7 +70,10 @@ def main() -> int:
     """Measure one and two workers in turn, and print the ratio of the medians."""
     rates: dict[int, list[float]] = {1: [], 2: []}
     variant = Variant("tubepost", 60, pipelined=False)
-    with tempfile.TemporaryDirectory(prefix="tubepost-bench-") as scratch, Cages() as cages:
+    with (
+        tempfile.TemporaryDirectory(prefix="tubepost-bench-") as scratch,
+        Cages(Path(scratch, "output")) as cages,
+    ):
         stage = make_stage(Path(scratch))
         for run in range(RUNS):
             for count, found in rates.items():
