@@ -16,13 +16,13 @@ import yaml
 from tubepost_cli.problems import show
 from tubepost_credentials import CredentialError, load_certificate, load_token
 from tubepost_credentials.authoring import (
-    KeyPair,
     make_apns_certificate,
     make_ca,
     make_server_certificate,
     make_token_key,
 )
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
+from tubepost_dispatcher.mcmt.values import is_topic
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 KEY_ID, TEAM_ID = "THROWAWAY1", "THROWATEAM"
@@ -94,12 +94,19 @@ def make(
     tubepost simulator --credentials /tmp/throwaway
     tubepost run -f examples/several-credentials -f /tmp/throwaway/secrets.yaml ...
     """
+    for topic in topics:
+        if not is_topic(topic.encode()):
+            raise click.BadParameter(f"{topic!r} is not a bundle identifier.", param_hint="--topic")
     ca = make_ca(days=days)
-    server = make_server_certificate(ca, hosts, days=days)
+    try:
+        server = make_server_certificate(ca, hosts, days=days)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"no certificate can be made for it: {error}", param_hint="--host"
+        ) from error
     environments: Any = ("Production", "Sandbox") if environment == "Both" else (environment,)
     client = make_apns_certificate(ca, topics, environments, days=days)
     key = make_token_key()
-    directory.mkdir(parents=True, exist_ok=True)
     files = {
         "ca.crt": ca.certificate_pem,
         "server.crt": server.certificate_pem,
@@ -122,17 +129,17 @@ def make(
         _secret("simulator-ca", "Opaque", {"ca.crt": ca.certificate_pem}),
     ]
     files["secrets.yaml"] = yaml.safe_dump_all(documents, sort_keys=False).encode()
-    for name, data in files.items():
-        path = directory / name
-        path.unlink(missing_ok=True)
-        path.touch(mode=0o600)
-        path.write_bytes(data)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            path = directory / name
+            path.unlink(missing_ok=True)
+            path.touch(mode=0o600)
+            path.write_bytes(data)
+    except OSError as error:
+        raise click.ClickException(f"cannot write to {directory}: {error.strerror}") from error
     click.echo(f"Written to {directory}: {', '.join(files)}")
     click.echo("Throw-away: for the simulator and for tests, never for Apple.")
-
-
-def _pair(pair: KeyPair) -> dict[str, bytes]:
-    return {"tls.crt": pair.certificate_pem, "tls.key": pair.private_key_pem}
 
 
 def _secret(name: str, kind: str, data: Mapping[str, bytes]) -> dict[str, Any]:
@@ -165,7 +172,9 @@ def inspect(files: tuple[Path, ...], key: Path | None, key_id: str | None, team_
     found: list[dict[str, Any]] = []
     for path in files:
         if path.suffix in (".yaml", ".yml", ".json"):
-            found += _inspect_manifest(path)
+            found += _inspect_manifest(path) or [
+                _unusable(str(path), "holds no Secret with a credential", "name a manifest of kind Secret")
+            ]
         else:
             found.append(_inspect_file(path, key, key_id, team_id))
     if output == "json":
@@ -179,10 +188,23 @@ def inspect(files: tuple[Path, ...], key: Path | None, key_id: str | None, team_
 def _inspect_file(path: Path, key: Path | None, key_id: str | None, team_id: str) -> dict[str, Any]:
     data = path.read_bytes()
     if path.suffix == ".p8":
-        found_id = (key_id or path.stem.removeprefix("AuthKey_")).encode()
-        team = (team_id or "UNKNOWNXXX").encode()
-        return _describe(str(path), partial(load_token, data, found_id, team))
+        return _inspect_p8(path, data, key_id, team_id)
+    if key is None and b"CERTIFICATE-----" in data and b"PRIVATE KEY-----" not in data:
+        remedy = "name the file that holds the key: --key FILE"
+        return _unusable(str(path), "holds a certificate without its private key", remedy)
     return _describe(str(path), partial(load_certificate, data, key.read_bytes() if key else data))
+
+
+def _inspect_p8(path: Path, data: bytes, key_id: str | None, team_id: str) -> dict[str, Any]:
+    named = key_id or (path.stem.removeprefix("AuthKey_") if path.stem.startswith("AuthKey_") else "")
+    # The key can be read without its ids; what stands for them is not shown.
+    filled = (named or KEY_ID).encode(), (team_id or TEAM_ID).encode()
+    found = _describe(str(path), partial(load_token, data, *filled))
+    for given, field, option in ((named, "keyId", "--key-id"), (team_id, "teamId", "--team-id")):
+        if not given and "warnings" in found:
+            found[field] = None
+            found["warnings"].append(f"{field} is not known: give it with {option}.")
+    return found
 
 
 def _inspect_manifest(path: Path) -> list[dict[str, Any]]:
@@ -216,9 +238,13 @@ def _describe(where: str, load: Any) -> dict[str, Any]:
     try:
         credential = load()
     except CredentialError as error:
-        return {"where": where, "usable": False, "error": error.message, "remedy": error.remedy}
+        return _unusable(where, error.message, error.remedy)
     validity = credential.validity(time.time())
     return {"where": where, "usable": validity == "valid", "validity": validity, **credential.describe()}
+
+
+def _unusable(where: str, error: str, remedy: str) -> dict[str, Any]:
+    return {"where": where, "usable": False, "error": error, "remedy": remedy}
 
 
 def _show(item: dict[str, Any]) -> None:

@@ -105,7 +105,7 @@ async def _run(
     for name, value in after.items():
         if value != before.get(name, 0.0) and "_bucket" not in name and "_created" not in name:
             click.echo(f"   {name} {before.get(name, 0.0):g} -> {value:g}")
-    click.echo("\nDelivered. Next: tubepost run -f examples/seed --simulator, then tubepost send --help")
+    click.echo("\nDelivered. Next: tubepost run -f examples/ --simulator, then tubepost send --help")
     return 0 if lines else 1
 
 

@@ -53,6 +53,6 @@ def main() -> None:
     See it work, without credentials or a cluster:
       tubepost demo
     Serve manifests against a simulated APNs, and send something:
-      tubepost run -f examples/seed --simulator
+      tubepost run -f examples/ --simulator
       tubepost send --domain apn_example.com --token $(printf 'ab%.0s' {1..32}) --alert 'Hello'
     """

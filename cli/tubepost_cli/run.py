@@ -27,11 +27,14 @@ from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor,
     type=click.Path(exists=True, path_type=Path),
     help="A manifest file, or a directory of them; may be repeated.",
 )
+@click.option(
+    "-R", "--recursive", is_flag=True, help="Read what is below directories, too (as kubectl does)."
+)
 @click.option("--push-domain", metavar="NAME", help="Which PushDomain to serve, when the files hold several.")
 @click.option(
     "--simulator",
     is_flag=True,
-    help="Send to a simulated APNs started beside it; throw-away credentials replace the routes' own.",
+    help="Send to a simulated APNs started beside it: it takes the place of every route.",
 )
 @click.option(
     "--config",
@@ -81,6 +84,7 @@ from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor,
 )
 def command(
     files: tuple[Path, ...],
+    recursive: bool,
     push_domain: str | None,
     simulator: bool,
     config_dir: Path | None,
@@ -99,7 +103,7 @@ def command(
 
     \b
     Manifests are those of `kubectl apply`: PushDomain, ApnRoute, ApnLogger, and the Secrets they name.
-      tubepost run -f examples/seed --simulator
+      tubepost run -f examples/ --simulator
       tubepost run -f push.yaml -f secrets.yaml --port 2525
 
     Changed files are read, checked as a whole, and put in force without dropping a session; a broken change
@@ -120,11 +124,14 @@ def command(
         strict=not lenient,
         log_format=log_format,
     )
-    raise SystemExit(asyncio.run(_serve(files, push_domain, simulator, config_dir, secrets_dir, settings)))
+    raise SystemExit(
+        asyncio.run(_serve(files, recursive, push_domain, simulator, config_dir, secrets_dir, settings))
+    )
 
 
 async def _serve(
     files: tuple[Path, ...],
+    recursive: bool,
     push_domain: str | None,
     simulator: bool,
     config_dir: Path | None,
@@ -137,10 +144,18 @@ async def _serve(
         if config_dir is not None:
             source = MountedSource(config_dir, secrets_dir)
         else:
-            source = ManifestSource(files, push_domain, simulated.take_over if simulated else None)
+            source = ManifestSource(
+                files, push_domain, simulated.take_over if simulated else None, recursive=recursive
+            )
         supervisor = Supervisor(source, settings)
+        starting = asyncio.get_running_loop().create_task(supervisor.start())
+        # From the first moment on: the first process of a container gets no signal that it does not ask for.
+        _obey_signals(supervisor, starting)
         try:
-            await supervisor.start()
+            await starting
+        except asyncio.CancelledError:
+            click.echo("ended before it had started", err=True)
+            return supervisor.exit_code
         except ConfigRefused as refused:
             show(refused.problems)
             return 2
@@ -153,7 +168,6 @@ async def _serve(
             click.echo(f"error: {error}; its own lines above say why.", err=True)
             return 1
         _announce(supervisor, settings, simulated)
-        _obey_signals(supervisor)
         await supervisor.wait()
         return supervisor.exit_code
 
@@ -177,7 +191,7 @@ def _announce(supervisor: Supervisor, settings: SupervisorSettings, simulated: S
     click.echo("\n".join(lines), err=True)
 
 
-def _obey_signals(supervisor: Supervisor) -> None:
+def _obey_signals(supervisor: Supervisor, starting: asyncio.Task[None]) -> None:
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[object]] = set()
 
@@ -187,6 +201,9 @@ def _obey_signals(supervisor: Supervisor) -> None:
         task.add_done_callback(tasks.discard)
 
     def terminate() -> None:
+        if not starting.done() and not starting.cancelling():
+            starting.cancel()
+            return
         start(supervisor.stop_now() if supervisor.draining else supervisor.drain())
 
     loop.add_signal_handler(signal.SIGTERM, terminate)

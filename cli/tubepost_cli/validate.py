@@ -26,19 +26,24 @@ from tubepost_dispatcher.config.source import ManifestSource
     type=click.Path(exists=True, path_type=Path),
     help="A manifest file, or a directory of them; may be repeated.",
 )
+@click.option(
+    "-R", "--recursive", is_flag=True, help="Read what is below directories, too (as kubectl does)."
+)
 @click.option("--push-domain", metavar="NAME", help="Check only this PushDomain.  [default: all]")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(files: tuple[Path, ...], push_domain: str | None, output: str) -> None:
+def command(files: tuple[Path, ...], recursive: bool, push_domain: str | None, output: str) -> None:
     """Check PushDomain, ApnRoute, ApnLogger and Secret manifests without a cluster.
 
     Everything is checked that can be: fields and their rules, references, and the credentials of Secrets
     that are among the files. Exit status 0: valid (perhaps with warnings), 2: errors.
     """
-    names: list[str | None] = [push_domain] if push_domain else [*push_domain_names(load_manifests(files)[0])]
+    names: list[str | None] = (
+        [push_domain] if push_domain else [*push_domain_names(load_manifests(files, recursive=recursive)[0])]
+    )
     problems: dict[str, Problem] = {}
     served: list[str] = []
     for name in names or [None]:
-        checked = _check(files, name)
+        checked = _check(files, name, recursive=recursive)
         problems.update((str(problem), problem) for problem in checked)
         if name and not any(problem.severity == "error" for problem in checked):
             served.append(name)
@@ -61,8 +66,8 @@ def _list(names: list[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _check(files: tuple[Path, ...], push_domain: str | None) -> tuple[Problem, ...]:
-    loaded = ManifestSource(files, push_domain).load()
+def _check(files: tuple[Path, ...], push_domain: str | None, *, recursive: bool) -> tuple[Problem, ...]:
+    loaded = ManifestSource(files, push_domain, recursive=recursive).load()
     if loaded.bundle is None:
         return loaded.problems
     _, found = prepare(loaded.bundle)

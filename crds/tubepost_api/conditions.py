@@ -50,7 +50,7 @@ class Reason(_Word):
     """Why a condition has its status. One word is used by one or more condition types."""
 
     # Good news.
-    VALID = ("Valid", "Nothing is wrong with the spec.")
+    VALID = ("Valid", "Nothing is wrong with it.")
     RESOLVED = ("Resolved", "All references lead somewhere.")
     PROGRAMMED = ("Programmed", "The newest configuration runs.")
     READY = ("Ready", "All is well.")

@@ -21,8 +21,9 @@ _PAGE = """\
 <!-- Generated from tubepost_api.logformat and tubepost_dispatcher.logging by `make generate`. -->
 
 An ApnLogger writes one line per attempt: a delivery, a permanent failure, a transient failure; and a
-heartbeat in between. `format: Momentum` writes the lines of Momentum's `apn_logger`, `format: Json` one JSON
-object per line.
+heartbeat in between. A message that is refused before any attempt has one too: a permanent failure when the
+message is at fault, a transient one when delivery is suspended or throttled. `format: Momentum` writes the
+lines of Momentum's `apn_logger`, `format: Json` one JSON object per line.
 
 ## Formats
 

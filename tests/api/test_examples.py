@@ -9,7 +9,7 @@ from tubepost_api.config import DispatcherConfig
 from tubepost_dispatcher.config.manifests import load_manifests
 
 ROOT = Path(__file__).parents[2] / "examples"
-EXAMPLES = sorted(path for path in ROOT.iterdir() if path.is_dir())
+EXAMPLES = [ROOT, *sorted(path for path in ROOT.iterdir() if path.is_dir())]
 
 
 def config_of(directory: Path) -> DispatcherConfig:
@@ -25,7 +25,7 @@ def config_of(directory: Path) -> DispatcherConfig:
 @pytest.mark.parametrize("directory", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_compiles(directory: Path) -> None:
     config = config_of(directory)
-    text = "".join(path.read_text(encoding="utf-8") for path in directory.iterdir())
+    text = "".join(path.read_text(encoding="utf-8") for path in directory.glob("*.yaml"))
     for name in config.secret_names():
         assert f" {name} " in text.replace("\n", " "), "a comment says how to make each Secret"
     assert "PRIVATE KEY" not in text
@@ -33,7 +33,7 @@ def test_every_example_compiles(directory: Path) -> None:
 
 def test_the_page_names_every_example() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [path.name for path in EXAMPLES if f"`{path.name}`" not in page] == []
+    assert [path.name for path in EXAMPLES[1:] if f"`{path.name}`" not in page] == []
 
 
 def test_the_sample_of_the_manual() -> None:

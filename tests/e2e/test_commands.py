@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import uuid
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.app import REPOSITORY, Dispatcher, get, tubepost, wait_until
+from tests.e2e.app import REPOSITORY, TUBEPOST, Dispatcher, get, tubepost, wait_until
 from tests.e2e.conftest import Stack
 
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -187,3 +188,51 @@ def test_sigterm_drains_and_ends_with_status_0() -> None:
         )
         assert done.returncode == 0, done.stdout
         assert dispatcher.stop(signal.SIGTERM) == 0
+
+
+def _children(pid: int) -> list[int]:
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_sigterm_while_it_starts_ends_it_in_order(tmp_path: Path) -> None:
+    command = [TUBEPOST, "run", "-f", str(REPOSITORY / "examples/seed"), "--simulator", "--workers", "2"]
+    ports = ["--port", "0", "--http-port", "0", "--admin-port", "0"]
+    with (tmp_path / "output").open("wb") as output:
+        process = subprocess.Popen([*command, *ports], stdout=output, stderr=output)
+        try:
+            workers = wait_until(lambda: _children(process.pid))
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(40)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    said = (tmp_path / "output").read_text()
+    assert code == 0, said
+    assert "is served" not in said
+    assert "Traceback" not in said
+    assert not any(_alive(pid) for pid in workers)
+
+
+def test_workers_of_a_supervisor_that_was_killed_end_by_themselves() -> None:
+    with Dispatcher([REPOSITORY / "examples/seed"], "--simulator", "--workers", "2") as dispatcher:
+        workers = _children(dispatcher.pid)
+        assert len(workers) == 2
+        dispatcher.stop(signal.SIGKILL)
+        wait_until(lambda: not any(_alive(pid) for pid in workers))
+
+
+def test_secrets_are_neither_in_arguments_nor_in_the_log(stack: Stack, credentials: Path) -> None:
+    pids = [stack.dispatcher.pid, *_children(stack.dispatcher.pid)]
+    arguments = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids).decode()
+    said = stack.dispatcher.output() + arguments + json.dumps(stack.dispatcher.status())
+    for name in ("client.key", "token.p8", "server.key"):
+        for line in (credentials / name).read_text().splitlines()[1:-1]:
+            assert line not in said

@@ -18,11 +18,12 @@ MAX_FILE_SIZE = 8 * 1024 * 1024
 """Bytes; larger than anything that a cluster would take."""
 
 
-def load_manifests(paths: Sequence[Path]) -> tuple[list[Manifest], list[Problem]]:
+def load_manifests(paths: Sequence[Path], *, recursive: bool = False) -> tuple[list[Manifest], list[Problem]]:
     """Read manifests from files and directories, in the order given.
 
     A file may hold several documents; those of kind `List` (or `PushDomainList` and so on) are taken apart.
-    Directories are read with all that is below them, sorted by name; what begins with a dot is left out. A
+    Directories are read sorted by name, as `kubectl apply -f` does: the files in them, and with `recursive`
+    (its -R) all that is below; what begins with a dot is left out. A
     file that cannot be read, or holds something else than objects, is a problem, and the others are read.
     """
     manifests: list[Manifest] = []
@@ -30,20 +31,21 @@ def load_manifests(paths: Sequence[Path]) -> tuple[list[Manifest], list[Problem]
     for path in paths:
         files = [path]
         if path.is_dir():
-            files = list(_files(path))
+            files = list(_files(path, recursive))
             if not files:
-                problems.append(
-                    _problem(str(path), "", "holds no manifests", f"name files with {', '.join(SUFFIXES)}")
-                )
+                below = not recursive and any(_files(path, recursive=True))
+                remedy = "name one of the directories below it, or read all of them with -R" if below else ""
+                remedy = remedy or f"name files with {', '.join(SUFFIXES)}"
+                problems.append(_problem(str(path), "", "holds no manifests", remedy))
         for file in files:
             _load(file, manifests, problems)
     return manifests, problems
 
 
-def _files(directory: Path) -> Iterator[Path]:
+def _files(directory: Path, recursive: bool) -> Iterator[Path]:
     # A mounted ConfigMap has every file twice: as a link, and below a directory that begins with two dots.
     for folder, folders, names in os.walk(directory):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         for name in sorted(names):
             if name.endswith(SUFFIXES) and not name.startswith("."):
                 yield Path(folder, name)

@@ -15,6 +15,9 @@ from tubepost_api.problems import Problem
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
 
+READ_ATTEMPTS = 3
+"""Looks at a mounted Secret whose files go while they are read."""
+
 Transform = Callable[[ConfigBundle], ConfigBundle]
 
 
@@ -55,12 +58,19 @@ class ManifestSource:
         files: YAML or JSON files, or directories of them.
         push_domain: which PushDomain to serve when the files hold several.
         transform: changes the bundle before it is checked (the simulator puts itself in APNs' place).
+        recursive: read what is below directories, too.
     """
 
     def __init__(
-        self, files: Sequence[Path], push_domain: str | None = None, transform: Transform | None = None
+        self,
+        files: Sequence[Path],
+        push_domain: str | None = None,
+        transform: Transform | None = None,
+        *,
+        recursive: bool = False,
     ) -> None:
         self._files = tuple(files)
+        self._recursive = recursive
         self._push_domain = push_domain
         self._transform = transform
 
@@ -71,7 +81,7 @@ class ManifestSource:
 
     def load(self) -> Loaded:
         """Read and compile the manifests."""
-        manifests, problems = load_manifests(self._files)
+        manifests, problems = load_manifests(self._files, recursive=self._recursive)
         if any(p.severity == "error" for p in problems):
             return Loaded(None, tuple(problems))
         result = compile_manifests(manifests, push_domain=self._push_domain)
@@ -87,6 +97,9 @@ class ManifestSource:
         bundle = ConfigBundle(result.config, secrets)
         if self._transform is not None:
             bundle = self._transform(bundle)
+            # What the transformation supplies is no longer missing.
+            supplied = [f"Secret {name!r} is not among" for name in bundle.secrets]
+            problems = [p for p in problems if not any(words in p.message for words in supplied)]
         origins = {
             (manifest.document["kind"], manifest.document["metadata"]["name"]): manifest.origin
             for manifest in manifests
@@ -141,11 +154,17 @@ class MountedSource:
 
     def _read_secret(self, name: str) -> dict[str, bytes] | None:
         directory = self._secrets / name
-        try:
-            keys = [path for path in directory.iterdir() if not path.name.startswith("..")]
-            return {path.name: path.read_bytes() for path in keys if path.is_file()} or None
-        except OSError:
-            return None
+        for _ in range(READ_ATTEMPTS):
+            # Kubernetes swaps the link ..data when it updates a mounted object: certificate and key are
+            # read from one version of it, even when it is swapped between the two.
+            version = directory / "..data"
+            place = version.resolve() if version.is_dir() else directory
+            try:
+                keys = [path for path in place.iterdir() if not path.name.startswith("..")]
+                return {path.name: path.read_bytes() for path in keys if not path.is_dir()} or None
+            except OSError:
+                continue  # that version was removed meanwhile: the next one
+        return None
 
     def _failed(self, message: str, remedy: str) -> Loaded:
         problem = Problem(

@@ -18,6 +18,7 @@ from typing import Any
 
 from tubepost_api.config import DeliveryMode, McmtReception
 from tubepost_dispatcher.apns import reasons
+from tubepost_dispatcher.apns.gate import LOOK_AGAIN
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.logging.hub import LogHub
 from tubepost_dispatcher.mcmt.message import McmtMessage, PushPart, Rejection
@@ -26,6 +27,7 @@ from tubepost_dispatcher.mcmt.reasons import NO_PUSH_PART
 from tubepost_dispatcher.mcmt.resolve import ResolvedPush, resolve
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.queue.deadlines import Deadlines
 from tubepost_dispatcher.queue.entries import EntryRuntime, RouteRuntime, Snapshot
 from tubepost_dispatcher.queue.events import log_attempt, log_refusal
 from tubepost_dispatcher.queue.ids import apns_ids
@@ -40,7 +42,8 @@ RETRY_MOST = 5.0
 
 _UNKNOWN_DOMAIN = Rejection(550, "5.1.2", "No such push domain here")
 _ONE_RECIPIENT = Rejection(452, "4.5.3", "One recipient per message with Direct acceptance, send it again")
-_SUSPENDED = Rejection(451, "4.3.2", "Delivery is suspended for this domain")
+_SUSPENDED = Rejection(451, "4.3.2", "Delivery is suspended for this domain", "Suspended")
+_NO_LONGER = Rejection(451, "4.3.5", "This domain is no longer served here, try again later")
 _REJECTED = Rejection(554, "5.7.1", "MCMT messages are not accepted here", "McmtRejected")
 _NO_RELAY = Rejection(
     554, "5.6.0", "Not an MCMT message, and no passthru relay is configured for mail", "NotMcmt"
@@ -48,7 +51,9 @@ _NO_RELAY = Rejection(
 _MANY_PARTS = Rejection(
     554, "5.6.0", "More than one push part in a message needs acceptance: Queued", "TooManyPushParts"
 )
-_THROTTLED = Rejection(451, "4.7.0", "Throttled: the delivery rate of this domain is used up, try later")
+_THROTTLED = Rejection(
+    451, "4.7.0", "Throttled: the delivery rate of this domain is used up, try later", "Throttled"
+)
 
 
 class Delivery:
@@ -111,6 +116,7 @@ class DirectAcceptance:
         self._rng = rng
         self._next_id = apns_ids()
         self._mail = MailHandover(metrics)
+        self._deadlines: Deadlines[Delivery] = Deadlines(self._loop, clock, self._expire)
         self._in_flight = metrics.in_flight
         self._push_parts = metrics.push_parts
         self._messages = {
@@ -209,11 +215,12 @@ class DirectAcceptance:
         entry: EntryRuntime = transaction.entry
         mode = entry.delivery.mode
         if mode is DeliveryMode.SUSPEND:
-            self._finish(transaction, "push", _SUSPENDED.code, _SUSPENDED.enhanced, _SUSPENDED.text)
+            self._refuse(transaction, part, _SUSPENDED)
             return
         now = self._clock()
         delivery = Delivery(transaction, message, part, now + self._snapshot.config.acceptance.deadline, now)
         transaction.state = delivery
+        self._deadlines.add(delivery, delivery.deadline)
         if not self._choose_route(delivery, now):
             return
         if mode is DeliveryMode.BLACKHOLE:
@@ -266,7 +273,9 @@ class DirectAcceptance:
         route = self._pick(delivery, now)
         if route.facts is None:
             delivery.route = route
-            self._settle(delivery, reasons.local_outcome("CredentialMissing"))
+            # As a pool without a credential says it: there is no sense in trying again every second.
+            outcome = reasons.local_outcome("CredentialMissing", held_until=now + LOOK_AGAIN)
+            self._settle(delivery, outcome)
             return False
         if route is not delivery.route:
             if delivery.route is not None:
@@ -298,9 +307,7 @@ class DirectAcceptance:
         if bucket is not None:
             turn = bucket.reserve(now, delivery.deadline)
             if turn < 0:
-                self._finish(
-                    delivery.transaction, "push", _THROTTLED.code, _THROTTLED.enhanced, _THROTTLED.text
-                )
+                self._refuse(delivery.transaction, delivery.part, _THROTTLED, route=delivery.route)
                 return
             if turn > now:
                 delivery.timer = self._loop.call_later(turn - now, self._later, delivery)
@@ -350,7 +357,15 @@ class DirectAcceptance:
     def _retry_now(self, delivery: Delivery) -> None:
         # The configuration may have changed since: the entry in force now decides.
         entry = self._snapshot.entry_for(delivery.transaction.domain)
-        if entry is not None and entry is not delivery.entry:
+        if entry is None:
+            # Its pools are closed or closing. Not a bounce: whoever sends it again hears what holds then.
+            self._defer(delivery, _NO_LONGER)
+            return
+        if entry is not delivery.entry:
+            if entry.delivery.mode is not DeliveryMode.DELIVER:
+                # What the mode in force means is decided when the message comes again.
+                self._defer(delivery, _SUSPENDED)
+                return
             delivery.entry = entry
             delivery.route = None
         now = self._clock()
@@ -359,11 +374,27 @@ class DirectAcceptance:
             self._metrics.retries.labels(delivery.route.name).inc()
             self._send(delivery)
 
+    def _defer(self, delivery: Delivery, rejection: Rejection) -> None:
+        self._refuse(delivery.transaction, delivery.part, rejection)
+
     # -- outcomes -------------------------------------------------------------------------------------
 
     def _on_outcome(self, request: ApnsRequest, outcome: Outcome) -> None:
         delivery: Delivery = request.owner
         self._guarded(delivery, self._settle, delivery, outcome)
+
+    def _expire(self, delivery: Delivery) -> None:
+        """Answer at the acceptance deadline what was sent and has no verdict; the verdict is still logged."""
+        if delivery.request is None:
+            return  # the relay has its e-mail part: that has time-outs of its own
+        if delivery.timer is not None:
+            delivery.timer.cancel()  # lest it sends after the reply
+            delivery.timer = None
+        elif delivery.route is not None and delivery.route.pool.withdraw(delivery.request):
+            self._settle(delivery, reasons.local_outcome("NoConnectionInTime"))
+            return
+        outcome = reasons.local_outcome("ResponseTimeout", "no answer by the acceptance deadline")
+        self._finish(delivery.transaction, "push", *reasons.smtp_reply(outcome))
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         route = delivery.route
@@ -377,8 +408,8 @@ class DirectAcceptance:
         now = self._clock()
         log_attempt(self._hub, delivery, outcome, now, self._wall())
         if kind is OutcomeKind.DELIVERED:
-            if transaction.abandoned:
-                # Nobody heard the 250: the sender will send it again.
+            if transaction.abandoned or transaction.state is _FINISHED:
+                # Nobody heard the 250, or a 451 went before it: the sender will send it again.
                 self._metrics.possible_doubles.labels(route.name).inc()
             self._finish(transaction, "push", *reasons.smtp_reply(outcome))
             return
@@ -445,12 +476,15 @@ class DirectAcceptance:
                 rejection,
                 route.name if route else "",
                 self._wall(),
+                transaction.state.message.context if isinstance(transaction.state, Delivery) else None,
             )
         self._finish(transaction, kind, rejection.code, rejection.enhanced, rejection.text)
 
     def _finish(self, transaction: Transaction, kind: str, code: int, enhanced: str, text: str) -> None:
         if transaction.state is _FINISHED:
             return
+        if isinstance(transaction.state, Delivery):
+            self._deadlines.drop(transaction.state)
         transaction.state = _FINISHED
         self.open -= 1
         self._in_flight.dec()
@@ -464,9 +498,9 @@ class DirectAcceptance:
         with contextlib.suppress(ConnectionError):
             transaction.reply(code, enhanced, text)
 
-    async def close(self) -> None:
-        """Wait for hand-overs to the relay that are under way (bounded by the relay's time-outs)."""
-        await self._mail.close()
+    async def close(self, grace: float) -> None:
+        """Wait for hand-overs to the relay that are under way, at most `grace` seconds."""
+        await self._mail.close(grace)
 
 
 _FINISHED = object()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tubepost_dispatcher.apns import reasons
@@ -77,25 +78,29 @@ def log_refusal(
     rejection: Rejection,
     route: str,
     wall: float,
+    context: Mapping[str, str] | None = None,
 ) -> None:
-    """Log a message that was refused before any attempt; a transient refusal is not a failure of its own."""
-    if rejection.code < 500 or not hub.wants("permfail"):
+    """Log a message that was refused before any attempt; a transient refusal only if it gives a reason."""
+    kind: EventKind = "permfail" if rejection.code >= 500 else "tempfail"
+    if not hub.wants(kind) or (kind == "tempfail" and not rejection.reason):
         return
-    spec = mcmt_reasons.REASONS.get(rejection.reason)
+    context = context or NO_CONTEXT
     hub.log(
         LogEvent(
-            "permfail",
+            kind,
             wall,
             message_id=transaction.message_id,
-            source_address=_source(transaction, part, None),
-            destination_address=transaction.recipient.rpartition("@")[0],
+            source_address=_source(transaction, part, context.get("DLV_Source_Addr")),
+            destination_address=context.get("DLV_Dest_Addr") or transaction.recipient.rpartition("@")[0],
             domain=transaction.domain,
             device_token=part.token.decode("ascii") if part else "",
+            apns_id=part.apns_id.decode("ascii") if part and part.apns_id else "",
             message_bytes=len(transaction.content),
             route=route,
             remote_ip=transaction.session.remote_ip,
-            status=spec.legacy_code if spec else MALFORMED,
+            status=_refusal_code(rejection.reason),
             error=rejection.text,
+            context=context,
             reason=rejection.reason,
             attempt=0,
             user=transaction.session.user,
@@ -105,6 +110,11 @@ def log_refusal(
 
 MALFORMED = 4
 """Legacy code of a message that has no usable push part ("missing payload", permanent)."""
+
+
+def _refusal_code(reason: str) -> int:
+    spec = mcmt_reasons.REASONS.get(reason) or reasons.REASONS.get(reason)
+    return spec.legacy_code if spec else MALFORMED
 
 
 def _source(transaction: Transaction, part: PushPart | None, from_context: str | None) -> str:

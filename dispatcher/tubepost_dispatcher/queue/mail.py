@@ -97,7 +97,11 @@ class MailHandover:
             return 250, "2.0.0", f"Relayed: {result.text}"
         return result.code, result.enhanced, f"Relay: {result.text}"
 
-    async def close(self) -> None:
-        """Wait for the hand-overs under way; each is bounded by the relay's time-outs."""
+    async def close(self, grace: float) -> None:
+        """Wait for the hand-overs under way, at most `grace` seconds; those left are ended."""
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, late = await asyncio.wait(self._tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=1.0)

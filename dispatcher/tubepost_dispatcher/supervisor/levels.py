@@ -62,8 +62,13 @@ def compare(old: Prepared, new: Prepared, old_workers: int, new_workers: int) ->
         before_config = old.config.routes.get(name)
         if before_config is not None and before_config != route and f"route {name}" not in pools:
             options.append(f"route {name} options")
-    if old.config.generation != new.config.generation and not options and not pools and not workers:
-        options.append("generation")
+    if old.config.workers != new.config.workers and old_workers == new_workers:
+        options.append("workers")
+    before_secrets, after_secrets = old.bundle.secrets, new.bundle.secrets
+    options += [
+        f"Secret {name}"
+        for name in sorted(old.config.secret_names() & new.config.secret_names())
+        if before_secrets.get(name) != after_secrets.get(name)
+    ]
     level = Level.WORKERS if workers else Level.POOL if pools else Level.OPTIONS
-    what = tuple(workers + pools + options) or ("secrets",)
-    return Change(level, what)
+    return Change(level, tuple(workers + pools + options))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -21,7 +22,30 @@ STABLE_AFTER = 60.0
 """A worker that lived this long starts its successor's back-off anew."""
 SILENT_AFTER = 30.0
 """Seconds without a word (workers speak every second) after which a worker counts as hung."""
+QUIET_AFTER = 10.0
+"""Seconds without a word after which a worker no longer counts for readiness."""
 LOOK_INTERVAL = 5.0
+
+
+class Holds:
+    """What workers have found out about routes, for those that start later. Pure: the time is passed in."""
+
+    def __init__(self) -> None:
+        self._holds: dict[tuple[str, str], tuple[Message, float]] = {}
+
+    def note(self, message: Message, now: float) -> None:
+        """Take a worker's `hold` message; `now` is monotonic seconds."""
+        self.remaining(now)
+        key = (message["route"], message["credential"])
+        if message["reason"]:
+            self._holds[key] = (message, now + message["seconds"])
+        else:
+            self._holds.pop(key, None)
+
+    def remaining(self, now: float) -> list[Message]:
+        """The holds whose next probe is not due yet, with the seconds that are left; others are forgotten."""
+        self._holds = {key: hold for key, hold in self._holds.items() if hold[1] > now}
+        return [{**message, "seconds": until - now} for message, until in self._holds.values()]
 
 
 class Roster:
@@ -47,6 +71,10 @@ class Roster:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending = False
         self._sockets: ListenerSockets | None = None
+        self._lingering: list[ListenerSockets] = []
+        self._refused: set[int] = set()
+        """Slots whose worker refused a configuration and has no successor yet."""
+        self._holds = Holds()
         self.count = 0
         """How many workers are wanted."""
         self.changing = asyncio.Lock()
@@ -54,8 +82,11 @@ class Roster:
 
     @property
     def any_ready(self) -> bool:
-        """Whether at least one worker serves."""
-        return any(handle.ready for handle in self._workers.values())
+        """Whether at least one worker serves, and has said so lately."""
+        now = asyncio.get_running_loop().time()
+        return any(
+            handle.ready and now - handle.last_heard < QUIET_AFTER for handle in self._workers.values()
+        )
 
     async def start(self, sockets: ListenerSockets, count: int) -> None:
         """Fill `count` slots.
@@ -63,94 +94,158 @@ class Roster:
         Raises:
             WorkerFailed: one did not get ready.
         """
-        self._sockets, self.count = sockets, count
-        results = await asyncio.gather(*(self._fill(index) for index in range(count)), return_exceptions=True)
+        async with self.changing:
+            self._sockets, self.count = sockets, count
+            results = await asyncio.gather(
+                *(self._fill(index) for index in range(count)), return_exceptions=True
+            )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         self._spawn(self._guard())
 
-    async def change(self, sockets: ListenerSockets, count: int, *, reassign: bool) -> None:
+    async def change(self, sockets: ListenerSockets, count: int) -> None:
         """Put the configuration in force in all workers, and have `count` of them; `changing` is held.
 
-        Workers that stay keep their sessions. With `reassign` the sockets are dealt out anew.
+        Workers that stay keep their sessions. Sockets that `sockets` replaces are served on until `forget`.
         """
+        if self._sockets is not None and self._sockets is not sockets:
+            self._lingering.append(self._sockets)
+        if sockets in self._lingering:
+            self._lingering.remove(sockets)
         before, self.count, self._sockets = self.count, count, sockets
         message = self._message()
-        for handle in list(self._workers.values()):
-            if handle.index >= count or not handle.ready:
-                continue
-            await self._configure(handle, message)
-            if reassign:
-                handle.assign(sockets.of_slot(handle.index, count))
-        for index in range(before, count):
-            try:
-                await self._fill(index)
-            except WorkerFailed as error:
-                _LOG.error("%s", error)
+        staying = [h for h in self._workers.values() if h.index < count and h.ready]
+        # All at once: one that hangs must not keep the others waiting.
+        await asyncio.gather(*(self._configure(handle, message) for handle in staying))
+        self._deal()
+        for index in range(count):
+            # Those that are not there, new slots and workers that refused, but not those that wait for
+            # their back-off.
+            if index not in self._workers and (index >= before or index in self._refused):
+                self._refused.discard(index)
+                await self._refill_now(index)
         for index in range(count, before):
             leaving = self._workers.pop(index, None)
             if leaving is not None:
-                self._leaving.add(leaving)
-                self._spawn(leaving.drain(self._grace))
+                self._leave(leaving)
+        self._deal()
+
+    def forget(self, sockets: ListenerSockets) -> None:
+        """Have the workers stop accepting on sockets that were replaced."""
+        if sockets in self._lingering:
+            self._lingering.remove(sockets)
+            self._deal()
+
+    def _leave(self, handle: WorkerHandle) -> None:
+        self._leaving.add(handle)
+        self._spawn(handle.drain(self._grace))
 
     async def _configure(self, handle: WorkerHandle, message: Mapping[str, Any]) -> None:
         try:
             problems = await handle.configure(message)
         except (WorkerFailed, TimeoutError) as error:
-            problems = [str(error) or "no answer"]
-        if problems:
-            # The check passed in the supervisor, so the worker is at fault: its successor starts anew.
-            _LOG.error("worker %d did not take the configuration: %s", handle.index, "; ".join(problems))
-            handle.kill()
+            if not handle.draining:
+                _LOG.error(
+                    "worker %d did not take the configuration: %s", handle.index, str(error) or "no answer"
+                )
+                handle.kill()
+            return
+        if problems and not self._ending and self._workers.get(handle.index) is handle:
+            # The check passed in the supervisor, so the worker is at fault: its successor starts anew, and
+            # what is in its transactions comes to its end.
+            _LOG.error("worker %d refused the configuration: %s", handle.index, "; ".join(problems))
+            del self._workers[handle.index]
+            self._refused.add(handle.index)
+            self._leave(handle)
 
     async def _fill(self, index: int) -> None:
         assert self._sockets is not None
+        if self._ending:
+            return
         handle = WorkerHandle(index, self._totals, self._on_exit, self._on_hold)
         self._workers[index] = handle
-        await handle.start(self._sockets.of_slot(index, self.count), self._message())
+        try:
+            await handle.start(self._sockets.of_slot(index, self.count), self._message())
+        except BaseException:
+            if not handle.launched:
+                # There is no process whose end would be told.
+                self._vacate(handle, "not started")
+            raise
         _LOG.info("worker %d is ready (pid %d)", index, handle.pid)
+        for hold in self._holds.remaining(asyncio.get_running_loop().time()):
+            handle.share_hold(hold)
+        self._deal()
+
+    def _deal(self) -> None:
+        """See that some worker accepts on every socket, also while a slot has none."""
+        serving = [h for _, h in sorted(self._workers.items()) if h.ready and h.index < self.count]
+        if self._ending or not serving or self._sockets is None:
+            return
+        hands: dict[int, list[socket.socket]] = {handle.index: [] for handle in serving}
+        for sockets in (self._sockets, *self._lingering):
+            for slot in range(self.count):
+                owner = slot if slot in hands else serving[slot % len(serving)].index
+                hands[owner] += sockets.of_slot(slot, self.count)
+        for handle in serving:
+            try:
+                handle.assign(hands[handle.index])
+            except OSError as error:
+                _LOG.error("worker %d (pid %d) takes no sockets: %s", handle.index, handle.pid, error)
+                handle.kill()
 
     def _on_hold(self, origin: WorkerHandle, message: Message) -> None:
         # One worker's finding about a credential is the pod's.
+        self._holds.note(message, asyncio.get_running_loop().time())
         for handle in self._workers.values():
             if handle is not origin:
                 handle.share_hold(message)
 
     def _on_exit(self, handle: WorkerHandle) -> None:
         self._leaving.discard(handle)
+        code = handle.returncode or 0
+        self._vacate(handle, f"signal {-code}" if code < 0 else f"exit {code}")
+
+    def _vacate(self, handle: WorkerHandle, cause: str) -> None:
         if self._workers.get(handle.index) is handle:
             del self._workers[handle.index]
         if handle.draining or self._ending:
             return
-        code = handle.returncode or 0
-        cause = f"signal {-code}" if code < 0 else f"exit {code}"
         _LOG.error("worker %d (pid %d) ended: %s", handle.index, handle.pid, cause)
         self._metrics.worker_exits.labels(cause).inc()
+        self._deal()
         if handle.index < self.count:
-            lived = asyncio.get_running_loop().time() - handle.started_at
+            lived = asyncio.get_running_loop().time() - handle.started_at if handle.launched else 0.0
             failures = 0 if lived > STABLE_AFTER else self._failures.get(handle.index, 0)
             self._failures[handle.index] = failures + 1
-            delay = min(RESTART_MOST, RESTART_FIRST * 2**failures) if failures else 0.0
+            delay = min(RESTART_MOST, RESTART_FIRST * 2 ** min(failures, 20)) if failures else 0.0
             self._spawn(self._refill(handle.index, delay))
 
     async def _refill(self, index: int, delay: float) -> None:
         await asyncio.sleep(delay)
         async with self.changing:
-            if self._ending or index in self._workers or index >= self.count:
-                return
-            try:
-                await self._fill(index)
-            except WorkerFailed as error:
+            if index not in self._workers and index < self.count:
+                await self._refill_now(index)
+
+    async def _refill_now(self, index: int) -> None:
+        try:
+            await self._fill(index)
+        except WorkerFailed as error:
+            if not self._ending:
                 _LOG.error("%s", error)
 
     async def _guard(self) -> None:
         """Replace workers that have fallen silent."""
         loop = asyncio.get_running_loop()
         while True:
+            before = loop.time()
             await asyncio.sleep(LOOK_INTERVAL)
+            # A supervisor that stood still itself, as all do in a paused container, has heard nothing.
+            paused = loop.time() - before > 2 * LOOK_INTERVAL
             for handle in list(self._workers.values()):
-                if handle.ready and loop.time() - handle.last_heard > SILENT_AFTER:
+                if paused:
+                    handle.last_heard = loop.time()
+                elif handle.ready and loop.time() - handle.last_heard > SILENT_AFTER:
                     _LOG.error("worker %d (pid %d) does not answer: killed", handle.index, handle.pid)
                     handle.kill()
 
@@ -164,7 +259,8 @@ class Roster:
         handles = [self._workers[index] for index in sorted(self._workers)] + list(self._leaving)
         statuses = await asyncio.gather(*(handle.snapshot() for handle in handles))
         return [
-            status or {"worker": handle.index, "pid": handle.pid, "answers": False}
+            status
+            or {"worker": handle.index, "pid": handle.pid, "answers": False, "leaving": handle.draining}
             for handle, status in zip(handles, statuses, strict=True)
         ]
 
@@ -180,15 +276,17 @@ class Roster:
         self._ending = True
         handles = [*self._workers.values(), *self._leaving]
         for handle in handles:
+            handle.draining = True  # one that is being started ends as soon as it can
             handle.kill()
-        for handle in handles:
-            await handle.gone()
+        await asyncio.gather(*(handle.gone() for handle in handles))
 
     async def close(self) -> None:
         """End what runs in the background; the workers have ended before."""
-        for task in self._tasks:
+        self._ending = True
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -1,7 +1,8 @@
 """Listening sockets: one per worker slot, owned by the supervisor for its whole life.
 
 Closing a SO_REUSEPORT socket resets the connections that wait in it, so a socket is never closed before
-the end: those of slots that are no longer wanted are served by the remaining workers.
+the end (or the end of its port): those of slots that are no longer wanted, or whose worker is being replaced,
+are served by the other workers.
 """
 
 from __future__ import annotations

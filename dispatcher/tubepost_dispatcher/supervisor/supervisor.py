@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
@@ -25,6 +25,11 @@ from tubepost_dispatcher.supervisor.roster import Roster
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
 from tubepost_dispatcher.supervisor.watch import INTERVAL, Settler, look
 from tubepost_dispatcher.totals import Totals, take_snapshot
+
+_T = TypeVar("_T")
+
+LINGER = 2.0
+"""Seconds for which a port that was given up is served on."""
 
 _LOG = logging.getLogger("tubepost.supervisor")
 
@@ -82,6 +87,9 @@ class Supervisor:
         self._last_change = Change(Level.NONE, ())
         self._refused: dict[str, Any] | None = None
         self._warnings: tuple[Problem, ...] = ()
+        self._known: frozenset[tuple[str, str, str]] = frozenset()
+        """What the configuration in force lacks since a lenient start."""
+        self._waiting_reload: asyncio.Task[Change | None] | None = None
         self._public = PublicEndpoints(
             settings.http_host,
             settings.http_port,
@@ -131,6 +139,18 @@ class Supervisor:
             OSError: an address cannot be bound.
             WorkerFailed: a worker did not get ready.
         """
+        try:
+            await self._start()
+        except BaseException:
+            # Cancelled by a signal, or failed: nothing that was begun is left behind.
+            if not self._draining:
+                self._draining = True
+                self._close_sockets()
+                await self._end_workers()
+            await self._close()
+            raise
+
+    async def _start(self) -> None:
         self._settler = Settler(look(self._source.paths))
         loaded = await asyncio.to_thread(self._source.load)
         if loaded.bundle is None:
@@ -143,10 +163,12 @@ class Supervisor:
         for problem in (*loaded.problems, *problems):
             _LOG.warning("%s", problem)
         self._prepared = prepared
+        self._known = _places(problems)
         if problems:
             self._note_refusal(problems)
         count = self._wanted_workers(prepared)
-        self._sockets = self._bind(prepared, count)
+        self._bind(prepared, count)
+        assert self._sockets is not None
         await self._public.start()
         await self._admin.start()
         await self._roster.start(self._sockets, count)
@@ -154,18 +176,19 @@ class Supervisor:
         if self._settings.watch:
             self._spawn(self._watch())
 
-    def _bind(self, prepared: Prepared, count: int) -> ListenerSockets:
+    def _bind(self, prepared: Prepared, count: int) -> None:
         port = self._settings.smtp_port
         sockets = ListenerSockets(
             self._settings.smtp_host, prepared.config.listener.port if port is None else port
         )
+        self._sockets = sockets  # closed at the end, also when the next step fails
         sockets.ensure(count)
-        return sockets
 
     def _wanted_workers(self, prepared: Prepared) -> int:
         wanted = self._settings.workers or prepared.config.workers or default_workers()
         # Every worker needs at least one connection of its own, and the figure is the pod's.
-        connections = min(entry.delivery.max_outbound_connections for entry in prepared.config.entries)
+        limits = [entry.delivery.max_outbound_connections for entry in prepared.config.entries]
+        connections = min((limit for limit in limits if limit), default=wanted)  # 0: no limit
         if connections < wanted:
             _LOG.info("%d workers instead of %d: maxOutboundConnections is per pod", connections, wanted)
         return max(1, min(wanted, connections))
@@ -190,38 +213,50 @@ class Supervisor:
             return 0
         self._draining = True
         _LOG.info("draining: at most %.0f s", self._settings.grace)
+        # A new connection shall be refused, and go elsewhere, rather than wait for somebody to accept it:
+        # the workers' duplicates of these sockets go as they stop accepting.
+        self._close_sockets()
+        cut = await self._end_workers()
+        await self._close()
+        return cut
+
+    async def _end_workers(self) -> int:
         cut, killed = await self._roster.drain()
         if cut or killed:
             self.exit_code = 1
             _LOG.warning("drained: %d sessions were cut, %d workers were killed", cut, killed)
         else:
             _LOG.info("drained: nothing was cut")
-        await self._close()
         return cut
 
     async def stop_now(self) -> None:
-        """End at once: workers are killed."""
+        """End at once: workers are killed. May be called at any time, during `start` or `drain` too."""
         self._draining = True
         self.exit_code = 1
         await self._roster.kill()
         await self._close()
 
     async def _close(self) -> None:
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._roster.close()
         await self._public.stop()
         await self._admin.stop()
+        self._close_sockets()
+        self._ended.set()
+
+    def _close_sockets(self) -> None:
         for sockets in (self._sockets, *self._old_sockets):
             if sockets is not None:
                 sockets.close()
-        self._ended.set()
 
-    def _spawn(self, coroutine: Any) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # -- workers --------------------------------------------------------------------------------------
 
@@ -234,6 +269,7 @@ class Supervisor:
             "logLevel": prepared.config.log_level,
             "logFormat": self._settings.log_format,
             "memoryLimit": int(limit * MEMORY_SHARE / self._roster.count),
+            "lenient": bool(self._known),
         }
 
     # -- configuration --------------------------------------------------------------------------------
@@ -246,21 +282,48 @@ class Supervisor:
                 await self.reload()
 
     async def reload(self) -> Change | None:
-        """Read the configuration anew and put it in force at the smallest level; None when refused."""
+        """Read the configuration anew and put it in force at the smallest level; None when refused.
+
+        Calls that come while one waits for its turn share its result: it has not read anything yet.
+        """
+        if self._draining or self._prepared is None:
+            return None
+        if self._waiting_reload is None:
+            self._waiting_reload = self._spawn(self._reload())
+        return await asyncio.shield(self._waiting_reload)
+
+    async def _reload(self) -> Change | None:
         async with self._roster.changing:
+            self._waiting_reload = None
             if self._draining:
                 return None
-            loaded = await asyncio.to_thread(self._source.load)
-            if loaded.bundle is None:
-                self._refuse(tuple(p for p in loaded.problems if p.severity == "error"))
+            try:
+                return await self._reload_now()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on and the old one serves
+                _LOG.exception("the configuration could not be put in force")
+                self._refuse((self._problem("", f"cannot be put in force: {error!r}", "see the log"),))
                 return None
-            prepared, found = prepare(loaded.bundle)
-            problems = loaded.locate(found)
-            if problems:
-                self._refuse(problems)
-                return None
+
+    async def _reload_now(self) -> Change | None:
+        loaded = await asyncio.to_thread(self._source.load)
+        if loaded.bundle is None:
+            self._refuse(tuple(p for p in loaded.problems if p.severity == "error"))
+            return None
+        prepared, found = prepare(loaded.bundle)
+        problems = loaded.locate(found)
+        # What could not be read at a lenient start does not keep the rest from changing; what could be read
+        # must not be lost.
+        places = _places(problems)
+        if not places <= self._known:
+            self._refuse(problems)
+            return None
+        change = await self._apply(prepared)
+        if change is not None:
             self._warnings = loaded.problems
-            return await self._apply(prepared)
+            self._known = places
+            if problems:
+                self._note_refusal(problems)
+        return change
 
     async def _apply(self, prepared: Prepared) -> Change | None:
         old, old_count = self.prepared, self._roster.count
@@ -273,22 +336,60 @@ class Supervisor:
             return change
         if prepared.config.generation <= old.config.generation:
             prepared = _with_generation(prepared, old.config.generation + 1)
-        if "listener.port" in change.what and self._settings.smtp_port is None:
-            try:
-                sockets = ListenerSockets(self._settings.smtp_host, prepared.config.listener.port)
-                sockets.ensure(count)
-            except OSError as error:
-                self._refuse((_port_problem(prepared, error),))
-                return None
-            assert self._sockets is not None
-            self._old_sockets.append(self._sockets)
-            self._sockets = sockets
+        before = self._sockets
+        sockets = self._sockets_for(prepared, count)
+        if sockets is None:
+            return None
         self._prepared = prepared
-        assert self._sockets is not None
-        self._sockets.ensure(count)
-        await self._roster.change(self._sockets, count, reassign=change.level is Level.WORKERS)
+        self._sockets = sockets
+        await self._roster.change(sockets, count)
+        if before is not None and before is not sockets:
+            self._old_sockets.append(before)
+            self._spawn(self._let_go(before))
         self._in_force(prepared, change)
         return change
+
+    def _sockets_for(self, prepared: Prepared, count: int) -> ListenerSockets | None:
+        """The listening sockets for a configuration; None when it was refused for their sake."""
+        assert self._sockets is not None
+        port = prepared.config.listener.port
+        sockets, fresh = self._sockets, False
+        if self._settings.smtp_port is None and port != sockets.port:
+            kept = next((old for old in self._old_sockets if old.port == port), None)
+            sockets, fresh = kept or ListenerSockets(self._settings.smtp_host, port), kept is None
+        try:
+            sockets.ensure(count)
+        except OSError as error:
+            if fresh:
+                sockets.close()
+            message = f"port {sockets.port} cannot be bound: {error.strerror}"
+            self._refuse((self._problem("spec.listener.port", message, "choose a free port"),))
+            return None
+        if sockets in self._old_sockets:
+            self._old_sockets.remove(sockets)
+        return sockets
+
+    async def _let_go(self, sockets: ListenerSockets) -> None:
+        """Close sockets of a port that was given up, once those who were connecting have been served."""
+        await asyncio.sleep(LINGER)
+        async with self._roster.changing:
+            if sockets in self._old_sockets:
+                self._old_sockets.remove(sockets)
+                self._roster.forget(sockets)
+                sockets.close()
+
+    def _problem(self, field: str, message: str, remedy: str) -> Problem:
+        config = self.prepared.config
+        return Problem(
+            severity="error",
+            origin="",
+            kind="PushDomain",
+            namespace=config.namespace,
+            name=config.name,
+            field=field,
+            message=message,
+            remedy=remedy,
+        )
 
     def _refuse(self, problems: tuple[Problem, ...]) -> None:
         for problem in problems:
@@ -308,6 +409,10 @@ class Supervisor:
             self._metrics.config_last_reload_failed.set(0)
             self._metrics.config_reloads.labels("applied", change.level.value).inc()
         self._metrics.workers.set(self._roster.count)
+        # Said here too, so that it is known while no worker is there to say it.
+        self._metrics.config_generation.set(prepared.config.generation)
+        self._metrics.config_info.clear()
+        self._metrics.config_info.labels(prepared.digest).set(1)
         _LOG.info(
             "configuration %s (generation %d) in force, level %s: %s",
             prepared.digest,
@@ -318,6 +423,8 @@ class Supervisor:
 
     async def reload_and_reopen(self) -> None:
         """SIGHUP: read the configuration anew, open log files anew."""
+        if self._draining:
+            return
         self._roster.reopen_logs()
         await self.reload()
 
@@ -378,17 +485,9 @@ def _with_generation(prepared: Prepared, generation: int) -> Prepared:
     )
 
 
-def _port_problem(prepared: Prepared, error: OSError) -> Problem:
-    return Problem(
-        severity="error",
-        origin="",
-        kind="PushDomain",
-        namespace=prepared.config.namespace,
-        name=prepared.config.name,
-        field="spec.listener.port",
-        message=f"port {prepared.config.listener.port} cannot be bound: {error.strerror}",
-        remedy="choose a free port",
-    )
+def _places(problems: Iterable[Problem]) -> frozenset[tuple[str, str, str]]:
+    """What is concerned by problems: kind, name and field."""
+    return frozenset((problem.kind, problem.name, problem.field) for problem in problems)
 
 
 def _iso(seconds: float) -> str:

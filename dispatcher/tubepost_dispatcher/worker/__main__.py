@@ -7,6 +7,7 @@ supervisor has gone drains and ends by itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -14,6 +15,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from tubepost_dispatcher.channel import Channel, Message, unpack_bundle
@@ -28,6 +30,8 @@ _LOG = logging.getLogger("tubepost.worker")
 
 SNAPSHOT_INTERVAL = 1.0
 ORPHAN_GRACE = 20.0
+LAST_WORDS = 2.0
+"""Seconds that the last message to the supervisor may take."""
 MAX_OPEN_MESSAGES = 20_000
 """Messages between DATA and reply beyond which new sessions are refused."""
 
@@ -46,6 +50,7 @@ class WorkerProcess:
         self._fd_line: socket.socket | None = None
         self._serving: asyncio.Task[None] | None = None
         self._ready = False
+        self._closed = asyncio.Event()
 
     async def main(self, fd: int, fd_line: int) -> None:
         """Serve until told to end, or until the supervisor has gone."""
@@ -60,6 +65,7 @@ class WorkerProcess:
         await loop.create_unix_connection(lambda: channel, sock=line)
         self._tick()
         await self._ended.wait()
+        self._fd_line.close()
 
     def _on_message(self, message: Message) -> None:
         handler = getattr(self, f"_op_{message['op']}")
@@ -75,17 +81,28 @@ class WorkerProcess:
         assert self._fd_line is not None
         _, fds, _, _ = socket.recv_fds(self._fd_line, 1, message["count"] + 1)
         sockets = [socket.socket(fileno=fd) for fd in fds]
-        for sock in sockets:
-            sock.setblocking(False)
+        if self._draining is not None:
+            _close(sockets)
+            return
         previous = self._serving
         self._serving = asyncio.get_running_loop().create_task(self._serve(sockets, previous))
 
     async def _serve(self, sockets: list[socket.socket], previous: asyncio.Task[None] | None) -> None:
         assert self._worker is not None
         assert self._channel is not None
-        if previous is not None:
-            await previous
-        await self._worker.serve(sockets)
+        try:
+            if previous is not None:
+                await previous
+            if self._draining is not None:
+                return
+            await self._worker.serve(sockets)
+        except OSError:
+            # Connections would wait for ever on a socket that nobody accepts on: a successor shall.
+            _LOG.exception("the listening sockets cannot be served: draining")
+            self._drain_once(ORPHAN_GRACE)
+            return
+        finally:
+            _close(sockets)  # the listener has duplicates
         if not self._ready:
             self._ready = True
             self._channel.send("ready", pid=os.getpid())
@@ -94,6 +111,7 @@ class WorkerProcess:
         assert self._worker is not None
         assert self._channel is not None
         process.set_level(message["logLevel"])
+        self._memory_limit = message["memoryLimit"]
         prepared, problems = prepare(unpack_bundle(message))
         # The supervisor has checked it already; what differs here is a fault, and is said.
         if problems and not message.get("lenient"):
@@ -110,7 +128,11 @@ class WorkerProcess:
     def _op_hold(self, message: Message) -> None:
         if self._worker is not None:
             self._worker.adopt_hold(
-                message["route"], message["reason"], message["detail"], message["seconds"]
+                message["route"],
+                message["credential"],
+                message["reason"],
+                message["detail"],
+                message["seconds"],
             )
 
     def _op_snapshot(self, message: Message) -> None:
@@ -129,33 +151,47 @@ class WorkerProcess:
             self._worker.reopen_logs()
 
     def _op_drain(self, message: Message) -> None:
+        self._drain_once(message["grace"])
+
+    def _drain_once(self, grace: float) -> None:
         if self._draining is None:
-            self._draining = asyncio.get_running_loop().create_task(self._drain(message["grace"]))
+            self._draining = asyncio.get_running_loop().create_task(self._drain(grace))
 
     async def _drain(self, grace: float) -> None:
         assert self._channel is not None
         cut = 0
         try:
+            if self._serving is not None:
+                await asyncio.wait({self._serving}, timeout=1.0)
             if self._worker is not None:
                 cut = await self._worker.drain(grace)
         finally:
             self._channel.send("drained", cut=cut, metrics=take_snapshot(self._metrics.registry))
             self._channel.close()
+            # The last counts must be on their way before the process ends.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await self._closed.wait()
             self._ended.set()
 
     def _on_orphaned(self) -> None:
+        self._closed.set()
         if self._draining is None:
             _LOG.warning("the supervisor has gone: draining")
-            self._draining = asyncio.get_running_loop().create_task(self._drain(ORPHAN_GRACE))
+            self._drain_once(ORPHAN_GRACE)
 
     def _tick(self) -> None:
         """Once a second: metrics to the supervisor when they changed, and the look at one's own size."""
+        if self._ended.is_set():
+            return
         asyncio.get_running_loop().call_later(SNAPSHOT_INTERVAL, self._tick)
         worker, channel = self._worker, self._channel
         if worker is None or channel is None:
             return
-        for route, reason, detail, seconds in worker.changed_holds():
-            channel.send("hold", route=route, reason=reason, detail=detail, seconds=seconds)
+        for route, credential, reason, detail, seconds in worker.changed_holds():
+            channel.send(
+                "hold", route=route, credential=credential, reason=reason, detail=detail, seconds=seconds
+            )
         snapshot = take_snapshot(self._metrics.registry)
         if snapshot != self._last:
             self._last = snapshot
@@ -164,6 +200,11 @@ class WorkerProcess:
             channel.send("alive")
         too_big = bool(self._memory_limit) and resident_bytes() > self._memory_limit
         worker.set_overloaded(too_big or worker.acceptance.open > MAX_OPEN_MESSAGES)
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
 
 
 def resident_bytes() -> int:

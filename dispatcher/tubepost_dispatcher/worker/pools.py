@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Hashable, Iterator
 from typing import Any
@@ -28,8 +29,18 @@ def route_key(route: PreparedRoute) -> Hashable:
     return pool_key(route.config, route.credential, route.ca_pem, route.proxy_auth)
 
 
+def _mark(key: Hashable) -> str:
+    """A pool's key in few digits that are the same in every worker; says nothing of what is in it."""
+    return hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+
+
 def share(total: int, index: int, count: int) -> int:
-    """Worker `index`'s part of a per-pod figure, at least 1; the parts add up when `count <= total`."""
+    """Worker `index`'s part of a per-pod figure, at least 1; the parts add up when `count <= total`.
+
+    0 stands for "no limit" and stays that.
+    """
+    if not total:
+        return 0
     return max(1, total // count + (1 if index < total % count else 0))
 
 
@@ -63,29 +74,29 @@ class PoolSet:
                 route = prepared.routes[name]
                 wanted.setdefault((name, route_key(route), self._options(entry.delivery)), route)
         old = self._pools
+        # The same endpoint and credential with other options: the connections are worth keeping.
+        twins: dict[tuple[str, Hashable, PoolOptions], tuple[str, Hashable, PoolOptions]] = {}
+        spare = [key for key in old if key not in wanted]
+        for key in wanted.keys() - old.keys():
+            twin = next((k for k in spare if k[:2] == key[:2]), None)
+            if twin is not None:
+                spare.remove(twin)
+                twins[key] = twin
+        # What can fail comes first: until then nothing has changed.
+        made = {
+            key: Pool(route.config, route.credential, route.ca_pem, route.proxy_auth, key[2], self._metrics)
+            for key, route in wanted.items()
+            if key not in old and key not in twins
+        }
         pools: dict[tuple[str, Hashable, PoolOptions], Pool] = {}
         for key in wanted:
-            if key in old:
-                pools[key] = old.pop(key)
-        for key, route in wanted.items():
-            if key in pools:
-                continue
-            # The same endpoint and credential with other options: the connections are worth keeping.
-            twin = next((k for k in old if k[:2] == key[:2]), None)
-            if twin is not None:
-                pools[key] = old.pop(twin)
+            if key in twins:
+                pools[key] = old[twins[key]]
                 pools[key].set_options(key[2])
             else:
-                pools[key] = Pool(
-                    route.config,
-                    route.credential,
-                    route.ca_pem,
-                    route.proxy_auth,
-                    key[2],
-                    self._metrics,
-                )
+                pools[key] = old[key] if key in old else made[key]
         self._pools = pools
-        for (name, _, _), pool in old.items():
+        for name, pool in [(key[0], old[key]) for key in spare]:
             _LOG.info("route %s: a pool is replaced, it closes after its last answer", name)
             self._close(pool)
         self._record_expiry(prepared)
@@ -124,6 +135,7 @@ class PoolSet:
         self._buckets = buckets
 
     def _record_expiry(self, prepared: Prepared) -> None:
+        self._metrics.certificate_expiry.clear()  # a route that is gone must not go on expiring
         for name, route in prepared.routes.items():
             if isinstance(route.credential, CertificateCredential):
                 self._metrics.certificate_expiry.labels(name).set(route.credential.not_after.timestamp())
@@ -133,14 +145,22 @@ class PoolSet:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def holds(self) -> dict[str, tuple[str, str, float]]:
-        """The routes that are held now, and why."""
-        return {name: hold for (name, _, _), pool in self._pools.items() if (hold := pool.hold) is not None}
+    def holds(self) -> dict[tuple[str, str], tuple[str, str, float]]:
+        """The routes that are held now, each with the mark of its credential, and why."""
+        return {
+            (name, _mark(key)): hold
+            for (name, key, _), pool in self._pools.items()
+            if (hold := pool.hold) is not None
+        }
 
-    def adopt_hold(self, route: str, reason: str, detail: str, seconds: float) -> None:
-        """Hold a route as another worker does; an empty reason ends the hold."""
-        for (name, _, _), pool in self._pools.items():
-            if name != route:
+    def adopt_hold(self, route: str, credential: str, reason: str, detail: str, seconds: float) -> None:
+        """Hold a route as another worker does; an empty reason ends the hold.
+
+        `credential`: the mark of the one that was found out about; a route that has got another one since
+        is not concerned.
+        """
+        for (name, key, _), pool in self._pools.items():
+            if name != route or _mark(key) != credential:
                 continue
             if reason:
                 pool.adopt_hold(reason, detail, seconds)

@@ -48,7 +48,7 @@ class Worker:
             spool_dir=None,
         )
         self._serving = False
-        self._told_holds: set[str] = set()
+        self._told_holds: set[tuple[str, str]] = set()
         self._describe_config()
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
@@ -97,18 +97,23 @@ class Worker:
         self.metrics.config_info.clear()
         self.metrics.config_info.labels(self.prepared.digest).set(1)
 
-    def changed_holds(self) -> list[tuple[str, str, str, float]]:
-        """Route, reason (empty: released), sentence, seconds: the holds that changed since last asked."""
+    def changed_holds(self) -> list[tuple[str, str, str, str, float]]:
+        """Route, mark of its credential, reason (empty: released), sentence, seconds: what changed since."""
         holds = self._pools.holds()
-        changes = [(route, *hold) for route, hold in holds.items() if route not in self._told_holds]
-        changes += [(route, "", "", 0.0) for route in self._told_holds - holds.keys()]
+        changes = [(*key, *hold) for key, hold in holds.items() if key not in self._told_holds]
+        changes += [(*key, "", "", 0.0) for key in self._told_holds - holds.keys()]
         self._told_holds = set(holds)
         return changes
 
-    def adopt_hold(self, route: str, reason: str, detail: str, seconds: float) -> None:
+    def adopt_hold(self, route: str, credential: str, reason: str, detail: str, seconds: float) -> None:
         """Hold (or release) a route because another worker of the pod does: the breaker is the pod's."""
-        self._pools.adopt_hold(route, reason, detail, seconds)
-        self._told_holds = set(self._pools.holds())
+        self._pools.adopt_hold(route, credential, reason, detail, seconds)
+        # What was heard is not told again; what this worker has found out itself is still to be told.
+        key = (route, credential)
+        if key in self._pools.holds():
+            self._told_holds.add(key)
+        else:
+            self._told_holds.discard(key)
 
     def set_overloaded(self, overloaded: bool) -> None:
         """Refuse new sessions with 421 while memory or the number of open messages is too high."""
@@ -128,10 +133,12 @@ class Worker:
             The number of sessions that had to be cut.
         """
         end = time.monotonic() + grace
-        cut = await self._server.drain(grace)
-        await self._pools.close(max(0.1, end - time.monotonic()))
-        await self.acceptance.close()
-        self._hub.close()
+        try:
+            cut = await self._server.drain(grace)
+            await self._pools.close(max(0.1, end - time.monotonic()))
+            await self.acceptance.close(max(0.1, end - time.monotonic()))
+        finally:
+            self._hub.close()
         return cut
 
     def status(self) -> dict[str, Any]:

@@ -46,7 +46,12 @@ def test_directories_are_read_in_the_order_of_names(tmp_path: Path) -> None:
         put(tmp_path / name, f'{{"kind": "{Path(name).stem}"}}')
     for name in ("README.md", ".hidden.yaml", ".git/x.yaml", "x.yaml~"):
         put(tmp_path / name, "kind: no")
-    assert kinds(tmp_path) == ["a", "b", "c", "d", "e"]
+    assert kinds(tmp_path) == ["a", "b", "c"]
+    manifests, problems = load_manifests([tmp_path], recursive=True)
+    assert [manifest.document["kind"] for manifest in manifests] == ["a", "b", "c", "d", "e"]
+    assert problems == []
+    _, (problem,) = load_manifests([put(tmp_path / "none/of/a.yaml").parent.parent])
+    assert "-R" in problem.remedy
     assert kinds(tmp_path / "c.json", tmp_path / "a.yml") == ["c", "a"]
 
 

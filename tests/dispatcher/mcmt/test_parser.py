@@ -163,7 +163,9 @@ def test_a_mail_with_the_line_ends_of_unix_throughout_is_read() -> None:
 
 def test_push_parts_are_counted() -> None:
     limits = McmtLimits(max_push_parts=3)
-    assert isinstance(parse_message(message(*[part()] * 3), recipient_local_part="x", limits=limits), McmtMessage)
+    assert isinstance(
+        parse_message(message(*[part()] * 3), recipient_local_part="x", limits=limits), McmtMessage
+    )
     refusal = parse_message(message(*[part()] * 4), recipient_local_part="x", limits=limits)
     assert isinstance(refusal, Rejection)
     assert refusal.reason == "LimitExceeded"

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tubepost_dispatcher.mcmt as package
+from tubepost_dispatcher.apns import reasons as apns
 from tubepost_dispatcher.mcmt.message import Rejection
 from tubepost_dispatcher.mcmt.reasons import (
     NO_PUSH_PART,
@@ -27,6 +28,12 @@ def test_every_reason_in_the_code_is_in_the_table_and_the_other_way_round() -> N
     assert used == set(REASONS)
     assert all(slug in text for slug in WARNINGS)
     assert all(spec.legacy_code in {2, 3, 4, 5, 6, 7, 8} for spec in REASONS.values())
+
+
+def test_the_same_fault_has_one_legacy_code_whoever_finds_it() -> None:
+    theirs = {spec.reason: spec.legacy_code for spec in apns.REASONS.values() if spec.reason in REASONS}
+    assert len(theirs) > 8
+    assert theirs == {reason: REASONS[reason].legacy_code for reason in theirs}
 
 
 def test_texts_are_cut() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -216,8 +217,8 @@ def test_transient_failures_are_tried_again_with_the_same_apns_id_until_the_dead
             break
         ids.add(bench.pools[0].requests[0].apns_id)
         bench.pools[0].answer(BUSY)
-        if bench.loop.timers:
-            bench.loop.advance(bench.loop.timers[0].due - bench.loop.now)
+        if not bench.replies:
+            bench.loop.advance(min(timer.due for timer in bench.loop.timers) - bench.loop.now)
     ((code, _, text),) = bench.replies
     assert code == 451
     assert "ServiceUnavailable" in text
@@ -275,9 +276,8 @@ def test_a_possible_double_is_counted_and_repeated_at_once() -> None:
 
 
 def test_a_missing_credential_is_transient() -> None:
-    bench = Bench(facts=None, deadline=3.0)
+    bench = Bench(facts=None)
     bench.inject()
-    bench.loop.advance(5.0)
     assert bench.replies[0][0] == 451
     assert "CredentialMissing" in bench.replies[0][2]
 
@@ -343,8 +343,53 @@ def test_the_throttle_delays_and_then_refuses() -> None:
     assert bench.replies == [
         (451, "4.7.0", "Throttled: the delivery rate of this domain is used up, try later")
     ]
+    assert [(event.kind, event.reason, event.status) for event in bench.hub.events] == [
+        ("tempfail", "Throttled", 1)
+    ]
     bench.loop.advance(20.0)
     assert len(bench.pools[0].requests) == 2
+
+
+def test_what_was_sent_and_has_no_verdict_is_answered_at_the_deadline() -> None:
+    bench = Bench(DeliveryConfig(response_timeout=60.0), deadline=3.0)
+    bench.pools[0].withdrawable = False
+    bench.inject()
+    bench.loop.advance(2.9)
+    assert bench.replies == []
+    bench.loop.advance(0.2)
+    assert bench.replies == [
+        (451, "4.4.2", "Not delivered: ResponseTimeout (no answer by the acceptance deadline)")
+    ]
+    assert (bench.messages("deferred"), bench.acceptance.open) == (1, 0)
+    bench.pools[0].answer(DELIVERED)
+    assert len(bench.replies) == 1
+    assert bench.hub.events[0].kind == "delivery"
+    assert bench.count("tubepost_possible_doubles_total", route="route0") == 1
+    assert bench.messages("accepted") == 0
+
+
+def test_what_was_not_sent_is_withdrawn_at_the_deadline() -> None:
+    bench = Bench(deadline=3.0)
+    bench.inject()
+    bench.loop.advance(3.1)
+    assert bench.replies == [(451, "4.4.1", "Not delivered: NoConnectionInTime")]
+    assert bench.pools[0].requests == []
+    assert bench.hub.events[0].reason == "NoConnectionInTime"
+
+
+def test_a_refusal_is_logged_with_what_the_message_said() -> None:
+    bench = Bench()
+    apns_id = "99999999-2222-4333-8444-555555555555"
+    content = (
+        "X-Tubepost-Context: campaign=spring\r\n"
+        'Content-Type: multipart/vnd.msys.mcmt; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: message/vnd.msys.apn\r\n\r\n"
+        f"X-Device-Token: {TOKEN}\r\napns-id: {apns_id}\r\napns-push-type: none\r\n\r\n{{}}\r\n--b--\r\n"
+    )
+    bench.take(content.encode())
+    (event,) = bench.hub.events
+    assert (event.kind, event.status, event.apns_id) == ("permfail", 4, apns_id)
+    assert event.context["campaign"] == "spring"
 
 
 def test_a_client_that_left_before_sending_costs_nothing() -> None:
@@ -399,3 +444,46 @@ def test_another_configuration_serves_the_repetition() -> None:
     old.pools[0].answer(BUSY)
     old.loop.advance(1.0)
     assert len(new.pools[0].requests) == 1
+
+
+def test_a_repetition_for_a_domain_that_is_gone_is_deferred_at_once() -> None:
+    bench = Bench()
+    bench.inject()
+    bench.acceptance.swap(Snapshot(bench.acceptance._snapshot.config, Router(()), (), None))
+    bench.pools[0].answer(local_outcome("ShuttingDown", retry_at_once=True))
+    bench.loop.advance(0.0)
+    assert bench.replies[0][:2] == (451, "4.3.5")
+    assert bench.pools[0].requests == []
+    assert bench.acceptance.open == 0
+
+
+@pytest.mark.parametrize("mode", [DeliveryMode.SUSPEND, DeliveryMode.BLACKHOLE])
+def test_a_repetition_does_not_leave_once_nothing_shall_leave(mode: DeliveryMode) -> None:
+    old, new = Bench(), Bench(DeliveryConfig(mode=mode))
+    old.inject()
+    old.acceptance.swap(new.acceptance._snapshot)
+    old.pools[0].answer(BUSY)
+    old.loop.advance(1.0)
+    assert old.replies[0][:2] == (451, "4.3.2")
+    assert new.pools[0].requests == []
+
+
+def test_a_repetition_takes_the_route_that_replaced_its_own() -> None:
+    old, new = Bench(), Bench(routes=2)
+    old.inject()
+    old.acceptance.swap(new.acceptance._snapshot)
+    old.pools[0].answer(local_outcome("ShuttingDown", retry_at_once=True))
+    new.pools[0].held_until = old.loop.now + 60
+    old.loop.advance(0.0)
+    new.pools[1].answer(DELIVERED)
+    assert old.replies[0][0] == 250
+
+
+async def test_the_end_does_not_wait_for_a_relay_beyond_its_grace() -> None:
+    bench = Bench()
+    never = asyncio.Event()
+    task = asyncio.create_task(never.wait())
+    bench.acceptance._mail._tasks.add(task)  # type: ignore[arg-type]
+    async with asyncio.timeout(20):
+        await bench.acceptance.close(0.0)
+    assert task.cancelled()

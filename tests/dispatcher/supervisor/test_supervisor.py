@@ -4,18 +4,25 @@ import asyncio
 import os
 import signal
 import smtplib
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import yaml
 
-from tubepost_api.config import DispatcherConfig
+from tests.dispatcher.bundles import SECRETS, bundle, prepared
+from tests.dispatcher.supervisor.conftest import FakeWorkers, alive, eventually
+from tubepost_api.config import DeliveryConfig, DispatcherConfig
 from tubepost_cli.simulated import SimulatedApns
-from tubepost_dispatcher.config.source import ManifestSource
+from tubepost_dispatcher.config.bundle import ConfigBundle
+from tubepost_dispatcher.config.source import Loaded, ManifestSource
+from tubepost_dispatcher.supervisor import supervisor as supervisor_module
 from tubepost_dispatcher.supervisor.levels import Level
+from tubepost_dispatcher.supervisor.slot import WorkerFailed
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
 
 pytestmark = pytest.mark.xdist_group("supervisor")
@@ -85,18 +92,6 @@ class Running:
 
     async def workers(self) -> list[int]:
         return [worker["pid"] for worker in (await self.status())["workers"]]  # type: ignore[attr-defined, index]
-
-
-async def eventually(condition: Callable[[], object], timeout: float = 20.0) -> None:
-    """Poll a condition, bounded; the event loop goes on in between."""
-    async with asyncio.timeout(timeout):
-        while True:
-            result = condition()
-            if asyncio.iscoroutine(result):
-                result = await result
-            if result:
-                return
-            await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -207,3 +202,208 @@ async def test_levels(running: Running) -> None:
     assert change.level is Level.NONE
     config: DispatcherConfig = supervisor.prepared.config
     assert config.generation == 1
+
+
+class FakedSite:
+    """A supervisor whose workers are stand-ins: for what concerns the supervisor alone."""
+
+    def __init__(self, directory: Path, **settings: Any) -> None:
+        self.directory = directory
+        self.contents = bundle()
+        self.source = _Given(self)
+        fields = {"smtp_port": 0, "http_port": 0, "admin_port": 0, "grace": 10.0, "workers": 1}
+        self.supervisor = Supervisor(self.source, SupervisorSettings(**{**fields, **settings}))
+
+
+class _Given:
+    """A source that gives what it is told to give."""
+
+    def __init__(self, site: FakedSite) -> None:
+        self._site = site
+        self.loads = 0
+        self.paths: list[Path] = [site.directory / "looked-at"]
+
+    def load(self) -> Loaded:
+        self.loads += 1
+        if self._site.contents is None:
+            raise RuntimeError("a fault of ours")
+        return Loaded(self._site.contents, ())
+
+
+@pytest.fixture
+def faked(tmp_path: Path, fake_workers: FakeWorkers) -> FakedSite:
+    fake_workers("good")
+    return FakedSite(tmp_path)
+
+
+@pytest.fixture
+async def site(faked: FakedSite) -> AsyncIterator[FakedSite]:
+    await faked.supervisor.start()
+    yield faked
+    await faked.supervisor.drain()
+
+
+async def test_a_storm_of_reloads_is_one_at_work_and_one_that_waits(site: FakedSite) -> None:
+    await asyncio.gather(*(site.supervisor.reload_and_reopen() for _ in range(200)))
+    assert site.source.loads <= 1 + 2
+
+
+async def test_a_fault_of_ours_is_reported_and_the_watch_goes_on(site: FakedSite) -> None:
+    site.contents = None  # type: ignore[assignment]
+    (site.directory / "looked-at").write_text("1")
+    await eventually(lambda: site.supervisor._refused)
+    assert "a fault of ours" in site.supervisor._refused["problems"][0]  # type: ignore[index]
+    site.contents = bundle(log_level="Debug")
+    (site.directory / "looked-at").write_text("22")
+    await eventually(lambda: site.supervisor.prepared.config.log_level == "Debug")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def _with_port(port: int) -> ConfigBundle:
+    return bundle(listener=bundle().config.listener.model_copy(update={"port": port}))
+
+
+async def test_a_port_can_be_changed_and_changed_back_at_once(
+    tmp_path: Path, fake_workers: FakeWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_workers("good")
+    monkeypatch.setattr(supervisor_module, "LINGER", 0.2)
+    site = FakedSite(tmp_path, smtp_port=None, watch=False)
+    one, two = _free_port(), _free_port()
+    site.contents = _with_port(one)
+    await site.supervisor.start()
+    try:
+        for port in (two, one, two):
+            site.contents = _with_port(port)
+            change = await site.supervisor.reload()
+            assert change is not None
+            assert change.level is Level.WORKERS
+            assert site.supervisor.smtp_port == port
+        await eventually(lambda: not _listens(one))
+        assert _listens(two)
+        with socket.create_server(("127.0.0.1", one)):
+            site.contents = _with_port(one)
+            assert await site.supervisor.reload() is None
+        assert site.supervisor.smtp_port == two
+        assert site.supervisor.prepared.config.listener.port == two
+        assert (await site.supervisor._status())["config"]["refused"]
+    finally:
+        await site.supervisor.drain()
+    assert not _listens(two)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_while_draining_new_connections_are_refused_and_nothing_is_reloaded(
+    tmp_path: Path, fake_workers: FakeWorkers
+) -> None:
+    fake_workers("stays")
+    site = FakedSite(tmp_path, grace=60.0)
+    await site.supervisor.start()
+    drain = asyncio.create_task(site.supervisor.drain())
+    await eventually(lambda: not _listens(site.supervisor.smtp_port))
+    assert site.supervisor._ready() == (False, "draining")
+    assert await site.supervisor.reload() is None
+    await site.supervisor.stop_now()
+    async with asyncio.timeout(20):
+        await drain
+        await site.supervisor.wait()
+    assert site.supervisor.exit_code == 1
+
+
+@pytest.mark.parametrize("mode", ["crash", "cannot be started"])
+async def test_a_start_that_fails_leaves_nothing_behind(
+    faked: FakedSite, fake_workers: FakeWorkers, mode: str
+) -> None:
+    fake_workers(mode)
+    with pytest.raises(WorkerFailed):
+        await faked.supervisor.start()
+    assert not _listens(faked.supervisor.smtp_port)
+    await faked.supervisor.wait()
+    assert await faked.supervisor.reload() is None
+
+
+async def test_a_start_that_is_called_off(faked: FakedSite, fake_workers: FakeWorkers) -> None:
+    fake_workers("deaf")
+    task = asyncio.create_task(faked.supervisor.start())
+    roster = faked.supervisor._roster
+    await eventually(lambda: roster._workers and roster._workers[0].pid)
+    pid = roster._workers[0].pid
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not alive(pid)
+    assert faked.supervisor.exit_code == 0
+
+
+async def test_a_port_that_is_taken_at_start(faked: FakedSite) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings = SupervisorSettings(smtp_port=other.getsockname()[1], http_port=0, admin_port=0)
+        supervisor = Supervisor(faked.source, settings)
+        with pytest.raises(OSError, match="in use"):
+            await supervisor.start()
+        await supervisor.wait()
+
+
+@pytest.mark.parametrize(("limits", "workers"), [((0,), 3), ((0, 2), 2), ((1,), 1), ((32,), 3)])
+async def test_workers_are_not_more_than_connections_unless_those_have_no_limit(
+    faked: FakedSite, limits: tuple[int, ...], workers: int
+) -> None:
+    (entry,) = bundle().config.entries
+    entries = tuple(
+        entry.model_copy(
+            update={
+                "name": f"d{number}.example.com",
+                "delivery": DeliveryConfig(max_outbound_connections=limit),
+            }
+        )
+        for number, limit in enumerate(limits)
+    )
+    supervisor = Supervisor(faked.source, SupervisorSettings(workers=3))
+    assert supervisor._wanted_workers(prepared(entries=entries)) == workers
+
+
+async def test_secrets_that_come_one_after_another_to_a_lenient_start(
+    tmp_path: Path, fake_workers: FakeWorkers
+) -> None:
+    fake_workers("good")
+    site = FakedSite(tmp_path, strict=False, watch=False)
+    supervisor = site.supervisor
+    site.contents = bundle(secrets={})
+    await supervisor.start()
+    try:
+        assert supervisor._refused
+        assert supervisor._message()["lenient"]
+        site.contents = bundle(secrets={"token": SECRETS["token"]})
+        change = await supervisor.reload()
+        assert change is not None
+        assert supervisor.prepared.routes["token"].credential is not None
+        assert "cert" in str(supervisor._refused)
+        # What could be read is not given up again.
+        site.contents = bundle(secrets={})
+        assert await supervisor.reload() is None
+        assert supervisor.prepared.routes["token"].credential is not None
+        site.contents = bundle()
+        assert await supervisor.reload() is not None
+        assert supervisor._refused is None
+        assert not supervisor._message()["lenient"]
+        site.contents = bundle(secrets={"token": SECRETS["token"]})
+        assert await supervisor.reload() is None
+    finally:
+        await supervisor.drain()
+
+
+async def test_the_generation_is_known_while_no_worker_says_it(site: FakedSite) -> None:
+    site.contents = bundle(log_level="Debug", generation=7)
+    await site.supervisor.reload()
+    text = (await site.supervisor._render()).decode()
+    assert "tubepost_config_generation 7.0" in text
+    assert f'tubepost_config_info{{hash="{site.supervisor.prepared.digest}"}} 1.0' in text
+    assert text.count("tubepost_config_info{") == 1

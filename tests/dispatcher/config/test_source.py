@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.dispatcher.bundles import SECRETS, bundle
+from tubepost_dispatcher.config.source import ManifestSource, MountedSource
+from tubepost_dispatcher.supervisor.watch import look
+
+API = "tubepost.io/v1alpha1"
+
+
+class Mount:
+    """A volume as the kubelet writes it: versions in directories, one link that is swapped."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.number = 0
+        directory.mkdir(parents=True)
+
+    def write(self, files: dict[str, bytes]) -> None:
+        old = sorted(self.directory.glob("..2*"))
+        self.number += 1
+        version = self.directory / f"..2026_{self.number:02d}"
+        version.mkdir()
+        for name, data in files.items():
+            (version / name).write_bytes(data)
+        (self.directory / "..data_tmp").symlink_to(version.name)
+        (self.directory / "..data_tmp").replace(self.directory / "..data")
+        for name in files:
+            if not (self.directory / name).is_symlink():
+                (self.directory / name).symlink_to(f"..data/{name}")
+        for gone in old:
+            for file in gone.iterdir():
+                file.unlink()
+            gone.rmdir()
+
+
+class Pod:
+    def __init__(self, directory: Path) -> None:
+        self.config = Mount(directory / "config")
+        self.secrets = {name: Mount(directory / "secrets" / name) for name in SECRETS}
+        self.config.write({"config.json": bundle().config.to_json().encode()})
+        for name, keys in SECRETS.items():
+            self.secrets[name].write(keys)
+        self.source = MountedSource(directory / "config", directory / "secrets")
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Pod:
+    return Pod(tmp_path)
+
+
+def test_a_mounted_configuration_is_what_was_written(pod: Pod) -> None:
+    loaded = pod.source.load()
+    assert loaded.problems == ()
+    assert loaded.bundle is not None
+    assert loaded.bundle.secrets == SECRETS
+    assert loaded.bundle.digest() == bundle().digest()
+
+
+def test_a_swap_of_any_mounted_object_is_seen_and_read(pod: Pod) -> None:
+    before = look(pod.source.paths)
+    pod.secrets["token"].write({**SECRETS["token"], "teamId": b"TEAM654321"})
+    after = look(pod.source.paths)
+    assert after != before
+    loaded = pod.source.load()
+    assert loaded.bundle is not None
+    assert loaded.bundle.secrets["token"]["teamId"] == b"TEAM654321"
+    pod.config.write({"config.json": bundle(log_level="Debug").config.to_json().encode()})
+    assert look(pod.source.paths) != after
+    loaded = pod.source.load()
+    assert loaded.bundle is not None
+    assert loaded.bundle.config.log_level == "Debug"
+
+
+def test_certificate_and_key_are_of_one_version_when_the_swap_comes_between(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount, read = pod.secrets["cert"], Path.read_bytes
+    swapped = []
+
+    def swap_after_the_first(path: Path) -> bytes:
+        data = read(path)
+        if path.name.startswith("tls.") and not swapped:
+            swapped.append(path)
+            mount.write({"tls.crt": b"new certificate", "tls.key": b"new key"})
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", swap_after_the_first)
+    loaded = pod.source.load()
+    assert swapped
+    assert loaded.bundle is not None
+    assert loaded.bundle.secrets["cert"] == {"tls.crt": b"new certificate", "tls.key": b"new key"}
+
+
+def test_an_optional_secret_that_is_not_there_yet(pod: Pod, tmp_path: Path) -> None:
+    source = MountedSource(tmp_path / "config", tmp_path / "elsewhere")
+    loaded = source.load()
+    assert loaded.bundle is not None
+    assert loaded.bundle.secrets == {}
+    before = look(source.paths)
+    # The mount point of an optional Secret exists, empty, from the beginning.
+    (tmp_path / "elsewhere" / "cert").mkdir(parents=True)
+    assert look(source.paths) == before
+    loaded = source.load()
+    assert loaded.bundle is not None
+    assert loaded.bundle.secrets == {}
+    (tmp_path / "elsewhere" / "cert" / "tls.crt").write_bytes(b"x")
+    assert look(source.paths) != before
+    loaded = source.load()
+    assert loaded.bundle is not None
+    assert loaded.bundle.secrets == {"cert": {"tls.crt": b"x"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"{", "faults"),
+        (b"\xff", "cannot be read"),
+        (b'{"name": 3}', "faults"),
+        (bundle(schema_version=99).config.to_json().encode(), "schemaVersion 99"),
+    ],
+)
+def test_a_broken_document_is_a_problem_and_no_exception(pod: Pod, text: bytes, words: str) -> None:
+    pod.config.write({"config.json": text})
+    loaded = pod.source.load()
+    assert loaded.bundle is None
+    (problem,) = loaded.problems
+    assert words in str(problem)
+    assert problem.remedy
+
+
+def test_a_document_that_is_missing_is_a_problem(tmp_path: Path) -> None:
+    loaded = MountedSource(tmp_path / "none", tmp_path).load()
+    assert loaded.bundle is None
+    assert "ConfigMap" in loaded.problems[0].remedy
+
+
+def _manifests(**route: object) -> str:
+    return yaml.safe_dump_all(
+        [
+            {
+                "apiVersion": API,
+                "kind": "PushDomain",
+                "metadata": {"name": "alerts"},
+                "spec": {"domains": [{"name": "a.example.com"}], "routes": ["apns"]},
+            },
+            {
+                "apiVersion": API,
+                "kind": "ApnRoute",
+                "metadata": {"name": "apns"},
+                "spec": {"environment": "Sandbox", "certificate": {"secretName": "cert"}, **route},
+            },
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "cert"},
+                "stringData": {name: value.decode() for name, value in SECRETS["cert"].items()},
+            },
+        ]
+    )
+
+
+def test_manifests_with_their_secrets_and_places(tmp_path: Path) -> None:
+    file = tmp_path / "push.yaml"
+    file.write_text(_manifests())
+    loaded = ManifestSource([file]).load()
+    assert loaded.bundle is not None
+    assert loaded.bundle.secrets == {"cert": SECRETS["cert"]}
+    assert loaded.origins["ApnRoute", "apns"] == str(file)
+    file.write_text(_manifests(certificate={"secretName": "other"}))
+    loaded = ManifestSource([file]).load()
+    assert loaded.bundle is not None
+    assert loaded.bundle.secrets == {}
+
+
+def test_broken_manifests_are_problems(tmp_path: Path) -> None:
+    file = tmp_path / "push.yaml"
+    file.write_text("kind: PushDomain\n  oops: [")
+    loaded = ManifestSource([file]).load()
+    assert loaded.bundle is None
+    assert any(p.severity == "error" for p in loaded.problems)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.dispatcher.bundles import SECRETS, bundle, prepared
+from tubepost_api.config import DeliveryConfig, LoggerConfig
+from tubepost_credentials.authoring import make_apns_certificate, make_ca
+from tubepost_dispatcher.config.bundle import Prepared
+from tubepost_dispatcher.supervisor.levels import Level, compare
+
+
+def _renewed() -> dict[str, dict[str, bytes]]:
+    made = make_apns_certificate(make_ca(), ("com.example.app",))
+    return {**SECRETS, "cert": {"tls.crt": made.certificate_pem, "tls.key": made.private_key_pem}}
+
+
+def _level(new: Prepared, old_workers: int = 1, new_workers: int = 1) -> tuple[Level, tuple[str, ...]]:
+    change = compare(prepared(), new, old_workers, new_workers)
+    return change.level, change.what
+
+
+def test_the_same_contents_under_another_number_are_no_change() -> None:
+    assert _level(prepared(generation=7)) == (Level.NONE, ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"loggers": (LoggerConfig(name="log"),)}, "loggers"),
+        ({"log_level": "Debug"}, "log_level"),
+        ({"workers": 2}, "workers"),
+    ],
+)
+def test_options(changes: dict[str, Any], what: str) -> None:
+    assert _level(prepared(**changes)) == (Level.OPTIONS, (what,))
+
+
+def test_an_override_is_an_option() -> None:
+    entry = bundle().config.entries[0].model_copy(update={"delivery": DeliveryConfig(response_timeout=9.0)})
+    assert _level(prepared(entries=(entry,))) == (Level.OPTIONS, ("entries",))
+
+
+def test_a_renewed_credential_is_a_pool_and_says_which_secret() -> None:
+    assert _level(prepared(secrets=_renewed())) == (Level.POOL, ("route apns", "Secret cert"))
+
+
+def test_an_endpoint_is_a_pool() -> None:
+    routes = {"apns": bundle().config.routes["apns"].model_copy(update={"port": 2}), "token": _token()}
+    assert _level(prepared(routes=routes)) == (Level.POOL, ("route apns",))
+
+
+def test_a_default_of_a_route_is_an_option() -> None:
+    routes = {"apns": bundle().config.routes["apns"].model_copy(update={"topic": "t"}), "token": _token()}
+    assert _level(prepared(routes=routes)) == (Level.OPTIONS, ("route apns options",))
+
+
+def test_routes_that_come_and_go_are_pools() -> None:
+    without = prepared(routes={"apns": bundle().config.routes["apns"]})
+    assert _level(without) == (Level.POOL, ("route token removed",))
+    assert compare(without, prepared(), 1, 1).what == ("route token added",)
+
+
+def test_worker_count_and_port_concern_workers() -> None:
+    level, what = _level(prepared(), 1, 2)
+    assert (level, what) == (Level.WORKERS, ("workers 1 -> 2",))
+    listener = bundle().config.listener.model_copy(update={"port": 2526})
+    level, what = _level(prepared(listener=listener))
+    assert level is Level.WORKERS
+    assert what[0] == "listener.port"
+
+
+def _token() -> Any:
+    return bundle().config.routes["token"]
