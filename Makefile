@@ -1,14 +1,15 @@
 # `make help` lists what there is. Everything runs in .venv, made from the locked requirements.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format generate bench lock clean tools
+.PHONY: help demo test check format generate bench lock clean tools e2e cluster-up cluster-down images
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
+E2E_JOBS ?= 2
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
@@ -34,6 +35,18 @@ tools: ## Install what tests need and pip does not bring (swaks, nginx, Go and N
 
 test: $(VENV)/.installed tools check ## Run all checks and tests
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -q
+
+e2e: $(VENV)/.installed ## Run the tests on a real Kubernetes that this machine brings up (Linux, root, Go)
+	@$(BIN)/pytest tests/cluster/e2e -n $(E2E_JOBS) --dist loadgroup -q
+
+cluster-up: $(VENV)/.installed ## Bring up a Kubernetes with the project's images, and leave it up
+	@$(BIN)/python -m tests.cluster up
+
+cluster-down: $(VENV)/.installed ## Take it down
+	@$(BIN)/python -m tests.cluster down
+
+images: $(VENV)/.installed ## Build the images; a Kubernetes that is up gets them
+	@$(BIN)/python -m tests.cluster images
 
 check: $(VENV)/.installed ## Lint, types, architecture, generated files
 	@$(BIN)/ruff check --quiet .

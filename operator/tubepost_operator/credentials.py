@@ -6,7 +6,7 @@ Messages name object, key and remedy; none holds a byte of a Secret.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -123,9 +123,7 @@ class _Reader:
         self._secrets = secrets
         self.findings: list[Finding] = []
 
-    def _add(
-        self, reason: Reason, secret: str, message: str, remedy: str, *, serves: bool = False
-    ) -> None:
+    def _add(self, reason: Reason, secret: str, message: str, remedy: str, *, serves: bool = False) -> None:
         finding = Finding(reason, f"{self._owner}: {message}", remedy, secret, serves)
         if finding not in self.findings:
             self.findings.append(finding)
@@ -167,7 +165,10 @@ class _Reader:
             reason = Reason.KEY_MISMATCH if error.message.startswith(_MISMATCH) else Reason.MALFORMED
             keys = f"keys {certificate.key!r} and {key.key!r}"
             self._add(
-                reason, certificate.secret, f"Secret {certificate.secret!r}, {keys}: {error.message}", error.remedy
+                reason,
+                certificate.secret,
+                f"Secret {certificate.secret!r}, {keys}: {error.message}",
+                error.remedy,
             )
             return None
 
@@ -203,9 +204,10 @@ class _Reader:
             self._add(
                 Reason.WRONG_ENVIRONMENT,
                 ref.secret,
-                f"Secret {ref.secret!r}, key {ref.key!r}: the certificate is for {others}, the route leads to "
-                f"{route.environment}",
-                f"set spec.environment to {others}, or put a certificate for {route.environment} into the Secret",
+                f"Secret {ref.secret!r}, key {ref.key!r}: the certificate is for {others}, the route leads "
+                f"to {route.environment}",
+                f"set spec.environment to {others}, or put a certificate for {route.environment} into the "
+                "Secret",
                 serves=True,
             )
 

@@ -28,7 +28,7 @@ class Meta:
     """What the operator keeps of an object's metadata.
 
     `annotations` are those under our own prefix only. `owner` is the uid of the controller that the object
-    belongs to, None where it has none.
+    belongs to, `owner_name` its kind and name (`PushDomain/alerts`); None where it has none.
     """
 
     key: Key
@@ -38,6 +38,7 @@ class Meta:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     owner: str | None
+    owner_name: str | None
     created: str
     deleting: bool
 

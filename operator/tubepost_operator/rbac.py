@@ -19,7 +19,7 @@ class Permission:
     verbs: tuple[str, ...]
     reason: str
     scope: Literal["watched", "own"] = "watched"
-    feature: Literal["always", "networkPolicies", "leaderElection"] = "always"
+    feature: Literal["always", "leaderElection"] = "always"
 
 
 _CHILD: Final = ("create", "delete", "get", "list", "patch", "watch")
@@ -44,7 +44,10 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
     Permission("", ("services",), _CHILD, "the address of each PushDomain"),
     Permission("policy", ("poddisruptionbudgets",), _CHILD, "drains take one dispatcher at a time"),
     Permission(
-        "networking.k8s.io", ("networkpolicies",), _CHILD, "one for each PushDomain", feature="networkPolicies"
+        "networking.k8s.io",
+        ("networkpolicies",),
+        _CHILD,
+        "one for each PushDomain, where the operator is told so; removed where it is not any more",
     ),
     Permission(
         "",

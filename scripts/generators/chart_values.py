@@ -1,9 +1,9 @@
 """The chart's values.schema.json and README.md, from the comments in its values.yaml.
 
-A comment that begins with `--` describes the key below it; a line that begins with `@schema` holds JSON Schema
-that the key's default does not tell (enumerations, patterns, free maps). Every key is described. Maps are
-strict unless their `@schema` says otherwise; at the root `global` and `enabled` are allowed, which a parent
-chart hands down.
+A comment that begins with `--` describes the key below it; a line that begins with `@schema` holds what of
+its JSON Schema the default does not tell (enumerations, patterns, free maps). Every key is described. Maps
+are strict unless their `@schema` says otherwise; at the root `global` and `enabled` are allowed, which a
+parent chart hands down.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def outputs() -> dict[str, str]:
         "title": "Values of the chart tubepost",
         **_schema(values, comments, ()),
     }
-    schema["properties"]["global"] = {"type": "object", "description": "Values of all charts of a parent chart."}
+    schema["properties"]["global"] = {
+        "type": "object",
+        "description": "Values that a parent chart shares.",
+    }
     schema["properties"]["enabled"] = {
         "type": "boolean",
         "description": "Whether a parent chart includes this one; has no meaning here.",
@@ -122,10 +125,11 @@ def _page(values: Mapping[str, Any], comments: Mapping[tuple[str, ...], Comment]
     for section, lines in rows.items():
         heading = comments[(section,)].heading if section else ""
         title = f"### {section}\n\n{heading}\n" if section else "### General\n"
-        parts.append("\n".join([title, "| value | default | meaning |", "| --- | --- | --- |", *lines]) + "\n")
+        parts.append("\n".join([title, *_COLUMNS, *lines]) + "\n")
     return "\n".join(parts)
 
 
+_COLUMNS = ("| value | default | meaning |", "| --- | --- | --- |")
 _HEAD = """\
 # The Helm chart
 

@@ -36,7 +36,14 @@ class Tool:
     """Source of a main program of our own, instead of `packages`."""
 
 
-_COMMANDS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+_COMMANDS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+)
 _VERSION = "k8s.io/component-base/version"
 _MAJOR, _MINOR, _ = KUBERNETES.split(".")
 
@@ -165,10 +172,20 @@ def _go_mod(tool: Tool) -> str:
 def _go(directory: Path, *arguments: str, output: bool = False) -> str:
     found = go()
     if found is None:
-        raise ClusterError("Go is not installed: the control plane is built from its modules (https://go.dev/dl)")
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "auto", "GOWORK": "off"}
+        raise ClusterError(
+            "Go is not installed: the control plane is built from its modules (https://go.dev/dl)"
+        )
+    environment = {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=mod",
+        "GOTOOLCHAIN": "auto",
+        "GOWORK": "off",
+    }
     command: Sequence[str] = (found, *arguments)
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise ClusterError(f"go {' '.join(arguments[:3])} failed:\n{done.stderr[-4000:]}")
     return done.stdout if output else ""

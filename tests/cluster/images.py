@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tests.cluster.binaries import program
-from tests.cluster.layout import PROJECT, ClusterError, lock, root, say
+from tests.cluster.layout import PROJECT, ClusterError, lock, root, say, write_atomically
 
 TARGETS = ("operator", "dispatcher", "simulator")
 """Targets of images/Dockerfile."""
@@ -34,9 +34,12 @@ _BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 _BASE_RECIPE = "1"
 _MIRRORS = Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")
 _PLATFORMS = ("manylinux_2_34", "manylinux_2_31", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
+_MANY = 100
+"""Images in buildah's storage from which on the leftovers of old builds are thrown away."""
 _KEPT = 6
 """Builds whose images stay in the layout; several checkouts share it."""
-_ANNOTATION = "io.containerd.image.name"
+_TAG = "org.opencontainers.image.ref.name"
+_IMPORT_NAME = "io.containerd.image.name"
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,29 @@ def build(targets: Sequence[str] = TARGETS) -> list[Image]:
         ClusterError: a step failed; the text ends with its output.
     """
     with lock("images"):
-        images = [_built(target) for target in targets]
+        key = source_key()
+        images = [Image(f"{target}-{key}", image_name(target)) for target in targets]
+        wanted = [image for image in images if image.tag not in _tags()]
+        if wanted:
+            say(f"building {', '.join(image.name for image in wanted)}")
+            base, wheels = _base(), _wheels()
+            for image, target in zip(images, targets, strict=True):
+                if image in wanted:
+                    _push(_build_target(target, base, wheels), image.tag)
         images.append(_pause())
+        if len(_buildah("images", "--quiet").split()) > _MANY:
+            # Steps of old builds that nothing stands on: every build looks through them.
+            _buildah("rmi", "--prune", "--force")
         _prune({image.tag for image in images})
     return images
 
 
 def source_key() -> str:
     """A hash of everything that the images are made of: the build context and the recipe of the base."""
-    ignored = _Ignore((PROJECT / "images" / "Dockerfile.dockerignore").read_text())
+    context = BuildContext((PROJECT / "images" / "Dockerfile.dockerignore").read_text())
     digest = sha256(f"{_DEBIAN} {_BASE_PACKAGES} {_BASE_RECIPE}".encode())
     digest.update((PROJECT / "images" / "Dockerfile").read_bytes())
-    for path in ignored.context(PROJECT):
+    for path in context.files(PROJECT):
         name = path.relative_to(PROJECT).as_posix()
         content = path.read_bytes()
         digest.update(f"{name} {os.access(path, os.X_OK)} {len(content)}\n".encode())
@@ -78,7 +92,7 @@ def source_key() -> str:
     return digest.hexdigest()[:16]
 
 
-class _Ignore:
+class BuildContext:
     """As much of the dockerignore format as ours uses: `*`, `!file`, `!directory/` and `**/pattern`."""
 
     def __init__(self, text: str) -> None:
@@ -87,7 +101,7 @@ class _Ignore:
         self.kept = [line[1:].rstrip("/") for line in patterns if line.startswith("!")]
         self.dropped = [line.removeprefix("**/").rstrip("/") for line in patterns if line.startswith("**/")]
 
-    def context(self, directory: Path) -> Iterator[Path]:
+    def files(self, directory: Path) -> Iterator[Path]:
         """The files of the build context, sorted."""
         for kept in sorted(self.kept):
             path = directory / kept
@@ -98,25 +112,35 @@ class _Ignore:
                     yield found
 
 
-def _built(target: str) -> Image:
-    image = Image(f"{target}-{source_key()}", image_name(target))
-    if image.tag in _tags():
-        return image
-    say(f"building the {target} image")
-    base, wheels = _base(), _wheels()
+def rebuilt_layers(target: str) -> tuple[list[str], list[str]]:
+    """Digests of the layers of a target as it was built last, and as it is when built again from nothing."""
+    with lock("images"):
+        once = _build_target(target, _base(), _wheels())
+        again = _build_target(target, _base(), _wheels(), again=True)
+        layers = [_inspect(name)["rootfs"]["diff_ids"] for name in (once, again)]
+        _buildah("rmi", again)
+    return layers[0], layers[1]
+
+
+def _build_target(target: str, base: str, wheels: Path, *, again: bool = False) -> str:
+    """Build one target of the Dockerfile, `again`: nothing is taken from earlier builds; its name in buildah's storage."""
+    name = f"localhost/tubepost-build-{target}:{'again' if again else 'latest'}"
+    before = _buildah("images", "--quiet", "--no-trunc", "--filter", f"reference={name}").split()
     with tempfile.TemporaryDirectory(dir=root()) as scratch:
         pip_conf = Path(scratch, "pip.conf")
         pip_conf.write_text("[global]\nno-index = true\nfind-links = /wheels\n")
-        local = f"localhost/tubepost-build-{target}:latest"
         _buildah(
-            "bud", "--quiet", "--layers", "--timestamp", "0", "--network", "none", "--pull=false",
+            "bud", "--quiet", "--layers", *(["--no-cache"] if again else []), "--timestamp", "0", "--network", "none", "--pull=false",
             "--volume", f"{pip_conf}:/etc/pip.conf:ro", "--volume", f"{wheels}:/wheels:ro",
-            "--build-arg", f"BASE={base}", "--target", target, "--tag", local,
+            "--build-arg", f"BASE={base}", "--target", target, "--tag", name,
             "--file", str(PROJECT / "images" / "Dockerfile"),
             "--ignorefile", str(PROJECT / "images" / "Dockerfile.dockerignore"), str(PROJECT),
         )  # fmt: skip
-        _push(local, image.tag)
-    return image
+    after = _buildah("images", "--quiet", "--no-trunc", "--filter", f"reference={name}").split()
+    if old := set(before) - set(after):
+        # With it go the steps that only it used; every build looks through all that are left.
+        _buildah("rmi", *old)
+    return name
 
 
 def _pause() -> Image:
@@ -176,7 +200,9 @@ def _mirror() -> str:
             for line in path.read_text().splitlines():
                 words = line.split()
                 uris = words[1:] if words[:1] in (["URIs:"], ["deb"]) else []
-                found = [word for word in uris if word.startswith("http") and word.rstrip("/").endswith("/debian")]
+                found = [
+                    word for word in uris if word.startswith("http") and word.rstrip("/").endswith("/debian")
+                ]
                 if found:
                     return found[0]
     return "http://deb.debian.org/debian"
@@ -184,8 +210,7 @@ def _mirror() -> str:
 
 def _wheels() -> Path:
     """All wheels of the lock files, for the Python of the base."""
-    locks = [PROJECT / "images" / "build.lock", *sorted((PROJECT / "requirements").glob("*.lock"))]
-    locks = [path for path in locks if path.stem != "dev"]
+    locks = [PROJECT / "requirements" / f"{name}.lock" for name in ("build", "operator", "runtime")]
     digest = sha256(b"".join(path.read_bytes() for path in locks)).hexdigest()[:16]
     target = root() / "wheels" / digest
     if target.is_dir():
@@ -194,7 +219,14 @@ def _wheels() -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=".wheels-", dir=target.parent))
     try:
-        options = ["--python-version=3.11", "--only-binary=:all:", "--require-hashes", "--quiet", "--dest", str(scratch)]
+        options = [
+            "--python-version=3.11",
+            "--only-binary=:all:",
+            "--require-hashes",
+            "--quiet",
+            "--dest",
+            str(scratch),
+        ]
         options += [f"--platform={name}_{os.uname().machine}" for name in _PLATFORMS]
         for path in locks:
             _run(sys.executable, "-m", "pip", "download", *options, "--requirement", str(path))
@@ -213,18 +245,20 @@ def export(images: Sequence[Image], stream: IO[bytes], *, present: frozenset[str
 
     Blobs whose digest is in `present` are left out: the receiving content store has them.
     """
-    layout = root() / "oci"
     wanted = {image.tag: image.name for image in images}
     with lock("layout", shared=True):
         manifests = []
         for entry in _index()["manifests"]:
-            name = wanted.get(entry["annotations"]["org.opencontainers.image.ref.name"])
+            name = wanted.get(entry["annotations"][_TAG])
             if name is not None:
-                manifests.append({**entry, "annotations": {_ANNOTATION: name}})
+                manifests.append({**entry, "annotations": {_IMPORT_NAME: name}})
         with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
             for digest in sorted(_reachable(manifests) - present):
-                archive.add(layout / "blobs" / "sha256" / digest, f"blobs/sha256/{digest}")
-            files = {"oci-layout": {"imageLayoutVersion": "1.0.0"}, "index.json": {"schemaVersion": 2, "manifests": manifests}}
+                archive.add(_blob(digest), f"blobs/sha256/{digest}")
+            files = {
+                "oci-layout": {"imageLayoutVersion": "1.0.0"},
+                "index.json": {"schemaVersion": 2, "manifests": manifests},
+            }
             for name, content in files.items():
                 data = json.dumps(content).encode()
                 member = tarfile.TarInfo(name)
@@ -232,55 +266,106 @@ def export(images: Sequence[Image], stream: IO[bytes], *, present: frozenset[str
                 archive.addfile(member, io.BytesIO(data))
 
 
+def _layout() -> Path:
+    return root() / "oci"
+
+
+def _blob(digest: str) -> Path:
+    return _layout() / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
 def _index() -> dict[str, Any]:
-    path = root() / "oci" / "index.json"
+    path = _layout() / "index.json"
     if not path.exists():
-        return {"manifests": []}
+        return {"schemaVersion": 2, "manifests": []}
     index: dict[str, Any] = json.loads(path.read_text())
     return index
 
 
 def _tags() -> set[str]:
-    return {entry["annotations"]["org.opencontainers.image.ref.name"] for entry in _index()["manifests"]}
+    return {entry["annotations"][_TAG] for entry in _index()["manifests"]}
 
 
 def _push(local: str, tag: str) -> None:
+    """Put an image of buildah's storage into the layout, its layers as they are: packing them takes longest of all."""
+    _blob("").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root()) as scratch:
+        image = _inspect(local)
+        if not all(_blob(digest).exists() for digest in image["rootfs"]["diff_ids"]):
+            _buildah("push", "--quiet", "--disable-compression", "--format", "oci", local, f"dir:{scratch}")
+            for path in Path(scratch).iterdir():
+                if path.name not in ("manifest.json", "version"):
+                    path.rename(_blob(path.name))
     with lock("layout"):
-        _buildah("push", "--quiet", "--disable-compression", "--format", "oci", local, f"oci:{root() / 'oci'}:{tag}")
+        config = _write_blob(image)
+        layers = [_descriptor(digest, "layer.v1.tar") for digest in image["rootfs"]["diff_ids"]]
+        manifest = _write_blob(
+            {"schemaVersion": 2, "config": _descriptor(config, "config.v1+json"), "layers": layers}
+        )
+        index = _index()
+        entry = {**_descriptor(manifest, "manifest.v1+json"), "annotations": {_TAG: tag}}
+        others = [other for other in index["manifests"] if other["annotations"][_TAG] != tag]
+        write_atomically(_layout() / "index.json", json.dumps({**index, "manifests": [*others, entry]}))
+
+
+def _inspect(local: str) -> dict[str, Any]:
+    """The configuration of an image in buildah's storage, as the OCI image specification has it."""
+    config: dict[str, Any] = json.loads(
+        _buildah("inspect", "--type", "image", "--format", "{{.Config}}", local)
+    )
+    return config
+
+
+def _descriptor(digest: str, media: str) -> dict[str, Any]:
+    return {
+        "mediaType": f"application/vnd.oci.image.{media}",
+        "digest": digest,
+        "size": _blob(digest).stat().st_size,
+    }
+
+
+def _write_blob(document: dict[str, Any]) -> str:
+    data = json.dumps(document, sort_keys=True).encode()
+    digest = sha256(data).hexdigest()
+    _blob(digest).write_bytes(data)
+    return f"sha256:{digest}"
 
 
 def _reachable(manifests: Sequence[dict[str, Any]]) -> set[str]:
-    blobs = root() / "oci" / "blobs" / "sha256"
     found = set()
     for entry in manifests:
-        digest = entry["digest"].removeprefix("sha256:")
-        manifest = json.loads((blobs / digest).read_text())
-        found |= {digest, manifest["config"]["digest"].removeprefix("sha256:")}
-        found |= {layer["digest"].removeprefix("sha256:") for layer in manifest["layers"]}
+        manifest = json.loads(_blob(entry["digest"]).read_text())
+        parts = (entry, manifest["config"], *manifest["layers"])
+        found |= {part["digest"].removeprefix("sha256:") for part in parts}
     return found
 
 
 def _prune(used: set[str]) -> None:
-    """Forget old builds: the layout keeps the newest, buildah's storage is emptied when it has grown large."""
+    """Forget old builds: the layout keeps the newest, which a cluster that is starting elsewhere may still load."""
     index = _index()
-    kept = [entry for entry in index["manifests"] if entry["annotations"]["org.opencontainers.image.ref.name"] in used]
+    kept = [entry for entry in index["manifests"] if entry["annotations"][_TAG] in used]
     others = [entry for entry in index["manifests"] if entry not in kept]
-    kept += others[-_KEPT * len(TARGETS) :]
+    kept = [*others[-_KEPT * len(TARGETS) :], *kept]
     if len(kept) == len(index["manifests"]):
         return
     with lock("layout"):
-        (root() / "oci" / "index.json").write_text(json.dumps({**index, "manifests": kept}))
+        write_atomically(_layout() / "index.json", json.dumps({**index, "manifests": kept}))
         reachable = _reachable(kept)
-        for blob in (root() / "oci" / "blobs" / "sha256").iterdir():
+        for blob in _blob("").iterdir():
             if blob.name not in reachable:
                 blob.unlink()
-    if len(_buildah("images", "--all", "--quiet").splitlines()) > 200:
-        _buildah("rmi", "--prune", "--force")
 
 
 def _buildah(command: str, *arguments: str) -> str:
     storage = root() / "storage"
-    places = ("--root", str(storage / "root"), "--runroot", str(storage / "run"), "--storage-driver", "overlay")
+    places = (
+        "--root",
+        str(storage / "root"),
+        "--runroot",
+        str(storage / "run"),
+        "--storage-driver",
+        "overlay",
+    )
     environment = {**os.environ, "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(root())}
     return _run("buildah", *places, command, *arguments, environment=environment)
 

@@ -32,6 +32,10 @@ def root() -> Path:
     return cache_dir() / "cluster"
 
 
+MACHINE = Path("/run/lock")
+"""Directory of locks that hold for the whole machine, whoever's cache it is."""
+
+
 def runs() -> Path:
     """The directory with one sub-directory per cluster."""
     return root() / "runs"
@@ -43,13 +47,21 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def lock(name: str, *, shared: bool = False, timeout: float = 3600.0) -> Iterator[None]:
-    """Hold the machine-wide lock `name`; the kernel frees it when its holder dies.
+def lock(
+    name: str, *, shared: bool = False, timeout: float = 3600.0, directory: Path | None = None
+) -> Iterator[None]:
+    """Hold the lock `name`; the kernel frees it when its holder dies.
+
+    Args:
+        name: of the lock.
+        shared: with others that hold it shared.
+        timeout: seconds.
+        directory: where its file is; None: in `root()`, which users that have another cache do not share.
 
     Raises:
         ClusterError: it was not free within `timeout` seconds.
     """
-    path = root() / f"{name}.lock"
+    path = (directory or root()) / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     deadline = time.monotonic() + timeout
@@ -61,7 +73,9 @@ def lock(name: str, *, shared: bool = False, timeout: float = 3600.0) -> Iterato
                 break
             except OSError:
                 if time.monotonic() > deadline:
-                    raise ClusterError(f"{path} is held by another run for more than {timeout:.0f} s") from None
+                    raise ClusterError(
+                        f"{path} is held by another run for more than {timeout:.0f} s"
+                    ) from None
                 if not announced:
                     say(f"waiting for another run that holds {path.name}")
                     announced = True

@@ -49,15 +49,16 @@ class Block:
 
     @property
     def link(self) -> str:
-        """Name of this machine's network interface towards the node."""
+        """Name of this machine's network interface towards the node, and of the node's cgroup."""
         return f"tubepost{self.index}"
 
 
-def free_block(taken: Collection[int], routes: Collection[str]) -> Block | None:
+def free_block(taken: Collection[int], routes: Collection[str], links: Collection[str] = ()) -> Block | None:
     """The first block that no run has and no route of this machine touches; None when all are taken.
 
     Args:
         taken: indexes of blocks in use.
+        links: names of this machine's network interfaces.
         routes: destinations of this machine's routes, as `ip route` prints them.
     """
     known = []
@@ -68,6 +69,7 @@ def free_block(taken: Collection[int], routes: Collection[str]) -> Block | None:
             continue
     for index in range(2 ** (_PREFIX - _POOL.prefixlen)):
         block = Block(index)
-        if index not in taken and not any(block.network.overlaps(network) for network in known):
+        free = index not in taken and block.link not in links
+        if free and not any(block.network.overlaps(network) for network in known):
             return block
     return None

@@ -23,25 +23,21 @@ from tests.cluster.network import Block
 _CGROUPS = Path("/sys/fs/cgroup")
 # Where programs insist on fixed paths, the node's own directories are mounted over them. The machine's /run is
 # hidden whole: another container runtime's sockets are there.
-_OVERLAID = {"var-lib": "/var/lib", "var-log": "/var/log", "cni": "/etc/cni"}
+_OVERLAID = {"var-lib": "/var/lib", "var-log": "/var/log"}
 _PREPARE = """
 set -e
 mount --make-rshared /
-mkdir -p /etc/cni
 {binds}
 mount -t tmpfs -o mode=755 tmpfs /run
-ln -sfn /run /var/run 2>/dev/null || true
-mkdir -p /run/netns /run/containerd /run/lock
-mkdir -p /var/lib/kubelet /var/lib/containerd /var/lib/cni /var/lib/kubelet-plugins /var/log/pods /var/log/containers
+mkdir -p /run/netns /run/lock /var/lib/kubelet /var/lib/cni/net.d /var/log/pods /var/log/containers
 """
 
 
 class Node:
     """The namespaces of the run in `directory`, found by their first process."""
 
-    def __init__(self, directory: Path, name: str, block: Block) -> None:
+    def __init__(self, directory: Path, block: Block) -> None:
         self.directory = directory
-        self.cgroup = f"tubepost-{name}"
         self.block = block
 
     @property
@@ -84,7 +80,7 @@ class Node:
 
     def _make_cgroup(self) -> None:
         for parent in _hierarchies():
-            group = parent / self.cgroup
+            group = parent / self.block.link
             group.mkdir(exist_ok=True)
             if parent == _CGROUPS:  # version 2: children may use what is enabled here
                 controllers = (group / "cgroup.controllers").read_text().split()
@@ -96,24 +92,21 @@ class Node:
     def _make_namespaces(self) -> None:
         for name in _OVERLAID:
             (self.directory / name).mkdir(parents=True, exist_ok=True)
-        with (self.directory / "init.log").open("wb") as log:
-            subprocess.Popen(
-                ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--net", "--mount-proc",
-                 str(program("init")), str(self.directory)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
-            )  # fmt: skip
+        unshare = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--net", "--mount-proc"]
+        detach([*unshare, str(program("init")), str(self.directory)], self.directory / "init.log")
         deadline = time.monotonic() + 10
         while first_process(self.directory) is None:
             if time.monotonic() > deadline:
                 text = (self.directory / "init.log").read_text()
                 raise ClusterError(f"the node's namespaces could not be made: {text}")
             time.sleep(0.02)
-        binds = "\n".join(f"mount --bind '{self.directory / name}' {path}" for name, path in _OVERLAID.items())
+        binds = "\n".join(
+            f"mount --bind '{self.directory / name}' {path}" for name, path in _OVERLAID.items()
+        )
         self.run("sh", "-c", _PREPARE.format(binds=binds))
 
     def _make_link(self) -> None:
         block, link, pid = self.block, self.block.link, str(self.pid)
-        _run(["ip", "link", "delete", link], check=False)
         _run(["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pid])
         _run(["ip", "address", "add", f"{block.machine}/30", "dev", link])
         _run(["ip", "link", "set", link, "up"])
@@ -132,6 +125,23 @@ class Node:
             _run(["ip", "route", "add", str(network), "via", block.node, "dev", link])
 
 
+def detach(command: Sequence[str], log: Path, *, path: str | None = None) -> None:
+    """Start a process that outlives this one and is nobody's child; its output is appended to `log`.
+
+    Raises:
+        ClusterError: there is no `setsid`; whether `command` itself could be started is in the log.
+    """
+    environment = os.environ if path is None else {**os.environ, "PATH": path}
+    with log.open("ab") as output:
+        try:
+            subprocess.run(
+                ["setsid", "--fork", *command],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=environment, check=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise ClusterError(f"setsid (of util-linux) is not installed: {error}") from error
+
+
 def first_process(directory: Path) -> int | None:
     """The node's first process, recognised by program and argument, or None.
 
@@ -146,7 +156,7 @@ def first_process(directory: Path) -> int | None:
     return None
 
 
-def remove(directory: Path, name: str, block: Block) -> None:
+def remove(directory: Path, block: Block) -> None:
     """Take away whatever there is of a node: processes, link, mounts, cgroup. Never fails on what is not there.
 
     Raises:
@@ -161,7 +171,7 @@ def remove(directory: Path, name: str, block: Block) -> None:
         time.sleep(0.05)
     _run(["ip", "link", "delete", block.link], check=False)
     _unmount(directory)
-    while (left := _remove_cgroup(f"tubepost-{name}")) is not None:
+    while (left := _remove_cgroup(block.link)) is not None:
         if time.monotonic() > deadline:
             raise ClusterError(f"cgroup {left} cannot be removed")
         time.sleep(0.05)

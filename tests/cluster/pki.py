@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_VALID = datetime.timedelta(days=365)
+_VALID = dt.timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def write(directory: Path, server: str, addresses: list[str]) -> None:
 def _issue(path: Path, authority: Authority, name: x509.Name, dns: list[str], addresses: list[str]) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(name, authority.certificate.subject, key).add_extension(
-        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+        critical=False,
     )
     if dns or addresses:
         alternatives: list[x509.GeneralName] = [x509.DNSName(text) for text in dns]
@@ -74,15 +75,17 @@ def _issue(path: Path, authority: Authority, name: x509.Name, dns: list[str], ad
     path.with_suffix(".key").write_bytes(_key_pem(key))
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_before(now - dt.timedelta(minutes=5))
         .not_valid_after(now + _VALID)
     )
 
@@ -114,7 +117,9 @@ def _kubeconfig(directory: Path, user: str, server: str) -> str:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "test", "cluster": {"server": server, "certificate-authority-data": data("ca.crt")}}],
+        "clusters": [
+            {"name": "test", "cluster": {"server": server, "certificate-authority-data": data("ca.crt")}}
+        ],
         "users": [{"name": user, "user": credentials}],
         "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
         "current-context": "test",

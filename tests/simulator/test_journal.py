@@ -60,7 +60,9 @@ def test_clear_keeps_counts_and_numbers() -> None:
     st.integers(0, 60),
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.booleans()), max_size=30),
 )
-def test_bounds_hold_and_the_indexes_agree(retain: int, size: int, items: list[tuple[str, int, bool]]) -> None:
+def test_bounds_hold_and_the_indexes_agree(
+    retain: int, size: int, items: list[tuple[str, int, bool]]
+) -> None:
     journal = Journal(retain, size)
     for name, length, good in items:
         journal.add(record(name, status=200 if good else 400, payload=b"x" * length))

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tubepost_operator.model import Document
 from tubepost_operator.names import Names
-from tubepost_operator.resources.common import Input, without_none
+from tubepost_operator.resources.common import Input
 
 NAME: Final = "dispatcher"
 CONFIG_DIRECTORY: Final = "/etc/tubepost/config"
@@ -49,6 +49,9 @@ def container(source: Input) -> Document:
             *("--config", CONFIG_DIRECTORY),
             *("--secrets", SECRETS_DIRECTORY),
             *("--host", "0.0.0.0"),  # noqa: S104 - a pod's address is not known beforehand
+            # A new port in the configuration must not move the listener of a pod that is about to go: the
+            # Service reaches each pod by the port that its own template names.
+            *("--port", str(source.config.listener.port)),
             *("--http-host", "0.0.0.0"),  # noqa: S104 - the same
             *("--http-port", str(HTTP_PORT)),
             *("--admin-port", str(ADMIN_PORT)),
@@ -102,15 +105,17 @@ def volumes(source: Input) -> list[Document]:
 
 def _resources(source: Input) -> dict[str, dict[str, Any]]:
     wanted = source.spec.pod_template.resources.model_dump(by_alias=True, exclude_none=True)
-    merged = {part: {**DEFAULT_RESOURCES[part], **wanted.get(part, {})} for part in ("requests", "limits")}
-    # A default request above the user's own limit would be refused; what is not requested is the limit.
-    for name in wanted.get("limits", {}):
-        if name not in wanted.get("requests", {}):
-            merged["requests"].pop(name, None)
-    for name in wanted.get("requests", {}):
-        if name not in wanted.get("limits", {}):
-            merged["limits"].pop(name, None)
-    return {part: without_none(amounts) for part, amounts in merged.items() if amounts}
+    requests, limits = wanted.get("requests", {}), wanted.get("limits", {})
+    merged: dict[str, dict[str, Any]] = {"requests": {}, "limits": {}}
+    for name in ("cpu", "memory"):
+        if name in limits or name in requests:
+            # The defaults could contradict: a limit alone is the request too, a request alone the limit.
+            merged["requests"][name] = requests.get(name, limits.get(name))
+            merged["limits"][name] = limits.get(name, requests.get(name))
+        else:
+            for part in ("requests", "limits"):
+                merged[part][name] = DEFAULT_RESOURCES[part][name]
+    return merged
 
 
 def _probe(path: str, *, period: int, failures: int) -> Document:

@@ -1,1 +1,9 @@
-"""Sidecar mode: a mutating webhook that puts a dispatcher into labelled pods."""
+"""Sidecar mode: a mutating webhook that puts a dispatcher into labelled pods.
+
+`serve_webhook` runs on every replica, `keep_certificates` on the leader alone.
+"""
+
+from tubepost_operator.webhook.keeper import keep_certificates
+from tubepost_operator.webhook.server import serve_webhook
+
+__all__ = ["keep_certificates", "serve_webhook"]

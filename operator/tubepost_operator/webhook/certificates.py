@@ -8,10 +8,12 @@ server does not trust.
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -93,9 +95,8 @@ def plan_certificates(
     if _near_end(state.authority.certificate, now):
         authority = _make_authority(now)
         # Who serves with the old certificate goes on: its authority stays in the bundle.
-        return _plan(
-            authority, (authority.certificate, *authorities), old, "the authority comes to its end", settled=False
-        )
+        both = (authority.certificate, *authorities)
+        return _plan(authority, both, old, "the authority comes to its end", settled=False)
     reason = _stale(state, hosts, now)
     if reason and not _contains(published, state.authority.certificate):
         return CertificatePlan(None, _pem(authorities), False, "", state.certificate.not_valid_after_utc)
@@ -104,6 +105,17 @@ def plan_certificates(
     if len(authorities) < len(state.authorities):
         return _plan(state.authority, authorities, old, "an authority has ended")
     return CertificatePlan(None, _pem(authorities), True, "", state.certificate.not_valid_after_utc)
+
+
+def secret_data(secret: Mapping[str, Any] | None) -> dict[str, bytes]:
+    """The contents of a Secret as the API server gives it; what is absent or unreadable is left out."""
+    contents: dict[str, bytes] = {}
+    for key, text in ((secret or {}).get("data") or {}).items():
+        try:
+            contents[key] = base64.b64decode(text, validate=True)
+        except (binascii.Error, TypeError):
+            continue
+    return contents
 
 
 def same_certificates(one: bytes, other: bytes) -> bool:
@@ -151,9 +163,7 @@ def _read(data: Mapping[str, bytes], now: datetime) -> _State | None:
         return None
     if not any(_issued_by(certificate, authority) for authority in authorities if _valid(authority, now)):
         return None
-    return _State(
-        _Authority(authorities[0], authority_key), authorities, certificate, data[PRIVATE_KEY]
-    )
+    return _State(_Authority(authorities[0], authority_key), authorities, certificate, data[PRIVATE_KEY])
 
 
 def _stale(state: _State, hosts: Sequence[str], now: datetime) -> str:

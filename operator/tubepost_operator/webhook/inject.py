@@ -73,11 +73,11 @@ def inject(pod: Mapping[str, Any], template: Mapping[str, Any]) -> Injection | R
     if spec.get("hostNetwork"):
         return Refusal(
             "the pod uses the host's network, where a dispatcher would listen on the loopback of the node. "
-            f"Remedy: remove hostNetwork, or the label {Names.INJECT_LABEL} and inject at the PushDomain's Service"
+            f"Remedy: remove hostNetwork, or the label {Names.INJECT_LABEL} and inject at the Service"
         )
     if spec.get("os", {}).get("name", "linux") != "linux":
         return Refusal(
-            f"the pod is not for Linux. Remedy: remove the label {Names.INJECT_LABEL} and inject at the Service"
+            f"it is not for Linux. Remedy: remove the label {Names.INJECT_LABEL} and inject at the Service"
         )
     annotations = pod.get("metadata", {}).get("annotations") or {}
     ports = [
@@ -108,7 +108,7 @@ def _containers(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
 
 
-def _port(annotations: Mapping[str, str], name: str, default: int | None) -> int | None | Refusal:
+def _port(annotations: Mapping[str, str], name: str, default: int | None) -> int | Refusal | None:
     text = annotations.get(name)
     if text is None:
         return default
@@ -119,7 +119,7 @@ def _port(annotations: Mapping[str, str], name: str, default: int | None) -> int
 
 
 def _volumes(source: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The volumes of the dispatcher, renamed so that they stand beside the app's, and old name -> new name."""
+    """The dispatcher's volumes, renamed to stand beside the app's, and old name -> new name."""
     volumes: list[dict[str, Any]] = []
     renamed: dict[str, str] = {}
     for volume in source.get("volumes") or ():
@@ -154,10 +154,9 @@ def _container(
         "runAsUser": identity.get("runAsUser", _USER),
         "runAsGroup": identity.get("runAsGroup", _USER),
     }
-    # Of an option that stands twice the command line takes the last one.
-    arguments = ["--host", "127.0.0.1", "--http-port", str(http_port), "--admin-port", str(http_port + 1)]
+    options = {"--host": "127.0.0.1", "--http-port": str(http_port), "--admin-port": str(http_port + 1)}
     if smtp_port is not None:
-        arguments += ["--port", str(smtp_port)]
+        options["--port"] = str(smtp_port)
     mounts = [
         {**mount, "name": renamed[mount["name"]]}
         for mount in dispatcher.get("volumeMounts") or ()
@@ -168,7 +167,7 @@ def _container(
     container: dict[str, Any] = {
         "name": CONTAINER,
         **{key: dispatcher[key] for key in _KEPT if key in dispatcher},
-        "args": [*(dispatcher.get("args") or ()), *arguments],
+        "args": _with_options(dispatcher.get("args") or (), options),
         "restartPolicy": "Always",
         "ports": [{"name": HTTP_PORT_NAME, "containerPort": http_port, "protocol": "TCP"}],
         "securityContext": security,
@@ -179,6 +178,20 @@ def _container(
     container["startupProbe"] = _probe("/readyz", http_port, periodSeconds=1, failureThreshold=60)
     container["livenessProbe"] = _probe("/livez", http_port, periodSeconds=10, failureThreshold=3)
     return container
+
+
+def _with_options(arguments: Sequence[str], options: Mapping[str, str]) -> list[str]:
+    """The arguments with other values for some options; those that do not stand there are added."""
+    result: list[str] = []
+    skip = False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument in options:
+            skip = True
+        elif argument.partition("=")[0] not in options:
+            result.append(argument)
+    return [*result, *(part for option in options.items() for part in option)]
 
 
 def _probe(path: str, port: int, **figures: int) -> dict[str, Any]:

@@ -120,7 +120,9 @@ def answer(uid: str, outcome: Injection | Refusal, on_refusal: OnRefusal) -> dic
     return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}
 
 
-def _template(push_domain: Mapping[str, Any], deployment: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _template(
+    push_domain: Mapping[str, Any], deployment: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
     """The pod template of the PushDomain's Deployment; that of anybody else's does not count."""
     if deployment is None:
         return None

@@ -1,0 +1,134 @@
+"""The operator's view of the API server: an interface and its errors.
+
+Implemented by `cluster`, faked by tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from tubepost_operator.kinds import Kind
+from tubepost_operator.model import Document
+
+ErrorClass = Literal["conflict", "throttled", "server", "connection", "forbidden", "gone", "request"]
+
+
+class ApiError(Exception):
+    """The API server did not do what it was asked.
+
+    `status` is the HTTP status, 0 when there was no answer. The text is the server's message.
+    """
+
+    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+
+    @property
+    def kind(self) -> ErrorClass:
+        """What sort of failure it is, which decides whether and when to try again."""
+        by_status: dict[int, ErrorClass] = {
+            0: "connection",
+            401: "forbidden",
+            403: "forbidden",
+            409: "conflict",
+            410: "gone",
+            429: "throttled",
+        }
+        return by_status.get(self.status, "server" if self.status >= 500 else "request")
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may well succeed a moment later."""
+        return self.kind in {"connection", "throttled", "server"}
+
+    @property
+    def refusal(self) -> bool:
+        """Whether the server has understood the object and does not want it: trying again helps nothing."""
+        return self.status in {400, 403, 405, 413, 415, 422}
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.message}" if self.status else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """What a watch tells. `Sync`: everything that was there at the beginning has been told.
+
+    `document` is the object, or its metadata alone; that of the object as it was for `Gone`.
+    """
+
+    type: Literal["Put", "Gone", "Sync"]
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSource:
+    """What to watch: metadata of a kind, in one namespace or (None) in all, with a label selector."""
+
+    name: str
+    kind: Kind
+    namespace: str | None
+    selector: str = ""
+
+
+class ClusterApi(Protocol):
+    """What the operator asks of the API server. Writes are held back unless the Lease is ours."""
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Document | None:
+        """An object, None when there is none.
+
+        Raises:
+            ApiError: any other answer, or none.
+        """
+
+    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Document]:
+        """All objects of a kind.
+
+        Raises:
+            ApiError: no list.
+        """
+
+    async def apply(self, kind: Kind, manifest: Document, *, force: bool = True) -> Document:
+        """Server-side apply with our field manager; the object as it then is.
+
+        Raises:
+            ApiError: not applied; a conflict without `force` means that somebody else has such an object.
+            NotLeader: withheld.
+        """
+
+    async def merge(
+        self, kind: Kind, namespace: str, name: str, patch: Document, subresource: str | None = None
+    ) -> Document | None:
+        """A JSON merge patch; the object as it then is, None when there is no such object.
+
+        Raises:
+            ApiError: not patched.
+            NotLeader: withheld.
+        """
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Remove the object with this uid; nothing happens when it is not there any more.
+
+        Raises:
+            ApiError: not removed.
+            NotLeader: withheld.
+        """
+
+    async def create(self, kind: Kind, namespace: str, manifest: Document) -> Document:
+        """Create an object.
+
+        Raises:
+            ApiError: not created; a conflict when one of the name exists.
+            NotLeader: withheld.
+        """
+
+    async def watch(self, source: WatchSource, tell: Callable[[WatchEvent], None]) -> None:
+        """List and watch until cancelled; what breaks is begun anew.
+
+        `tell` is called in the caller's event loop. After an interruption it is told what has changed
+        meanwhile, removals included.
+        """

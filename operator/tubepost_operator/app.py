@@ -1,0 +1,180 @@
+"""Puts the parts together: the one place where they all meet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from tubepost_operator.cluster import Cluster
+from tubepost_operator.conditions import unix_time
+from tubepost_operator.election import Election
+from tubepost_operator.handlers.watching import watch_objects
+from tubepost_operator.health import HealthServer
+from tubepost_operator.lease import Guard
+from tubepost_operator.metrics import OperatorMetrics, Sample
+from tubepost_operator.model import Document
+from tubepost_operator.pods import HttpPodAsker
+from tubepost_operator.settings import Settings
+from tubepost_operator.store import Store
+from tubepost_operator.term import Term
+from tubepost_operator.vitals import Vitals
+
+_LOG = logging.getLogger("tubepost.operator")
+
+RESTART_PAUSE = 2.0
+
+
+class Operator:
+    """The process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._metrics = OperatorMetrics()
+        self._guard = Guard(time.monotonic)
+        self._vitals = Vitals(time.monotonic)
+        self._cluster = Cluster(settings.kubeconfig, self._guard, self._vitals, self._metrics)
+        self._asker = HttpPodAsker()
+        self._term: Term | None = None
+        self._election: Election | None = None
+        self._webhook_port: int | None = None
+        self.health = HealthServer(
+            settings.health_host, settings.health_port, self._metrics, self._live, self._ready
+        )
+        self._register()
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT.
+
+        Raises:
+            OSError: a port cannot be bound.
+        """
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await self.health.start()
+        _LOG.info("health and metrics on port %d", self.health.port)
+        tasks = [loop.create_task(self._work())]
+        if self._settings.webhook:
+            tasks.append(loop.create_task(self._serve_webhook()))
+        stopping = loop.create_task(stop.wait())
+        done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*tasks, stopping):
+            task.cancel()
+        await asyncio.gather(*tasks, stopping, return_exceptions=True)
+        await self.health.stop()
+        await self._asker.close()
+        self._cluster.close()
+        for task in done:
+            if task is not stopping:
+                task.result()
+
+    # -- leading --------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        if self._settings.leader_election:
+            self._election = Election(self._settings, self._cluster, self._guard, self._lead)
+            await self._election.run()
+            return
+        self._guard.hold(math.inf)
+        while True:
+            try:
+                await self._lead()
+            except Exception:  # noqa: BLE001 - whatever broke, the next term starts from nothing
+                _LOG.exception("starting over")
+            await asyncio.sleep(RESTART_PAUSE)
+
+    async def _lead(self) -> None:
+        def watch_own(tell: Callable[[bool, Document], None]) -> Coroutine[Any, Any, None]:
+            return watch_objects(
+                self._cluster.connection(), self._settings.namespaces, tell, self._vitals.note, self._metrics
+            )
+
+        self._term = Term(self._settings, self._cluster, watch_own, self._asker, self._metrics)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._term.run())
+                if self._settings.webhook:
+                    group.create_task(self._keep_certificates())
+        finally:
+            self._term = None
+            self._vitals.forget()
+
+    # -- the webhook ----------------------------------------------------------------------------------
+
+    async def _serve_webhook(self) -> None:
+        from tubepost_operator.webhook.server import serve_webhook  # noqa: PLC0415 - only where it is on
+
+        await serve_webhook(self._settings, self._cluster, serving=self._serves)
+
+    def _serves(self, port: int) -> None:
+        self._webhook_port = port
+
+    async def _keep_certificates(self) -> None:
+        from tubepost_operator.webhook import keeper  # noqa: PLC0415 - only where it is on
+
+        await keeper.keep_certificates(self._settings, self._cluster)
+
+    # -- health ---------------------------------------------------------------------------------------
+
+    def _live(self) -> tuple[bool, str]:
+        silent = self._vitals.silent()
+        return (False, f"no sign of life from watches: {', '.join(silent)}") if silent else (True, "ok")
+
+    def _ready(self) -> tuple[bool, str]:
+        if self._settings.webhook and self._webhook_port is None:
+            return False, "the webhook has no certificate yet"
+        if self._settings.leader_election:
+            if self._election is None or not self._election.reached:
+                return False, "the API server has not answered yet"
+            if not self._election.leading:
+                return True, "standing by"
+        if self._term is None or not self._term.synced:
+            return False, "not everything has been seen yet"
+        return True, "leading"
+
+    # -- metrics --------------------------------------------------------------------------------------
+
+    def _register(self) -> None:
+        self._metrics.leader.set_function(lambda: float(self._guard.held))
+        self._metrics.compute("tubepost_operator_watch_age_seconds", self._ages)
+        self._metrics.compute("tubepost_operator_objects", self._objects)
+        self._metrics.compute("tubepost_operator_credential_expiry_timestamp_seconds", self._expiries)
+
+    def _ages(self) -> Iterator[Sample]:
+        for name, age in self._vitals.ages().items():
+            yield (name,), age
+
+    def _objects(self) -> Iterator[Sample]:
+        if self._term is not None:
+            yield from object_counts(self._term.store)
+
+    def _expiries(self) -> Iterator[Sample]:
+        if self._term is not None:
+            yield from expiries(self._term.store)
+
+
+def object_counts(store: Store) -> Iterator[Sample]:
+    """Objects by kind, condition and status."""
+    counts: dict[tuple[str, str, str], int] = {}
+    for key in store.keys():  # noqa: SIM118 - a method, no mapping
+        for condition in ((store.get(key) or {}).get("status") or {}).get("conditions") or ():
+            label = (key.kind, condition["type"], condition["status"])
+            counts[label] = counts.get(label, 0) + 1
+    for label, count in sorted(counts.items()):
+        yield label, float(count)
+
+
+def expiries(store: Store) -> Iterator[Sample]:
+    """Ends of the routes' certificates, as unix time."""
+    for key in store.keys("ApnRoute"):
+        ends = ((store.get(key) or {}).get("status") or {}).get("notAfter")
+        if ends:
+            with contextlib.suppress(ValueError):
+                yield (key.namespace, key.name), unix_time(ends)

@@ -1,0 +1,163 @@
+"""Conditions: what is found of an object -> metav1.Conditions and events. Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, Self
+
+from tubepost_api.conditions import ConditionType, Reason
+from tubepost_operator.credentials import Finding
+from tubepost_operator.model import Event
+
+Status = Literal["True", "False", "Unknown"]
+
+SHOWN: Final = 5
+"""Findings that a message tells in full."""
+MAX_MESSAGE: Final = 4_000
+"""Characters of a message; events take 1024."""
+_MAX_EVENT: Final = 1_000
+
+USABLE: Final = "Every credential can be used."
+
+_CALM: Final = frozenset({Reason.PENDING, Reason.SUSPENDED, Reason.NO_REPLICAS, Reason.BLACKHOLED})
+"""Reasons that are nobody's fault: their events are not warnings."""
+
+
+class EventReason(enum.StrEnum):
+    """Reasons of events that are not those of a condition, with their meaning beside them."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Self:
+        """Take the word and its meaning."""
+        word = str.__new__(cls, value)
+        word._value_ = value
+        word.meaning = meaning
+        return word
+
+    PUBLISHED = ("Published", "A new configuration was written; running pods take it by themselves.")
+    ROLLED = ("Rolled", "The pod template was written: pods are started, or replaced one after the other.")
+    UPGRADED = ("Upgraded", "Pods are replaced because the operator's release has changed.")
+    REPAIRED = ("Repaired", "An object that was deleted or changed by somebody else was put back.")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is found about one condition."""
+
+    type: ConditionType
+    status: Status
+    reason: Reason
+    message: str
+
+
+def good(kind: ConditionType, reason: Reason, message: str = "") -> Verdict:
+    """A condition that holds; without a message the reason's meaning stands there."""
+    return Verdict(kind, "True", reason, message or reason.meaning)
+
+
+def bad(kind: ConditionType, reason: Reason, message: str) -> Verdict:
+    """A condition that does not hold."""
+    return Verdict(kind, "False", reason, message)
+
+
+def unknown(kind: ConditionType, reason: Reason, message: str) -> Verdict:
+    """A condition of which nothing can be said."""
+    return Verdict(kind, "Unknown", reason, message)
+
+
+def of_findings(kind: ConditionType, findings: Sequence[Finding], fine: Reason, message: str = "") -> Verdict:
+    """The condition that all of these findings belong to; the first gives the reason."""
+    if not findings:
+        return good(kind, fine, message)
+    text = " ".join(finding.text for finding in findings[:SHOWN])
+    if len(findings) > SHOWN:
+        text += f" And {len(findings) - SHOWN} more."
+    return bad(kind, findings[0].reason, text)
+
+
+def first_fault(verdicts: Iterable[Verdict]) -> Verdict | None:
+    """The first that does not hold: False before Unknown, since the latter often follows from the former."""
+    listed = [verdict for verdict in verdicts if verdict.status != "True"]
+    return next((verdict for verdict in listed if verdict.status == "False"), listed[0] if listed else None)
+
+
+def stamp(moment: datetime) -> str:
+    """A time as Kubernetes writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def unix_time(text: str) -> float:
+    """Seconds since 1970 of a time as Kubernetes writes it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return datetime.fromisoformat(text).timestamp()
+
+
+def merged(
+    old: Iterable[Mapping[str, Any]], verdicts: Sequence[Verdict], generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    """The conditions to write: transition times move with the status alone."""
+    before = {str(condition.get("type")): condition for condition in old}
+    result = []
+    for verdict in verdicts:
+        known = before.get(verdict.type)
+        since = stamp(now)
+        if known is not None and known.get("status") == verdict.status:
+            since = str(known.get("lastTransitionTime") or since)
+        result.append(
+            {
+                "type": str(verdict.type),
+                "status": verdict.status,
+                "reason": str(verdict.reason),
+                "message": _cut(verdict.message, MAX_MESSAGE),
+                "lastTransitionTime": since,
+                "observedGeneration": generation,
+            }
+        )
+    return result
+
+
+def events(old: Iterable[Mapping[str, Any]], verdicts: Sequence[Verdict]) -> tuple[Event, ...]:
+    """What to tell of the changes: each new status or reason once.
+
+    Ready repeats the fault of another condition, which tells it already; its own news is that all is well,
+    or that no replica is there. What is calm and was never otherwise is no news.
+    """
+    before = {str(condition.get("type")): condition for condition in old}
+    told: list[Event] = []
+    for verdict in verdicts:
+        known = before.get(verdict.type)
+        if known is not None and (known.get("status"), known.get("reason")) == (
+            verdict.status,
+            verdict.reason,
+        ):
+            continue
+        if verdict.status == "False" and verdict.reason not in _CALM:
+            event = Event("Warning", str(verdict.reason), _cut(verdict.message, _MAX_EVENT))
+        elif verdict.status == "True" and _is_news(verdict, known):
+            event = Event("Normal", str(verdict.reason), _cut(verdict.message, _MAX_EVENT))
+            if verdict.reason is Reason.LEGACY_ENDPOINT:
+                event = Event("Warning", event.reason, event.message)
+        else:
+            continue
+        if not any((event.reason, event.message) == (other.reason, other.message) for other in told):
+            told.append(event)
+    return tuple(told)
+
+
+def _is_news(verdict: Verdict, known: Mapping[str, Any] | None) -> bool:
+    if verdict.reason is Reason.LEGACY_ENDPOINT:
+        return True
+    if verdict.type is ConditionType.READY:
+        return verdict.reason is not Reason.NOT_USED
+    return verdict.type is ConditionType.DELIVERING and known is not None and known.get("status") == "False"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."

@@ -1,0 +1,107 @@
+"""What dispatcher pods say in their metrics, and the coarse facts made of it. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tubepost_operator.model import Live, PodReport
+
+_WANTED: Final = (
+    "tubepost_config_info",
+    "tubepost_config_last_reload_failed",
+    "tubepost_smtp_sessions",
+    "tubepost_attempts",
+    "tubepost_route_held",
+)
+_DELIVERED: Final = "delivered"
+_PERMANENT: Final = "permanent"
+
+
+def read_metrics(text: str) -> PodReport:
+    """Read a pod's metrics in Prometheus' text format.
+
+    Raises:
+        ValueError: this is no such text.
+    """
+    # Only a few of the lines matter, and the parser is slow.
+    lines = [line for line in text.splitlines() if line.startswith(_WANTED)]
+    digest: str | None = None
+    refused = False
+    sessions = 0
+    attempts: dict[tuple[str, str, str], float] = {}
+    held: set[str] = set()
+    for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+        for sample in family.samples:
+            labels, value = sample.labels, sample.value
+            match sample.name:
+                case "tubepost_config_info" if value:
+                    # Workers that take a new configuration at different moments: not all have it yet.
+                    digest = labels["hash"] if digest is None else ""
+                case "tubepost_config_last_reload_failed":
+                    refused = value > 0
+                case "tubepost_smtp_sessions":
+                    sessions = int(value)
+                case "tubepost_attempts_total":
+                    key = (labels["route"], labels["outcome"], labels["reason"])
+                    attempts[key] = attempts.get(key, 0.0) + value
+                case "tubepost_route_held" if value:
+                    held.add(labels["route"])
+    return PodReport(digest or "", refused, sessions, attempts, frozenset(held))
+
+
+@dataclass(slots=True)
+class Rates:
+    """Remembers the counters of the last look, to tell what happened since."""
+
+    _last: dict[str, Mapping[tuple[str, str, str], float]] = field(default_factory=dict)
+    _at: datetime | None = None
+    _error: str | None = None
+
+    def take(self, reports: Mapping[str, PodReport], now: datetime) -> Live:
+        """The facts of now, from one report per pod (by uid)."""
+        grown: dict[tuple[str, str, str], float] = {}
+        for pod, report in reports.items():
+            before = self._last.get(pod)
+            for key, value in report.attempts.items():
+                # A pod that was not there at the last look, or began anew, starts at zero. On the very
+                # first look nothing is known of the time that its counters took.
+                base = 0.0 if before is None else before.get(key, 0.0)
+                increase = value - base if value >= base else value
+                grown[key] = grown.get(key, 0.0) + increase
+        seconds = (now - self._at).total_seconds() if self._at is not None else 0.0
+        delivered = sum(value for (_, outcome, _), value in grown.items() if outcome == _DELIVERED)
+        failures = {key: value for key, value in grown.items() if key[1] != _DELIVERED and value > 0}
+        if failures and seconds:
+            route, outcome, reason = max(failures, key=lambda key: (failures[key], key))
+            self._error = f"ApnRoute {route}: {reason} ({outcome})"
+        self._last = {pod: dict(report.attempts) for pod, report in reports.items()}
+        self._at = now
+        return Live(
+            at=now,
+            sessions=coarse(sum(report.sessions for report in reports.values())),
+            delivered_per_minute=coarse(delivered * 60.0 / seconds) if seconds > 0 else 0,
+            delivered=coarse(_total(reports.values(), _DELIVERED)),
+            failed=coarse(_total(reports.values(), _PERMANENT)),
+            held=tuple(sorted({route for report in reports.values() for route in report.held})),
+            last_error=self._error,
+        )
+
+
+def coarse(value: float) -> int:
+    """A number rounded down to two digits, so that a status does not change with every message."""
+    if value < 1:
+        return 0
+    factor = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    return int(value // factor * factor)
+
+
+def _total(reports: Iterable[PodReport], outcome: str) -> float:
+    return sum(
+        value for report in reports for (_, kind, _), value in report.attempts.items() if kind == outcome
+    )

@@ -1,0 +1,77 @@
+"""The HTTP session that kopf talks to the API server with, so that its signs of life are seen."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import aiohttp
+
+from tubepost_operator.cluster import Connection
+from tubepost_operator.metrics import OperatorMetrics
+from tubepost_operator.names import Names
+
+Noted = Callable[[str], None]
+"""Called with the plural of a kind whenever its watch brings anything."""
+
+
+def make_session(connection: Connection, noted: Noted, metrics: OperatorMetrics) -> aiohttp.ClientSession:
+    """Make a session. The token is looked up for every request: it changes while the process runs."""
+
+    async def observe(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        authorization = connection.authorization()
+        if authorization:
+            request.headers["Authorization"] = authorization
+        watch = request.url.query.get("watch") == "true"
+        method = "WATCH" if watch else request.method
+        try:
+            response = await handler(request)
+        except (aiohttp.ClientError, TimeoutError):
+            metrics.api_requests.labels(method, "none").inc()
+            raise
+        metrics.api_requests.labels(method, str(response.status)).inc()
+        if watch and response.status == 200:
+            plural = request.url.path.rpartition("/")[2]
+            stream = _Observed(response.content, lambda: noted(plural))
+            response.content = cast("aiohttp.StreamReader", stream)
+        return response
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=_context(connection)),
+        headers={"User-Agent": Names.FIELD_MANAGER},
+        middlewares=(observe,),
+    )
+
+
+def _context(connection: Connection) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=connection.ca_file)
+    if connection.cert_file:
+        context.load_cert_chain(connection.cert_file, connection.key_file)
+    if not connection.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class _Observed:
+    """A stream of an answer, as it is, that tells of every piece that comes: events and bookmarks alike.
+
+    kopf has no hook for bookmarks, and without them a quiet watch cannot be told from a dead one.
+    """
+
+    def __init__(self, stream: aiohttp.StreamReader, noted: Callable[[], None]) -> None:
+        self._stream = stream
+        self._noted = noted
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """What kopf reads a watch by."""
+        async for piece in self._stream.iter_chunked(size):
+            self._noted()
+            yield piece
+        self._noted()  # the server has ended it in order: it was there until then

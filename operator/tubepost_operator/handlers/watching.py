@@ -1,0 +1,116 @@
+"""Watches our three kinds with kopf, in a thread and event loop of its own.
+
+kopf ends every task of its event loop when it stops, and does not mind whose it is. Apart from that, a watch
+that hangs must not hang the Lease with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import kopf
+
+from tubepost_operator.cluster import Connection
+from tubepost_operator.handlers.session import make_session
+from tubepost_operator.handlers.settings import settings
+from tubepost_operator.kinds import OWN
+from tubepost_operator.metrics import OperatorMetrics
+from tubepost_operator.model import Document
+
+_LOG = logging.getLogger("tubepost.handlers")
+
+Tell = Callable[[bool, Document], None]
+"""Called with an object: whether it is gone, and what it is."""
+
+RESTART_FIRST: Final = 0.5
+RESTART_MOST: Final = 8.0
+STOP_TIMEOUT: Final = 15.0
+"""Seconds for kopf to end."""
+
+
+async def watch_objects(
+    connection: Connection,
+    namespaces: tuple[str, ...],
+    tell: Tell,
+    noted: Callable[[str], None],
+    metrics: OperatorMetrics,
+) -> None:
+    """Watch until cancelled. `tell` is called in this event loop; kopf is started anew when it gives up.
+
+    Args:
+        connection: how to reach the API server.
+        namespaces: where to watch; empty: everywhere.
+        tell: is told of every object, at first of all that are there.
+        noted: called, in another thread, with the plural of a kind at every sign of life of its watch.
+        metrics: counts requests.
+    """
+    loop = asyncio.get_running_loop()
+    stop = threading.Event()
+    ended = asyncio.Event()
+
+    def pass_on(gone: bool, document: Document) -> None:
+        with contextlib.suppress(RuntimeError):  # our loop may have ended meanwhile
+            loop.call_soon_threadsafe(tell, gone, document)
+
+    def run() -> None:
+        pause = RESTART_FIRST
+        while not stop.is_set():
+            try:
+                kopf.run(
+                    registry=registry(connection, pass_on, noted, metrics),
+                    settings=settings(),
+                    clusterwide=not namespaces,
+                    namespaces=namespaces,
+                    standalone=True,
+                    stop_flag=stop,
+                )
+            except Exception as error:  # noqa: BLE001 - whatever made it give up, watching has to go on
+                _LOG.warning("kopf has ended: %s: %s", type(error).__name__, error)
+            if not stop.is_set():
+                stop.wait(pause)
+                pause = min(RESTART_MOST, pause * 2)
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=run, name="kopf", daemon=True).start()
+    try:
+        await ended.wait()
+    finally:
+        stop.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await ended.wait()
+
+
+def registry(
+    connection: Connection,
+    pass_on: Tell,
+    noted: Callable[[str], None],
+    metrics: OperatorMetrics,
+) -> kopf.OperatorRegistry:
+    """The handlers: a login, and one that passes on every event of our kinds.
+
+    Event handlers are all there is. They need no finalizer and leave no annotation, whereas daemons, timers
+    and deletion handlers would add a finalizer to every object.
+    """
+    result = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=result)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        session = make_session(connection, noted, metrics)
+        return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
+
+    for kind in OWN.values():
+        group, _, version = kind.api_version.partition("/")
+
+        @kopf.on.event(group, version, kind.plural, registry=result)
+        async def event(event: Any, **_: Any) -> None:
+            document = dict(event["object"])
+            pass_on(event["type"] == "DELETED", document)
+
+    return result

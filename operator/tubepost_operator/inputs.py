@@ -1,0 +1,127 @@
+"""From what the watches tell to the objects that have to be looked at. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tubepost_operator.api import WatchEvent
+from tubepost_operator.gather import Gatherer
+from tubepost_operator.kinds import OWN
+from tubepost_operator.model import Document, Key, Meta
+from tubepost_operator.references import References, references
+from tubepost_operator.store import Store, object_key, push_domain_of, read_meta
+
+Changed = Callable[[Iterable[Key]], None]
+"""Told of the objects to look at."""
+
+
+class Inputs:
+    """Fills the store, and says which objects a change concerns: exactly those, and none besides.
+
+    Args:
+        store: takes what is told.
+        gatherer: knows which changes are our own.
+        changed: is told of the objects to look at.
+    """
+
+    def __init__(self, store: Store, gatherer: Gatherer, changed: Changed) -> None:
+        self._store = store
+        self._gatherer = gatherer
+        self._changed = changed
+
+    # -- our own kinds --------------------------------------------------------------------------------
+
+    def own(self, gone: bool, document: Document) -> None:
+        """An object of ours is there, has changed or is gone."""
+        if document.get("kind") not in OWN:
+            return
+        key = object_key(document)
+        known = self._store.get(key)
+        if gone:
+            if known is not None and known["metadata"].get("uid") == document["metadata"].get("uid"):
+                self._removed(key, known)
+            return
+        if self._store.put(document):
+            self._changed(self._concerned(key, known, document))
+
+    def listed(self, kind: str, documents: list[Document], namespaces: tuple[str, ...]) -> None:
+        """All objects of a kind that there are (in these namespaces, or everywhere)."""
+        there = {object_key(document) for document in documents}
+        for document in documents:
+            self.own(False, document)
+        for key in self._store.keys(kind):
+            known = self._store.get(key)
+            if key not in there and known is not None and (not namespaces or key.namespace in namespaces):
+                self._removed(key, known)
+
+    def _removed(self, key: Key, known: Document) -> None:
+        concerned = self._concerned(key, known, None)
+        self._store.remove(key)
+        self._changed(concerned)
+
+    def _concerned(self, key: Key, old: Document | None, new: Document | None) -> list[Key]:
+        """The object, those that use it, and those that it uses: their lists of users are theirs to show."""
+        if key.kind != "PushDomain":
+            return [key, *self._store.users_of(key)]
+        before = references(old) if old is not None else References()
+        after = references(new) if new is not None else References()
+        concerned = [key]
+        for kind, ours, theirs in (
+            ("ApnRoute", before.routes, after.routes),
+            ("ApnLogger", before.loggers, after.loggers),
+        ):
+            concerned += [Key(kind, key.namespace, name) for name in sorted(ours ^ theirs)]
+        return [item for item in concerned if item == key or self._store.get(item) is not None]
+
+    # -- others, by their metadata --------------------------------------------------------------------
+
+    def secret(self, event: WatchEvent) -> None:
+        """A Secret of any namespace that is watched."""
+        if event.type == "Sync":
+            return
+        metadata = event.document["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        if event.type == "Gone":
+            self._store.remove_secret(namespace, name)
+            self._gatherer.secret_gone(namespace, name)
+        elif not self._store.put_secret(namespace, name, metadata.get("resourceVersion", "")):
+            return
+        self._changed(self._store.users_of_secret(namespace, name))
+
+    def child(self, kind: str, event: WatchEvent) -> None:
+        """A child or a pod, by label."""
+        if event.type == "Sync":
+            return
+        if event.type == "Gone":
+            metadata = event.document["metadata"]
+            key = Key(kind, metadata["namespace"], metadata["name"])
+            gone = self._store.remove_meta(key, metadata["uid"])
+            if gone is not None:
+                self._gatherer.gone(gone)
+                self._changed(_owner(gone))
+            return
+        meta = read_meta(event.document, kind)
+        known = self._store.put_meta(meta)
+        if known is meta or (known is not None and known.version == meta.version):
+            return  # older than what is known, or the echo of a write of ours
+        if known is not None and known.uid != meta.uid:
+            self._gatherer.gone(known)
+        if self._matters(meta, known):
+            self._changed(_owner(meta))
+
+    def _matters(self, meta: Meta, known: Meta | None) -> bool:
+        # The state of Deployments and pods counts, of the others what they ought to be.
+        if meta.key.kind in {"Deployment", "Pod"} or known is None:
+            return True
+        same = (known.labels, known.annotations, known.owner, known.deleting) == (
+            meta.labels,
+            meta.annotations,
+            meta.owner,
+            meta.deleting,
+        )
+        return not (same and self._gatherer.trusts(meta))
+
+
+def _owner(meta: Meta) -> list[Key]:
+    name = push_domain_of(meta)
+    return [Key("PushDomain", meta.key.namespace, name)] if name else []

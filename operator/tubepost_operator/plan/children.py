@@ -1,0 +1,174 @@
+"""What to do about the children: compare those that are with those that are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tubepost_operator.kinds import CHILDREN
+from tubepost_operator.model import Apply, Child, Document, Key, Meta, Scale
+from tubepost_operator.names import Names
+from tubepost_operator.plan.compare import covers
+from tubepost_operator.plan.snapshot import PushDomainSnapshot
+from tubepost_operator.resources.common import Input
+from tubepost_operator.resources.configmap import config_map
+from tubepost_operator.resources.deployment import deployment
+from tubepost_operator.resources.networkpolicy import network_policy
+from tubepost_operator.resources.pdb import disruption_budget
+from tubepost_operator.resources.service import service
+from tubepost_operator.resources.serviceaccount import service_account
+
+
+@dataclass(slots=True)
+class ChildrenPlan:
+    """What to do about the children.
+
+    `conflicts` are objects of somebody else where a child belongs, `leaving` those of a former PushDomain of
+    the same name that are still going away. `repaired` names what somebody else deleted or changed.
+    """
+
+    apply: list[Apply] = field(default_factory=list)
+    delete: list[Meta] = field(default_factory=list)
+    same: list[Meta] = field(default_factory=list)
+    conflicts: list[Key] = field(default_factory=list)
+    leaving: list[Key] = field(default_factory=list)
+    repaired: list[Key] = field(default_factory=list)
+    scale: Scale | None = None
+    upgrade: Literal["none", "waiting", "rolling"] = "none"
+
+
+def wanted_children(source: Input) -> dict[Key, Document]:
+    """The children that a PushDomain ought to have, in the order in which they are applied."""
+    manifests = [config_map(source), service_account(source), service(source), deployment(source)]
+    manifests.append(disruption_budget(source))
+    if source.settings.network_policies:
+        manifests.append(network_policy(source))
+    return {
+        Key(manifest["kind"], source.namespace, manifest["metadata"]["name"]): manifest
+        for manifest in manifests
+    }
+
+
+def plan_children(snapshot: PushDomainSnapshot, source: Input) -> ChildrenPlan:
+    """Decide what to write and what to remove."""
+    plan = ChildrenPlan()
+    wanted = wanted_children(source)
+    was_there = _was_there(snapshot)
+    for key, manifest in wanted.items():
+        child = snapshot.children.get(key)
+        if child is None:
+            if key not in snapshot.rejected:
+                plan.apply.append(Apply(key, manifest, create=True))
+            if was_there and key.kind != "ConfigMap":
+                plan.repaired.append(key)
+            continue
+        if child.meta.owner != snapshot.uid:
+            former = child.meta.owner_name == f"PushDomain/{snapshot.name}"
+            (plan.leaving if former or child.meta.deleting else plan.conflicts).append(key)
+        elif child.meta.deleting:
+            plan.leaving.append(key)
+        elif key.kind == "Deployment":
+            _deployment(plan, snapshot, key, child, manifest)
+        else:
+            _compare(plan, snapshot, key, child, manifest)
+    plan.delete += _orphans(snapshot, wanted)
+    return plan
+
+
+def _was_there(snapshot: PushDomainSnapshot) -> bool:
+    """Whether the children had been made before: one that is missing was then deleted."""
+    return any(
+        key.kind == "ConfigMap" and child.meta.owner == snapshot.uid
+        for key, child in snapshot.children.items()
+    ) and any(
+        condition.get("type") == "Programmed" and condition.get("status") == "True"
+        for condition in (snapshot.document.get("status") or {}).get("conditions") or ()
+    )
+
+
+def _compare(
+    plan: ChildrenPlan, snapshot: PushDomainSnapshot, key: Key, child: Child, manifest: Document
+) -> None:
+    applied = child.meta.annotations.get(Names.APPLIED_ANNOTATION)
+    if applied != manifest["metadata"]["annotations"][Names.APPLIED_ANNOTATION]:
+        if key not in snapshot.rejected:
+            plan.apply.append(Apply(key, manifest))
+        return
+    if child.body is not None and not covers(child.body, manifest):
+        if key not in snapshot.rejected:
+            plan.apply.append(Apply(key, manifest))
+            plan.repaired.append(key)
+        return
+    plan.same.append(child.meta)
+
+
+def _deployment(
+    plan: ChildrenPlan, snapshot: PushDomainSnapshot, key: Key, child: Child, manifest: Document
+) -> None:
+    """A Deployment that differs by the operator's release alone waits for its turn."""
+    now, then = child.meta.annotations, manifest["metadata"]["annotations"]
+    only_release = (
+        now.get(Names.ROLL_ANNOTATION) == then[Names.ROLL_ANNOTATION]
+        and now.get(Names.TEMPLATE_ANNOTATION) != then[Names.TEMPLATE_ANNOTATION]
+    )
+    replicas: int = manifest["spec"]["replicas"]
+    if only_release and replicas > 0:
+        if not snapshot.may_upgrade:
+            plan.upgrade = "waiting"
+            if child.body is not None and child.body["spec"].get("replicas") != replicas:
+                plan.scale = Scale(key, replicas)
+            return
+        plan.upgrade = "rolling"
+    _compare(plan, snapshot, key, child, manifest)
+
+
+def _orphans(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) -> list[Meta]:
+    """Our own objects that nothing needs any more."""
+    if snapshot.rejected:
+        return []
+    found = []
+    mounted = {
+        manifest["metadata"]["annotations"][Names.CONFIG_ANNOTATION]
+        for key, manifest in wanted.items()
+        if key.kind == "Deployment"
+    }
+    deployment_now = snapshot.children.get(Key("Deployment", snapshot.namespace, snapshot.name))
+    settled = (
+        deployment_now is not None
+        and deployment_now.meta.annotations.get(Names.CONFIG_ANNOTATION) in mounted
+        and rolled_out(snapshot)
+    )
+    in_use = {pod.meta.annotations.get(Names.CONFIG_ANNOTATION) for pod in snapshot.pods}
+    for key, child in snapshot.children.items():
+        if key in wanted or child.meta.owner != snapshot.uid or child.meta.deleting:
+            continue
+        if key.kind == "ConfigMap":
+            # Until the roll is over, a pod may still be started that mounts the old one.
+            if settled and key.name not in in_use:
+                found.append(child.meta)
+        elif key.kind in CHILDREN:
+            found.append(child.meta)
+    return found
+
+
+def deployment_body(snapshot: PushDomainSnapshot) -> Mapping[str, Any] | None:
+    """Our Deployment as it is, None where it is not."""
+    child = snapshot.children.get(Key("Deployment", snapshot.namespace, snapshot.name))
+    if child is None or child.meta.owner != snapshot.uid or child.meta.deleting:
+        return None
+    return child.body
+
+
+def rolled_out(snapshot: PushDomainSnapshot) -> bool:
+    """Whether all pods are of the Deployment's present template, and the old ones gone."""
+    body = deployment_body(snapshot)
+    if body is None:
+        return False
+    status = body.get("status") or {}
+    wanted = body["spec"].get("replicas", 1)
+    return bool(
+        status.get("observedGeneration", 0) >= body["metadata"].get("generation", 1)
+        and status.get("updatedReplicas", 0) == status.get("replicas", 0) == wanted
+        and (status.get("availableReplicas", 0) > 0 or wanted == 0)
+    )

@@ -1,0 +1,302 @@
+"""The plan of a PushDomain. Reads from top to bottom as the algorithm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from tubepost_api.conditions import ConditionType, Reason
+from tubepost_api.digest import bundle_digest
+from tubepost_operator.conditions import (
+    USABLE,
+    EventReason,
+    Verdict,
+    events,
+    merged,
+    of_findings,
+    stamp,
+    unknown,
+)
+from tubepost_operator.model import Document, Event, Key, Live, Plan, Refresh
+from tubepost_operator.names import Names
+from tubepost_operator.plan.children import (
+    ChildrenPlan,
+    deployment_body,
+    plan_children,
+    rolled_out,
+    wanted_children,
+)
+from tubepost_operator.plan.newest import Newest, compile_newest
+from tubepost_operator.plan.running import delivering, programmed, ready
+from tubepost_operator.plan.served import Served, choose
+from tubepost_operator.plan.snapshot import PushDomainSnapshot
+
+SETTLING: Final = 10.0
+"""Seconds that running pods get to take a new configuration before the status calls it pending."""
+REFRESH_AGAIN: Final = (5.0, 20.0)
+"""Seconds without confirmation after which pods are annotated once more: the kubelet may have looked before
+its own cache knew of the change."""
+AFTER_WRITE: Final = 0.4
+"""Seconds between writing a ConfigMap and annotating pods, so that kubelets know of it."""
+CONFLICT_INTERVAL: Final = 30.0
+"""Seconds between two looks at an object that stands in the way: no watch tells of its removal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a PushDomain is to serve. `digest` is the hash that pods report once they run it."""
+
+    newest: Newest
+    served: Served
+    digest: str
+
+
+def decide(snapshot: PushDomainSnapshot) -> Decision:
+    """Compile and check the newest configuration, and choose what to serve."""
+    newest = compile_newest(
+        snapshot.document, snapshot.routes, snapshot.loggers, snapshot.secrets, snapshot.now
+    )
+    served = choose(snapshot, newest)
+    return Decision(newest, served, _digest(snapshot, served))
+
+
+def missing(snapshot: PushDomainSnapshot, decision: Decision) -> tuple[Key, ...]:
+    """Names that children need, of which it is not known whether something is there."""
+    if decision.served.source is None:
+        return ()
+    return tuple(
+        key
+        for key in wanted_children(decision.served.source)
+        if key not in snapshot.children and key not in snapshot.absent
+    )
+
+
+def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = None) -> Plan:
+    """Decide what to do about a PushDomain and what to say of it."""
+    if snapshot.document["metadata"].get("deletionTimestamp"):
+        return Plan()  # owner references have the children go
+    decision = decision or decide(snapshot)
+    newest, served, digest = decision.newest, decision.served, decision.digest
+    children = plan_children(snapshot, served.source) if served.source is not None else ChildrenPlan()
+    verdicts = _verdicts(snapshot, newest, served, children, digest)
+    old = snapshot.document.get("status") or {}
+    status = _status(snapshot, newest, served, verdicts, digest)
+    told = (*events(old.get("conditions") or (), verdicts), *_news(snapshot, children))
+    config_written = any(apply.key.kind == "ConfigMap" for apply in children.apply)
+    if _hold_back(snapshot, verdicts, old):
+        status, told = old, _news(snapshot, children)
+    return Plan(
+        apply=tuple(children.apply),
+        scale=children.scale,
+        delete=tuple(children.delete),
+        refresh=() if config_written or served.source is None else _refresh(snapshot, digest),
+        status=status if status != old else None,
+        events=told,
+        again=_again(snapshot, newest, children, config_written=config_written),
+        same=tuple(children.same),
+        upgrade=children.upgrade,
+    )
+
+
+def _digest(snapshot: PushDomainSnapshot, served: Served) -> str:
+    if served.source is None:
+        return ""
+    return bundle_digest(
+        served.source.config, {name: secret.data for name, secret in snapshot.secrets.items()}
+    )
+
+
+def _verdicts(
+    snapshot: PushDomainSnapshot, newest: Newest, served: Served, children: ChildrenPlan, digest: str
+) -> list[Verdict]:
+    of_spec = newest.of_spec + ((served.too_large,) if served.too_large else ())
+    accepted = of_findings(ConditionType.ACCEPTED, of_spec, Reason.VALID)
+    if newest.spec is None:
+        text = "The spec cannot be read."
+        references = unknown(ConditionType.REFERENCES_RESOLVED, Reason.INVALID_SPEC, text)
+        credentials = unknown(ConditionType.CREDENTIALS_VALID, Reason.INVALID_SPEC, text)
+    else:
+        references = of_findings(ConditionType.REFERENCES_RESOLVED, newest.of_references, Reason.RESOLVED)
+        credentials = of_findings(
+            ConditionType.CREDENTIALS_VALID, newest.of_credentials, Reason.VALID, USABLE
+        )
+        if credentials.status == "True" and newest.of_references:
+            credentials = unknown(
+                ConditionType.CREDENTIALS_VALID,
+                references.reason,
+                "Some references do not lead to a credential; see ReferencesResolved.",
+            )
+    before = [accepted, references, credentials, programmed(snapshot, served, children, digest)]
+    replicas = _replicas(snapshot, newest)
+    return [*before, ready(snapshot, before, replicas), delivering(snapshot, served, replicas)]
+
+
+def _replicas(snapshot: PushDomainSnapshot, newest: Newest) -> int:
+    if newest.spec is not None:
+        return newest.spec.replicas
+    wanted = snapshot.document["spec"].get("replicas", 1)
+    return wanted if isinstance(wanted, int) else 1
+
+
+def _hold_back(snapshot: PushDomainSnapshot, verdicts: list[Verdict], old: Document) -> bool:
+    """Whether to leave the status as it is for a moment: running pods are taking the new configuration.
+
+    Without this every edit would have the status go to Pending and back within a second or two.
+    """
+    was_programmed = any(
+        condition.get("type") == "Programmed" and condition.get("status") == "True"
+        for condition in old.get("conditions") or ()
+    )
+    faults = [
+        verdict
+        for verdict in verdicts
+        if verdict.status == "False" and verdict.type not in {ConditionType.READY, ConditionType.DELIVERING}
+    ]
+    return (
+        was_programmed
+        and 0 < snapshot.unconfirmed_for < SETTLING
+        and rolled_out(snapshot)
+        and [(fault.type, fault.reason) for fault in faults] == [(ConditionType.PROGRAMMED, Reason.PENDING)]
+    )
+
+
+def _status(
+    snapshot: PushDomainSnapshot, newest: Newest, served: Served, verdicts: list[Verdict], digest: str
+) -> Document:
+    old: Document = snapshot.document.get("status") or {}
+    body = deployment_body(snapshot)
+    status: Document = {
+        "observedGeneration": snapshot.generation,
+        "conditions": merged(old.get("conditions") or (), verdicts, snapshot.generation, snapshot.now),
+        "replicas": ((body or {}).get("status") or {}).get("replicas", 0),
+        "selector": Names.selector_text(snapshot.name),
+        "address": old.get("address"),
+        "routes": [
+            {
+                "name": name,
+                "credential": facts.kind,
+                "topics": list(facts.topics),
+                "notAfter": stamp(facts.not_after) if facts.not_after else None,
+            }
+            for name, facts in sorted(newest.routes.items())
+        ][:64],
+        "config": old.get("config"),
+        "live": _live(old.get("live"), snapshot.live),
+    }
+    if newest.spec is not None:
+        status["address"] = Names.address(snapshot.name, snapshot.namespace, newest.spec.service.port)
+    if served.source is not None:
+        status["config"] = {
+            "name": served.source.config_map,
+            "hash": digest,
+            "generation": served.source.config.generation,
+        }
+    return _without_empty(status)
+
+
+def _live(old: Document | None, new: Live | None) -> Document | None:
+    """The live facts, the old ones where the new ones tell nothing else than their time."""
+    if new is None:
+        return old
+    facts: Document = {
+        "updatedAt": stamp(new.at),
+        "sessions": new.sessions,
+        "deliveredPerMinute": new.delivered_per_minute,
+        "delivered": new.delivered,
+        "failed": new.failed,
+        "heldRoutes": list(new.held),
+        "lastError": new.last_error,
+    }
+    facts = _without_empty(facts)
+    if old is not None and {**old, "updatedAt": ""} == {**facts, "updatedAt": ""}:
+        return old
+    return facts
+
+
+def _without_empty(value: Document) -> Document:
+    """A status as the API server keeps it: nulls and empty lists are not written."""
+    result: Document = {}
+    for key, item in value.items():
+        if item is None or item == []:
+            continue
+        if isinstance(item, list):
+            result[key] = [_without_empty(part) if isinstance(part, dict) else part for part in item]
+        else:
+            result[key] = item
+    return result
+
+
+def _refresh(snapshot: PushDomainSnapshot, digest: str) -> tuple[Refresh, ...]:
+    again = sum(snapshot.unconfirmed_for >= after for after in REFRESH_AGAIN)
+    found = []
+    for pod in snapshot.pods:
+        have = pod.meta.annotations.get(Names.REFRESH_ANNOTATION, "")
+        if pod.meta.deleting:
+            continue
+        if have.partition(".")[0] != digest:
+            found.append(Refresh(pod.meta.key, digest))
+        elif (
+            again
+            and pod.report is not None
+            and pod.report.digest not in {None, digest}
+            and not pod.report.refused
+            and have.partition(".")[2] != str(again)
+        ):
+            found.append(Refresh(pod.meta.key, f"{digest}.{again}"))
+    return tuple(found)
+
+
+def _news(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event, ...]:
+    """Events about what is written."""
+    told = []
+    for apply in children.apply:
+        content = apply.manifest["metadata"]["annotations"].get(Names.CONTENT_ANNOTATION)
+        child = snapshot.children.get(apply.key)
+        have = child.meta.annotations if child is not None else {}
+        if apply.key.kind == "ConfigMap" and have.get(Names.CONTENT_ANNOTATION) != content:
+            text = f"Configuration of generation {snapshot.generation} is in ConfigMap {apply.key.name}."
+            told.append(Event("Normal", str(EventReason.PUBLISHED), text))
+        if apply.key.kind == "Deployment":
+            template = apply.manifest["metadata"]["annotations"][Names.TEMPLATE_ANNOTATION]
+            if children.upgrade == "rolling":
+                told.append(Event("Normal", str(EventReason.UPGRADED), EventReason.UPGRADED.meaning))
+            elif (
+                have.get(Names.TEMPLATE_ANNOTATION) != template
+                and apply.key not in children.repaired
+                and apply.manifest["spec"]["replicas"]
+            ):
+                told.append(Event("Normal", str(EventReason.ROLLED), EventReason.ROLLED.meaning))
+    for key in children.repaired:
+        if any(apply.key == key for apply in children.apply):
+            text = f"{key.kind} {key.name} was deleted or changed by somebody else; it was put back."
+            told.append(Event("Normal", str(EventReason.REPAIRED), text))
+    return tuple(told)
+
+
+def _again(
+    snapshot: PushDomainSnapshot, newest: Newest, children: ChildrenPlan, *, config_written: bool
+) -> float | None:
+    """Seconds until the next look, where nothing else would bring one about."""
+    times: list[float] = []
+    if config_written:
+        times.append(AFTER_WRITE)
+    if children.leaving:
+        times.append(2.0)
+    if children.conflicts:
+        times.append(CONFLICT_INTERVAL)
+    waiting = snapshot.unconfirmed_for
+    if waiting:
+        times.append(0.5 if waiting < SETTLING else 3.0 if waiting < 60 else 15.0)
+    elif deployment_body(snapshot) is not None and not rolled_out(snapshot):
+        times.append(15.0)  # why a pod does not start is not in its metadata
+    turn = _next_turn(newest.turns, snapshot.now)
+    if turn is not None:
+        times.append(turn)
+    return min(times, default=None)
+
+
+def _next_turn(turns: tuple[datetime, ...], now: datetime) -> float | None:
+    """Seconds until the next certificate begins or ends, and one more."""
+    ahead = [(turn - now).total_seconds() for turn in turns]
+    return min((seconds + 1.0 for seconds in ahead if seconds >= 0), default=None)

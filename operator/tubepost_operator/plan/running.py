@@ -1,0 +1,200 @@
+"""How the dispatchers fare: Deployment, pods and their own words -> Programmed, Ready, Delivering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tubepost_api.conditions import ConditionType, Reason
+from tubepost_api.config import DeliveryMode
+from tubepost_operator.conditions import Verdict, bad, first_fault, good, unknown
+from tubepost_operator.model import Key, Pod
+from tubepost_operator.names import Names
+from tubepost_operator.plan.children import ChildrenPlan, deployment_body, rolled_out
+from tubepost_operator.plan.served import Served
+from tubepost_operator.plan.snapshot import PushDomainSnapshot
+
+_PROGRAMMED = ConditionType.PROGRAMMED
+_DELIVERING = ConditionType.DELIVERING
+_READY = ConditionType.READY
+
+
+def programmed(snapshot: PushDomainSnapshot, served: Served, children: ChildrenPlan, digest: str) -> Verdict:
+    """Whether everything exists as planned and the pods run the newest configuration."""
+    if children.conflicts:
+        named = ", ".join(f"{key.kind} {key.namespace}/{key.name}" for key in children.conflicts)
+        return bad(
+            _PROGRAMMED,
+            Reason.NAME_CONFLICT,
+            f"{named}: exists already and does not belong to this PushDomain; it is left alone. Remedy: "
+            "remove or rename it, or give the PushDomain another name.",
+        )
+    if snapshot.rejected:
+        text = " ".join(
+            f"{key.kind} {key.namespace}/{key.name}: {message.rstrip('.')}."
+            for key, message in sorted(snapshot.rejected.items())
+        )
+        return bad(
+            _PROGRAMMED,
+            Reason.REJECTED,
+            f"The API server refuses what the operator writes. {text} Remedy: correct the field of the "
+            "PushDomain that is named, or the policy of the cluster that forbids it.",
+        )
+    if served.source is None and served.old is not None:
+        return bad(_PROGRAMMED, Reason.PENDING, _serves_on(served.old.config.generation))
+    if served.source is None:
+        return bad(
+            _PROGRAMMED,
+            Reason.PENDING,
+            "Nothing runs yet: no configuration without a fault has been there so far. Remedy: mend what the "
+            "other conditions name.",
+        )
+    if children.leaving:
+        return bad(
+            _PROGRAMMED, Reason.PENDING, "Objects of a former PushDomain of this name are still going away."
+        )
+    if not served.newest:
+        return bad(_PROGRAMMED, Reason.PENDING, _serves_on(served.source.config.generation))
+    return _rolled(snapshot, children) or _confirmed(snapshot, children, digest)
+
+
+def _serves_on(generation: int) -> str:
+    return (
+        f"The configuration of generation {generation} serves on, the last one without a fault. Remedy: mend "
+        "what the other conditions name."
+    )
+
+
+def _rolled(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> Verdict | None:
+    body = deployment_body(snapshot)
+    nobody = body is not None and not body["spec"].get("replicas", 1)
+    if body is None or (_new_template(snapshot, children) and not nobody):
+        return bad(_PROGRAMMED, Reason.PENDING, "The Deployment is being written.")
+    status, wanted = body.get("status") or {}, body["spec"].get("replicas", 1)
+    updated, there = status.get("updatedReplicas", 0), status.get("replicas", 0)
+    seen = status.get("observedGeneration", 0) >= body["metadata"].get("generation", 1)
+    if rolled_out(snapshot) or (nobody and not there):
+        return None
+    if seen and updated == there == wanted:
+        # All pods are of the newest template; that none is available is Ready's business.
+        return None
+    if not seen:
+        return bad(_PROGRAMMED, Reason.PENDING, "The Deployment is about to be rolled out.")
+    if updated < wanted:
+        text = f"{updated} of {wanted} replicas are of the newest template"
+    else:
+        text = f"{there - updated} replicas of the template before are still there"
+    return bad(_PROGRAMMED, Reason.PENDING, f"{text}{_trouble(snapshot.pods)}.")
+
+
+def _new_template(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> bool:
+    """Whether pods are about to be replaced; putting back what somebody changed does not count."""
+    for apply in children.apply:
+        child = snapshot.children.get(apply.key)
+        if apply.key.kind == "Deployment" and child is not None:
+            now, then = child.meta.annotations, apply.manifest["metadata"]["annotations"]
+            return bool(now.get(Names.TEMPLATE_ANNOTATION) != then[Names.TEMPLATE_ANNOTATION])
+    return False
+
+
+def _confirmed(snapshot: PushDomainSnapshot, children: ChildrenPlan, digest: str) -> Verdict:
+    asked = [pod for pod in snapshot.pods if not pod.sidecar and pod.report is not None]
+    answered = [pod for pod in asked if pod.report is not None and pod.report.digest is not None]
+    others = [pod for pod in answered if pod.report is not None and pod.report.digest != digest]
+    refusing = [pod for pod in others if pod.report is not None and pod.report.refused]
+    if refusing:
+        names = ", ".join(sorted(pod.meta.key.name for pod in refusing))
+        return bad(
+            _PROGRAMMED,
+            Reason.CONFIG_REFUSED,
+            f"Pods {names} refuse the newest configuration and serve with the one before. Remedy: read their "
+            "log; operator and dispatcher may be one version apart.",
+        )
+    if others:
+        return bad(
+            _PROGRAMMED,
+            Reason.PENDING,
+            f"{len(answered) - len(others)} of {len(answered)} pods run the newest configuration.",
+        )
+    message = f"Configuration {digest} runs."
+    if not asked:
+        message = f"Configuration {digest} is published."
+    elif not answered:
+        message = f"Configuration {digest} is published; the pods do not answer on their port http."
+    if children.upgrade == "waiting":
+        message += " A newer release of the dispatcher waits for its turn."
+    stale = sum(
+        pod.sidecar and pod.meta.annotations.get(Names.CONFIG_ANNOTATION, "") != _config_map(snapshot)
+        for pod in snapshot.pods
+    )
+    if stale:
+        message += f" {stale} pods with a sidecar mount an older set of Secrets: they have to be made anew."
+    return good(_PROGRAMMED, Reason.PROGRAMMED, message)
+
+
+def _config_map(snapshot: PushDomainSnapshot) -> str:
+    child = snapshot.children.get(Key("Deployment", snapshot.namespace, snapshot.name))
+    return child.meta.annotations.get(Names.CONFIG_ANNOTATION, "") if child is not None else ""
+
+
+def ready(snapshot: PushDomainSnapshot, before: Sequence[Verdict], replicas: int) -> Verdict:
+    """The sum of the conditions before, and whether anybody is there to serve."""
+    fault = first_fault(before)
+    if fault is not None:
+        return bad(_READY, fault.reason, fault.message)
+    if replicas == 0:
+        return good(_READY, Reason.NO_REPLICAS, "Nothing is served, as spec.replicas: 0 says.")
+    body = deployment_body(snapshot)
+    status = (body or {}).get("status") or {}
+    available = status.get("availableReplicas", 0)
+    if not available:
+        progressing = next(
+            (
+                item.get("reason")
+                for item in status.get("conditions") or ()
+                if item.get("type") == "Progressing"
+            ),
+            None,
+        )
+        starting = progressing in {
+            None,
+            "NewReplicaSetCreated",
+            "FoundNewReplicaSet",
+            "ReplicaSetUpdated",
+        }
+        return bad(
+            _READY,
+            Reason.PENDING if starting else Reason.UNAVAILABLE,
+            f"None of {replicas} replicas is ready{_trouble(snapshot.pods)}.",
+        )
+    return good(_READY, Reason.READY, f"{min(available, replicas)} of {replicas} replicas are ready.")
+
+
+def delivering(snapshot: PushDomainSnapshot, served: Served, replicas: int) -> Verdict:
+    """Whether APNs takes what is sent."""
+    config = served.source.config if served.source else served.old.config if served.old else None
+    if config is None:
+        return unknown(_DELIVERING, Reason.PENDING, "Nothing runs yet.")
+    modes = {entry.delivery.mode for entry in config.entries}
+    if DeliveryMode.DELIVER not in modes:
+        if DeliveryMode.SUSPEND in modes:
+            return bad(_DELIVERING, Reason.SUSPENDED, "Messages are answered 451, as delivery.mode says.")
+        return bad(_DELIVERING, Reason.BLACKHOLED, "Messages are discarded, as delivery.mode says.")
+    if replicas == 0:
+        return unknown(_DELIVERING, Reason.NO_REPLICAS, "No replica is wanted.")
+    reports = [pod.report for pod in snapshot.pods if pod.report is not None and pod.report.digest]
+    if not reports:
+        return unknown(_DELIVERING, Reason.PENDING, "No pod has answered yet.")
+    held = sorted({route for report in reports for route in report.held})
+    if held:
+        return bad(
+            _DELIVERING,
+            Reason.ROUTE_HELD,
+            f"Requests by ApnRoute {', '.join(held)} are held: APNs refuses the credential or cannot be "
+            "reached. Remedy: the log of the pods tells which.",
+        )
+    return good(_DELIVERING, Reason.DELIVERING, "No route is held.")
+
+
+def _trouble(pods: Sequence[Pod]) -> str:
+    texts = sorted({pod.trouble for pod in pods if pod.trouble and not pod.sidecar})
+    return f" ({'; '.join(texts[:3])})" if texts else ""

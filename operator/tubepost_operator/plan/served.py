@@ -1,0 +1,106 @@
+"""Which configuration a PushDomain is to serve: the newest that checks, or the last that did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from tubepost_api.conditions import Reason
+from tubepost_api.config import DispatcherConfig
+from tubepost_operator.credentials import Finding
+from tubepost_operator.model import Child, Key
+from tubepost_operator.names import Names
+from tubepost_operator.plan.newest import Newest
+from tubepost_operator.plan.snapshot import PushDomainSnapshot
+from tubepost_operator.resources.common import Input
+from tubepost_operator.resources.configmap import LIMIT, size
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A configuration that is in a ConfigMap of ours."""
+
+    name: str
+    config: DispatcherConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What to serve. `newest`: it is what the objects of now compile to.
+
+    `source` None: nothing yet; or, where the spec cannot be read, what is there is left as it is. `too_large`
+    is the finding when the newest does not fit into a ConfigMap. `old` is what is published.
+    """
+
+    source: Input | None
+    newest: bool
+    too_large: Finding | None = None
+    old: Published | None = None
+
+
+def published(snapshot: PushDomainSnapshot) -> Published | None:
+    """The configuration that pods are started with now.
+
+    The Deployment says which; without one the status does, and without that the youngest ConfigMap.
+    """
+    maps = {
+        key.name: child
+        for key, child in snapshot.children.items()
+        if key.kind == "ConfigMap" and child.meta.owner == snapshot.uid and not child.meta.deleting
+    }
+    deployment = snapshot.children.get(Key("Deployment", snapshot.namespace, snapshot.name))
+    names = []
+    if deployment is not None and deployment.meta.owner == snapshot.uid:
+        names.append(deployment.meta.annotations.get(Names.CONFIG_ANNOTATION, ""))
+    names.append(((snapshot.document.get("status") or {}).get("config") or {}).get("name", ""))
+    names += sorted(maps, key=lambda name: (maps[name].meta.created, name), reverse=True)
+    for name in names:
+        config = _read(maps.get(name))
+        if config is not None:
+            return Published(name, config)
+    return None
+
+
+def _read(child: Child | None) -> DispatcherConfig | None:
+    if child is None or child.body is None:
+        return None
+    text = (child.body.get("data") or {}).get(Names.CONFIG_KEY)
+    try:
+        return DispatcherConfig.model_validate_json(text) if isinstance(text, str) else None
+    except ValidationError:
+        return None  # edited by hand, or of a release that is too far away
+
+
+def choose(snapshot: PushDomainSnapshot, newest: Newest) -> Served:
+    """Decide what to serve."""
+    old = published(snapshot)
+    if newest.spec is None:
+        return Served(None, newest=False, old=old)
+    spec = newest.spec
+
+    def source(config: DispatcherConfig) -> Input:
+        name = Names.config_map(snapshot.name, config.secret_names())
+        return Input(snapshot.document, spec, config, name, snapshot.settings)
+
+    too_large = None
+    if newest.config is not None:
+        bytes_wanted = size(source(newest.config))
+        if bytes_wanted > LIMIT:
+            too_large = Finding(
+                Reason.CONFIG_TOO_LARGE,
+                f"PushDomain {snapshot.name}: the compiled configuration has {bytes_wanted} bytes, "
+                f"a ConfigMap takes {LIMIT}",
+                "spread the domains over several PushDomains",
+            )
+    in_use = old.config.secret_names() if old is not None else frozenset()
+    if newest.config is not None and too_large is None and not newest.blocking(in_use):
+        if old is not None and _same(old.config, newest.config):
+            # A new generation number for the same contents is not worth a write.
+            return Served(source(old.config), newest=True, old=old)
+        return Served(source(newest.config), newest=True, old=old)
+    return Served(source(old.config) if old is not None else None, newest=False, too_large=too_large, old=old)
+
+
+def _same(one: DispatcherConfig, other: DispatcherConfig) -> bool:
+    return one.model_copy(update={"generation": 0}) == other.model_copy(update={"generation": 0})

@@ -1,0 +1,98 @@
+"""What the webhook asks of the API server.
+
+Reading goes through a cache, so that a large roll-out of an app costs a handful of requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from tubepost_operator.kinds import DEPLOYMENT, PUSH_DOMAIN, Kind
+from tubepost_operator.webhook.review import Published
+
+WEBHOOK_CONFIGURATION: Final = Kind(
+    "MutatingWebhookConfiguration", "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations"
+)
+"""The object by which the API server knows the webhook; it has no namespace."""
+
+FRESH = 2.0
+"""Seconds for which what was read is believed without another look."""
+USABLE = 600.0
+"""Seconds for which it is used when another look is not possible: an API server that asks about pods may
+be too busy to answer us."""
+CAPACITY = 2_000
+"""PushDomains that are remembered."""
+
+
+class Reader(Protocol):
+    """The part of the cluster's edge that reads one object."""
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Mapping[str, Any] | None:
+        """The object, None when there is none."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    published: Published
+    read_at: float
+
+
+class PublishedObjects:
+    """What the operator has published, by PushDomain.
+
+    Args:
+        reader: where to read.
+        clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(self, reader: Reader, clock: Callable[[], float]) -> None:
+        self._reader = reader
+        self._clock = clock
+        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._reading: dict[tuple[str, str], asyncio.Task[Published]] = {}
+
+    async def get(self, namespace: str, name: str) -> Published:
+        """PushDomain and Deployment of this name, at most `FRESH` old (`USABLE` if reading fails).
+
+        Raises:
+            Exception: what the reader raises, when nothing usable is remembered.
+        """
+        key = (namespace, name)
+        entry = self._entries.get(key)
+        if entry is not None and self._clock() - entry.read_at < FRESH:
+            return entry.published
+        task = self._reading.get(key)
+        if task is None:
+            # A task of its own: who asks first may give up before the others.
+            task = asyncio.ensure_future(self._read(key))
+            self._reading[key] = task
+            task.add_done_callback(lambda done: self._finished(key, done))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            if entry is not None and self._clock() - entry.read_at < USABLE:
+                return entry.published
+            raise
+
+    async def _read(self, key: tuple[str, str]) -> Published:
+        began = self._clock()
+        push_domain, deployment = await asyncio.gather(
+            self._reader.get(PUSH_DOMAIN, *key), self._reader.get(DEPLOYMENT, *key)
+        )
+        published = Published(push_domain, deployment)
+        self._entries[key] = _Entry(published, began)
+        self._entries.move_to_end(key)
+        if len(self._entries) > CAPACITY:
+            self._entries.popitem(last=False)
+        return published
+
+    def _finished(self, key: tuple[str, str], task: asyncio.Task[Published]) -> None:
+        del self._reading[key]
+        if not task.cancelled():
+            task.exception()  # all who waited may have given up; it is theirs to report

@@ -1,0 +1,172 @@
+"""The webhook's HTTPS server: answers on every replica, leader or not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from tubepost_operator.kinds import SECRET
+from tubepost_operator.settings import Settings
+from tubepost_operator.webhook.certificates import CERTIFICATE, PRIVATE_KEY, secret_data
+from tubepost_operator.webhook.inject import Injection, Refusal
+from tubepost_operator.webhook.objects import PublishedObjects, Reader
+from tubepost_operator.webhook.review import MalformedReview, OnRefusal, answer, decide, read_review
+
+_LOG = logging.getLogger("tubepost.webhook")
+
+PATH: Final = "/inject"
+"""Where the API server asks."""
+MAX_BODY: Final = 4 * 1024 * 1024
+"""Bytes of a question; an object of the API server has at most 1.5 MiB, and a question may hold two."""
+ANSWER_WITHIN: Final = 8.0
+"""Seconds after which an answer that is not there is given up: before the API server does (10 s)."""
+RELOAD_INTERVAL: Final = 20.0
+"""Seconds between two looks at the Secret with the certificate."""
+FIRST_INTERVAL: Final = 1.0
+"""The same while there is no certificate yet."""
+
+
+class ServingCertificate:
+    """A TLS context whose certificate can be exchanged while connections are open.
+
+    Open connections go on with the certificate that they began with.
+    """
+
+    def __init__(self) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.set_alpn_protocols(["http/1.1"])
+        self._loaded: tuple[bytes, bytes] | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is a certificate to serve with."""
+        return self._loaded is not None
+
+    def load(self, data: Mapping[str, bytes]) -> bool:
+        """Take certificate and key from a Secret's contents; False when they are in use already, or absent.
+
+        Raises:
+            ssl.SSLError: they cannot be read, or do not belong together.
+        """
+        pair = (data.get(CERTIFICATE, b""), data.get(PRIVATE_KEY, b""))
+        if pair == self._loaded or not all(pair):
+            return False
+        # The ssl module reads from files only; in the pod this directory is in memory.
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "tls.pem"
+            path.touch(mode=0o600)
+            path.write_bytes(b"\n".join(pair))
+            self.context.load_cert_chain(path)
+        self._loaded = pair
+        return True
+
+
+class Webhook:
+    """Answers questions about pods.
+
+    Args:
+        objects: what the operator has published.
+        on_refusal: what becomes of a pod that can get no dispatcher.
+    """
+
+    def __init__(self, objects: PublishedObjects, on_refusal: OnRefusal) -> None:
+        self._objects = objects
+        self._on_refusal = on_refusal
+
+    def application(self) -> web.Application:
+        """The HTTP application."""
+        application = web.Application(client_max_size=MAX_BODY)
+        application.router.add_post(PATH, self._inject)
+        return application
+
+    async def _inject(self, http: web.Request) -> web.Response:
+        try:
+            request = read_review(await http.read())
+        except MalformedReview as error:
+            return web.Response(status=400, text=str(error))
+        where = f"{request.namespace}/{request.name}"
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                published = await self._objects.get(request.namespace, request.push_domain)
+            outcome = decide(request, published)
+        except Exception as error:  # noqa: BLE001 - whatever it is, failurePolicy decides: it needs an answer
+            _LOG.warning("pod %s: not answered: %s: %s", where, type(error).__name__, error)
+            return web.Response(status=500, text="the operator could not look the PushDomain up")
+        self._log(where, request.push_domain, outcome)
+        return web.json_response(answer(request.uid, outcome, self._on_refusal))
+
+    def _log(self, where: str, push_domain: str, outcome: Injection | Refusal) -> None:
+        if isinstance(outcome, Refusal):
+            what = "not admitted" if self._on_refusal is OnRefusal.FAIL else "admitted without a dispatcher"
+            _LOG.warning("pod %s: %s: %s", where, what, outcome.message)
+        elif outcome.patch:
+            _LOG.info("pod %s: gets a dispatcher of PushDomain %s", where, push_domain)
+
+
+async def serve_webhook(
+    settings: Settings,
+    cluster: Reader,
+    *,
+    host: str | None = None,
+    serving: Callable[[int], None] = lambda _port: None,
+) -> None:
+    """Serve until cancelled. Waits for the certificate first, and follows it when it is replaced.
+
+    Args:
+        settings: port, Secret, and what becomes of pods that can get no dispatcher.
+        cluster: reads objects.
+        host: address to bind, None for all.
+        serving: called with the port once questions are answered.
+
+    Raises:
+        OSError: the port cannot be bound.
+    """
+    certificate = ServingCertificate()
+    objects = PublishedObjects(cluster, time.monotonic)
+    webhook = Webhook(objects, OnRefusal(settings.webhook_on_refusal))
+    while True:
+        if await _reload(certificate, settings, cluster):
+            break
+        await asyncio.sleep(FIRST_INTERVAL)
+    async with _listening(webhook.application(), host, settings.webhook_port, certificate.context) as port:
+        _LOG.info("the webhook answers on port %d", port)
+        serving(port)
+        while True:
+            await asyncio.sleep(RELOAD_INTERVAL)
+            await _reload(certificate, settings, cluster)
+
+
+async def _reload(certificate: ServingCertificate, settings: Settings, cluster: Reader) -> bool:
+    """Look at the Secret; whether there is a certificate to serve with, new or not."""
+    try:
+        secret = await cluster.get(SECRET, settings.lease_namespace, settings.webhook_secret)
+        if certificate.load(secret_data(secret)):
+            _LOG.info("the webhook has a new certificate")
+    except Exception as error:  # noqa: BLE001 - the certificate that is there serves on
+        _LOG.warning("the webhook's certificate could not be read: %s: %s", type(error).__name__, error)
+    return certificate.loaded
+
+
+@contextlib.asynccontextmanager
+async def _listening(
+    application: web.Application, host: str | None, port: int, context: ssl.SSLContext
+) -> AsyncIterator[int]:
+    runner = web.AppRunner(application, access_log=None, keepalive_timeout=75.0, shutdown_timeout=5.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, ssl_context=context)
+        await site.start()
+        addresses: list[Any] = list(runner.addresses)
+        yield int(addresses[0][1])
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,132 @@
+"""The queue of objects to reconcile: without duplicates, debounced, with back-off per object.
+
+Pure: times come in as numbers. Whoever uses it sleeps until `next_due`. It is bounded by the number of
+objects, since each stands in it at most once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from dataclasses import dataclass
+
+from tubepost_operator.model import Key
+
+
+@dataclass(slots=True)
+class _Entry:
+    due: float
+    first: float
+    ticket: int
+
+
+class WorkQueue:
+    """Says which object is due.
+
+    An object that is added is due once it has been left alone for `quiet` seconds, but at the latest `most`
+    seconds after it was first added: a stream of changes must not hold it up. While it is worked on it is not
+    handed out a second time; what is added meanwhile makes it due again afterwards.
+    """
+
+    def __init__(
+        self, quiet: float = 0.5, most: float = 2.0, first_delay: float = 1.0, most_delay: float = 300.0
+    ) -> None:
+        self._quiet = quiet
+        self._most = most
+        self._first_delay = first_delay
+        self._most_delay = most_delay
+        self._entries: dict[Key, _Entry] = {}
+        self._heap: list[tuple[float, int, Key]] = []
+        self._working: set[Key] = set()
+        self._again: dict[Key, float] = {}
+        self._failures: dict[Key, int] = {}
+        self._tickets = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def depth(self, now: float) -> int:
+        """Number of objects that are due or soon will be; later looks (a certificate's end) do not count."""
+        return sum(entry.due <= now + self._most for entry in self._entries.values())
+
+    @property
+    def working(self) -> int:
+        """Number of objects that are being worked on."""
+        return len(self._working)
+
+    def add(self, key: Key, now: float) -> None:
+        """Something about an object has changed."""
+        if key in self._working:
+            self._again[key] = min(self._again.get(key, now + self._quiet), now + self._quiet)
+            return
+        entry = self._entries.get(key)
+        first = entry.first if entry is not None and entry.due <= entry.first + self._most else now
+        self._set(key, min(now + self._quiet, first + self._most), first)
+
+    def add_at(self, key: Key, due: float, now: float) -> None:
+        """Have a look at an object at a certain time, unless one is due before that."""
+        if key in self._working:
+            self._again[key] = min(self._again.get(key, due), due)
+            return
+        entry = self._entries.get(key)
+        if entry is None or entry.due > due:
+            self._set(key, max(due, now), now)
+
+    def forget(self, key: Key) -> None:
+        """The object is gone."""
+        self._entries.pop(key, None)
+        self._again.pop(key, None)
+        self._failures.pop(key, None)
+
+    def take(self, now: float) -> Key | None:
+        """An object that is due, None when there is none. Give it back with `done` or `failed`."""
+        while self._heap:
+            due, ticket, key = self._heap[0]
+            entry = self._entries.get(key)
+            if entry is None or entry.ticket != ticket:
+                heapq.heappop(self._heap)
+                continue
+            if due > now:
+                return None
+            heapq.heappop(self._heap)
+            del self._entries[key]
+            self._working.add(key)
+            return key
+        return None
+
+    def done(self, key: Key, now: float, again: float | None = None) -> None:
+        """The object was worked on; `again` is in seconds."""
+        self._failures.pop(key, None)
+        self._return(key, now, None if again is None else now + again)
+
+    def failed(self, key: Key, now: float) -> float:
+        """Working on the object failed: it is due again after its back-off, which is returned (seconds)."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        delay = min(self._most_delay, self._first_delay * 2.0 ** min(failures, 20))
+        # What was added meanwhile does not shorten the back-off: it may be our own failing write.
+        self._again.pop(key, None)
+        self._return(key, now, now + delay)
+        return delay
+
+    def next_due(self) -> float | None:
+        """When the next object is due, None when there is none."""
+        while self._heap:
+            due, ticket, key = self._heap[0]
+            entry = self._entries.get(key)
+            if entry is not None and entry.ticket == ticket:
+                return due
+            heapq.heappop(self._heap)
+        return None
+
+    def _return(self, key: Key, now: float, due: float | None) -> None:
+        self._working.discard(key)
+        changed = self._again.pop(key, None)
+        times = [time for time in (due, changed) if time is not None]
+        if times:
+            self._set(key, max(min(times), now), now)
+
+    def _set(self, key: Key, due: float, first: float) -> None:
+        ticket = next(self._tickets)
+        self._entries[key] = _Entry(due, first, ticket)
+        heapq.heappush(self._heap, (due, ticket, key))

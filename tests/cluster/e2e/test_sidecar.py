@@ -1,0 +1,235 @@
+"""Sidecar mode on a real cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.e2e.release import TOKEN, Release
+from tests.cluster.faults import Faults
+from tests.cluster.handle import Cluster, container, pod_spec
+from tubepost_operator.webhook.inject import CONTAINER, HTTP_PORT_ANNOTATION, SMTP_PORT_ANNOTATION
+
+_SLEEP = ["python", "-c", "import signal; signal.sigwait([signal.SIGTERM])"]
+_METRIC = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:2590/metrics').read().decode())"
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def release(cluster: Cluster, namespace: str, tmp_path: Path) -> Release:
+    """Not installed yet."""
+    return Release(cluster, namespace, tmp_path)
+
+
+def app(release: Release, name: str, *, push_domain: str = "alerts", **fields: Any) -> Document:
+    """An app that asks for a dispatcher; its own image has nothing of ours but Python."""
+    box = container("app", release.cluster.image("simulator"), command=_SLEEP)
+    # The app does have a token, which its dispatcher must not see.
+    spec = pod_spec(box, **{"automountServiceAccountToken": True, **fields})
+    template: Document = {
+        "metadata": {"labels": {"app": name, "tubepost.io/inject": push_domain}},
+        "spec": spec,
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template},
+    }
+
+
+def start(release: Release, deployment: Mapping[str, Any], timeout: float = 60) -> Document:
+    """Apply it, wait until it is available, and give its pod."""
+    name = deployment["metadata"]["name"]
+    release.cluster.apply([deployment], f"--namespace={release.namespace}")
+    release.cluster.wait(release.namespace, f"deployment/{name}", "condition=Available", timeout)
+    return pod_of(release, name)
+
+
+def pod_of(release: Release, name: str) -> Document:
+    """The pod of an app that is not about to go."""
+    found = release.cluster.get("pods", f"--namespace={release.namespace}", "-l", f"app={name}")["items"]
+    (pod,) = [item for item in found if "deletionTimestamp" not in item["metadata"]]
+    return dict(pod)
+
+
+def test_a_labelled_pod_sends_at_its_own_localhost(release: Release) -> None:
+    cluster = release.cluster
+    release.install()
+    release.apply_example()
+    first = container("first", cluster.image("simulator"))
+    first["command"] = ["tubepost", "send", "--domain=apn_example.com", f"--token={TOKEN}", "--alert=init"]
+    pod = start(release, app(release, "shop", initContainers=[first]))
+    name = pod["metadata"]["name"]
+    sidecar, own = pod["spec"]["initContainers"]
+    assert (sidecar["name"], sidecar["restartPolicy"], own["name"]) == (CONTAINER, "Always", "first")
+    assert "delivered: 250" in release.send(name, "app", container="app")
+    alerts = [item["payload"]["aps"]["alert"] for item in release.received()]
+    assert alerts == ["init", "app"]
+    # The token is there for the app, and not for its dispatcher.
+    look = ["python", "-c", "import os; print(os.listdir('/var/run/secrets/kubernetes.io/serviceaccount'))"]
+    assert "token" in cluster.exec(release.namespace, name, *look, container="app")
+    assert cluster.exec(release.namespace, name, *look, container=CONTAINER).strip() == "[]"
+    # No other pod reaches the listener.
+    address = pod_of(release, "shop")["status"]["podIP"]
+    probe = f"import socket; print(socket.socket().connect_ex(({address!r}, 2525)))"
+    refused = cluster.exec(release.namespace, "deploy/alerts", "python", "-c", probe)
+    assert refused.strip() == "111"
+    # The PushDomain's Service does not lead to the app.
+    slices = cluster.get(
+        "endpointslices", f"--namespace={release.namespace}", "-l", "kubernetes.io/service-name=alerts"
+    )
+    addresses = [a for item in slices["items"] for end in item["endpoints"] for a in end["addresses"]]
+    assert address not in addresses
+
+
+def test_ports_of_the_pods_choice(release: Release) -> None:
+    release.install()
+    release.apply_example()
+    deployment = app(release, "shop")
+    annotations = {SMTP_PORT_ANNOTATION: "1025", HTTP_PORT_ANNOTATION: "19090"}
+    deployment["spec"]["template"]["metadata"]["annotations"] = annotations
+    pod = start(release, deployment)
+    assert "delivered: 250" in release.send(pod["metadata"]["name"], "x", container="app", port=1025)
+
+
+def test_a_job_ends_although_its_dispatcher_runs(release: Release) -> None:
+    release.install()
+    release.apply_example()
+    box = container("main", release.cluster.image("dispatcher"))
+    box["command"] = ["tubepost", "send", "--domain=apn_example.com", f"--token={TOKEN}", "--alert=job"]
+    template = {
+        "metadata": {"labels": {"tubepost.io/inject": "alerts"}},
+        "spec": pod_spec(box, restartPolicy="Never"),
+    }
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "send"},
+        "spec": {"template": template},
+    }
+    release.cluster.apply([job], f"--namespace={release.namespace}")
+    release.cluster.wait(release.namespace, "job/send", "condition=Complete", 60)
+    assert [item["payload"]["aps"]["alert"] for item in release.received()] == ["job"]
+
+
+def test_contents_reload_in_the_running_pod(release: Release) -> None:
+    cluster = release.cluster
+    release.install()
+    release.apply_example()
+    pod = start(release, app(release, "shop"))
+    name = pod["metadata"]["name"]
+
+    def digest() -> str:
+        text = cluster.exec(release.namespace, name, "python", "-c", _METRIC, container="app")
+        (line,) = [
+            line
+            for line in text.splitlines()
+            if line.startswith("tubepost_config_info{") and line.endswith(" 1.0")
+        ]
+        return line
+
+    before = digest()
+    patch = {"spec": {"delivery": {"mode": "Suspend"}}}
+    cluster.kubectl(
+        *("patch", "pushdomain", "alerts", f"--namespace={release.namespace}"),
+        *("--type=merge", f"--patch={json.dumps(patch)}"),
+    )
+    cluster.until("the new configuration", lambda: digest() != before, timeout=10)
+    after = pod_of(release, "shop")
+    assert after["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert [item["restartCount"] for item in after["status"]["initContainerStatuses"]] == [0]
+
+
+def test_pods_with_an_outdated_set_of_secrets_are_reported(release: Release) -> None:
+    cluster, place = release.cluster, f"--namespace={release.namespace}"
+    release.install()
+    release.apply_example()
+    pod = start(release, app(release, "shop"))
+    secret = cluster.get("secret", "tubepost-simulator-credentials", place)
+    copy = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "another"},
+        "data": secret["data"],
+    }
+    cluster.apply([copy], place)
+    patch = json.dumps({"spec": {"token": {"secretName": "another"}}})
+    cluster.kubectl("patch", "apnroute", "simulator", place, "--type=merge", f"--patch={patch}")
+
+    def ready_message() -> str:
+        conditions = cluster.get("pushdomain", "alerts", place)["status"]["conditions"]
+        return next(str(item["message"]) for item in conditions if item["type"] == "Ready")
+
+    cluster.until("the report of a stale pod", lambda: "made anew" in ready_message(), timeout=60)
+    # It serves on with what it has.
+    assert "delivered: 250" in release.send(pod["metadata"]["name"], "old", container="app")
+    cluster.kubectl("rollout", "restart", "deployment/shop", place)
+    cluster.kubectl("rollout", "status", "deployment/shop", place, "--timeout=60s")
+    fresh = cluster.until("the new pod alone", lambda: pod_of(release, "shop"))
+    assert (
+        fresh["metadata"]["annotations"]["tubepost.io/config"]
+        != pod["metadata"]["annotations"]["tubepost.io/config"]
+    )
+    cluster.until("no report any more", lambda: "made anew" not in ready_message(), timeout=60)
+    assert "delivered: 250" in release.send(fresh["metadata"]["name"], "new", container="app")
+
+
+def test_failing_closed_says_why_and_recovers(release: Release) -> None:
+    cluster, place = release.cluster, f"--namespace={release.namespace}"
+    release.install()
+    deployment = app(release, "shop")
+    cluster.apply([deployment], place)
+
+    def refusal() -> str:
+        events = cluster.get("events", place, "--field-selector=reason=FailedCreate")["items"]
+        return next(item["message"] for item in events if "tubepost:" in item["message"])
+
+    message = cluster.until("the refusal", refusal)
+    assert f"PushDomain {release.namespace}/alerts" in message
+    assert "Remedy: " in message
+    release.apply_example()
+    cluster.wait(release.namespace, "deployment/shop", "condition=Available", 60)
+    assert "delivered: 250" in release.send(pod_of(release, "shop")["metadata"]["name"], "x", container="app")
+
+
+def test_failing_open_admits_without_a_dispatcher(release: Release) -> None:
+    release.install({"webhook": {"failurePolicy": "Ignore"}})
+    pod = start(release, app(release, "shop"))
+    assert "initContainers" not in pod["spec"]
+    logs = release.cluster.logs(release.namespace, "deploy/tubepost")
+    assert "admitted without a dispatcher" in logs
+
+
+def test_a_lost_certificate_comes_back(release: Release) -> None:
+    cluster, place = release.cluster, f"--namespace={release.namespace}"
+    release.install()
+    release.apply_example()
+    before = cluster.get("secret", "tubepost-webhook-tls", place)["data"]
+    remove = json.dumps([{"op": "remove", "path": "/data"}])
+    cluster.kubectl("patch", "secret", "tubepost-webhook-tls", place, "--type=json", f"--patch={remove}")
+    after = cluster.until(
+        "a new certificate",
+        lambda: cluster.get("secret", "tubepost-webhook-tls", place).get("data"),
+        timeout=45,
+    )
+    assert set(after) == set(before)
+    assert after["tls.crt"] != before["tls.crt"]
+    pod = start(release, app(release, "shop"), timeout=90)
+    assert pod["spec"]["initContainers"][0]["name"] == CONTAINER
+
+
+def test_with_the_leader_stopped_new_pods_still_get_one(release: Release, faults: Faults) -> None:
+    cluster, place = release.cluster, f"--namespace={release.namespace}"
+    release.install({"operator": {"replicas": 2}})
+    release.apply_example()
+    leader = cluster.get("lease", "tubepost-operator", place)["spec"]["holderIdentity"]
+    with faults.stopped(release.namespace, leader, "operator"):
+        for number in range(3):
+            pod = start(release, app(release, f"shop-{number}"), timeout=90)
+            assert pod["spec"]["initContainers"][0]["name"] == CONTAINER
+            assert "delivered: 250" in release.send(pod["metadata"]["name"], "x", container="app")

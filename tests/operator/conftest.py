@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from tests.operator.fake import FakeCluster, FakePods
+from tubepost_operator.metrics import OperatorMetrics
+from tubepost_operator.settings import Settings
+from tubepost_operator.term import Term
+
+QUICK = Settings(debounce=0.02, facts_interval=3600.0, resync=3600.0)
+
+
+@dataclass
+class Running:
+    """An operator that leads, on a cluster in memory."""
+
+    cluster: FakeCluster
+    pods: FakePods
+    term: Term
+    metrics: OperatorMetrics
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait for something that the operator is to bring about."""
+        try:
+            async with asyncio.timeout(10):
+                while not condition():  # noqa: ASYNC110 - what is waited for is in the cluster's objects
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            last = self.cluster.requests[-20:]
+            pytest.fail(f"it did not come about; the last requests: {last}")
+
+    async def rest(self) -> None:
+        """Wait until nothing is due any more."""
+        loop = asyncio.get_running_loop()
+        quiet_since = loop.time()
+        async with asyncio.timeout(10):
+            while loop.time() - quiet_since < 0.15:
+                queue = self.term.controller.queue
+                if queue.working or queue.depth(loop.time()):
+                    quiet_since = loop.time()
+                await asyncio.sleep(0.005)
+
+
+Start = Callable[..., contextlib.AbstractAsyncContextManager[Running]]
+
+
+@contextlib.asynccontextmanager
+async def start(
+    cluster: FakeCluster, pods: FakePods | None = None, **settings: Any
+) -> AsyncIterator[Running]:
+    metrics = OperatorMetrics()
+    pods = pods or FakePods()
+    term = Term(replace(QUICK, **settings), cluster, cluster.watch_own, pods, metrics)
+    task = asyncio.create_task(term.run())
+    running = Running(cluster, pods, term, metrics)
+    try:
+        while not term.synced:
+            assert not task.done(), task.exception()
+            await asyncio.sleep(0.005)
+        yield running
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    return FakeCluster()

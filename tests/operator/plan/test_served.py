@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.operator.cases import applied, snapshot
+from tubepost_api.conditions import Reason
+from tubepost_operator.model import Child
+from tubepost_operator.names import Names
+from tubepost_operator.plan import served
+from tubepost_operator.plan.push_domain import decide, plan_push_domain
+
+
+def test_a_configuration_that_is_too_large_is_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "LIMIT", 100)
+    plan = plan_push_domain(snapshot("first-publish"))
+    assert plan.status is not None
+    accepted = plan.status["conditions"][0]
+    assert (accepted["status"], accepted["reason"]) == ("False", Reason.CONFIG_TOO_LARGE)
+    assert plan.apply == ()
+
+
+def test_one_that_is_too_large_does_not_replace_the_last_good_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = snapshot("first-publish")
+    children = applied(before, None)
+    monkeypatch.setattr(served, "LIMIT", 100)
+    decision = decide(replace(before, children=children))
+    assert decision.served.source is not None
+    assert not decision.served.newest
+
+
+def test_a_new_generation_of_the_same_contents_is_not_written() -> None:
+    before = snapshot("first-publish")
+    children = applied(before, None)
+    document = {**before.document, "metadata": {**before.document["metadata"], "generation": 9}}
+    decision = decide(replace(before, document=document, children=children))
+    assert decision.served.source is not None
+    assert decision.served.source.config.generation == 1
+    assert decision.served.newest
+
+
+def test_without_a_deployment_the_status_tells_what_is_published() -> None:
+    before = snapshot("first-publish")
+    children = {key: child for key, child in applied(before, None).items() if key.kind == "ConfigMap"}
+    ((key, child),) = children.items()
+    older = replace(child.meta, key=replace(key, name="alerts-older"), created="2030-01-01T00:00:00Z")
+    children[older.key] = Child(older, child.body)
+    document = {**before.document, "status": {"config": {"name": key.name}}}
+    found = served.published(replace(before, document=document, children=children))
+    assert found is not None
+    assert found.name == key.name
+    found = served.published(replace(before, children=children))
+    assert found is not None
+    assert found.name == "alerts-older"
+
+
+def test_a_config_map_that_somebody_broke_is_not_believed() -> None:
+    before = snapshot("first-publish")
+    children = applied(before, None)
+    for key, child in children.items():
+        if key.kind == "ConfigMap":
+            children[key] = Child(child.meta, {"data": {Names.CONFIG_KEY: "{}"}})
+    assert served.published(replace(before, children=children)) is None

@@ -1,0 +1,401 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.operator.conftest import Running, start
+from tests.operator.fake import FakeCluster, FakePods
+from tests.operator.objects import logger, push_domain, route, secret_document
+from tubepost_operator.api import ApiError
+from tubepost_operator.controller import event_document
+from tubepost_operator.kinds import CHILDREN, OWN
+from tubepost_operator.model import Document, Event, Key, PodReport
+from tubepost_operator.rbac import PERMISSIONS
+from tubepost_operator.settings import ReleaseSettings
+
+CHILD_KINDS = {"ConfigMap", "ServiceAccount", "Service", "Deployment", "PodDisruptionBudget"}
+
+
+def without_status(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key != "status"}
+
+
+def furnish(cluster: FakeCluster, **spec: Any) -> None:
+    cluster.put(secret_document())
+    cluster.put(route())
+    cluster.put(push_domain(**spec))
+
+
+async def made(running: Running) -> None:
+    """The children are there and all replicas run."""
+    cluster = running.cluster
+    await running.until(
+        lambda: all(
+            (kind, "default", "alerts") in cluster.objects for kind in ("Deployment", "PodDisruptionBudget")
+        )
+    )
+    cluster.roll_out()
+    await running.until(lambda: cluster.condition("alerts")[0] == "True")
+    await running.rest()
+
+
+def config_maps(cluster: FakeCluster) -> list[str]:
+    return sorted(name for kind, _, name in cluster.objects if kind == "ConfigMap")
+
+
+async def test_a_push_domain_becomes_children_and_ready(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+    assert {kind for kind, _, _ in cluster.objects} >= CHILD_KINDS
+    for kind, _, name in list(cluster.objects):
+        if kind in CHILDREN:
+            owner = cluster.get_now(kind, name)["metadata"]["ownerReferences"][0]
+            assert owner["uid"] == cluster.get_now("PushDomain", "alerts")["metadata"]["uid"]
+            assert "finalizers" not in cluster.get_now(kind, name)["metadata"]
+    assert cluster.condition("apns", of="ApnRoute") == ("True", "Ready")
+    assert cluster.get_now("ApnRoute", "apns")["status"]["users"] == ["alerts"]
+
+
+async def test_nothing_is_written_while_nothing_changes_nor_after_a_restart(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+        cluster.requests.clear()
+        running.term.controller.look_at_all()
+        await running.rest()
+        assert cluster.requests == []
+    cluster.requests.clear()
+    async with start(cluster) as running:
+        await running.rest()
+        assert cluster.writes() == []
+
+
+async def test_what_is_deleted_or_changed_by_hand_is_put_back(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+        before = {key: value for key, value in cluster.objects.items() if key[0] in CHILD_KINDS}
+        (config,) = config_maps(cluster)
+        for kind, name in (("Service", "alerts"), ("ConfigMap", config), ("ServiceAccount", "alerts")):
+            cluster.remove(kind, name)
+            await running.until(lambda kind=kind, name=name: (kind, "default", name) in cluster.objects)
+
+        def scale(document: Document) -> None:
+            document["spec"]["replicas"] = 7
+
+        def unbudget(document: Document) -> None:
+            document["spec"]["maxUnavailable"] = 0
+
+        def unlabel(document: Document) -> None:
+            del document["metadata"]["labels"]["app.kubernetes.io/managed-by"]
+
+        cluster.edit("Deployment", "alerts", scale)
+        cluster.edit("PodDisruptionBudget", "alerts", unbudget)
+        cluster.edit("Service", "alerts", unlabel)
+        await running.until(
+            lambda: (
+                cluster.get_now("Deployment", "alerts")["spec"]["replicas"] == 1
+                and cluster.get_now("PodDisruptionBudget", "alerts")["spec"]["maxUnavailable"] == 1
+                and "app.kubernetes.io/managed-by"
+                in cluster.get_now("Service", "alerts")["metadata"]["labels"]
+            )
+        )
+        cluster.roll_out()
+        await running.rest()
+        for key, value in before.items():
+            assert cluster.objects[key].get("spec") == value.get("spec")
+            assert cluster.objects[key].get("data") == value.get("data")
+        assert any(event["reason"] == "Repaired" for event in cluster.events)
+
+
+async def test_ten_edits_in_a_second_make_one_change(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster, debounce=0.3) as running:
+        await made(running)
+        cluster.requests.clear()
+        for hours in range(1, 11):
+
+            def edit(document: Document, hours: int = hours) -> None:
+                document["spec"]["delivery"] = {"expiry": f"{hours}h"}
+
+            cluster.edit("PushDomain", "alerts", edit)
+            await asyncio.sleep(0.01)
+        await running.until(
+            lambda: any(request[:2] == ("APPLY", "ConfigMap") for request in cluster.requests)
+        )
+        await running.rest()
+        assert sum(request[:2] == ("APPLY", "ConfigMap") for request in cluster.requests) == 1
+        (config,) = config_maps(cluster)
+        assert '"expiry":36000.0' in cluster.get_now("ConfigMap", config)["data"]["config.json"]
+
+
+async def test_a_change_reaches_exactly_its_users(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    cluster.put(secret_document("other"))
+    cluster.put(route("second", certificate={"secretName": "other"}))
+    cluster.put(push_domain("bystander", routes=["second"], replicas=0))
+    cluster.put(logger())
+    async with start(cluster) as running:
+        await made(running)
+        cluster.requests.clear()
+        cluster.put(secret_document())
+        await running.until(lambda: ("GET", "Secret", "cert") in cluster.requests)
+        await running.rest()
+        names = {name.split("/")[0] for _, _, name in cluster.requests}
+        assert names <= {"cert", "alerts", "apns"} | set(config_maps(cluster))
+
+
+async def test_a_foreign_service_is_left_alone_until_it_goes(cluster: FakeCluster) -> None:
+    foreign = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "alerts"}, "spec": {"mine": True}}
+    cluster.put(foreign)
+    furnish(cluster)
+    async with start(cluster) as running:
+        await running.until(lambda: cluster.condition("alerts")[1] == "NameConflict")
+        assert cluster.get_now("Service", "alerts")["spec"] == {"mine": True}
+        assert "ownerReferences" not in cluster.get_now("Service", "alerts")["metadata"]
+        cluster.remove("Service", "alerts")
+        running.term.controller.look_at_all()
+        await made(running)
+
+
+async def test_the_last_good_configuration_stays_until_the_reference_is_mended(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+        (config,) = config_maps(cluster)
+        good = cluster.get_now("ConfigMap", config)["data"]
+        template = cluster.get_now("Deployment", "alerts")["spec"]["template"]
+        route_document = cluster.get_now("ApnRoute", "apns")
+        cluster.remove("ApnRoute", "apns")
+        await running.until(lambda: cluster.condition("alerts") == ("False", "RouteNotFound"))
+        await running.rest()
+        assert cluster.get_now("ConfigMap", config)["data"] == good
+        assert cluster.get_now("Deployment", "alerts")["spec"]["template"] == template
+        cluster.put(without_status(route_document))
+        await running.until(lambda: cluster.condition("alerts")[0] == "True")
+
+
+async def test_a_new_secret_rolls_and_the_old_configuration_goes_with_its_last_pod(
+    cluster: FakeCluster,
+) -> None:
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+        (old,) = config_maps(cluster)
+        cluster.start_pod("alerts-1")
+        cluster.put(secret_document("renewed"))
+
+        def rename(document: Document) -> None:
+            document["spec"]["certificate"]["secretName"] = "renewed"
+
+        cluster.edit("ApnRoute", "apns", rename)
+        await running.until(lambda: len(config_maps(cluster)) == 2)
+        await running.rest()
+        cluster.roll_out()
+        await running.rest()
+        assert old in config_maps(cluster)
+        cluster.remove("Pod", "alerts-1")
+        await running.until(lambda: old not in config_maps(cluster))
+        volumes = cluster.get_now("Deployment", "alerts")["spec"]["template"]["spec"]["volumes"]
+        assert [volume["secret"]["secretName"] for volume in volumes if "secret" in volume] == ["renewed"]
+
+
+async def test_contents_reload_and_the_status_waits_for_the_pods(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    pods = FakePods()
+    async with start(cluster, pods) as running:
+        await made(running)
+        cluster.start_pod("alerts-1", ip="10.0.0.7")
+        digest = cluster.get_now("PushDomain", "alerts")["status"]["config"]["hash"]
+        pods.reports["10.0.0.7"] = PodReport(digest)
+        await running.until(lambda: pods.asked)
+        await running.rest()
+        template = cluster.get_now("Deployment", "alerts")["spec"]["template"]
+        annotations = cluster.get_now("Pod", "alerts-1")["metadata"]["annotations"]
+        assert annotations["tubepost.io/refresh"] == digest
+        transition = _since(cluster)
+        cluster.put(secret_document())
+        await running.until(
+            lambda: (
+                cluster.get_now("Pod", "alerts-1")["metadata"]["annotations"]["tubepost.io/refresh"] != digest
+            )
+        )
+        newer = cluster.get_now("Pod", "alerts-1")["metadata"]["annotations"]["tubepost.io/refresh"]
+        assert cluster.get_now("PushDomain", "alerts")["status"]["config"]["hash"] == digest
+        pods.reports["10.0.0.7"] = PodReport(newer)
+        await running.until(
+            lambda: cluster.get_now("PushDomain", "alerts")["status"]["config"]["hash"] == newer
+        )
+        # Taken in time: no edit has a status flap.
+        assert _since(cluster) == transition
+        assert cluster.get_now("Deployment", "alerts")["spec"]["template"] == template
+
+
+def _since(cluster: FakeCluster) -> list[tuple[str, str]]:
+    conditions = cluster.get_now("PushDomain", "alerts")["status"]["conditions"]
+    return [(item["type"], item["lastTransitionTime"]) for item in conditions if item["type"] != "Delivering"]
+
+
+async def test_an_upgrade_of_the_operator_rolls_a_few_at_a_time(cluster: FakeCluster) -> None:
+    names = [f"domain-{number}" for number in range(5)]
+    cluster.put(secret_document())
+    cluster.put(route())
+    for name in names:
+        cluster.put(push_domain(name))
+    async with start(cluster) as running:
+        await running.until(lambda: all(("Deployment", "default", name) in cluster.objects for name in names))
+        await running.rest()
+        for name in names:
+            cluster.roll_out(name)
+        await running.rest()
+
+    def rolled() -> list[str]:
+        return [
+            name
+            for name in names
+            if cluster.get_now("Deployment", name)["spec"]["template"]["spec"]["containers"][0]["image"]
+            == "new:1"
+        ]
+
+    async with start(cluster, release=ReleaseSettings(image="new:1"), upgrades_at_a_time=2) as running:
+        await running.rest()
+        assert len(rolled()) == 2
+        for expected in (4, 5):
+            for name in rolled():
+                cluster.roll_out(name)
+            await running.until(lambda expected=expected: len(rolled()) == expected)
+            await running.rest()
+            assert len(rolled()) == expected
+
+
+async def test_a_user_s_change_does_not_wait_for_the_upgrade(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+    async with start(cluster, release=ReleaseSettings(image="new:1"), upgrades_at_a_time=1) as running:
+        for other in range(3):
+            running.term.controller.gate.started(Key("PushDomain", "x", str(other)))
+
+        def edit(document: Document) -> None:
+            document["spec"]["podTemplate"] = {"labels": {"team": "push"}}
+
+        cluster.edit("PushDomain", "alerts", edit)
+        await running.until(
+            lambda: cluster.get_now("Deployment", "alerts")["spec"]["template"]["metadata"]["labels"].get(
+                "team"
+            )
+        )
+
+
+async def test_what_the_server_refuses_is_a_condition(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    cluster.fail = lambda verb, kind, _: (
+        ApiError(422, "spec.template: forbidden by a policy")
+        if (verb, kind) == ("APPLY", "Deployment")
+        else None
+    )
+    async with start(cluster) as running:
+        await running.until(lambda: cluster.condition("alerts") == ("False", "Rejected"))
+        assert ("APPLY", "Service", "alerts") in cluster.requests
+        cluster.fail = lambda *_: None
+        running.term.controller.look_at_all()
+        await made(running)
+
+
+async def test_passing_errors_are_tried_again_with_back_off(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    failures = iter([ApiError(503, "busy"), ApiError(0, "no answer")])
+    cluster.fail = lambda verb, kind, _: (
+        next(failures, None) if (verb, kind) == ("APPLY", "ConfigMap") else None
+    )
+    async with start(cluster) as running:
+        await made(running)
+        text = running.metrics.text().decode()
+    assert 'tubepost_operator_errors_total{class="server",kind="PushDomain"} 1.0' in text
+    assert 'tubepost_operator_errors_total{class="connection",kind="PushDomain"} 1.0' in text
+
+
+async def test_a_removed_push_domain_takes_its_children_along(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+        cluster.remove("PushDomain", "alerts")
+        await running.rest()
+        assert not {kind for kind, _, _ in cluster.objects} & CHILD_KINDS
+        await running.until(lambda: cluster.condition("apns", of="ApnRoute") == ("True", "NotUsed"))
+
+
+async def test_a_disabled_network_policy_goes(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster, network_policies=True) as running:
+        await made(running)
+        assert ("NetworkPolicy", "default", "alerts") in cluster.objects
+    async with start(cluster) as running:
+        await running.until(lambda: ("NetworkPolicy", "default", "alerts") not in cluster.objects)
+
+
+async def test_live_facts_reach_the_status_coarsely(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    pods = FakePods()
+    async with start(cluster, pods) as running:
+        await made(running)
+        cluster.start_pod("alerts-1", ip="10.0.0.7")
+        digest = cluster.get_now("PushDomain", "alerts")["status"]["config"]["hash"]
+        pods.reports["10.0.0.7"] = PodReport(digest, sessions=2)
+        await running.rest()
+        now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+        await running.term.look_at_pods(now)
+        delivered = {("apns", "delivered", "Delivered"): 1234.0, ("apns", "permanent", "BadDeviceToken"): 1.0}
+        pods.reports["10.0.0.7"] = PodReport(digest, sessions=3, attempts=delivered, held=frozenset({"apns"}))
+        await running.term.look_at_pods(now + timedelta(seconds=60))
+        await running.until(lambda: cluster.condition("alerts", "Delivering") == ("False", "RouteHeld"))
+        live = cluster.get_now("PushDomain", "alerts")["status"]["live"]
+        assert live["delivered"] == live["deliveredPerMinute"] == 1200
+        assert live["lastError"] == "ApnRoute apns: BadDeviceToken (permanent)"
+        assert live["heldRoutes"] == ["apns"]
+        await running.rest()
+        cluster.requests.clear()
+        # The same counts a minute later: nothing is delivered any more, which is told once and then no more.
+        for minute in (2, 3, 4):
+            await running.term.look_at_pods(now + timedelta(minutes=minute))
+            await running.rest()
+        assert len(cluster.writes()) == 1
+
+
+async def test_only_what_the_role_permits_is_asked_for(cluster: FakeCluster) -> None:
+    verbs = {
+        "GET": "get",
+        "LIST": "list",
+        "WATCH": "watch",
+        "APPLY": "patch",
+        "PATCH": "patch",
+        "CREATE": "create",
+        "DELETE": "delete",
+    }
+    permitted = {
+        (resource, verb) for item in PERMISSIONS for resource in item.resources for verb in item.verbs
+    }
+    plurals = {kind.name: kind.plural for kind in (*OWN.values(), *CHILDREN.values())}
+    plurals |= {"Secret": "secrets", "Pod": "pods", "Event": "events"}
+    furnish(cluster)
+    async with start(cluster, network_policies=True) as running:
+        await made(running)
+        cluster.start_pod("alerts-1")
+        await running.rest()
+    async with start(cluster) as running:
+        await running.rest()
+    for verb, kind, name in cluster.requests:
+        resource = plurals[kind] + ("/status" if name.endswith("/status") else "")
+        assert (resource, verbs[verb]) in permitted, (verb, kind, name)
+
+
+def test_an_event_is_what_the_server_takes() -> None:
+    document = {**push_domain("a" * 63), "apiVersion": "tubepost.io/v1alpha1"}
+    event = event_document(
+        document, Event("Normal", "Ready", "text"), "pod", datetime(2026, 11, 23, tzinfo=UTC)
+    )
+    assert len(event["metadata"]["name"]) <= 253
+    assert event["involvedObject"]["uid"] == document["metadata"]["uid"]
+    assert event["type"] == "Normal"

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tubepost_dispatcher.metrics import CATALOG, Metrics
+from tubepost_operator.facts import Rates, coarse, read_metrics
+from tubepost_operator.model import PodReport
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def test_a_dispatchers_own_metrics_are_understood() -> None:
+    metrics = Metrics()
+    metrics.config_info.labels("abc").set(1)
+    metrics.smtp_sessions.set(4)
+    metrics.attempts.labels("apns", "delivered", "Delivered").inc(7)
+    metrics.attempts.labels("apns", "permanent", "BadDeviceToken").inc(2)
+    metrics.route_held.labels("apns").set(1)
+    metrics.route_held.labels("other").set(0)
+    report = read_metrics(metrics.text().decode())
+    assert report == PodReport(
+        "abc",
+        False,
+        4,
+        {("apns", "delivered", "Delivered"): 7.0, ("apns", "permanent", "BadDeviceToken"): 2.0},
+        frozenset({"apns"}),
+    )
+    metrics.config_last_reload_failed.set(1)
+    assert read_metrics(metrics.text().decode()).refused
+
+
+def test_workers_that_differ_are_not_done() -> None:
+    text = 'tubepost_config_info{hash="a"} 1.0\ntubepost_config_info{hash="b"} 1.0\n'
+    assert read_metrics(text).digest == ""
+    assert read_metrics("").digest == ""
+
+
+def test_the_metrics_that_are_read_exist() -> None:
+    names = {spec.name for spec in CATALOG}
+    assert names >= {
+        "tubepost_config_info",
+        "tubepost_config_last_reload_failed",
+        "tubepost_smtp_sessions",
+        "tubepost_attempts",
+        "tubepost_route_held",
+    }
+
+
+def test_what_is_no_text_of_metrics_is_refused() -> None:
+    with pytest.raises(ValueError):
+        read_metrics("tubepost_smtp_sessions{ what\n")
+
+
+def report(delivered: float, failed: float = 0.0, sessions: int = 0) -> PodReport:
+    return PodReport(
+        "x",
+        sessions=sessions,
+        attempts={("apns", "delivered", "Delivered"): delivered, ("apns", "permanent", "Bad"): failed},
+    )
+
+
+def test_rates_are_of_the_time_between_two_looks() -> None:
+    rates = Rates()
+    first = rates.take({"a": report(1000)}, NOW)
+    assert (first.delivered, first.delivered_per_minute, first.last_error) == (1000, 0, None)
+    second = rates.take({"a": report(1100, 1), "b": report(20)}, NOW + timedelta(seconds=30))
+    assert second.delivered_per_minute == 240
+    assert second.last_error == "ApnRoute apns: Bad (permanent)"
+    # A pod that began anew counts from zero; the last error stays the last.
+    third = rates.take({"a": report(60, 0)}, NOW + timedelta(seconds=90))
+    assert third.delivered_per_minute == 60
+    assert third.last_error == second.last_error
+
+
+def test_no_pods_no_facts() -> None:
+    live = Rates().take({}, NOW)
+    assert (live.sessions, live.delivered, live.failed, live.held) == (0, 0, 0, ())
+
+
+@given(st.integers(0, 10**12))
+def test_coarse_keeps_two_digits(value: int) -> None:
+    rounded = coarse(value)
+    assert rounded <= value
+    assert len(str(rounded).rstrip("0")) <= 2
+    assert value < 100 or value - rounded < value / 10

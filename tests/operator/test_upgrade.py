@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tubepost_operator.model import Key
+from tubepost_operator.upgrade import UpgradeGate
+
+KEYS = [Key("PushDomain", "default", name) for name in "abcdef"]
+A, B, C, D, *_ = KEYS
+
+
+def test_two_at_a_time_in_their_order() -> None:
+    gate = UpgradeGate(2)
+    for key in (A, B, C, D):
+        assert not gate.may(key)
+        gate.queued(key)
+    gate.open()
+    assert gate.next() == (A, B)
+    assert gate.may(A)
+    assert not gate.may(C)
+    gate.started(A)
+    gate.started(B)
+    assert gate.waiting == 2
+    assert not gate.may(C)
+    assert gate.finished(A) == (C,)
+    assert gate.may(C)
+    assert not gate.may(D)
+
+
+def test_those_under_way_from_before_count() -> None:
+    gate = UpgradeGate(1)
+    gate.started(A)
+    gate.queued(B)
+    gate.open()
+    assert gate.next() == ()
+    assert gate.finished(A) == (B,)
+
+
+def test_who_goes_makes_room() -> None:
+    gate = UpgradeGate(1)
+    gate.open()
+    gate.started(A)
+    gate.queued(B)
+    assert gate.finished(B) == ()
+    assert gate.finished(A) == ()
+    assert gate.rolling == frozenset()
+
+
+class GateMachine(RuleBasedStateMachine):
+    """Never more than the places, whatever comes in which order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = UpgradeGate(2)
+        self.gate.open()
+
+    @rule(key=st.sampled_from(KEYS))
+    def wants(self, key: Key) -> None:
+        if self.gate.may(key):
+            self.gate.started(key)
+        else:
+            self.gate.queued(key)
+
+    @rule(key=st.sampled_from(KEYS))
+    def finishes(self, key: Key) -> None:
+        for other in self.gate.finished(key):
+            assert self.gate.may(other)
+
+    @invariant()
+    def places_are_kept(self) -> None:
+        assert len(self.gate.rolling) <= 2
+        if len(self.gate.rolling) < 2 and self.gate.waiting:
+            assert self.gate.next()
+
+
+TestGate = GateMachine.TestCase

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tubepost_operator.kinds import Kind
+from tubepost_operator.webhook import objects
+from tubepost_operator.webhook.objects import FRESH, USABLE, PublishedObjects
+
+
+class FakeReader:
+    """Counts, waits for its gate, and fails on demand."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str | None, str]] = []
+        self.failing = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Mapping[str, Any] | None:
+        self.asked.append((kind.name, namespace, name))
+        await self.gate.wait()
+        if self.failing:
+            raise ConnectionError("no API server")
+        if name == "absent":
+            return None
+        return {"kind": kind.name, "metadata": {"name": name, "number": len(self.asked)}}
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def reader() -> FakeReader:
+    return FakeReader()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def published(reader: FakeReader, clock: Clock) -> PublishedObjects:
+    return PublishedObjects(reader, clock)
+
+
+async def test_both_objects_are_read(published: PublishedObjects, reader: FakeReader) -> None:
+    found = await published.get("shop", "alerts")
+    assert found.push_domain is not None
+    assert found.push_domain["kind"] == "PushDomain"
+    assert found.deployment is not None
+    assert found.deployment["kind"] == "Deployment"
+    assert reader.asked == [("PushDomain", "shop", "alerts"), ("Deployment", "shop", "alerts")]
+
+
+async def test_what_is_fresh_is_not_read_again(
+    published: PublishedObjects, reader: FakeReader, clock: Clock
+) -> None:
+    first = await published.get("shop", "alerts")
+    clock.now += FRESH - 0.1
+    assert await published.get("shop", "alerts") is first
+    assert len(reader.asked) == 2
+    clock.now += 0.2
+    assert await published.get("shop", "alerts") is not first
+    assert len(reader.asked) == 4
+
+
+async def test_what_is_absent_is_remembered_as_well(published: PublishedObjects, reader: FakeReader) -> None:
+    for _ in range(3):
+        found = await published.get("shop", "absent")
+        assert (found.push_domain, found.deployment) == (None, None)
+    assert len(reader.asked) == 2
+
+
+async def test_a_roll_out_of_many_pods_costs_one_look(
+    published: PublishedObjects, reader: FakeReader
+) -> None:
+    reader.gate.clear()
+    questions = [asyncio.ensure_future(published.get("shop", "alerts")) for _ in range(100)]
+    other = asyncio.ensure_future(published.get("shop", "news"))
+    await asyncio.sleep(0)
+    questions[0].cancel()  # whoever asked first gives up; the others are not concerned
+    await asyncio.sleep(0)
+    reader.gate.set()
+    answers = await asyncio.gather(*questions[1:], other)
+    assert len({id(answer) for answer in answers}) == 2
+    assert len(reader.asked) == 4
+    assert questions[0].cancelled()
+
+
+async def test_an_api_server_that_fails(
+    published: PublishedObjects, reader: FakeReader, clock: Clock
+) -> None:
+    first = await published.get("shop", "alerts")
+    reader.failing = True
+    with pytest.raises(ConnectionError):
+        await published.get("shop", "news")
+    clock.now += USABLE - 1
+    assert await published.get("shop", "alerts") is first
+    clock.now += 2
+    with pytest.raises(ConnectionError):
+        await published.get("shop", "alerts")
+    reader.failing = False
+    assert await published.get("shop", "alerts") is not first
+
+
+async def test_an_abandoned_look_that_fails_is_nobodys_problem(
+    published: PublishedObjects, reader: FakeReader
+) -> None:
+    reader.gate.clear()
+    reader.failing = True
+    question = asyncio.ensure_future(published.get("shop", "alerts"))
+    await asyncio.sleep(0)
+    question.cancel()
+    reader.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await question
+    await asyncio.wait(published._reading.values())
+    await asyncio.sleep(0)
+    reader.failing = False
+    assert (await published.get("shop", "alerts")).push_domain is not None
+
+
+async def test_memory_is_bounded(
+    published: PublishedObjects, reader: FakeReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "CAPACITY", 3)
+    for name in "abcd":
+        await published.get("shop", name)
+    asked = len(reader.asked)
+    await published.get("shop", "d")
+    assert len(reader.asked) == asked
+    await published.get("shop", "a")
+    assert len(reader.asked) == asked + 2
