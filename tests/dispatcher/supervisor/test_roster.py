@@ -112,7 +112,7 @@ async def test_one_that_refuses_a_configuration_may_finish_and_has_a_successor(
     await bench.change(1)
     assert bench.pids[0] != before
     await eventually(lambda: not alive(before))
-    assert not bench.roster._leaving
+    await eventually(lambda: not bench.roster._leaving)
     assert bench.exits("signal 9") == bench.exits("exit 0") == 0
 
 
