@@ -1,6 +1,6 @@
 # `make help` lists what there is. Everything runs in .venv, made from the locked requirements.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format generate bench lock clean tools e2e cluster-up cluster-down images
+.PHONY: manifests help demo test check format generate bench lock clean tools e2e cluster-up cluster-down images
 
 PYTHON ?= python3
 VENV := .venv
@@ -61,6 +61,9 @@ format: $(VENV)/.installed ## Format the code
 
 generate: $(VENV)/.installed ## Write CRDs and reference pages from the code
 	@$(BIN)/python scripts/generate.py
+
+manifests: $(VENV)/.installed ## Write deploy/tubepost.yaml from the chart (needs helm)
+	@$(BIN)/python scripts/render-manifests
 
 bench: $(VENV)/.installed tools ## Measure Tubepost beside the naive stack (messages/s, CPU per message)
 	@$(BIN)/python -m benchmarks

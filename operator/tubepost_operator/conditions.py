@@ -22,6 +22,60 @@ _MAX_EVENT: Final = 1_000
 
 USABLE: Final = "Every credential can be used."
 
+_REFERENCE_FAULTS: Final = (
+    Reason.ROUTE_NOT_FOUND,
+    Reason.ROUTE_INVALID,
+    Reason.LOGGER_NOT_FOUND,
+    Reason.LOGGER_INVALID,
+    Reason.SECRET_NOT_FOUND,
+    Reason.KEY_MISSING,
+)
+_CREDENTIAL_FAULTS: Final = (
+    Reason.MALFORMED,
+    Reason.KEY_MISMATCH,
+    Reason.EXPIRED,
+    Reason.NOT_YET_VALID,
+    Reason.WRONG_ENVIRONMENT,
+)
+_PROGRAM_FAULTS: Final = (
+    Reason.PENDING,
+    Reason.NAME_CONFLICT,
+    Reason.REJECTED,
+    Reason.CONFIG_REFUSED,
+)
+_SPEC_FAULTS: Final = (Reason.INVALID_SPEC, Reason.CONFIG_TOO_LARGE)
+
+REASONS: Final[Mapping[ConditionType, Mapping[Status, tuple[Reason, ...]]]] = {
+    ConditionType.ACCEPTED: {"True": (Reason.VALID, Reason.LEGACY_ENDPOINT), "False": _SPEC_FAULTS},
+    ConditionType.REFERENCES_RESOLVED: {
+        "True": (Reason.RESOLVED,),
+        "False": _REFERENCE_FAULTS,
+        "Unknown": (Reason.INVALID_SPEC,),
+    },
+    ConditionType.CREDENTIALS_VALID: {
+        "True": (Reason.VALID,),
+        "False": _CREDENTIAL_FAULTS,
+        "Unknown": (*_REFERENCE_FAULTS, Reason.INVALID_SPEC),
+    },
+    ConditionType.PROGRAMMED: {"True": (Reason.PROGRAMMED,), "False": _PROGRAM_FAULTS},
+    ConditionType.READY: {
+        "True": (Reason.READY, Reason.NO_REPLICAS, Reason.NOT_USED),
+        "False": (
+            Reason.UNAVAILABLE,
+            *_PROGRAM_FAULTS,
+            *_CREDENTIAL_FAULTS,
+            *_REFERENCE_FAULTS,
+            *_SPEC_FAULTS,
+        ),
+    },
+    ConditionType.DELIVERING: {
+        "True": (Reason.DELIVERING,),
+        "False": (Reason.ROUTE_HELD, Reason.SUSPENDED, Reason.BLACKHOLED),
+        "Unknown": (Reason.PENDING, Reason.NO_REPLICAS),
+    },
+}
+"""Which reasons a condition may have with which status: the closed set."""
+
 _CALM: Final = frozenset({Reason.PENDING, Reason.SUSPENDED, Reason.NO_REPLICAS, Reason.BLACKHOLED})
 """Reasons that are nobody's fault: their events are not warnings."""
 

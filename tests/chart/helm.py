@@ -25,17 +25,19 @@ Document = dict[str, Any]
 Values = Mapping[str, Any]
 
 
-def find() -> Path:
-    """Helm: the one on PATH, else the one that the test cluster has built.
-
-    Where there is none the test fails in CI, and is skipped loudly elsewhere.
-    """
+def installed() -> Path | None:
+    """Helm: the one on PATH, else the one that the test cluster has built."""
     found = os.environ.get("HELM") or shutil.which("helm")
     if found:
         return Path(found)
     built = binaries.program("helm")
-    if built.exists():
-        return built
+    return built if built.exists() else None
+
+
+def find() -> Path:
+    """Helm; where there is none the test fails in CI, and is skipped loudly elsewhere."""
+    if found := installed():
+        return found
     text = f"helm is not here. Remedy: {REMEDY}"
     if os.environ.get("CI"):
         pytest.fail(text, pytrace=False)

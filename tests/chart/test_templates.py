@@ -210,12 +210,14 @@ def test_the_roles_allow_what_the_code_needs_and_nothing_else(objects: Objects) 
         assert not any("*" in right for right in granted(role))
 
 
-def test_users_roles_are_for_the_cluster_wide_mode() -> None:
-    assert {"tubepost-view", "tubepost-edit"} <= {
-        item["metadata"]["name"] for item in render().of("ClusterRole")
-    }
-    namespaced = render(SETS["namespaced-without-webhook"])
-    assert namespaced.kinds & CLUSTER_KINDS == {"CustomResourceDefinition"}
+def test_users_get_their_rights_with_the_definitions() -> None:
+    wanted = {"tubepost-view", "tubepost-edit", "tubepost-admin"}
+    assert wanted <= {item["metadata"]["name"] for item in render().of("ClusterRole")}
+    without = render({"crds": {"enabled": False}})
+    assert wanted <= {item["metadata"]["name"] for item in without.of("ClusterRole")}
+    assert not render({"rbac": {"aggregate": False}}).of("ClusterRole")[2:]
+    # Whoever administers a namespace, and nothing else, can install this.
+    assert not render(SETS["namespace-alone"]).kinds & CLUSTER_KINDS
 
 
 def test_releases_in_namespaced_mode_stand_side_by_side() -> None:

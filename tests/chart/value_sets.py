@@ -25,7 +25,11 @@ SETS: dict[str, dict[str, Any]] = {
         },
     },
     "namespaced": {"watch": {"namespaces": ["shop", "news"]}},
-    "namespaced-without-webhook": {"watch": {"namespaces": ["shop"]}, "webhook": {"enabled": False}},
+    "namespace-alone": {
+        "watch": {"namespaces": ["shop"]},
+        "webhook": {"enabled": False},
+        "crds": {"enabled": False},
+    },
     "failing-open": {"webhook": {"failurePolicy": "Ignore", "annotations": {"a": "b"}}},
     "monitored": {"monitoring": MONITORING},
     "closed": {

@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -126,10 +127,12 @@ def _start(name: str, built: Sequence[images.Image], owner: int | None) -> State
         for first in ("etcd", "kube-apiserver", "containerd"):
             start_part(current, everything.pop(first))
         _wait("containerd", 30, lambda: bool(current.node.run(*CTR, "version", check=False)))
-        load(current, built)
-        _wait("the API server", 90, lambda: _kubectl(current, "get", "--raw=/readyz") == "ok")
-        for part in everything.values():
-            start_part(current, part)
+        with ThreadPoolExecutor(1) as thread:
+            loading = thread.submit(load, current, built)
+            _wait("the API server", 90, lambda: _kubectl(current, "get", "--raw=/readyz") == "ok")
+            for part in everything.values():
+                start_part(current, part)
+            loading.result()
         _wait("the node", 90, lambda: _node_ready(current))
         _wait(
             "the default service account", 60, lambda: "default" in _kubectl(current, "get", "sa", "-o=name")

@@ -28,7 +28,7 @@ class Running:
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait for something that the operator is to bring about."""
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(45):
                 while not condition():  # noqa: ASYNC110 - what is waited for is in the cluster's objects
                     await asyncio.sleep(0.005)
         except TimeoutError:
@@ -39,7 +39,7 @@ class Running:
         """Wait until nothing is due any more."""
         loop = asyncio.get_running_loop()
         quiet_since = loop.time()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             while loop.time() - quiet_since < 0.15:
                 queue = self.term.controller.queue
                 if queue.working or queue.depth(loop.time()):

@@ -78,7 +78,7 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 {{- with include "tubepost.imagePullSecrets" . | fromJsonArray -}}
 imagePullSecrets:
 {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
 {{- end }}
 {{- end -}}
 {{- end -}}

@@ -207,6 +207,12 @@ def test_rights_are_what_the_documentation_says(release: Release) -> None:
     assert rights(cluster, f"{namespace}:tubepost", namespace) == here
     elsewhere = {right for right in here if right[2] == settings.webhook_configuration}
     assert rights(cluster, f"{namespace}:tubepost", "default") == elsewhere
+    # They suffice: from its start to a delivered message nothing was refused to the operator.
+    assert "delivered: 250" in release.send("deploy/alerts", "x")
+    if cluster.faults is not None:
+        requests = cluster.faults.requests(f"system:serviceaccount:{namespace}:tubepost")
+        assert requests
+        assert [request for request in requests if request.status == 403] == []
     # A dispatcher may do what any account may, which is nothing; and it has no token to do it with.
     assert rights(cluster, f"{namespace}:alerts", namespace) == set()
     look = "import pathlib; print(pathlib.Path('/var/run/secrets/kubernetes.io').exists())"
@@ -232,3 +238,34 @@ def test_rights_in_the_cluster_wide_mode(release: Release) -> None:
         for verb in item.verbs
     }
     assert rights(cluster, f"{namespace}:{namespace}", "default") == watched
+
+
+def test_an_administrator_of_a_namespace_installs_for_it_alone(
+    cluster: Cluster, namespace: str, release: Release, tmp_path: Path
+) -> None:
+    # A cluster administrator has brought the definitions, with their roles.
+    nobody = {"operator": {"replicas": 0}, "simulator": {"enabled": False}, "webhook": {"enabled": False}}
+    release.install(nobody)
+    with cluster.namespace("own") as own:
+        binding = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "ada-is-admin"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ada"}],
+        }
+        cluster.apply([binding], f"--namespace={own}")
+        cluster.until(
+            "the roles to be added up",
+            lambda: cluster.kubectl(
+                "auth", "can-i", "patch", "pushdomains/status", "--as=ada", f"--namespace={own}"
+            ),
+        )
+        mine = Release(cluster, own, tmp_path)
+        values = {"webhook": {"enabled": False}, "crds": {"enabled": False}, "simulator": {"enabled": True}}
+        cluster.helm(
+            *("install", "tubepost", CHART, f"--namespace={own}", "--kube-as-user=ada"),
+            *("--values", mine.file(mine.values(values)), "--wait", "--timeout=90s"),
+        )
+        mine.apply_example()
+        assert "delivered: 250" in mine.send("deploy/alerts", "x")
