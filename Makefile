@@ -34,10 +34,10 @@ tools: ## Install what tests need and pip does not bring (swaks, nginx, Go and N
 	@scripts/setup-test-tools
 
 test: $(VENV)/.installed tools check ## Run all checks and tests
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -q
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -q --ignore=tests/chart
 
 e2e: $(VENV)/.installed ## Run the tests on a real Kubernetes that this machine brings up (Linux, root, Go)
-	@$(BIN)/pytest tests/cluster/e2e -n $(E2E_JOBS) --dist loadgroup -q
+	@$(BIN)/pytest tests/chart tests/cluster/e2e -n $(E2E_JOBS) --dist loadgroup -q
 
 cluster-up: $(VENV)/.installed ## Bring up a Kubernetes with the project's images, and leave it up
 	@$(BIN)/python -m tests.cluster up
