@@ -9,17 +9,39 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic.alias_generators import to_camel
 
 SCHEMA_VERSION = 1
 """Version of this document; a dispatcher reads its own version and the one before."""
 
+_LATER = "x-tubepost-later"
+
+
+def later(default: Any) -> Any:
+    """A field that joined after the first release of its schema version.
+
+    It is written only where it is not its default, so that a dispatcher which does not know it yet reads the
+    documents of those who do not use it, and reports the same digest. Where it is used, the older dispatcher
+    refuses the document by the field's name and serves on with the one before: nothing is ignored in silence.
+    """
+    return Field(default=default, json_schema_extra={_LATER: True})
+
 
 class _Compiled(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    @model_serializer(mode="wrap")
+    def _without_unused_later_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = handler(self)
+        for name, field in type(self).model_fields.items():
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and _LATER in extra and getattr(self, name) == field.default:
+                document.pop(field.alias or name, None)
+                document.pop(name, None)
+        return document
 
 
 class McmtReception(enum.StrEnum):
@@ -255,7 +277,7 @@ class DispatcherConfig(_Compiled):
 
     def digest(self) -> str:
         """The first 16 hex digits of the SHA-256 of `to_json()`: the config hash in metrics and status."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+        return text_digest(self.to_json())
 
     def secret_names(self) -> frozenset[str]:
         """Names of all Secrets that this configuration refers to."""
@@ -268,6 +290,11 @@ class DispatcherConfig(_Compiled):
         if self.passthru and self.passthru.auth:
             names.add(self.passthru.auth)
         return frozenset(names)
+
+
+def text_digest(text: str) -> str:
+    """`DispatcherConfig.digest` of a document that is there as its canonical JSON."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _walk(value: object) -> list[object]:

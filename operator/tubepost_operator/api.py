@@ -5,7 +5,7 @@ Implemented by `cluster`, faked by tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -107,6 +107,14 @@ class ClusterApi(Protocol):
 
         Raises:
             ApiError: not patched.
+            NotLeader: withheld.
+        """
+
+    async def remove_fields(self, kind: Kind, document: Document, places: Sequence[str]) -> Document:
+        """Remove fields (JSON Pointers, in this order) from an object that was read; it as it then is.
+
+        Raises:
+            ApiError: not removed; a conflict when it has changed since.
             NotLeader: withheld.
         """
 

@@ -13,7 +13,7 @@ import json
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -55,6 +55,7 @@ THREADS: Final = 8
 _JSON: Final = "application/json"
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
+_JSON_PATCH: Final = "application/json-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,16 @@ class Cluster:
                 return None
             raise
 
+    async def remove_fields(self, kind: Kind, document: Document, places: Sequence[str]) -> Document:
+        """See `api.ClusterApi`."""
+        metadata = document["metadata"]
+        path = kind.path(metadata.get("namespace"), metadata["name"])
+        version = {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
+        patch = [version, *({"op": "remove", "path": place} for place in places)]
+        return await self._request(
+            "PATCH", path, {"fieldManager": Names.FIELD_MANAGER}, patch, _JSON_PATCH, repeat=False
+        )
+
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """See `api.ClusterApi`."""
         options = {
@@ -226,7 +237,7 @@ class Cluster:
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
-        body: Document | None = None,
+        body: Document | Sequence[Document] | None = None,
         content_type: str = _JSON,
         *,
         repeat: bool = True,
@@ -270,7 +281,7 @@ class Cluster:
         method: str,
         path: str,
         query: Mapping[str, str],
-        body: Document | None,
+        body: Document | Sequence[Document] | None,
         content_type: str,
         timeout: urllib3.Timeout,
         *,

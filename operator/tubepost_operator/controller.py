@@ -21,7 +21,8 @@ from tubepost_operator.lease import NotLeader
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.model import Apply, Document, Event, Key, Plan
 from tubepost_operator.names import Names
-from tubepost_operator.plan.children import rolled_out
+from tubepost_operator.plan.children import rolled_out, upgrading
+from tubepost_operator.plan.foreign import additions, pointer_text
 from tubepost_operator.plan.parts import plan_logger, plan_route
 from tubepost_operator.plan.push_domain import plan_push_domain
 from tubepost_operator.settings import Settings
@@ -187,7 +188,7 @@ class Controller:
         # No await between asking for a place and taking it: workers share the gate.
         snapshot = gathered.snapshot(may_upgrade=self.gate.may(key))
         plan = plan_push_domain(snapshot, gathered.decision)
-        self._take_place(key, plan, rolled=rolled_out(snapshot))
+        self._take_place(key, plan, rolled=rolled_out(snapshot), under_way=upgrading(snapshot))
         self._gather.trust(plan.same)
         rejected = await self._write(key, plan)
         if rejected:
@@ -199,14 +200,14 @@ class Controller:
         await self._tell(key, document, plan)
         return ("written" if plan.writes else "unchanged"), plan.again
 
-    def _take_place(self, key: Key, plan: Plan, *, rolled: bool) -> None:
+    def _take_place(self, key: Key, plan: Plan, *, rolled: bool, under_way: bool) -> None:
         if plan.upgrade == "waiting":
             self.gate.queued(key)
         elif plan.upgrade == "rolling":
             self.gate.started(key)
         elif rolled:
             self.changed(self.gate.finished(key))
-        elif self.gate.closed:
+        elif self.gate.closed and under_way:
             # Before our start somebody began to roll it: it counts.
             self.gate.started(key)
         self._metrics.upgrades_waiting.set(self.gate.waiting)
@@ -249,8 +250,14 @@ class Controller:
     async def _apply(self, key: Key, apply: Apply) -> None:
         # Without force where nothing was: what somebody else made in this moment is not taken over.
         answer = await self._cluster.apply(CHILDREN[apply.key.kind], apply.manifest, force=not apply.create)
-        self._gather.written(apply.key, answer)
         self._count(key, apply.key, "apply")
+        if places := additions(answer, apply.manifest):
+            # What others added is not taken away by applying what we want.
+            texts = [pointer_text(place) for place in places]
+            _LOG.info("%s: removed from %s: %s", key, apply.key, ", ".join(texts), extra=fields(key))
+            answer = await self._cluster.remove_fields(CHILDREN[apply.key.kind], answer, texts)
+            self._count(key, apply.key, "remove")
+        self._gather.written(apply.key, answer)
 
     def _count(self, owner: Key, key: Key, action: str) -> None:
         self._metrics.writes.labels(key.kind, action).inc()

@@ -77,6 +77,7 @@ class Gatherer:
         self._seen_at: dict[str, str] = {}
         self._reports: dict[str, PodReport] = {}
         self._live: dict[Key, Live] = {}
+        self._last_good: dict[tuple[Key, str], tuple[str, str]] = {}
         self._unconfirmed: dict[Key, tuple[str, float]] = {}
 
     # -- snapshots ------------------------------------------------------------------------------------
@@ -109,8 +110,12 @@ class Gatherer:
             secrets=await self._read_secrets(key),
             children=await self._read_children(key),
             live=self._live.get(key),
+            last_good=self._last_good.get((key, document["metadata"]["uid"])),
         )
         decision = decide(snapshot)
+        if decision.served.old is not None:
+            old = decision.served.old
+            self._last_good[key, document["metadata"]["uid"]] = (old.name, old.text)
         found: dict[Key, Child] = {}
         absent: set[Key] = set()
         for name in missing(snapshot, decision):
@@ -301,6 +306,8 @@ class Gatherer:
         """A PushDomain is gone."""
         self._live.pop(key, None)
         self._unconfirmed.pop(key, None)
+        for known in [known for known in self._last_good if known[0] == key]:
+            del self._last_good[known]
 
 
 def read_secret(document: Document) -> Secret:

@@ -151,7 +151,8 @@ class Plan:
     """What is to be done about one object, in this order: writes, removals, refreshes, status, events.
 
     `status` None: it is as it should be. `again` is in seconds. `same`: children that were compared and found
-    as they should be. `rolling`: the object takes one of the places of an operator upgrade.
+    as they should be. `upgrade`: the object waits for one of the places of an operator upgrade,
+    or takes one.
     """
 
     apply: tuple[Apply, ...] = ()

@@ -1,7 +1,7 @@
 """The permissions that the operator needs, as data.
 
-The Helm chart's Role is compared with this table by a test, and `docs/operator.md` is generated from it in
-part. Reasons stand beside what is not obvious.
+Tests compare the Helm chart's roles with this table, and `docs/reference/conditions.md` shows it (written by
+`make generate`). Reasons stand beside what is not obvious.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class UpgradeGate:
         if key not in self._rolling:
             return ()
         self._rolling.discard(key)
-        return tuple(self._waiting)[: self._places - len(self._rolling)]
+        return self.next()
 
     def next(self) -> tuple[Key, ...]:
         """Those who may roll now."""

@@ -8,6 +8,7 @@ from tubepost_api.conditions import ConditionType
 from tubepost_operator.conditions import REASONS, EventReason
 from tubepost_operator.metrics import CATALOG
 from tubepost_operator.rbac import PERMISSIONS
+from tubepost_operator.webhook.permissions import PERMISSIONS as WEBHOOK_PERMISSIONS
 
 PATH = "docs/reference/conditions.md"
 
@@ -55,22 +56,14 @@ def outputs() -> dict[str, str]:
     )
     parts.append("\n## Permissions of the operator\n\n")
     parts.append(
-        "Those of scope *own* are needed in the own namespace of the operator, others where it watches: in\n"
-        "the whole cluster, or in the namespaces that it is told. Dispatchers have none, and no token.\n\n"
+        "Those of scope *own* are needed in the own namespace of the operator, *cluster* for an object\n"
+        "without one, others where it watches: in the whole cluster, or in the namespaces that it is told.\n"
+        "Dispatchers have none, and no token.\n\n"
     )
     parts.append(
         _table(
             ["group", "resources", "verbs", "scope", "what for"],
-            (
-                [
-                    _code(item.group) if item.group else "core",
-                    ", ".join(_code(resource) for resource in item.resources),
-                    ", ".join(item.verbs),
-                    item.scope,
-                    item.reason,
-                ]
-                for item in PERMISSIONS
-            ),
+            _permissions(),
         )
     )
     return {PATH: "".join(parts)}
@@ -83,6 +76,20 @@ def _condition(kind: ConditionType) -> str:
         for reason in reasons
     )
     return f"## {kind}\n\n{kind.meaning}\n\n" + _table(["status", "reason", "meaning"], rows)
+
+
+def _permissions() -> Iterator[list[str]]:
+    for item in PERMISSIONS:
+        resources = ", ".join(_code(resource) for resource in item.resources)
+        yield [_group(item.group), resources, ", ".join(item.verbs), item.scope, item.reason]
+    for named in WEBHOOK_PERMISSIONS:
+        resource = f"{_code(named.resource)}, one by name"
+        reason = f"{named.reason}; with the webhook only"
+        yield [_group(named.group), resource, ", ".join(named.verbs), named.scope, reason]
+
+
+def _group(name: str) -> str:
+    return _code(name) if name else "core"
 
 
 def _table(head: Sequence[str], rows: Iterator[list[str]]) -> str:

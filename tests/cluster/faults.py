@@ -8,8 +8,9 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tests.cluster.layout import ClusterError
@@ -35,6 +36,8 @@ class Request:
     name: str
     status: int
     agent: str
+    pod: str
+    """Name of the pod whose token it came with."""
 
 
 class Faults:
@@ -176,6 +179,18 @@ class Faults:
         """How many requests of each (verb, resource) a user has made since a time."""
         return Counter((request.verb, request.resource) for request in self.requests(user, since=since))
 
+    def silent_for(self, user: str, *, verbs: Container[str], without: str = "leases") -> float:
+        """Seconds since a user's last request of these verbs, `without` one resource (and its subresources)."""
+        last = max(
+            (
+                request.time
+                for request in self.requests(user)
+                if request.verb in verbs and request.resource.partition("/")[0] != without
+            ),
+            default="1970-01-01T00:00:00.000000Z",
+        )
+        return time.time() - datetime.fromisoformat(last).timestamp()
+
     def directory_for_volume(self, name: str) -> str:
         """A directory on the node's disk that every user may write to."""
         path = self._state.directory / "volumes" / name
@@ -204,4 +219,5 @@ def _request(event: dict[str, Any]) -> Request:
         target.get("name", ""),
         (event.get("responseStatus") or {}).get("code", 0),
         event.get("userAgent", ""),
+        ((event["user"].get("extra") or {}).get("authentication.kubernetes.io/pod-name") or [""])[0],
     )

@@ -14,6 +14,8 @@ from tubepost_operator.settings import Settings
 from tubepost_operator.term import Term
 
 QUICK = Settings(debounce=0.02, facts_interval=3600.0, resync=3600.0)
+PATIENCE = 10.0
+"""Seconds for what takes less than one; the test of the back-off waits for 3 of them."""
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Running:
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait for something that the operator is to bring about."""
         try:
-            async with asyncio.timeout(45):
+            async with asyncio.timeout(PATIENCE):
                 while not condition():  # noqa: ASYNC110 - what is waited for is in the cluster's objects
                     await asyncio.sleep(0.005)
         except TimeoutError:
@@ -39,7 +41,7 @@ class Running:
         """Wait until nothing is due any more."""
         loop = asyncio.get_running_loop()
         quiet_since = loop.time()
-        async with asyncio.timeout(45):
+        async with asyncio.timeout(PATIENCE):
             while loop.time() - quiet_since < 0.15:
                 queue = self.term.controller.queue
                 if queue.working or queue.depth(loop.time()):

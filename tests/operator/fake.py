@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tubepost_operator.api import ApiError, WatchEvent, WatchSource
@@ -146,6 +146,24 @@ class FakeCluster:
             self._store((kind.name, namespace, name), merged, status=subresource == "status")
         )
 
+    async def remove_fields(self, kind: Kind, document: Document, places: Sequence[str]) -> Document:
+        metadata = document["metadata"]
+        self._request("REMOVE", kind, metadata["name"])
+        await asyncio.sleep(0)
+        key = (kind.name, metadata.get("namespace", ""), metadata["name"])
+        known = copy.deepcopy(self.objects[key])
+        if known["metadata"]["resourceVersion"] != metadata["resourceVersion"]:
+            raise ApiError(409, "the object has been modified")
+        for place in places:
+            *parents, last = place.strip("/").split("/")
+            parent: Any = known
+            for step in parents:
+                parent = parent[int(step)] if isinstance(parent, list) else parent[step]
+            del parent[int(last) if isinstance(parent, list) else last]
+        # The server forgets whoever owned nothing else.
+        known["metadata"].pop("managedFields", None)
+        return copy.deepcopy(self._store(key, known))
+
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         self._request("DELETE", kind, name)
         await asyncio.sleep(0)
@@ -174,8 +192,20 @@ class FakeCluster:
             self._watches.remove(entry)
 
     async def watch_own(self, tell: Callable[[bool, Document], None]) -> None:
+        """Tell of all that are there, then of what changes, as kopf does.
+
+        The operator lists its kinds itself before it begins this watch, and relies on being told of what
+        changed in between.
+        """
         self.own = tell
-        await asyncio.Event().wait()
+        for document in list(self.objects.values()):
+            if _is_own(document):
+                tell(False, copy.deepcopy(document))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if self.own is tell:
+                self.own = None
 
     # -- inside ---------------------------------------------------------------------------------------
 
@@ -204,7 +234,7 @@ class FakeCluster:
 
     def _tell(self, what: Any, document: Document) -> None:
         kind = document["kind"]
-        if document["apiVersion"].startswith("tubepost.io/"):
+        if _is_own(document):
             if self.own is not None:
                 self.own(what == "Gone", copy.deepcopy(document))
             return
@@ -233,6 +263,10 @@ class FakePods:
         self.asked.append(url)
         await asyncio.sleep(0)
         return self.reports.get(url.split("//")[1].split(":", maxsplit=1)[0], PodReport())
+
+
+def _is_own(document: Document) -> bool:
+    return bool(document["apiVersion"].startswith("tubepost.io/"))
 
 
 def _metadata(document: Document) -> Document:

@@ -98,6 +98,18 @@ async def test_apply_is_server_side_with_our_field_manager(api: Edge) -> None:
     assert first.body == MANIFEST
 
 
+async def test_fields_of_others_are_removed_from_the_object_that_was_read(api: Edge) -> None:
+    document = {"metadata": {"name": "a", "namespace": "default", "resourceVersion": "7"}}
+    await api.cluster.remove_fields(CONFIG_MAP, document, ["/data/b", "/data/a"])
+    (request,) = api.script.requests
+    assert request.headers["content-type"] == "application/json-patch+json"
+    assert request.body == [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "remove", "path": "/data/b"},
+        {"op": "remove", "path": "/data/a"},
+    ]
+
+
 async def test_status_is_merged_by_its_subresource(api: Edge) -> None:
     await api.cluster.merge(PUSH_DOMAIN, "default", "a", {"status": {}}, "status")
     (request,) = api.script.requests

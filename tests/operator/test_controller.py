@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pytest
 
 from tests.operator.conftest import Running, start
 from tests.operator.fake import FakeCluster, FakePods
@@ -56,6 +59,26 @@ async def test_a_push_domain_becomes_children_and_ready(cluster: FakeCluster) ->
             assert "finalizers" not in cluster.get_now(kind, name)["metadata"]
     assert cluster.condition("apns", of="ApnRoute") == ("True", "Ready")
     assert cluster.get_now("ApnRoute", "apns")["status"]["users"] == ["alerts"]
+
+
+async def test_what_others_added_is_removed(cluster: FakeCluster) -> None:
+    furnish(cluster)
+
+    def add(document: Document) -> None:
+        document["spec"]["paused"] = True
+        owner = {"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:paused": {}}}}
+        document["metadata"]["managedFields"] = [owner]
+
+    async with start(cluster) as running:
+        await made(running)
+        cluster.edit("Deployment", "alerts", add)
+        await running.until(lambda: "paused" not in cluster.get_now("Deployment", "alerts")["spec"])
+        await running.rest()
+        assert any(event["reason"] == "Repaired" for event in cluster.events)
+        cluster.requests.clear()
+        running.term.controller.look_at_all()
+        await running.rest()
+        assert cluster.requests == []
 
 
 async def test_nothing_is_written_while_nothing_changes_nor_after_a_restart(cluster: FakeCluster) -> None:
@@ -270,6 +293,69 @@ async def test_an_upgrade_of_the_operator_rolls_a_few_at_a_time(cluster: FakeClu
             assert len(rolled()) == expected
 
 
+async def test_push_domains_that_never_ran_do_not_hold_up_an_upgrade(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    cluster.put(push_domain("broken", routes=["nowhere"]))
+    async with start(cluster) as running:
+        await made(running)
+    release = ReleaseSettings(image="new:1")
+    async with start(cluster, release=release, upgrades_at_a_time=1) as running:
+        await running.until(
+            lambda: (
+                cluster.get_now("Deployment", "alerts")["spec"]["template"]["spec"]["containers"][0]["image"]
+                == "new:1"
+            )
+        )
+
+
+async def test_a_roll_that_was_under_way_at_the_start_has_its_place(cluster: FakeCluster) -> None:
+    names = {"alerts", "other"}
+    furnish(cluster)
+    cluster.put(push_domain("other"))
+    async with start(cluster) as running:
+        await made(running)
+        await running.until(lambda: ("Deployment", "default", "other") in cluster.objects)
+        cluster.roll_out("other")
+        await running.rest()
+
+    def rolled() -> set[str]:
+        templates = {name: cluster.get_now("Deployment", name)["spec"]["template"] for name in names}
+        return {name for name in names if templates[name]["spec"]["containers"][0]["image"] == "new:1"}
+
+    release = ReleaseSettings(image="new:1")
+    async with start(cluster, release=release, upgrades_at_a_time=1) as running:
+        await running.until(rolled)
+        await running.rest()
+    (first,) = rolled()
+
+    def halfway(document: Document) -> None:
+        document["status"] = {"updatedReplicas": 1, "replicas": 2, "availableReplicas": 1}
+
+    cluster.edit("Deployment", first, halfway)
+    for number in range(2):
+        pod = cluster.start_pod(f"{first}-{number}", first, ip=f"10.0.0.{number}")
+        template = cluster.get_now("Deployment", first)["spec"]["template"]
+        pod["metadata"]["annotations"] = dict(template["metadata"]["annotations"])
+        cluster.put(pod)
+    async with start(cluster, release=release, upgrades_at_a_time=1) as running:
+        await running.rest()
+        assert rolled() == {first}
+        cluster.remove("Pod", f"{first}-0")
+        cluster.roll_out(first)
+        await running.until(lambda: rolled() == names)
+
+
+async def test_nothing_is_started_with_somebody_else_s_account(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "alerts"}}
+    account["metadata"]["namespace"] = "default"  # type: ignore[index]
+    cluster.put(account)
+    async with start(cluster) as running:
+        await running.until(lambda: cluster.condition("alerts") == ("False", "NameConflict"))
+        await running.rest()
+        assert ("Deployment", "default", "alerts") not in cluster.objects
+
+
 async def test_a_user_s_change_does_not_wait_for_the_upgrade(cluster: FakeCluster) -> None:
     furnish(cluster)
     async with start(cluster) as running:
@@ -287,6 +373,44 @@ async def test_a_user_s_change_does_not_wait_for_the_upgrade(cluster: FakeCluste
                 "team"
             )
         )
+
+
+async def test_a_change_between_list_and_watch_is_not_missed(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+    watch = cluster.watch_own
+    status_sent = asyncio.Event()
+
+    def note(verb: str, _: str, name: str) -> None:
+        if (verb, name) == ("PATCH", "alerts/status"):
+            status_sent.set()
+
+    def edit(document: Document) -> None:
+        document["spec"]["podTemplate"] = {"labels": {"team": "push"}}
+
+    async def watch_late(tell: Callable[[bool, Document], None]) -> None:
+        cluster.edit("PushDomain", "alerts", edit)
+        await status_sent.wait()
+        await watch(tell)
+
+    cluster.fail = note
+    monkeypatch.setattr(cluster, "watch_own", watch_late)
+    # A new release gives the operator something to say before it knows of the edit.
+    async with start(cluster, release=ReleaseSettings(image="new:1")) as running:
+        await running.until(
+            lambda: cluster.get_now("Deployment", "alerts")["spec"]["template"]["metadata"]["labels"].get(
+                "team"
+            )
+        )
+        await running.until(
+            lambda: cluster.get_now("PushDomain", "alerts")["status"]["observedGeneration"] == 2
+        )
+        text = running.metrics.text().decode()
+    # What it said was made of the version that it had listed, and was refused.
+    assert 'tubepost_operator_errors_total{class="conflict",kind="PushDomain"}' in text
 
 
 async def test_what_the_server_refuses_is_a_condition(cluster: FakeCluster) -> None:

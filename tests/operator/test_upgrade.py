@@ -75,3 +75,14 @@ class GateMachine(RuleBasedStateMachine):
 
 
 TestGate = GateMachine.TestCase
+
+
+def test_more_may_be_rolling_than_there_are_places() -> None:
+    gate = UpgradeGate(1)
+    for name in ("a", "b"):
+        gate.started(Key("PushDomain", "x", name))
+    for name in ("c", "d", "e"):
+        gate.queued(Key("PushDomain", "x", name))
+    gate.open()
+    assert gate.finished(Key("PushDomain", "x", "a")) == ()
+    assert gate.finished(Key("PushDomain", "x", "b")) == (Key("PushDomain", "x", "c"),)

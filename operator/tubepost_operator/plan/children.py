@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from tubepost_operator.kinds import CHILDREN
 from tubepost_operator.model import Apply, Child, Document, Key, Meta, Scale
 from tubepost_operator.names import Names
 from tubepost_operator.plan.compare import covers
+from tubepost_operator.plan.foreign import additions
 from tubepost_operator.plan.snapshot import PushDomainSnapshot
 from tubepost_operator.resources.common import Input
 from tubepost_operator.resources.configmap import config_map
@@ -18,6 +19,8 @@ from tubepost_operator.resources.networkpolicy import network_policy
 from tubepost_operator.resources.pdb import disruption_budget
 from tubepost_operator.resources.service import service
 from tubepost_operator.resources.serviceaccount import service_account
+
+_NEEDED_BY_PODS: Final = frozenset({"ConfigMap", "ServiceAccount"})
 
 
 @dataclass(slots=True)
@@ -72,6 +75,9 @@ def plan_children(snapshot: PushDomainSnapshot, source: Input) -> ChildrenPlan:
             _deployment(plan, snapshot, key, child, manifest)
         else:
             _compare(plan, snapshot, key, child, manifest)
+    if any(key.kind in _NEEDED_BY_PODS for key in plan.conflicts):
+        # Pods would mount somebody else's object, or run as somebody else's account.
+        plan.apply = [apply for apply in plan.apply if apply.key.kind != "Deployment"]
     plan.delete += _orphans(snapshot, wanted)
     return plan
 
@@ -95,7 +101,7 @@ def _compare(
         if key not in snapshot.rejected:
             plan.apply.append(Apply(key, manifest))
         return
-    if child.body is not None and not covers(child.body, manifest):
+    if child.body is not None and (not covers(child.body, manifest) or additions(child.body, manifest)):
         if key not in snapshot.rejected:
             plan.apply.append(Apply(key, manifest))
             plan.repaired.append(key)
@@ -172,3 +178,22 @@ def rolled_out(snapshot: PushDomainSnapshot) -> bool:
         and status.get("updatedReplicas", 0) == status.get("replicas", 0) == wanted
         and (status.get("availableReplicas", 0) > 0 or wanted == 0)
     )
+
+
+def upgrading(snapshot: PushDomainSnapshot) -> bool:
+    """Whether a roll that a release of the operator began is under way.
+
+    Then pods of two templates are there whose users' part is the same. A roll of a user's own, a PushDomain
+    that never ran, and one whose new pods do not start by a fault of its own hold nobody else up.
+    """
+    body = deployment_body(snapshot)
+    if body is None or rolled_out(snapshot):
+        return False
+    roll = body["metadata"].get("annotations", {}).get(Names.ROLL_ANNOTATION)
+    same = [
+        pod
+        for pod in snapshot.pods
+        if not pod.sidecar and pod.meta.annotations.get(Names.ROLL_ANNOTATION) == roll
+    ]
+    updated: int = (body.get("status") or {}).get("updatedReplicas", 0)
+    return len(same) > updated

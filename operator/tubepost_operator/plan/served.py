@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from tubepost_api.conditions import Reason
-from tubepost_api.config import DispatcherConfig
+from tubepost_api.config import DispatcherConfig, text_digest
 from tubepost_operator.credentials import Finding
 from tubepost_operator.model import Child, Key
 from tubepost_operator.names import Names
@@ -19,10 +20,11 @@ from tubepost_operator.resources.configmap import LIMIT, size
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A configuration that is in a ConfigMap of ours."""
+    """A configuration that is in a ConfigMap of ours. `text`: as it stands there."""
 
     name: str
     config: DispatcherConfig
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +58,30 @@ def published(snapshot: PushDomainSnapshot) -> Published | None:
     names.append(((snapshot.document.get("status") or {}).get("config") or {}).get("name", ""))
     names += sorted(maps, key=lambda name: (maps[name].meta.created, name), reverse=True)
     for name in names:
-        config = _read(maps.get(name))
-        if config is not None:
-            return Published(name, config)
+        found = _read(name, maps.get(name))
+        if found is not None:
+            return found
+    if snapshot.last_good is not None:
+        # Its ConfigMap was removed or edited: put back, even while the newest has a fault.
+        return _parsed(*snapshot.last_good)
     return None
 
 
-def _read(child: Child | None) -> DispatcherConfig | None:
+def _read(name: str, child: Child | None) -> Published | None:
     if child is None or child.body is None:
         return None
     text = (child.body.get("data") or {}).get(Names.CONFIG_KEY)
+    written = child.meta.annotations.get(Names.CONTENT_ANNOTATION)
+    if not isinstance(text, str) or written not in {None, text_digest(text)}:
+        return None  # edited by hand
+    return _parsed(name, text)
+
+
+def _parsed(name: str, text: str) -> Published | None:
     try:
-        return DispatcherConfig.model_validate_json(text) if isinstance(text, str) else None
+        return Published(name, DispatcherConfig.model_validate_json(text), text)
     except ValidationError:
-        return None  # edited by hand, or of a release that is too far away
+        return None  # of a release that is too far away
 
 
 def choose(snapshot: PushDomainSnapshot, newest: Newest) -> Served:
@@ -95,12 +107,18 @@ def choose(snapshot: PushDomainSnapshot, newest: Newest) -> Served:
             )
     in_use = old.config.secret_names() if old is not None else frozenset()
     if newest.config is not None and too_large is None and not newest.blocking(in_use):
-        if old is not None and _same(old.config, newest.config):
+        if old is not None and _same(old, newest.config):
             # A new generation number for the same contents is not worth a write.
             return Served(source(old.config), newest=True, old=old)
         return Served(source(newest.config), newest=True, old=old)
     return Served(source(old.config) if old is not None else None, newest=False, too_large=too_large, old=old)
 
 
-def _same(one: DispatcherConfig, other: DispatcherConfig) -> bool:
-    return one.model_copy(update={"generation": 0}) == other.model_copy(update={"generation": 0})
+def _same(old: Published, newest: DispatcherConfig) -> bool:
+    """Whether what is published says the same, but for its generation.
+
+    The texts are compared: another release of the operator may write the same contents in another way, and
+    what it does not write is not what its dispatchers' digests are made of.
+    """
+    text = newest.model_copy(update={"generation": old.config.generation}).to_json()
+    return text == old.text or bool(json.loads(text) == json.loads(old.text))

@@ -18,8 +18,9 @@ class PushDomainSnapshot:
     `routes` and `loggers` are all of the namespace, `secrets` those that are named and exist. `children` are
     the objects with our labels, and those that were found under a name that a child needs; `absent` are names
     that were looked up and are free. `rejected`: writes that the API server has just refused.
-    `unconfirmed_for`: seconds since the served configuration last changed, as long as not every pod has told
-    that it runs it; 0 once all have. `may_upgrade`: a place of the operator upgrade is free for it.
+    `unconfirmed_for`: seconds since a pod was first seen to run something else than the served configuration;
+    0 while none does. `may_upgrade`: a place of the operator upgrade is free for it. `last_good`: name of the
+    ConfigMap and text of the configuration that was published when we last looked.
     """
 
     now: datetime
@@ -35,6 +36,7 @@ class PushDomainSnapshot:
     rejected: Mapping[Key, str] = field(default_factory=dict)
     unconfirmed_for: float = 0.0
     may_upgrade: bool = True
+    last_good: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:

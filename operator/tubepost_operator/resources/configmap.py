@@ -13,7 +13,7 @@ LIMIT: Final = 1024 * 1024
 
 
 def config_map(source: Input) -> Document:
-    """Build the ConfigMap; that it fits is `fits`' business."""
+    """Build the ConfigMap; whether it fits is asked before (`size`)."""
     return child(
         source,
         "ConfigMap",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.cluster import fixtures
 from tests.cluster.fixtures import cluster, faults, namespace
+from tests.cluster.handle import Cluster
 
 __all__ = ["cluster", "faults", "namespace"]
 
@@ -28,3 +31,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TIMEOUT, func_only=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+    """Show what was in the namespace when a test failed; afterwards it is gone."""
+    report = yield
+    if call.when != "teardown" and report.failed:
+        values = getattr(item, "funcargs", {})
+        on = values.get("cluster")
+        found = [values.get("namespace"), *(getattr(value, "namespace", None) for value in values.values())]
+        if isinstance(on, Cluster):
+            for place in {name for name in found if isinstance(name, str)}:
+                report.sections.append((f"namespace {place}", on.describe(place)))
+    return report

@@ -62,3 +62,42 @@ def test_a_config_map_that_somebody_broke_is_not_believed() -> None:
         if key.kind == "ConfigMap":
             children[key] = Child(child.meta, {"data": {Names.CONFIG_KEY: "{}"}})
     assert served.published(replace(before, children=children)) is None
+
+
+def test_a_config_map_that_somebody_edited_is_not_believed_however_well_it_reads() -> None:
+    before = snapshot("first-publish")
+    children = applied(before, None)
+    for key, child in children.items():
+        if key.kind == "ConfigMap":
+            assert child.body is not None
+            text = child.body["data"][Names.CONFIG_KEY].replace('"logLevel":"Info"', '"logLevel":"Debug"')
+            children[key] = Child(child.meta, {"data": {Names.CONFIG_KEY: text}})
+    assert served.published(replace(before, children=children)) is None
+
+
+def test_the_last_good_configuration_is_put_back_while_the_newest_has_a_fault() -> None:
+    before = snapshot("first-publish")
+    children = applied(before, None)
+    good = served.published(replace(before, children=children))
+    assert good is not None
+    kept = {key: child for key, child in children.items() if key.kind != "ConfigMap"}
+    broken = replace(before, children=kept, routes={}, last_good=(good.name, good.text))
+    plan = plan_push_domain(broken)
+    (put_back,) = [apply for apply in plan.apply if apply.key.kind == "ConfigMap"]
+    assert put_back.key.name == good.name
+    assert put_back.manifest["data"][Names.CONFIG_KEY] == good.text
+
+
+def test_what_another_release_wrote_in_another_way_is_written_anew() -> None:
+    before = snapshot("first-publish")
+    children = applied(before, None)
+    newest = decide(before).newest
+    assert newest.config is not None
+    good = served.published(replace(before, children=children))
+    assert good is not None
+    decision = served.choose(replace(before, children=children), newest)
+    assert decision.source is not None
+    assert decision.source.config.to_json() == good.text
+    older = served.Published(good.name, good.config, good.text.replace('"logLevel":"Info",', ""))
+    assert served.Published(good.name, good.config, good.text) == good
+    assert not served._same(older, newest.config)
