@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from tubepost_api.durations import parse_duration
 from tubepost_operator.kinds import SECRET
 from tubepost_operator.settings import Settings
 from tubepost_operator.webhook.certificates import CERTIFICATE, PRIVATE_KEY, secret_data
@@ -27,8 +28,11 @@ PATH: Final = "/inject"
 """Where the API server asks."""
 MAX_BODY: Final = 4 * 1024 * 1024
 """Bytes of a question; an object of the API server has at most 1.5 MiB, and a question may hold two."""
-ANSWER_WITHIN: Final = 8.0
-"""Seconds after which an answer that is not there is given up: before the API server does (10 s)."""
+PATIENCE: Final = 10.0
+"""Seconds that the API server waits where it does not say how long."""
+ANSWERED_BY: Final = 0.8
+"""Part of that time after which an answer that is not there is given up: before the API server does, which
+otherwise does not learn why."""
 RELOAD_INTERVAL: Final = 20.0
 """Seconds between two looks at the Secret with the certificate."""
 FIRST_INTERVAL: Final = 1.0
@@ -96,7 +100,7 @@ class Webhook:
             return web.Response(status=400, text=str(error))
         where = f"{request.namespace}/{request.name}"
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(ANSWERED_BY * patience(http.query.get("timeout", ""))):
                 published = await self._objects.get(request.namespace, request.push_domain)
             outcome = decide(request, published)
         except Exception as error:  # noqa: BLE001 - whatever it is, failurePolicy decides: it needs an answer
@@ -111,6 +115,14 @@ class Webhook:
             _LOG.warning("pod %s: %s: %s", where, what, outcome.message)
         elif outcome.patch:
             _LOG.info("pod %s: gets a dispatcher of PushDomain %s", where, push_domain)
+
+
+def patience(timeout: str) -> float:
+    """Seconds that the API server waits, which it says in the query: `timeoutSeconds` as a Go duration."""
+    try:
+        return parse_duration(timeout) or PATIENCE
+    except ValueError:
+        return PATIENCE
 
 
 async def serve_webhook(

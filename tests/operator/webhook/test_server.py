@@ -138,12 +138,17 @@ async def test_without_the_api_server_the_failure_policy_decides(cluster: Cluste
         assert (await client.post(review(pod()), cluster.secret[AUTHORITIES]))[0] == 200
 
 
-async def test_an_api_server_that_does_not_answer(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "ANSWER_WITHIN", 0.05)
+async def test_an_api_server_that_does_not_answer(cluster: Cluster) -> None:
     async with serving(cluster) as client:
         cluster.stuck = asyncio.Event()
-        assert (await client.post(review(pod()), cluster.secret[AUTHORITIES]))[0] == 500
+        path = "/inject?timeout=50ms"
+        assert (await client.post(review(pod()), cluster.secret[AUTHORITIES], path))[0] == 500
         cluster.stuck.set()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1s", 1), ("1m0s", 60), ("", 10), ("0s", 10), ("soon", 10)])
+def test_how_long_the_api_server_waits(text: str, seconds: float) -> None:
+    assert server.patience(text) == seconds
 
 
 async def test_it_waits_for_its_certificate(cluster: Cluster) -> None:
