@@ -57,7 +57,8 @@ class FileSpec(SpecModel):
     """A log file."""
 
     path: Path
-    """Absolute path of the file (Momentum `logfile`). Its directory must exist and be writable."""
+    """Absolute path of the file (Momentum `logfile`). Its directory must exist and be writable; in a cluster
+    that is `/var/log/tubepost`, a volume of each pod that goes with it."""
     mode: Mode = "0644"
     """Permissions of a file that is created, in octal (Momentum `logmode`)."""
     max_size: Size = "100Mi"

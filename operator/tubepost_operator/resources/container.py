@@ -20,6 +20,9 @@ closes."""
 SPARE: Final = 5
 """Seconds of the grace period that are left when the drain is over."""
 
+LOG_DIRECTORY: Final = "/var/log/tubepost"
+"""Where ApnLoggers may write files: all else is read-only. Always there, so that a logger needs no roll."""
+
 DEFAULT_RESOURCES: Final[dict[str, dict[str, str]]] = {
     "requests": {"cpu": "100m", "memory": "192Mi"},
     "limits": {"cpu": "1", "memory": "512Mi"},
@@ -72,6 +75,7 @@ def container(source: Input) -> Document:
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
+            {"name": "logs", "mountPath": LOG_DIRECTORY},
             *(
                 {
                     "name": Names.secret_volume(secret),
@@ -93,6 +97,7 @@ def volumes(source: Input) -> list[Document]:
     return [
         {"name": "config", "configMap": {"name": source.config_map, "defaultMode": _FILE_MODE}},
         {"name": "tmp", "emptyDir": {}},
+        {"name": "logs", "emptyDir": {}},
         *(
             {
                 "name": Names.secret_volume(secret),

@@ -56,6 +56,17 @@ def test_contents_reload_in_the_running_pod_and_cut_no_session(operated: Operate
             timeout=15,
             pause=1,
         )
+
+        # A file, which needs no volume that was not there.
+        file = {"type": "File", "file": {"path": "/var/log/tubepost/apn.log"}}
+        operated.patch("apnlogger", "log", logDelivery=True, sink=file)
+        operated.ready()
+        cluster.until(
+            "lines in the file",
+            lambda: cluster.exec(
+                operated.namespace, "deploy/alerts", "cat", "/var/log/tubepost/apn.log"
+            ).count("delivery"),
+        )
         traffic.more()
     stats = traffic.check(reconnects=False)
     assert stats["sessions"] == 5, "one for each, and none of them anew"
