@@ -35,7 +35,10 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        """One line, without the severity: where, what is wrong, what to do."""
+        """One line, without the severity: where, what is wrong, what to do.
+
+        Names of fields and objects are a user's: what cannot be printed in them is escaped.
+        """
         place = self.origin
         if self.kind:
             named = f"{self.namespace}/{self.name}" if self.name else "without a name"
@@ -43,4 +46,7 @@ class Problem:
         if self.field:
             place += f": {self.field}"
         end = "" if self.remedy.endswith("?") else "."
-        return f"{place}: {self.message}. Remedy: {self.remedy}{end}"
+        line = f"{place}: {self.message}. Remedy: {self.remedy}{end}"
+        if line.isprintable():
+            return line
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
