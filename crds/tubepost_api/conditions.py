@@ -14,19 +14,20 @@ from pydantic import Field, WithJsonSchema
 from tubepost_api.rules import SpecModel
 
 
-class _Word(enum.StrEnum):
+class Word(enum.StrEnum):
     """A word with its meaning beside it."""
 
     meaning: str
 
     def __new__(cls, value: str, meaning: str) -> Self:
+        """Take the word and its meaning."""
         word = str.__new__(cls, value)
         word._value_ = value
         word.meaning = meaning
         return word
 
 
-class ConditionType(_Word):
+class ConditionType(Word):
     """What a condition is about. All are good when True."""
 
     ACCEPTED = ("Accepted", "The spec is valid by itself.")
@@ -46,7 +47,7 @@ class ConditionType(_Word):
     DELIVERING = ("Delivering", "APNs takes notifications: no route that is in use is held.")
 
 
-class Reason(_Word):
+class Reason(Word):
     """Why a condition has its status. One word is used by one or more condition types."""
 
     # Good news.

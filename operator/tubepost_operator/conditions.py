@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
-from tubepost_api.conditions import ConditionType, Reason
+from tubepost_api.conditions import ConditionType, Reason, Word
 from tubepost_operator.credentials import Finding
 from tubepost_operator.model import Event
 
@@ -80,17 +79,8 @@ _CALM: Final = frozenset({Reason.PENDING, Reason.SUSPENDED, Reason.NO_REPLICAS, 
 """Reasons that are nobody's fault: their events are not warnings."""
 
 
-class EventReason(enum.StrEnum):
+class EventReason(Word):
     """Reasons of events that are not those of a condition, with their meaning beside them."""
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str) -> Self:
-        """Take the word and its meaning."""
-        word = str.__new__(cls, value)
-        word._value_ = value
-        word.meaning = meaning
-        return word
 
     PUBLISHED = ("Published", "A new configuration was written; running pods take it by themselves.")
     ROLLED = ("Rolled", "The pod template was written: pods are started, or replaced one after the other.")

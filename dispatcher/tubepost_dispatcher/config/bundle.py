@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tubepost_api.config import DispatcherConfig, RouteConfig, SecretKeyRef, StartTlsMode
+from tubepost_api.digest import bundle_digest
 from tubepost_api.problems import Problem
 from tubepost_credentials import (
     CertificateCredential,
@@ -30,16 +30,8 @@ class ConfigBundle:
     secrets: Secrets = field(repr=False)
 
     def digest(self) -> str:
-        """16 hex digits over document and secrets: equal digests mean that nothing changed.
-
-        The generation is left out: a new number for the same contents is no change.
-        """
-        h = hashlib.sha256(self.config.model_copy(update={"generation": 0}).to_json().encode())
-        for name in sorted(self.config.secret_names()):
-            h.update(b"\0secret\0" + name.encode())
-            for key, value in sorted(self.secrets.get(name, {}).items()):
-                h.update(b"\0key\0" + key.encode() + b"\0" + hashlib.sha256(value).digest())
-        return h.hexdigest()[:16]
+        """The hash that the operator compares, too: where it is equal, nothing changed (`bundle_digest`)."""
+        return bundle_digest(self.config, self.secrets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from tubepost_api.config import DispatcherConfig
 from tubepost_api.pushdomain import PushDomainSpec
 from tubepost_operator.kinds import CHILDREN
 from tubepost_operator.model import Document
-from tubepost_operator.names import Names
+from tubepost_operator.names import Names, short_hash
 from tubepost_operator.settings import Settings
 
 
@@ -71,7 +70,7 @@ def child(
 def digest(value: object) -> str:
     """16 hex digits that are the same for equal JSON values."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return short_hash(text, 16)
 
 
 def without_none(value: Mapping[str, Any]) -> Document:

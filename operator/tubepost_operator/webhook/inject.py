@@ -9,12 +9,11 @@ Source of the patch format: RFC 6902; of native sidecars: Kubernetes, "Sidecar C
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tubepost_operator.names import Names
+from tubepost_operator.names import Names, short_hash
 
 SMTP_PORT_ANNOTATION: Final = "tubepost.io/sidecar-smtp-port"
 """Annotation by which a pod asks for another port of the listener than its PushDomain's."""
@@ -140,7 +139,7 @@ def _volume_name(name: str) -> str:
     long = name if name.startswith(_PREFIX) else _PREFIX + name
     if len(long) <= 63:
         return long
-    return f"{long[:54]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{long[:54]}-{short_hash(name)}"
 
 
 def _container(
