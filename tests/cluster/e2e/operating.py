@@ -240,6 +240,33 @@ class Operated:
         alive = [pod for pod in found["items"] if leaving or "deletionTimestamp" not in pod["metadata"]]
         return sorted(alive, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
+    def serving(self, count: int, name: str = "alerts", timeout: float = 60) -> None:
+        """Wait until there are so many dispatcher pods and every one of them is ready.
+
+        The pods are asked themselves: a Deployment's own count is of a moment ago.
+        """
+
+        def settled() -> bool:
+            pods = self.pods(name)
+            return len(pods) == count and all(map(_ready, pods))
+
+        self.release.cluster.until(f"{count} pods of {name}", settled, timeout)
+
+    def evict(self, name: str) -> None:
+        """Evict a pod as a drain does: again while its disruption budget allows none."""
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": self.namespace},
+        }
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/eviction"
+        self.release.cluster.until(
+            f"the eviction of {name}",
+            lambda: self.release.cluster.kubectl(
+                "create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction)
+            ),
+        )
+
     def pod(self) -> Document:
         """The only one."""
         (pod,) = self.pods()
@@ -331,6 +358,11 @@ class Traffic:
         alerts = {alert for alert in self.operated.alerts() if alert.startswith("n-")}
         assert len(alerts) >= stats["acknowledged"], stats
         return stats
+
+
+def _ready(pod: Document) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
 def _own(kind: str, name: str, spec: Document) -> Document:

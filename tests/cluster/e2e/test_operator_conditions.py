@@ -60,10 +60,7 @@ def test_each_fault_is_named_and_mended_while_the_dispatcher_serves_on(operated:
         broken(operated, "RouteNotFound", "'apns'", "spec.routes[0]")
         # A replica that starts now serves the last good configuration.
         cluster.kubectl("scale", "pushdomain/alerts", "--replicas=2", operated.place)
-        cluster.until(
-            "a fresh replica",
-            lambda: operated.get("deployment", "alerts")["status"].get("availableReplicas") == 2,
-        )
+        operated.serving(2)
         fresh = operated.pods()[-1]["metadata"]["name"]
         assert "delivered: 250" in operated.release.send(f"pod/{fresh}", "by the last good configuration")
         operated.apply(operated.route())

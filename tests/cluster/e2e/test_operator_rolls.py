@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -72,30 +71,16 @@ def test_of_two_replicas_one_is_deleted_and_one_evicted_without_loss(operated: O
     operated.install()
     cluster = operated.release.cluster
     operated.patch("pushdomain", "alerts", replicas=2)
-    cluster.until("two pods", lambda: _available(operated) == 2)
+    operated.serving(2)
     operated.ready()
     old = [pod["metadata"]["uid"] for pod in operated.pods()]
     with operated.traffic() as traffic:
         cluster.kubectl(
             "delete", "pod", operated.pods()[0]["metadata"]["name"], operated.place, "--wait=false"
         )
-        cluster.until("two pods again", lambda: len(operated.pods()) == 2 and _available(operated) == 2)
-        victim = operated.pods()[0]["metadata"]["name"]
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": victim, "namespace": operated.namespace},
-        }
-        cluster.kubectl(
-            "create",
-            f"--raw=/api/v1/namespaces/{operated.namespace}/pods/{victim}/eviction",
-            "--filename=-",
-            stdin=json.dumps(eviction),
-        )
-        cluster.until(
-            "the eviction", lambda: victim not in [pod["metadata"]["name"] for pod in operated.pods()]
-        )
-        cluster.until("two pods again", lambda: _available(operated) == 2)
+        operated.serving(2)
+        operated.evict(operated.pods()[0]["metadata"]["name"])
+        operated.serving(2)
         for uid in old:
             gone(operated, uid)
         traffic.more()
@@ -108,12 +93,12 @@ def test_the_scale_subresource_and_a_drain_of_the_only_replica(operated: Operate
     operated.install()
     cluster = operated.release.cluster
     cluster.kubectl("scale", "pushdomain/alerts", "--replicas=2", operated.place)
-    cluster.until("two pods", lambda: _available(operated) == 2)
+    operated.serving(2)
     assert operated.get("pushdomain", "alerts")["spec"]["replicas"] == 2
     selector = operated.get("pushdomain", "alerts")["status"]["selector"]
     assert len(cluster.get("pods", operated.place, f"--selector={selector}")["items"]) == 2
     cluster.kubectl("scale", "pushdomain/alerts", "--replicas=1", operated.place)
-    cluster.until("one pod", lambda: _available(operated) == 1 and len(operated.pods()) == 1)
+    operated.serving(1)
     budget = operated.get("poddisruptionbudget", "alerts")
     cluster.until(
         "a budget that lets the only one go",
@@ -159,7 +144,3 @@ def test_an_upgrade_of_the_operator_rolls_dispatchers_a_few_at_a_time(operated: 
 
 def _messages(operated: Operated, names: list[str]) -> list[str]:
     return [operated.condition("Programmed", name)[2] for name in names]
-
-
-def _available(operated: Operated) -> int:
-    return int(operated.get("deployment", "alerts")["status"].get("availableReplicas", 0))
