@@ -60,6 +60,22 @@ class Prepared:
         """The compiled document."""
         return self.bundle.config
 
+    @property
+    def obstacle(self) -> str:
+        """Why not a single message can be taken; empty while some can.
+
+        Only what is there from the start of a lenient dispatcher: a reload never loses what could be read.
+        """
+        listener = self.config.listener
+        if listener.starttls.mode is StartTlsMode.REQUIRED and self.starttls is None:
+            return "STARTTLS is required and its certificate cannot be used"
+        if listener.auth is not None and listener.auth.required and not self.users:
+            return "AUTH is required and its Secret names no user"
+        mail_alone = self.config.passthru is not None  # what is no push goes to the relay all the same
+        if not mail_alone and self.routes and all(route.credential is None for route in self.routes.values()):
+            return "no ApnRoute has a credential that can be used"
+        return ""
+
 
 class _Reader:
     """Reads secrets, and collects what is wrong with them instead of raising."""

@@ -448,6 +448,10 @@ class Supervisor:
             return False, "draining"
         if not self._roster.any_ready:
             return False, "no worker is ready"
+        # Of several replicas, those that have what they need shall get the messages, and a roll shall not
+        # replace them with this one.
+        if self.prepared.obstacle:
+            return False, self.prepared.obstacle
         return True, "ok"
 
     async def _status(self) -> Mapping[str, Any]:

@@ -172,9 +172,10 @@ def _container(
         "securityContext": security,
         "volumeMounts": mounts,
     }
-    # The app starts once the dispatcher listens. No readiness probe: trouble at APNs must not take the app
-    # itself out of service. No preStop either: a sidecar is stopped after the app has ended.
-    container["startupProbe"] = _probe("/readyz", http_port, periodSeconds=1, failureThreshold=60)
+    # The app starts once the dispatcher listens. Its readiness is not asked for: trouble with credentials or
+    # at APNs must not take the app itself out of service. No preStop either: a sidecar is stopped after the
+    # app has ended.
+    container["startupProbe"] = _probe("/livez", http_port, periodSeconds=1, failureThreshold=60)
     container["livenessProbe"] = _probe("/livez", http_port, periodSeconds=10, failureThreshold=3)
     return container
 

@@ -141,7 +141,7 @@ def test_without_the_operator_everything_goes_on(operated: Operated) -> None:
         traffic.check(reconnects=False)
         # A pod that is lost comes back by itself.
         cluster.kubectl("delete", "pod", operated.pod()["metadata"]["name"], operated.place)
-        cluster.wait(operated.namespace, "deployment/alerts", "condition=Available")
+        operated.serving(1)
         assert "delivered: 250" in operated.send("alone")
     finally:
         cluster.kubectl("scale", operator, "--replicas=1", operated.place)

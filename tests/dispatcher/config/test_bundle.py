@@ -91,6 +91,35 @@ def test_starttls_needs_a_pair_that_belongs_together() -> None:
     assert [p.field for p in problems] == ["spec.listener.startTls"]
 
 
+_STARTTLS = StartTlsConfig(
+    mode=StartTlsMode.REQUIRED, certificate=ref("tls", "tls.crt"), private_key=ref("tls", "tls.key")
+)
+
+
+@pytest.mark.parametrize(
+    ("listener", "secrets", "words"),
+    [
+        ({}, SECRETS, ""),
+        ({}, {"token": SECRETS["token"]}, ""),
+        ({}, {}, "no ApnRoute has a credential"),
+        ({"starttls": _STARTTLS}, SECRETS, "STARTTLS is required"),
+        ({"starttls": _STARTTLS.model_copy(update={"mode": StartTlsMode.OPTIONAL})}, SECRETS, ""),
+        ({"auth": AuthConfig(secret="auth", required=True)}, SECRETS, "AUTH is required"),
+        ({"auth": AuthConfig(secret="auth", required=False)}, SECRETS, ""),
+    ],
+)
+def test_an_obstacle_is_what_keeps_every_message_out(
+    listener: dict[str, Any], secrets: dict[str, dict[str, bytes]], words: str
+) -> None:
+    found = prepared(listener=_listener(**listener), secrets=secrets)
+    assert bool(found.obstacle) == bool(words)
+    assert words in found.obstacle
+
+
+def test_mail_for_the_relay_needs_no_credential() -> None:
+    assert prepared(passthru=PassthruConfig(host="relay"), secrets={}).obstacle == ""
+
+
 @pytest.mark.parametrize(
     ("secret", "users", "faults"),
     [

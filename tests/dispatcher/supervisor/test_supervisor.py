@@ -381,9 +381,12 @@ async def test_secrets_that_come_one_after_another_to_a_lenient_start(
     try:
         assert supervisor._refused
         assert supervisor._message()["lenient"]
+        # Of no use to anybody yet: it runs, and asks for no messages.
+        assert supervisor._ready() == (False, "no ApnRoute has a credential that can be used")
         site.contents = bundle(secrets={"token": SECRETS["token"]})
         change = await supervisor.reload()
         assert change is not None
+        assert supervisor._ready() == (True, "ok")
         assert supervisor.prepared.routes["token"].credential is not None
         assert "cert" in str(supervisor._refused)
         # What could be read is not given up again.

@@ -126,7 +126,7 @@ def test_the_app_does_not_depend_on_apns() -> None:
     container = sidecar(injected(pod()))
     assert "readinessProbe" not in container
     assert "lifecycle" not in container
-    assert container["startupProbe"]["httpGet"]["path"] == "/readyz"
+    assert container["startupProbe"]["httpGet"]["path"] == "/livez"
     assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert container["livenessProbe"]["httpGet"]["port"] == DEFAULT_HTTP_PORT
     assert [port["containerPort"] for port in container["ports"]] == [DEFAULT_HTTP_PORT]
