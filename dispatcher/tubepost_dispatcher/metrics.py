@@ -163,6 +163,13 @@ CATALOG: tuple[MetricSpec, ...] = (
         (),
         "max",
     ),
+    MetricSpec(
+        "tubepost_config_refused_info",
+        "gauge",
+        "1 for the hash of the configuration that is refused; the hash is empty when it could not be read.",
+        ("hash",),
+        "max",
+    ),
     MetricSpec("tubepost_workers", "gauge", "Worker processes wanted."),
     MetricSpec(
         "tubepost_worker_exits",
@@ -215,6 +222,7 @@ class Metrics:
         self.config_info = g("tubepost_config_info")
         self.config_reloads = c("tubepost_config_reloads")
         self.config_last_reload_failed = g("tubepost_config_last_reload_failed")
+        self.config_refused_info = g("tubepost_config_refused_info")
         self.workers = g("tubepost_workers")
         self.worker_exits = c("tubepost_worker_exits")
 

@@ -31,6 +31,8 @@ from tubepost_operator.upgrade import UpgradeGate
 from tubepost_operator.workqueue import WorkQueue
 
 _LOG = logging.getLogger("tubepost.reconcile")
+_PASSING = 2
+"""Errors of the API server (500) in a row that may be passing ones; the next is said of the object."""
 
 CONFLICT_PAUSE: Final = 1.0
 """Seconds until the next look when somebody else has written at the same time."""
@@ -223,7 +225,9 @@ class Controller:
             try:
                 await self._apply(key, apply)
             except ApiError as error:
-                if not error.refusal or "being terminated" in error.message:
+                # It says 500 of some objects that make no sense, and of its own passing troubles.
+                lasting = error.status == 500 and self.queue.failures(key) >= _PASSING
+                if not (error.refusal or lasting) or "being terminated" in error.message:
                     raise
                 rejected[apply.key] = error.message
         if plan.scale is not None:

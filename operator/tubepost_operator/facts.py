@@ -15,6 +15,7 @@ from tubepost_operator.model import Live, PodReport
 _WANTED: Final = (
     "tubepost_config_info",
     "tubepost_config_last_reload_failed",
+    "tubepost_config_refused_info",
     "tubepost_smtp_sessions",
     "tubepost_attempts",
     "tubepost_route_held",
@@ -32,7 +33,7 @@ def read_metrics(text: str) -> PodReport:
     # Only a few of the lines matter, and the parser is slow.
     lines = [line for line in text.splitlines() if line.startswith(_WANTED)]
     digest: str | None = None
-    refused = False
+    refused, refused_digest = False, ""
     sessions = 0
     attempts: dict[tuple[str, str, str], float] = {}
     held: set[str] = set()
@@ -45,6 +46,8 @@ def read_metrics(text: str) -> PodReport:
                     digest = labels["hash"] if digest is None else ""
                 case "tubepost_config_last_reload_failed":
                     refused = value > 0
+                case "tubepost_config_refused_info" if value:
+                    refused_digest = labels["hash"]
                 case "tubepost_smtp_sessions":
                     sessions = int(value)
                 case "tubepost_attempts_total":
@@ -52,7 +55,7 @@ def read_metrics(text: str) -> PodReport:
                     attempts[key] = attempts.get(key, 0.0) + value
                 case "tubepost_route_held" if value:
                     held.add(labels["route"])
-    return PodReport(digest or "", refused, sessions, attempts, frozenset(held))
+    return PodReport(digest or "", refused, sessions, attempts, frozenset(held), refused_digest)
 
 
 @dataclass(slots=True)

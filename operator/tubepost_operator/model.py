@@ -74,7 +74,8 @@ class PodReport:
     """What a dispatcher pod says of itself in its metrics.
 
     `digest` is that of configuration and Secrets in force; None: the pod did not answer. `attempts` counts
-    by route, outcome and reason since the pod started.
+    by route, outcome and reason since the pod started. `refused_digest` is that of what it has refused, empty
+    where it could not read it or is of a release that does not say.
     """
 
     digest: str | None = None
@@ -82,6 +83,11 @@ class PodReport:
     sessions: int = 0
     attempts: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     held: frozenset[str] = frozenset()
+    refused_digest: str = ""
+
+    def refuses(self, digest: str) -> bool:
+        """Whether it has seen this configuration, and does not take it."""
+        return self.refused and self.refused_digest in {"", digest}
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,8 +202,8 @@ class Term:
         self.controller.changed(sorted(changed))
 
 
-def _state(report: PodReport) -> tuple[str | None, bool, frozenset[str]]:
-    return report.digest, report.refused, report.held
+def _state(report: PodReport) -> tuple[object, ...]:
+    return report.digest, report.refused, report.refused_digest, report.held
 
 
 def _facts(live: Live) -> tuple[object, ...]:

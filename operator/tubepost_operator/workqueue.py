@@ -109,6 +109,10 @@ class WorkQueue:
         self._return(key, now, now + delay)
         return delay
 
+    def failures(self, key: Key) -> int:
+        """How often in a row working on the object has failed."""
+        return self._failures.get(key, 0)
+
     def next_due(self) -> float | None:
         """When the next object is due, None when there is none."""
         while self._heap:

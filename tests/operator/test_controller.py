@@ -428,6 +428,29 @@ async def test_what_the_server_refuses_is_a_condition(cluster: FakeCluster) -> N
         await made(running)
 
 
+async def test_an_error_of_the_server_that_does_not_pass_is_a_condition(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    failures = 0
+
+    def fail(verb: str, kind: str, _: str) -> ApiError | None:
+        nonlocal failures
+        if (verb, kind) != ("APPLY", "Deployment"):
+            return None
+        failures += 1
+        return ApiError(500, "failed to create typed patch object")
+
+    cluster.fail = fail
+    async with start(cluster) as running:
+        await running.until(lambda: failures == 2)
+        # It may still be a passing trouble of the server: nothing is said against the object.
+        assert cluster.condition("alerts")[1] != "Rejected"
+        await running.until(lambda: cluster.condition("alerts") == ("False", "Rejected"))
+        assert failures >= 3
+        cluster.fail = lambda *_: None
+        running.term.controller.look_at_all()
+        await made(running)
+
+
 async def test_passing_errors_are_tried_again_with_back_off(cluster: FakeCluster) -> None:
     furnish(cluster)
     failures = iter([ApiError(503, "busy"), ApiError(0, "no answer")])

@@ -30,7 +30,11 @@ def test_a_dispatchers_own_metrics_are_understood() -> None:
         frozenset({"apns"}),
     )
     metrics.config_last_reload_failed.set(1)
-    assert read_metrics(metrics.text().decode()).refused
+    assert read_metrics(metrics.text().decode()).refuses("any, since it does not say which")
+    metrics.config_refused_info.labels("abd").set(1)
+    refusing = read_metrics(metrics.text().decode())
+    assert refusing.refuses("abd")
+    assert not refusing.refuses("one that was published since")
 
 
 def test_workers_that_differ_are_not_done() -> None:
@@ -44,6 +48,7 @@ def test_the_metrics_that_are_read_exist() -> None:
     assert names >= {
         "tubepost_config_info",
         "tubepost_config_last_reload_failed",
+        "tubepost_config_refused_info",
         "tubepost_smtp_sessions",
         "tubepost_attempts",
         "tubepost_route_held",

@@ -165,7 +165,7 @@ class Supervisor:
         self._prepared = prepared
         self._known = _places(problems)
         if problems:
-            self._note_refusal(problems)
+            self._note_refusal(problems, prepared.digest)
         count = self._wanted_workers(prepared)
         self._bind(prepared, count)
         assert self._sockets is not None
@@ -315,14 +315,14 @@ class Supervisor:
         # must not be lost.
         places = _places(problems)
         if not places <= self._known:
-            self._refuse(problems)
+            self._refuse(problems, prepared.digest)
             return None
         change = await self._apply(prepared)
         if change is not None:
             self._warnings = loaded.problems
             self._known = places
             if problems:
-                self._note_refusal(problems)
+                self._note_refusal(problems, prepared.digest)
         return change
 
     async def _apply(self, prepared: Prepared) -> Change | None:
@@ -330,8 +330,7 @@ class Supervisor:
         count = self._wanted_workers(prepared)
         change = compare(old, prepared, old_count, count)
         if change.level is Level.NONE:
-            self._refused = None
-            self._metrics.config_last_reload_failed.set(0)
+            self._note_acceptance()
             self._metrics.config_reloads.labels("unchanged", change.level.value).inc()
             return change
         if prepared.config.generation <= old.config.generation:
@@ -363,7 +362,8 @@ class Supervisor:
             if fresh:
                 sockets.close()
             message = f"port {sockets.port} cannot be bound: {error.strerror}"
-            self._refuse((self._problem("spec.listener.port", message, "choose a free port"),))
+            problem = self._problem("spec.listener.port", message, "choose a free port")
+            self._refuse((problem,), prepared.digest)
             return None
         if sockets in self._old_sockets:
             self._old_sockets.remove(sockets)
@@ -391,22 +391,29 @@ class Supervisor:
             remedy=remedy,
         )
 
-    def _refuse(self, problems: tuple[Problem, ...]) -> None:
+    def _refuse(self, problems: tuple[Problem, ...], digest: str = "") -> None:
         for problem in problems:
             _LOG.error("configuration refused, the old one serves on: %s", problem)
         self._metrics.config_reloads.labels("refused", Level.NONE.value).inc()
-        self._note_refusal(problems)
+        self._note_refusal(problems, digest)
 
-    def _note_refusal(self, problems: tuple[Problem, ...]) -> None:
+    def _note_refusal(self, problems: tuple[Problem, ...], digest: str) -> None:
         self._metrics.config_last_reload_failed.set(1)
+        # Which it was: the operator may have published another one since.
+        self._metrics.config_refused_info.clear()
+        self._metrics.config_refused_info.labels(digest).set(1)
         self._refused = {"at": _iso(time.time()), "problems": [str(problem) for problem in problems]}
+
+    def _note_acceptance(self) -> None:
+        self._metrics.config_last_reload_failed.set(0)
+        self._metrics.config_refused_info.clear()
+        self._refused = None
 
     def _in_force(self, prepared: Prepared, change: Change) -> None:
         self._applied_at = time.time()
         self._last_change = change
         if change.what != ("start",):
-            self._refused = None
-            self._metrics.config_last_reload_failed.set(0)
+            self._note_acceptance()
             self._metrics.config_reloads.labels("applied", change.level.value).inc()
         self._metrics.workers.set(self._roster.count)
         # Said here too, so that it is known while no worker is there to say it.

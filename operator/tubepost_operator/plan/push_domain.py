@@ -240,7 +240,7 @@ def _refresh(snapshot: PushDomainSnapshot, digest: str) -> tuple[Refresh, ...]:
             again
             and pod.report is not None
             and pod.report.digest not in {None, digest}
-            and not pod.report.refused
+            and not pod.report.refuses(digest)
             and have.partition(".")[2] != str(again)
         ):
             found.append(Refresh(pod.meta.key, f"{digest}.{again}"))

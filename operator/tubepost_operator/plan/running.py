@@ -100,7 +100,7 @@ def _confirmed(snapshot: PushDomainSnapshot, children: ChildrenPlan, digest: str
     asked = [pod for pod in snapshot.pods if not pod.sidecar and pod.report is not None]
     answered = [pod for pod in asked if pod.report is not None and pod.report.digest is not None]
     others = [pod for pod in answered if pod.report is not None and pod.report.digest != digest]
-    refusing = [pod for pod in others if pod.report is not None and pod.report.refused]
+    refusing = [pod for pod in others if pod.report is not None and pod.report.refuses(digest)]
     if refusing:
         names = ", ".join(sorted(pod.meta.key.name for pod in refusing))
         return bad(

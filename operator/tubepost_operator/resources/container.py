@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from tubepost_api.listener import ADMIN_PORT, HTTP_PORT
 from tubepost_operator.model import Document
 from tubepost_operator.names import Names
 from tubepost_operator.resources.common import Input
@@ -11,8 +12,6 @@ from tubepost_operator.resources.common import Input
 NAME: Final = "dispatcher"
 CONFIG_DIRECTORY: Final = "/etc/tubepost/config"
 SECRETS_DIRECTORY: Final = "/etc/tubepost/secrets"
-HTTP_PORT: Final = 9090
-ADMIN_PORT: Final = 9091
 
 PRE_STOP: Final = 5
 """Seconds between a pod's notice and SIGTERM: endpoints have to be withdrawn on all nodes before the listener
