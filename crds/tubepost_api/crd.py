@@ -131,11 +131,12 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict
         source = {**inner, **source}
     if "const" in source:
         source["enum"] = [source.pop("const")]
+    kept = [key for key in _KEPT if key in source]
+    kept += [key for key in source if key.startswith("x-kubernetes-")]
     # Copies: what two fields share would be written as an alias.
-    result = {key: copy.deepcopy(source[key]) for key in _KEPT if key in source}
+    result = {key: copy.deepcopy(source[key]) for key in kept}
     if "properties" in source:
         result.pop("additionalProperties", None)  # pydantic's refusal of unknown fields
-    result |= {key: value for key, value in source.items() if key.startswith("x-kubernetes-")}
     if "description" in result:
         result["description"] = _one_paragraph(result["description"])
     if result.get("default", "") is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from tubepost_api.config import DeliveryConfig, DeliveryMode, Throttle
-from tubepost_api.durations import parse_duration
+from tubepost_api.durations import DURATION_PATTERN, parse_duration
 from tubepost_api.fields import Checked, Count, Duration, DurationOrZero
 from tubepost_api.rules import Rule, SpecModel
 
@@ -46,6 +46,8 @@ class DeliverySpec(SpecModel):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
+            # What is no duration is said of the field alone.
+            f"[self.responseTimeout, self.idleTimeout].exists(d, !d.matches(r'{DURATION_PATTERN}')) || "
             "duration(self.responseTimeout) < duration(self.idleTimeout)",
             "responseTimeout is not less than idleTimeout",
             "raise idleTimeout: a connection must not be closed as idle while an answer may still come",

@@ -58,10 +58,14 @@ class Checked:
             "type": "string",
             "minLength": self.min_length,
             "maxLength": self.max_length,
-            "pattern": self.pattern,
         }
-        if self.rules:
-            result["x-kubernetes-validations"] = [{"rule": r, "message": m} for r, m in self.rules]
+        # Not as the schema's `pattern`: of that a server says nothing but the expression itself.
+        matches = f"self.matches(r'{self.pattern}')"
+        result["x-kubernetes-validations"] = [
+            {"rule": matches, "message": f"is not {self.what}; {self.remedy}"},
+            # What does not even look like one is said once.
+            *({"rule": f"!{matches} || {rule}", "message": message} for rule, message in self.rules),
+        ]
         return result
 
     def _validate(self, value: Any) -> str:
@@ -103,6 +107,7 @@ HOST_PATTERN = (
     r"|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$"
 )
 _DURATION_REMEDY = "write a Go duration such as 500ms, 5s, 1m30s or 168h"
+_SIZE_REMEDY = "write bytes (65536) or a quantity (64Ki, 100Mi)"
 # The cost estimate of an API server knows no bound but this one.
 _DURATION_LENGTH = 32
 
@@ -193,7 +198,7 @@ class _Sized:
         return core_schema.no_info_plain_validator_function(self._validate)
 
     def _validate(self, value: Any) -> int | str:
-        remedy = "write bytes (65536) or a quantity (64Ki, 100Mi)"
+        remedy = _SIZE_REMEDY
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise failure("is not a size", remedy)
         try:
@@ -209,9 +214,14 @@ Size = Annotated[
     WithJsonSchema(
         {
             "x-kubernetes-int-or-string": True,
-            "pattern": SIZE_PATTERN,
             "maxLength": 32,
             "minimum": 0,
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"type(self) == int || self.matches(r'{SIZE_PATTERN}')",
+                    "message": f"is not a size; {_SIZE_REMEDY}",
+                }
+            ],
         }
     ),
 ]

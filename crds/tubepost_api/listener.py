@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -90,6 +90,12 @@ class LimitsSpec(SpecModel):
     """Messages after which a session is closed, so that new replicas get traffic."""
 
 
+HTTP_PORT: Final = 9090
+"""Port of metrics and health in a dispatcher's pod."""
+ADMIN_PORT: Final = 9091
+"""Port of /status in a dispatcher's pod, on its loopback."""
+
+
 class ListenerSpec(SpecModel):
     """The SMTP listener."""
 
@@ -112,6 +118,20 @@ class ListenerSpec(SpecModel):
     """Bounds."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.port >= 1024",
+            "the dispatcher has no rights to a port below 1024",
+            "choose one above, such as 2525; what senders see is spec.service.port",
+            lambda listener: listener.port >= 1024,
+            "port",
+        ),
+        Rule(
+            f"!(self.port in [{HTTP_PORT}, {ADMIN_PORT}])",
+            f"{HTTP_PORT} and {ADMIN_PORT} are the dispatcher's own, for metrics and status",
+            "choose another port, such as 2525; what senders see is spec.service.port",
+            lambda listener: listener.port not in {HTTP_PORT, ADMIN_PORT},
+            "port",
+        ),
         Rule(
             "!has(self.auth) || !self.auth.requireTls || self.startTls.mode != 'Disabled'",
             "auth.requireTls needs STARTTLS",

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from tubepost_api.conditions import Conditions
 from tubepost_api.delivery import DeliveryOverride, DeliverySpec, keeps_order
+from tubepost_api.durations import DURATION_PATTERN
 from tubepost_api.fields import UNIQUE, Checked, Duration, Host, Name, Port, SecretName, no_repeats
 from tubepost_api.listener import ListenerSpec
 from tubepost_api.patterns import check_pattern
@@ -98,6 +99,12 @@ class PassthruSpec(SpecModel):
     """Longest time for connecting, and for each command."""
 
 
+_OWN_OR_INHERITED = {
+    name: f"(has(d.delivery.{name}) ? d.delivery.{name} : self.delivery.{name})"
+    for name in ("responseTimeout", "idleTimeout")
+}
+
+
 class PushDomainSpec(SpecModel):
     """An address that takes MCMT messages, its domains, and what becomes of the messages."""
 
@@ -158,9 +165,11 @@ class PushDomainSpec(SpecModel):
         ),
         Rule(
             "self.domains.all(d, !has(d.delivery) || "
-            "duration("
-            "has(d.delivery.responseTimeout) ? d.delivery.responseTimeout : self.delivery.responseTimeout"
-            ") < duration(has(d.delivery.idleTimeout) ? d.delivery.idleTimeout : self.delivery.idleTimeout))",
+            f"[{_OWN_OR_INHERITED['responseTimeout']}, {_OWN_OR_INHERITED['idleTimeout']}]"
+            # What is no duration is said of the field alone.
+            f".exists(t, !t.matches(r'{DURATION_PATTERN}')) || "
+            f"duration({_OWN_OR_INHERITED['responseTimeout']}) < "
+            f"duration({_OWN_OR_INHERITED['idleTimeout']}))",
             "a domain's responseTimeout is not less than its idleTimeout (own or inherited)",
             "raise idleTimeout: a connection must not be closed as idle while an answer may still come",
             lambda spec: _disorder(spec) is None,

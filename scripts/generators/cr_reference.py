@@ -100,7 +100,8 @@ def _type(node: Mapping[str, Any]) -> str:
         return f"integer {limits}".strip() if "maximum" in node else "integer"
     if node.get("format") == "date-time":
         return "time"
-    if node["type"] == "string" and "ns|us" in node.get("pattern", ""):
+    rules = node.get("x-kubernetes-validations", ())
+    if node["type"] == "string" and any("duration(self)" in rule["rule"] for rule in rules):
         return "duration"
     return str(node["type"])
 

@@ -51,6 +51,11 @@ CASES: list[Case] = [
     ("backreference", _domains({"pattern": r"(a)\1"}), "spec.domains[0].pattern"),
     ("pattern unclosed", _domains({"pattern": "(a"}), "spec.domains[0].pattern"),
     ("empty pattern", _domains({"pattern": ""}), "spec.domains[0].pattern"),
+    # PushDomain: the port
+    ("port of its own choice", _listener(port=1024), None),
+    ("port that needs rights", _listener(port=25), "spec.listener.port"),
+    ("port of the metrics", _listener(port=9090), "spec.listener.port"),
+    ("port of the status", _listener(port=9091), "spec.listener.port"),
     # PushDomain: routes and loggers
     ("routes empty", push_domain(routes=[]), "spec.routes"),
     ("route twice", push_domain(routes=["a", "a"]), "spec.routes"),
