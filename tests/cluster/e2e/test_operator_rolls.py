@@ -47,7 +47,10 @@ def test_a_new_secret_a_port_and_an_image_roll_without_loss(operated: Operated) 
         operated.patch("apnroute", "apns", certificate={"secretName": "second"})
         rolled(operated, pod)
         assert operated.get("pushdomain", "alerts")["status"]["config"]["name"] != old
-        assert operated.accepted()[-1]["topic"] == "com.example.second"
+        cluster.until(
+            "a notification sent with the new certificate",
+            lambda: operated.accepted()[-1]["topic"] == "com.example.second",
+        )
         cluster.until(
             "the old configuration to go",
             lambda: old not in cluster.kubectl("get", "configmaps", operated.place, "--output=name"),
