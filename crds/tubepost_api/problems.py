@@ -39,14 +39,11 @@ class Problem:
 
         Names of fields and objects are a user's: what cannot be printed in them is escaped.
         """
-        place = self.origin
-        if self.kind:
-            named = f"{self.namespace}/{self.name}" if self.name else "without a name"
-            place += f": {self.kind} {named}"
-        if self.field:
-            place += f": {self.field}"
+        named = f"{self.namespace}/{self.name}" if self.name else "without a name"
+        whose = f"{self.kind} {named}" if self.kind else ""
+        place = [part for part in (self.origin, whose, self.field) if part]
         end = "" if self.remedy.endswith("?") else "."
-        line = f"{place}: {self.message}. Remedy: {self.remedy}{end}"
+        line = f"{': '.join((*place, self.message))}. Remedy: {self.remedy}{end}"
         if line.isprintable():
             return line
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -20,6 +20,7 @@ from tubepost_dispatcher.config.source import ConfigSource
 from tubepost_dispatcher.http import AdminEndpoint, PublicEndpoints
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.levels import Change, Level, compare
+from tubepost_dispatcher.supervisor.record import Record, iso
 from tubepost_dispatcher.supervisor.resources import MEMORY_SHARE, default_workers, memory_limit
 from tubepost_dispatcher.supervisor.roster import Roster
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
@@ -83,9 +84,7 @@ class Supervisor:
         self._ended = asyncio.Event()
         self._settler = Settler(())
         self._started_at = time.time()
-        self._applied_at = 0.0
-        self._last_change = Change(Level.NONE, ())
-        self._refused: dict[str, Any] | None = None
+        self._record = Record(self._metrics)
         self._warnings: tuple[Problem, ...] = ()
         self._known: frozenset[tuple[str, str, str]] = frozenset()
         """What the configuration in force lacks since a lenient start."""
@@ -165,14 +164,14 @@ class Supervisor:
         self._prepared = prepared
         self._known = _places(problems)
         if problems:
-            self._note_refusal(problems, prepared.digest)
+            self._record.lacks(problems, prepared.digest)
         count = self._wanted_workers(prepared)
         self._bind(prepared, count)
         assert self._sockets is not None
         await self._public.start()
         await self._admin.start()
         await self._roster.start(self._sockets, count)
-        self._in_force(prepared, Change(Level.WORKERS, ("start",)))
+        self._record.started(prepared, count)
         if self._settings.watch:
             self._spawn(self._watch())
 
@@ -301,13 +300,13 @@ class Supervisor:
                 return await self._reload_now()
             except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on and the old one serves
                 _LOG.exception("the configuration could not be put in force")
-                self._refuse((self._problem("", f"cannot be put in force: {error!r}", "see the log"),))
+                self._record.refuse((self._problem("", f"cannot be put in force: {error!r}", "see the log"),))
                 return None
 
     async def _reload_now(self) -> Change | None:
         loaded = await asyncio.to_thread(self._source.load)
         if loaded.bundle is None:
-            self._refuse(tuple(p for p in loaded.problems if p.severity == "error"))
+            self._record.refuse(tuple(p for p in loaded.problems if p.severity == "error"))
             return None
         prepared, found = prepare(loaded.bundle)
         problems = loaded.locate(found)
@@ -315,14 +314,14 @@ class Supervisor:
         # must not be lost.
         places = _places(problems)
         if not places <= self._known:
-            self._refuse(problems, prepared.digest)
+            self._record.refuse(problems, prepared.digest)
             return None
         change = await self._apply(prepared)
         if change is not None:
             self._warnings = loaded.problems
             self._known = places
             if problems:
-                self._note_refusal(problems, prepared.digest)
+                self._record.lacks(problems, prepared.digest)
         return change
 
     async def _apply(self, prepared: Prepared) -> Change | None:
@@ -330,8 +329,7 @@ class Supervisor:
         count = self._wanted_workers(prepared)
         change = compare(old, prepared, old_count, count)
         if change.level is Level.NONE:
-            self._note_acceptance()
-            self._metrics.config_reloads.labels("unchanged", change.level.value).inc()
+            self._record.unchanged()
             return change
         if prepared.config.generation <= old.config.generation:
             prepared = _with_generation(prepared, old.config.generation + 1)
@@ -345,7 +343,7 @@ class Supervisor:
         if before is not None and before is not sockets:
             self._old_sockets.append(before)
             self._spawn(self._let_go(before))
-        self._in_force(prepared, change)
+        self._record.applied(prepared, change, count)
         return change
 
     def _sockets_for(self, prepared: Prepared, count: int) -> ListenerSockets | None:
@@ -363,7 +361,7 @@ class Supervisor:
                 sockets.close()
             message = f"port {sockets.port} cannot be bound: {error.strerror}"
             problem = self._problem("spec.listener.port", message, "choose a free port")
-            self._refuse((problem,), prepared.digest)
+            self._record.refuse((problem,), prepared.digest)
             return None
         if sockets in self._old_sockets:
             self._old_sockets.remove(sockets)
@@ -389,43 +387,6 @@ class Supervisor:
             field=field,
             message=message,
             remedy=remedy,
-        )
-
-    def _refuse(self, problems: tuple[Problem, ...], digest: str = "") -> None:
-        for problem in problems:
-            _LOG.error("configuration refused, the old one serves on: %s", problem)
-        self._metrics.config_reloads.labels("refused", Level.NONE.value).inc()
-        self._note_refusal(problems, digest)
-
-    def _note_refusal(self, problems: tuple[Problem, ...], digest: str) -> None:
-        self._metrics.config_last_reload_failed.set(1)
-        # Which it was: the operator may have published another one since.
-        self._metrics.config_refused_info.clear()
-        self._metrics.config_refused_info.labels(digest).set(1)
-        self._refused = {"at": _iso(time.time()), "problems": [str(problem) for problem in problems]}
-
-    def _note_acceptance(self) -> None:
-        self._metrics.config_last_reload_failed.set(0)
-        self._metrics.config_refused_info.clear()
-        self._refused = None
-
-    def _in_force(self, prepared: Prepared, change: Change) -> None:
-        self._applied_at = time.time()
-        self._last_change = change
-        if change.what != ("start",):
-            self._note_acceptance()
-            self._metrics.config_reloads.labels("applied", change.level.value).inc()
-        self._metrics.workers.set(self._roster.count)
-        # Said here too, so that it is known while no worker is there to say it.
-        self._metrics.config_generation.set(prepared.config.generation)
-        self._metrics.config_info.clear()
-        self._metrics.config_info.labels(prepared.digest).set(1)
-        _LOG.info(
-            "configuration %s (generation %d) in force, level %s: %s",
-            prepared.digest,
-            prepared.config.generation,
-            change.level.value,
-            ", ".join(change.what),
         )
 
     async def reload_and_reopen(self) -> None:
@@ -469,15 +430,13 @@ class Supervisor:
             "namespace": prepared.config.namespace,
             "ready": ready,
             "reason": reason,
-            "startedAt": _iso(self._started_at),
+            "startedAt": iso(self._started_at),
             "smtp": {"host": self._settings.smtp_host, "port": self.smtp_port},
             "config": {
                 "generation": prepared.config.generation,
                 "hash": prepared.digest,
-                "appliedAt": _iso(self._applied_at),
-                "lastChange": {"level": self._last_change.level.value, "what": self._last_change.what},
                 "warnings": [str(problem) for problem in self._warnings],
-                "refused": self._refused,
+                **self._record.status(),
             },
             "workers": await self._roster.snapshots(),
         }
@@ -499,7 +458,3 @@ def _with_generation(prepared: Prepared, generation: int) -> Prepared:
 def _places(problems: Iterable[Problem]) -> frozenset[tuple[str, str, str]]:
     """What is concerned by problems: kind, name and field."""
     return frozenset((problem.kind, problem.name, problem.field) for problem in problems)
-
-
-def _iso(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

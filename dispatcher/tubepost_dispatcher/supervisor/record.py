@@ -1,0 +1,91 @@
+"""What became of configurations: which is in force, which was refused and why, in metrics, log and status."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from tubepost_api.problems import Problem
+from tubepost_dispatcher.config.bundle import Prepared
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.supervisor.levels import Change, Level
+
+_LOG = logging.getLogger("tubepost.supervisor")
+
+
+class Record:
+    """Told of every configuration that was looked at; tells Prometheus, the log and /status."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._applied_at = 0.0
+        self._last_change = Change(Level.NONE, ())
+        self._refused: dict[str, Any] | None = None
+
+    def refuse(self, problems: Iterable[Problem], digest: str = "") -> None:
+        """A configuration was refused; `digest` is empty when it could not be read that far."""
+        problems = tuple(problems)
+        for problem in problems:
+            _LOG.error("configuration refused, the old one serves on: %s", problem)
+        self._metrics.config_reloads.labels("refused", Level.NONE.value).inc()
+        self.lacks(problems, digest)
+
+    def lacks(self, problems: Iterable[Problem], digest: str) -> None:
+        """A configuration has problems; also said of one that is in force without what it lacks."""
+        self._metrics.config_last_reload_failed.set(1)
+        # Which it was: the operator may have published another one since.
+        self._metrics.config_refused_info.clear()
+        self._metrics.config_refused_info.labels(digest).set(1)
+        self._refused = {"at": iso(time.time()), "problems": [str(problem) for problem in problems]}
+
+    def unchanged(self) -> None:
+        """What was read is what is in force."""
+        self._accept()
+        self._metrics.config_reloads.labels("unchanged", Level.NONE.value).inc()
+
+    def started(self, prepared: Prepared, workers: int) -> None:
+        """The first configuration is in force, possibly with what it `lacks`."""
+        self._in_force(prepared, Change(Level.WORKERS, ("start",)), workers)
+
+    def applied(self, prepared: Prepared, change: Change, workers: int) -> None:
+        """A configuration replaced the one before."""
+        self._accept()
+        self._metrics.config_reloads.labels("applied", change.level.value).inc()
+        self._in_force(prepared, change, workers)
+
+    def _accept(self) -> None:
+        self._metrics.config_last_reload_failed.set(0)
+        self._metrics.config_refused_info.clear()
+        self._refused = None
+
+    def _in_force(self, prepared: Prepared, change: Change, workers: int) -> None:
+        self._applied_at = time.time()
+        self._last_change = change
+        self._metrics.workers.set(workers)
+        # Said here too, so that it is known while no worker is there to say it.
+        self._metrics.config_generation.set(prepared.config.generation)
+        self._metrics.config_info.clear()
+        self._metrics.config_info.labels(prepared.digest).set(1)
+        _LOG.info(
+            "configuration %s (generation %d) in force, level %s: %s",
+            prepared.digest,
+            prepared.config.generation,
+            change.level.value,
+            ", ".join(change.what),
+        )
+
+    def status(self) -> dict[str, Any]:
+        """The record's part of /status: JSON values."""
+        change = self._last_change
+        return {
+            "appliedAt": iso(self._applied_at),
+            "lastChange": {"level": change.level.value, "what": change.what},
+            "refused": self._refused,
+        }
+
+
+def iso(seconds: float) -> str:
+    """A moment (seconds since 1970) as RFC 3339 says it, in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
