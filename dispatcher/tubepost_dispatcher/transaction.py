@@ -1,12 +1,19 @@
-"""What the SMTP listener hands over, and what it asks: the seam between `smtp/` and the rest."""
+"""What a listener hands over, and what it asks: the seam between listeners and acceptance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import mmap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from tubepost_dispatcher.mcmt.message import Rejection
+from tubepost_dispatcher.reply import Reply
+
+Content: TypeAlias = bytes | mmap.mmap
+"""A message as received: bytes, or a read-only map of a temporary file for a large one."""
+
+DomainT = TypeVar("DomainT")
+"""What acceptance knows of a recipient's domain; opaque to the listener."""
 
 
 @dataclass(slots=True)
@@ -22,15 +29,39 @@ class SessionFacts:
     """Authenticated name, empty without."""
 
 
-class Transaction:
+class Recipient(Generic[DomainT]):
+    """One accepted RCPT TO."""
+
+    __slots__ = ("address", "domain", "dsn", "serving")
+
+    def __init__(
+        self, address: str, domain: str, serving: DomainT, dsn: Mapping[str, str] | None = None
+    ) -> None:
+        self.address = address
+        """The whole address, without angle brackets."""
+        self.domain = domain
+        """Lower-cased domain of the address, as written."""
+        self.serving = serving
+        """What `Acceptance.check_recipient` returned for it."""
+        self.dsn = dsn
+        """NOTIFY and ORCPT as given (RFC 3461), None without."""
+
+
+class Pending(Protocol):
+    """A message between the end of DATA and its reply, as acceptance holds it."""
+
+    def abandon(self) -> None:
+        """The client has gone before the reply: withdraw what has not been sent."""
+
+
+class Transaction(Generic[DomainT]):
     """One SMTP transaction at the end of DATA.
 
-    `content` is bytes-like (bytes, or a read-only mmap for large messages) with CRLF line ends as received
-    and dot-stuffing undone; it ends with CRLF. `mail_from` is without angle brackets, empty for the null
-    sender. `recipient` and `domain` are of the single RCPT TO; `entry` is what `Acceptance.check_recipient`
-    returned for it. The listener calls `Acceptance.accept(transaction)` once; the reply is given by calling
-    `reply` exactly once, then or later, always on the event loop. `abandoned` becomes True when the client
-    has gone (nobody hears the reply any more); `Acceptance.abandon` is called at that moment.
+    `content` has CRLF line ends as received and dot-stuffing undone; it ends with CRLF. `mail_from` is
+    without angle brackets, empty for the null sender. The listener calls `Acceptance.accept(transaction)`
+    once; the reply is given by calling `reply` exactly once, then or later, always on the event loop.
+    `abandoned` becomes True when the client has gone (nobody hears the reply any more); `pending.abandon` is
+    called at that moment.
     """
 
     __slots__ = (
@@ -38,15 +69,13 @@ class Transaction:
         "abandoned",
         "body_type",
         "content",
-        "domain",
         "dsn",
-        "entry",
         "mail_from",
         "message_id",
-        "recipient",
+        "pending",
+        "recipients",
         "session",
         "smtputf8",
-        "state",
     )
 
     def __init__(
@@ -55,10 +84,8 @@ class Transaction:
         session: SessionFacts,
         message_id: str,
         mail_from: str,
-        recipient: str,
-        domain: str,
-        entry: Any,
-        content: Any,
+        recipients: Sequence[Recipient[DomainT]],
+        content: Content,
         *,
         body_type: str = "",
         smtputf8: bool = False,
@@ -69,41 +96,35 @@ class Transaction:
         self.message_id = message_id
         """Ours, unique: Momentum's `%i`."""
         self.mail_from = mail_from
-        self.recipient = recipient
-        """The whole address, without angle brackets."""
-        self.domain = domain
-        """Lower-cased domain of the recipient, as written."""
-        self.entry = entry
+        self.recipients = recipients
+        """At least one."""
         self.content = content
         self.body_type = body_type
         """`7BIT`, `8BITMIME` or empty."""
         self.smtputf8 = smtputf8
         self.dsn = dsn
-        """RET, ENVID of MAIL and NOTIFY, ORCPT of RCPT as given, None when there were none."""
+        """RET and ENVID of MAIL as given (RFC 3461), None without."""
         self.abandoned = False
-        self.state: Any = None
-        """Belongs to the acceptance."""
+        self.pending: Pending | None = None
+        """Set by acceptance where the reply comes later."""
 
-    def reply(self, code: int, enhanced: str, text: str) -> None:
-        """Answer DATA: `code` 250/4xx/5xx, enhanced status code (RFC 3463), printable ASCII text."""
-        self._replier.transaction_done(self, code, enhanced, text)
+    def reply(self, reply: Reply) -> None:
+        """Answer DATA: 250, 4xx or 5xx."""
+        self._replier.transaction_done(self, reply)
 
 
 class Replier(Protocol):
     """The listener's side of a transaction."""
 
-    def transaction_done(self, transaction: Transaction, code: int, enhanced: str, text: str) -> None:
+    def transaction_done(self, transaction: Transaction[DomainT], reply: Reply) -> None:
         """Send the reply and go on with the session."""
 
 
-class Acceptance(Protocol):
-    """What stands behind the listener. All methods are called on the event loop and return at once."""
+class Acceptance(Protocol[DomainT]):
+    """What stands behind a listener. All methods are called on the event loop and return at once."""
 
-    def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Rejection | Any:
-        """Look up the domain of a RCPT TO: an opaque entry, or the rejection to answer with."""
+    def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Reply | DomainT:
+        """Look up the domain of a RCPT TO: what serves it, or the refusal to answer with."""
 
-    def accept(self, transaction: Transaction) -> None:
+    def accept(self, transaction: Transaction[DomainT]) -> None:
         """Take the message; `transaction.reply` follows, once."""
-
-    def abandon(self, transaction: Transaction) -> None:
-        """The client has gone before the reply: withdraw what has not been sent."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tubepost_dispatcher.mcmt.limits import McmtLimits
-from tubepost_dispatcher.mcmt.message import PushPart, Rejection
+from tubepost_dispatcher.mcmt.message import PushPart
 from tubepost_dispatcher.mcmt.mime import (
     BASE64,
     IDENTITY,
@@ -20,6 +20,7 @@ from tubepost_dispatcher.mcmt.mime import (
 from tubepost_dispatcher.mcmt.payload import check_payload
 from tubepost_dispatcher.mcmt.reasons import reject
 from tubepost_dispatcher.mcmt.values import read_token, read_values
+from tubepost_dispatcher.reply import Reply
 
 _HEADER_START = re.compile(rb"[0-9A-Za-z_.\-]++[ \t]*+:")
 _BAD_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
@@ -29,7 +30,7 @@ _WHITE: Final = b" \t\r\n"
 _TOKEN_ONLY = re.compile(rb"[Xx]-[Dd]evice-[Tt]oken: ?([0-9A-Fa-f]{64,200}+)\r\n\r\n(?={)")
 
 
-def decode_body(body: bytes, encoding: bytes) -> bytes | Rejection:
+def decode_body(body: bytes, encoding: bytes) -> bytes | Reply:
     """Undo a transfer encoding (RFC 2045 section 6), strictly: what is no valid encoding is rejected."""
     if encoding is BASE64:
         try:
@@ -47,7 +48,7 @@ def decode_body(body: bytes, encoding: bytes) -> bytes | Rejection:
 
 def read_push_part(
     body: bytes, head: PartHead, limits: McmtLimits, fallback_token: Callable[[], bytes | None]
-) -> PushPart | Rejection:
+) -> PushPart | Reply:
     """Read one part of type message/vnd.msys.apn; `body` is what follows the blank line after `head`.
 
     Transfer encodings may cover inner block and JSON, or the JSON alone after a clear inner block. A clear
@@ -65,12 +66,12 @@ def read_push_part(
     encoded = encoding is not IDENTITY
     if encoded and (encoding is QUOTED_PRINTABLE or not _HEADER_START.match(body.lstrip(_WHITE))):
         decoded = decode_body(body, encoding)
-        if isinstance(decoded, Rejection):
+        if isinstance(decoded, Reply):
             return decoded
         body = decoded
         encoded = False
     split = _split(body, limits)
-    if isinstance(split, Rejection):
+    if isinstance(split, Reply):
         return split
     inner, payload = split
     named = inner.pop(b"content-transfer-encoding", None)
@@ -85,13 +86,13 @@ def read_push_part(
         encoding, encoded = own, own is not IDENTITY
     if encoded:
         decoded = decode_body(payload, encoding)
-        if isinstance(decoded, Rejection):
+        if isinstance(decoded, Reply):
             return decoded
         payload = decoded
     return _finish({**fields, **inner} if fields else inner, payload, limits, fallback_token)
 
 
-def _split(body: bytes, limits: McmtLimits) -> tuple[dict[bytes, bytes], bytes] | Rejection:
+def _split(body: bytes, limits: McmtLimits) -> tuple[dict[bytes, bytes], bytes] | Reply:
     """Inner header block and payload; line ends are CRLF or LF here, since encoders on Unix write LF."""
     text = body.lstrip(b"\r\n") if body[:1] in {b"\r", b"\n"} else body
     if _HEADER_START.match(text) is None:
@@ -120,7 +121,7 @@ def _split(body: bytes, limits: McmtLimits) -> tuple[dict[bytes, bytes], bytes] 
 
 def _finish(
     fields: dict[bytes, bytes], text: bytes, limits: McmtLimits, fallback_token: Callable[[], bytes | None]
-) -> PushPart | Rejection:
+) -> PushPart | Reply:
     raw_token = fields.pop(b"x-device-token", None)
     where = "X-Device-Token"
     if raw_token is None:
@@ -134,16 +135,16 @@ def _finish(
                 "5.1.1",
             )
     token = read_token(raw_token, where)
-    if isinstance(token, Rejection):
+    if isinstance(token, Reply):
         return token
     return _build(token, text, fields, limits)
 
 
 def _build(
     token: bytes, text: bytes, fields: dict[bytes, bytes] | None, limits: McmtLimits
-) -> PushPart | Rejection:
+) -> PushPart | Reply:
     payload = check_payload(text, limits.max_payload)
-    if isinstance(payload, Rejection):
+    if isinstance(payload, Reply):
         return payload
     part = PushPart(token, payload.data)
     part.warnings = payload.warnings

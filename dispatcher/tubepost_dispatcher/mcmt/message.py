@@ -8,20 +8,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a message cannot be taken: an SMTP reply. `text` is printable ASCII, one line, no secrets.
-
-    `reason` names the fault for logs, metrics and legacy status codes: a key of `mcmt.reasons.REASONS` where
-    this package made the rejection, empty where nobody asked for one.
-    """
-
-    code: int
-    enhanced: str
-    text: str
-    reason: str = ""
-
-
 class NotMcmt(enum.Enum):
     """The parser's answer to mail that is no MCMT message: there is only `NOT_MCMT`."""
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from tubepost_dispatcher.mcmt.inner import decode_body, read_push_part
 from tubepost_dispatcher.mcmt.limits import DEFAULT_LIMITS, McmtLimits
-from tubepost_dispatcher.mcmt.message import NOT_MCMT, McmtMessage, NotMcmt, PushPart, Rejection
+from tubepost_dispatcher.mcmt.message import NOT_MCMT, McmtMessage, NotMcmt, PushPart
 from tubepost_dispatcher.mcmt.mime import (
     APN,
     BASE64,
@@ -27,6 +27,7 @@ from tubepost_dispatcher.mcmt.mime import (
     transfer_encoding,
 )
 from tubepost_dispatcher.mcmt.reasons import NO_PUSH_PART, in_part, printable, reject
+from tubepost_dispatcher.reply import Reply
 
 Content = bytes | mmap.mmap
 """A whole message as received: CRLF line ends, dot-stuffing undone."""
@@ -69,7 +70,7 @@ def is_mcmt(content: Content) -> bool:
 
 def parse_message(
     content: Content, *, recipient_local_part: str, limits: McmtLimits = DEFAULT_LIMITS
-) -> McmtMessage | Rejection | NotMcmt:
+) -> McmtMessage | Reply | NotMcmt:
     """Take an MCMT message apart (Momentum, "The Multi-Channel Message Type").
 
     `content` is the whole mail with CRLF line ends; an mmap must stay open during the call only. A mail with
@@ -82,7 +83,7 @@ def parse_message(
     Push parts may stand in multiparts inside the outer one. Parts are numbered from 1 in the order of the
     message, multiparts included. A device token comes from the part's inner header block, else its MIME
     headers, else the context variable DLV_Dest_ID of an `X-Tubepost-Context: NAME=value` header, else
-    `recipient_local_part` when that is 64 to 200 hex digits. Never raises: every fault is a `Rejection`,
+    `recipient_local_part` when that is 64 to 200 hex digits. Never raises: every fault is a `Reply`,
     and one faulty part rejects the message.
     """
     content = _with_crlf(content)
@@ -110,7 +111,7 @@ def _with_crlf(content: Content) -> Content:
     return content[:].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
-def _single_part(walk: _Walk, top: _Top) -> McmtMessage | Rejection:
+def _single_part(walk: _Walk, top: _Top) -> McmtMessage | Reply:
     size = len(walk.content) - top.body - 2
     if size > walk.limits.max_part_bytes:
         return in_part(1, _too_large(size, walk.limits))
@@ -118,17 +119,17 @@ def _single_part(walk: _Walk, top: _Top) -> McmtMessage | Rejection:
     if head.fault:
         return reject(head.reason, head.fault)
     part = read_push_part(walk.content[top.body + 2 :], head, walk.limits, walk.fallback_token)
-    if isinstance(part, Rejection):
+    if isinstance(part, Reply):
         return in_part(1, part)
     return McmtMessage([part], context=top.context)
 
 
-def _too_large(size: int, limits: McmtLimits) -> Rejection:
+def _too_large(size: int, limits: McmtLimits) -> Reply:
     text = f"the push part has {size} bytes, the limit is {limits.max_part_bytes}"
     return reject("PayloadTooLarge", text, 552, "5.3.4")
 
 
-def _read_top(content: Content, limits: McmtLimits) -> _Top | Rejection | NotMcmt:
+def _read_top(content: Content, limits: McmtLimits) -> _Top | Reply | NotMcmt:
     end = content.find(b"\r\n\r\n", 0, limits.max_header_bytes + 4)
     if end < 0:
         return _read_endless_top(content, limits)
@@ -161,7 +162,7 @@ def _read_top(content: Content, limits: McmtLimits) -> _Top | Rejection | NotMcm
     if len(head) > 2 * limits.max_headers and head.count(b"\r\n") > limits.max_headers + 1:
         return reject("LimitExceeded", f"the message has more than {limits.max_headers} header lines")
     context = _read_context(head, lower, limits)
-    if isinstance(context, Rejection):
+    if isinstance(context, Reply):
         return context
     found = types[0]
     if found.type == APN:
@@ -182,7 +183,7 @@ def _read_top(content: Content, limits: McmtLimits) -> _Top | Rejection | NotMcm
     return _Top(end + 2, found.boundary, context, head)
 
 
-def _read_endless_top(content: Content, limits: McmtLimits) -> Rejection | NotMcmt:
+def _read_endless_top(content: Content, limits: McmtLimits) -> Reply | NotMcmt:
     head = content[: limits.max_header_bytes]
     if _MARK not in head.lower():
         return NOT_MCMT
@@ -204,7 +205,7 @@ def _looks_like_mcmt(head: bytes, limits: McmtLimits) -> bool:
     return any(parse_content_type(body, limits.max_boundary).type in {MCMT, APN} for body in bodies[:8])
 
 
-def _read_context(head: bytes, lower: bytes, limits: McmtLimits) -> dict[str, str] | Rejection:
+def _read_context(head: bytes, lower: bytes, limits: McmtLimits) -> dict[str, str] | Reply:
     context: dict[str, str] = {}
     bodies = field_bodies(head, lower, b"\r\nx-tubepost-context")
     if len(bodies) > limits.max_context:
@@ -257,7 +258,7 @@ class _Walk:
             return self.recipient.encode("ascii")
         return None
 
-    def multipart(self, start: int, end: int, boundary: bytes, depth: int) -> Rejection | None:
+    def multipart(self, start: int, end: int, boundary: bytes, depth: int) -> Reply | None:
         """Read the parts between `start` (the CRLF before them) and `end` (the CRLF after them)."""
         self.budget -= end - start
         if self.budget < 0:
@@ -303,7 +304,7 @@ class _Walk:
             begin = following
             at = begin - 2
 
-    def _part(self, begin: int, end: int, depth: int) -> Rejection | None:
+    def _part(self, begin: int, end: int, depth: int) -> Reply | None:
         self.count = number = self.count + 1
         limits = self.limits
         if number > limits.max_parts:
@@ -329,7 +330,7 @@ class _Walk:
             if end - body > limits.max_part_bytes:
                 return in_part(number, _too_large(end - body, limits))
             part = read_push_part(content[body:end] if body < end else b"", head, limits, self.fallback_token)
-            if isinstance(part, Rejection):
+            if isinstance(part, Reply):
                 return in_part(number, part)
             if len(self.parts) >= limits.max_push_parts:
                 return reject(
@@ -344,7 +345,7 @@ class _Walk:
         self.ignored.append(type_.decode("ascii") or "unreadable")
         return None
 
-    def _nested(self, number: int, head: PartHead, start: int, end: int, depth: int) -> Rejection | None:
+    def _nested(self, number: int, head: PartHead, start: int, end: int, depth: int) -> Reply | None:
         found = head.content_type
         if found.fault:
             return in_part(number, reject("BadMessage", found.fault))
@@ -358,7 +359,7 @@ class _Walk:
             return in_part(number, reject("LimitExceeded", text))
         return self.multipart(start, end, found.boundary, depth + 1)
 
-    def _email(self, number: int, head: PartHead, begin: int, end: int) -> Rejection | None:
+    def _email(self, number: int, head: PartHead, begin: int, end: int) -> Reply | None:
         if self.email is not None:
             return in_part(number, reject("BadMessage", "a second e-mail part; one is allowed"))
         if head.encoding is None:
@@ -367,7 +368,7 @@ class _Walk:
             text = f"the encoded e-mail part exceeds {self.limits.max_encoded_email} bytes; send it as 8bit"
             return in_part(number, reject("LimitExceeded", text, 552, "5.3.4"))
         decoded = decode_body(self.content[begin:end] if begin < end else b"", head.encoding)
-        if isinstance(decoded, Rejection):
+        if isinstance(decoded, Reply):
             return in_part(number, decoded)
         if head.encoding is BASE64:
             decoded = decoded.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

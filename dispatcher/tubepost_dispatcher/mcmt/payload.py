@@ -7,8 +7,8 @@ from typing import Final
 
 import orjson
 
-from tubepost_dispatcher.mcmt.message import Rejection
 from tubepost_dispatcher.mcmt.reasons import reject
+from tubepost_dispatcher.reply import Reply
 
 _BLANKS: Final = b" \t\r\n"  # RFC 8259 section 2
 
@@ -32,7 +32,7 @@ class Payload:
         self.is_mdm = is_mdm
 
 
-def check_payload(text: bytes, limit: int) -> Payload | Rejection:
+def check_payload(text: bytes, limit: int) -> Payload | Reply:
     """Check one payload of at most `limit` bytes; blanks around it do not count and are dropped.
 
     A trailing comma is replaced by a space (positions in the text stay true) and warned about. Names that
@@ -78,7 +78,7 @@ def check_payload(text: bytes, limit: int) -> Payload | Rejection:
     return Payload(data, warnings, background=background, is_mdm="mdm" in value)
 
 
-def _fault(data: bytes, error: orjson.JSONDecodeError) -> Rejection:
+def _fault(data: bytes, error: orjson.JSONDecodeError) -> Reply:
     if data.startswith(b"\xef\xbb\xbf"):
         return reject(
             "BadPayload", "the payload starts with a UTF-8 byte order mark at line 1 column 1; leave it out"

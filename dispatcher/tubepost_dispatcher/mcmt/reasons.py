@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from tubepost_dispatcher.mcmt.message import Rejection
+from tubepost_dispatcher.reply import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ _REASONS = (
 )
 
 REASONS: Final[Mapping[str, LocalReason]] = MappingProxyType({spec.reason: spec for spec in _REASONS})
-"""Every `Rejection.reason` of this package. Where APNs has a word for the same fault, it is APNs' word."""
+"""Every `Reply.reason` of this package. Where APNs has a word for the same fault, it is APNs' word."""
 
 WARNINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -55,7 +55,7 @@ WARNINGS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Every warning slug that a push part can carry."""
 
-NO_PUSH_PART: Final = Rejection(
+NO_PUSH_PART: Final = Reply(
     554, "5.6.0", "the MCMT message has no part of type message/vnd.msys.apn", "NoPushPart"
 )
 """The answer to an MCMT message with nothing to push, and nowhere to relay its e-mail part to."""
@@ -73,14 +73,14 @@ def printable(value: bytes | str, limit: int = 64) -> str:
     return f'"{body}{cut}"'
 
 
-def reject(reason: str, text: str, code: int = 554, enhanced: str = "5.6.0") -> Rejection:
+def reject(reason: str, text: str, code: int = 554, enhanced: str = "5.6.0") -> Reply:
     """A rejection whose reason is in `REASONS`; `text` holds foreign bytes only by way of `printable`."""
-    return Rejection(code, enhanced, text[:TEXT_LIMIT], reason)
+    return Reply(code, enhanced, text[:TEXT_LIMIT], reason)
 
 
-def in_part(number: int, rejection: Rejection) -> Rejection:
+def in_part(number: int, rejection: Reply) -> Reply:
     """The same rejection with the part's number (counted from 1, in the order of the message) before it."""
-    return Rejection(
+    return Reply(
         rejection.code,
         rejection.enhanced,
         f"part {number}: {rejection.text}"[:TEXT_LIMIT],

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tubepost_api.config import RouteDefaults
-from tubepost_dispatcher.mcmt.message import PushPart, Rejection
+from tubepost_dispatcher.mcmt.message import PushPart
 from tubepost_dispatcher.mcmt.push_types import PUSH_TYPES, PushType
 from tubepost_dispatcher.mcmt.reasons import printable, reject
 from tubepost_dispatcher.mcmt.values import MAX_TOPIC, is_collapse_id, is_topic
+from tubepost_dispatcher.reply import Reply
 
 _MAX_PLANS: Final = 1_024  # senders choose topics: what they choose must not grow without bound
 
@@ -58,9 +59,7 @@ class RouteFacts:
     default_topic: str | None
     auth: Literal["certificate", "token"]
     defaults: RouteDefaults
-    _plans: dict[_PlanKey, _Plan | Rejection] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _plans: dict[_PlanKey, _Plan | Reply] = field(default_factory=dict, init=False, repr=False, compare=False)
     _collapse_id: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +73,7 @@ class RouteFacts:
         object.__setattr__(self, "_collapse_id", collapse_id)
 
 
-def resolve(part: PushPart, facts: RouteFacts, *, now: int, expiry: float) -> ResolvedPush | Rejection:
+def resolve(part: PushPart, facts: RouteFacts, *, now: int, expiry: float) -> ResolvedPush | Reply:
     """Settle the headers of one notification; `now` in unix seconds, `expiry` in seconds (0: try once).
 
     Push type: the part's, else the route's default, else by the payload (`mdm` member: mdm; content-available
@@ -89,7 +88,7 @@ def resolve(part: PushPart, facts: RouteFacts, *, now: int, expiry: float) -> Re
     if plan is None:
         plan = _remember(part, facts, key)
     if type(plan) is not _Plan:
-        assert isinstance(plan, Rejection)
+        assert isinstance(plan, Reply)
         return plan
     if len(part.payload) > plan.payload_limit:
         return reject(
@@ -118,7 +117,7 @@ def resolve(part: PushPart, facts: RouteFacts, *, now: int, expiry: float) -> Re
     )
 
 
-def _remember(part: PushPart, facts: RouteFacts, key: _PlanKey) -> _Plan | Rejection:
+def _remember(part: PushPart, facts: RouteFacts, key: _PlanKey) -> _Plan | Reply:
     plans = facts._plans  # noqa: SLF001 - the cache of these facts, private to this module
     if len(plans) >= _MAX_PLANS:
         plans.clear()
@@ -126,7 +125,7 @@ def _remember(part: PushPart, facts: RouteFacts, key: _PlanKey) -> _Plan | Rejec
     return plan
 
 
-def _plan(part: PushPart, facts: RouteFacts) -> _Plan | Rejection:
+def _plan(part: PushPart, facts: RouteFacts) -> _Plan | Reply:
     if part.push_type is not None:
         name = part.push_type.decode("ascii", "replace")
     elif facts.defaults.push_type is not None:
@@ -145,7 +144,7 @@ def _plan(part: PushPart, facts: RouteFacts) -> _Plan | Rejection:
             "5.7.0",
         )
     topic = _topic(part, facts, spec)
-    if isinstance(topic, Rejection):
+    if isinstance(topic, Reply):
         return topic
     priority = part.priority
     if priority is None:
@@ -159,7 +158,7 @@ def _plan(part: PushPart, facts: RouteFacts) -> _Plan | Rejection:
     return _Plan(spec, topic, priority)
 
 
-def _topic(part: PushPart, facts: RouteFacts, spec: PushType) -> bytes | Rejection:
+def _topic(part: PushPart, facts: RouteFacts, spec: PushType) -> bytes | Reply:
     base = part.topic.decode("ascii", "replace") if part.topic is not None else facts.default_topic
     if not base:
         return _refuse(
@@ -180,5 +179,5 @@ def _topic(part: PushPart, facts: RouteFacts, spec: PushType) -> bytes | Rejecti
     return topic.encode("ascii", "replace")
 
 
-def _refuse(reason: str, text: str, enhanced: str = "5.6.0") -> Rejection:
+def _refuse(reason: str, text: str, enhanced: str = "5.6.0") -> Reply:
     return reject(reason, text, 550, enhanced)

@@ -6,8 +6,9 @@ import binascii
 import re
 from typing import Final
 
-from tubepost_dispatcher.mcmt.message import PushPart, Rejection
+from tubepost_dispatcher.mcmt.message import PushPart
 from tubepost_dispatcher.mcmt.reasons import printable, reject
+from tubepost_dispatcher.reply import Reply
 
 MAX_TOKEN: Final = 200
 """Hex digits of the longest device token."""
@@ -69,7 +70,7 @@ def unword(value: bytes) -> bytes:
     return b"".join(words)
 
 
-def read_token(value: bytes, where: str) -> bytes | Rejection:
+def read_token(value: bytes, where: str) -> bytes | Reply:
     """A device token in lower case: 1 to `MAX_TOKEN` hex digits of any number; else 550 5.1.1."""
     if _HEX.fullmatch(value) is None:
         value = unword(value)
@@ -100,7 +101,7 @@ def read_address(value: bytes) -> str | None:
     return value.decode("ascii")
 
 
-def read_values(fields: dict[bytes, bytes], part: PushPart) -> Rejection | None:
+def read_values(fields: dict[bytes, bytes], part: PushPart) -> Reply | None:
     """Check every field of `mime.PUSH_FIELDS` in `fields` and set it on `part`; the first bad one is told."""
     for name, raw in fields.items():
         refused = _SETTERS[name](unword(raw) if raw[:2] == b"=?" else raw, part)
@@ -109,7 +110,7 @@ def read_values(fields: dict[bytes, bytes], part: PushPart) -> Rejection | None:
     return None
 
 
-def _topic(value: bytes, part: PushPart) -> Rejection | None:
+def _topic(value: bytes, part: PushPart) -> Reply | None:
     if len(value) > MAX_TOPIC:
         return reject("TopicTooLong", f"apns-topic has {len(value)} bytes, the limit is {MAX_TOPIC}")
     if not is_topic(value):
@@ -118,21 +119,21 @@ def _topic(value: bytes, part: PushPart) -> Rejection | None:
     return None
 
 
-def _push_type(value: bytes, part: PushPart) -> Rejection | None:
+def _push_type(value: bytes, part: PushPart) -> Reply | None:
     if _PUSH_TYPE.fullmatch(value) is None:
         return reject("InvalidPushType", f"apns-push-type {printable(value)} is no push type")
     part.push_type = value.lower()
     return None
 
 
-def _priority(value: bytes, part: PushPart) -> Rejection | None:
+def _priority(value: bytes, part: PushPart) -> Reply | None:
     part.priority = _PRIORITIES.get(value)
     if part.priority is None:
         return reject("BadPriority", f"apns-priority {printable(value)} is not 1, 5 or 10")
     return None
 
 
-def _expiration(value: bytes, part: PushPart) -> Rejection | None:
+def _expiration(value: bytes, part: PushPart) -> Reply | None:
     if _DIGITS.fullmatch(value) is None or int(value) > MAX_EXPIRATION:
         return reject(
             "BadExpirationDate", f"apns-expiration {printable(value)} is not a time in unix seconds"
@@ -141,7 +142,7 @@ def _expiration(value: bytes, part: PushPart) -> Rejection | None:
     return None
 
 
-def _collapse_id(value: bytes, part: PushPart) -> Rejection | None:
+def _collapse_id(value: bytes, part: PushPart) -> Reply | None:
     if len(value) > MAX_COLLAPSE_ID:
         return reject(
             "BadCollapseId", f"apns-collapse-id has {len(value)} bytes, the limit is {MAX_COLLAPSE_ID}"
@@ -152,7 +153,7 @@ def _collapse_id(value: bytes, part: PushPart) -> Rejection | None:
     return None
 
 
-def _apns_id(value: bytes, part: PushPart) -> Rejection | None:
+def _apns_id(value: bytes, part: PushPart) -> Reply | None:
     value = value.lower()
     if _UUID.fullmatch(value) is None:
         return reject("BadMessageId", f"apns-id {printable(value)} is not a UUID (8-4-4-4-12 hex digits)")
@@ -160,7 +161,7 @@ def _apns_id(value: bytes, part: PushPart) -> Rejection | None:
     return None
 
 
-def _return_path(value: bytes, part: PushPart) -> Rejection | None:
+def _return_path(value: bytes, part: PushPart) -> Reply | None:
     part.return_path = read_address(value)
     if part.return_path is None:
         return reject("BadReturnPath", f"Return-Path {printable(value)} is no address")

@@ -21,7 +21,7 @@ from tubepost_dispatcher.apns import reasons
 from tubepost_dispatcher.apns.gate import LOOK_AGAIN
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.logging.hub import LogHub
-from tubepost_dispatcher.mcmt.message import McmtMessage, PushPart, Rejection
+from tubepost_dispatcher.mcmt.message import McmtMessage, PushPart
 from tubepost_dispatcher.mcmt.parser import is_mcmt, parse_message
 from tubepost_dispatcher.mcmt.reasons import NO_PUSH_PART
 from tubepost_dispatcher.mcmt.resolve import ResolvedPush, resolve
@@ -32,7 +32,8 @@ from tubepost_dispatcher.queue.entries import EntryRuntime, RouteRuntime, Snapsh
 from tubepost_dispatcher.queue.events import log_attempt, log_refusal
 from tubepost_dispatcher.queue.ids import apns_ids
 from tubepost_dispatcher.queue.mail import MailHandover
-from tubepost_dispatcher.transaction import SessionFacts, Transaction
+from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.transaction import Content, SessionFacts, Transaction
 
 _LOG = logging.getLogger("tubepost.acceptance")
 
@@ -40,18 +41,18 @@ RETRY_FIRST = 0.25
 """Seconds before the first repetition of a transient failure; doubles up to `RETRY_MOST`."""
 RETRY_MOST = 5.0
 
-_UNKNOWN_DOMAIN = Rejection(550, "5.1.2", "No such push domain here")
-_ONE_RECIPIENT = Rejection(452, "4.5.3", "One recipient per message with Direct acceptance, send it again")
-_SUSPENDED = Rejection(451, "4.3.2", "Delivery is suspended for this domain", "Suspended")
-_NO_LONGER = Rejection(451, "4.3.5", "This domain is no longer served here, try again later")
-_REJECTED = Rejection(554, "5.7.1", "MCMT messages are not accepted here", "McmtRejected")
-_NO_RELAY = Rejection(
+_UNKNOWN_DOMAIN = Reply(550, "5.1.2", "No such push domain here")
+_ONE_RECIPIENT = Reply(452, "4.5.3", "One recipient per message with Direct acceptance, send it again")
+_SUSPENDED = Reply(451, "4.3.2", "Delivery is suspended for this domain", "Suspended")
+_NO_LONGER = Reply(451, "4.3.5", "This domain is no longer served here, try again later")
+_REJECTED = Reply(554, "5.7.1", "MCMT messages are not accepted here", "McmtRejected")
+_NO_RELAY = Reply(
     554, "5.6.0", "Not an MCMT message, and no passthru relay is configured for mail", "NotMcmt"
 )
-_MANY_PARTS = Rejection(
+_MANY_PARTS = Reply(
     554, "5.6.0", "More than one push part in a message needs acceptance: Queued", "TooManyPushParts"
 )
-_THROTTLED = Rejection(
+_THROTTLED = Reply(
     451, "4.7.0", "Throttled: the delivery rate of this domain is used up, try later", "Throttled"
 )
 
@@ -60,6 +61,7 @@ class Delivery:
     """One push part between the end of DATA and the reply."""
 
     __slots__ = (
+        "acceptance",
         "attempt",
         "deadline",
         "entry",
@@ -76,12 +78,19 @@ class Delivery:
     )
 
     def __init__(
-        self, transaction: Transaction, message: McmtMessage, part: PushPart, deadline: float, now: float
+        self,
+        acceptance: DirectAcceptance,
+        transaction: Transaction[EntryRuntime],
+        message: McmtMessage,
+        part: PushPart,
+        deadline: float,
+        now: float,
     ) -> None:
+        self.acceptance = acceptance
         self.transaction = transaction
         self.message = message
         self.part = part
-        self.entry: EntryRuntime = transaction.entry
+        self.entry = transaction.recipients[0].serving
         self.deadline = deadline
         self.started = now
         self.attempt = 0
@@ -91,6 +100,10 @@ class Delivery:
         self.resolved: ResolvedPush | None = None
         self.route: RouteRuntime | None = None
         self.timer: asyncio.TimerHandle | None = None
+
+    def abandon(self) -> None:
+        """The client is gone."""
+        self.acceptance.abandon(self)
 
 
 class DirectAcceptance:
@@ -136,14 +149,14 @@ class DirectAcceptance:
 
     def check_recipient(
         self, session: SessionFacts, domain: str, recipients_so_far: int
-    ) -> Rejection | EntryRuntime:
+    ) -> Reply | EntryRuntime:
         """The entry of a recipient domain, or 452 for a second recipient, or 550 for an unknown domain."""
         del session
         if recipients_so_far:
             return _ONE_RECIPIENT
         return self._snapshot.entry_for(domain) or _UNKNOWN_DOMAIN
 
-    def accept(self, transaction: Transaction) -> None:
+    def accept(self, transaction: Transaction[EntryRuntime]) -> None:
         """Take a message at the end of its DATA; `transaction.reply` follows once, now or later."""
         self.open += 1
         self._in_flight.inc()
@@ -153,11 +166,8 @@ class DirectAcceptance:
             _LOG.exception("message %s: internal error", transaction.message_id)
             self._finish(transaction, "push", 451, "4.3.0", "Internal error, try again later")
 
-    def abandon(self, transaction: Transaction) -> None:
+    def abandon(self, delivery: Delivery) -> None:
         """The client is gone: what was not sent is withdrawn, since the client will send it again."""
-        delivery = transaction.state
-        if not isinstance(delivery, Delivery):
-            return
         if delivery.timer is not None:
             delivery.timer.cancel()
             delivery.timer = None
@@ -165,11 +175,11 @@ class DirectAcceptance:
             return
         elif not delivery.route.pool.withdraw(delivery.request):
             return  # it was sent: its outcome is logged and counted when it comes
-        self._finish(transaction, "push", 451, "4.4.2", "Connection lost")
+        self._finish(delivery.transaction, "push", 451, "4.4.2", "Connection lost")
 
     # -- reading --------------------------------------------------------------------------------------
 
-    def _take(self, transaction: Transaction) -> None:
+    def _take(self, transaction: Transaction[EntryRuntime]) -> None:
         config = self._snapshot.config
         reception = config.listener.mcmt_reception
         if reception is not McmtReception.ALLOW:
@@ -179,9 +189,9 @@ class DirectAcceptance:
             else:
                 self._take_mail(transaction, transaction.content)
             return
-        local_part = transaction.recipient.rpartition("@")[0]
+        local_part = transaction.recipients[0].address.rpartition("@")[0]
         message = parse_message(transaction.content, recipient_local_part=local_part)
-        if isinstance(message, Rejection):
+        if isinstance(message, Reply):
             self._refuse(transaction, None, message)
         elif not isinstance(message, McmtMessage):
             self._take_mail(transaction, transaction.content)
@@ -195,7 +205,7 @@ class DirectAcceptance:
         else:
             self._take_push(transaction, message)
 
-    def _take_push(self, transaction: Transaction, message: McmtMessage) -> None:
+    def _take_push(self, transaction: Transaction[EntryRuntime], message: McmtMessage) -> None:
         part = message.parts[0]
         self._push_parts.inc()
         if part.warnings:
@@ -212,14 +222,16 @@ class DirectAcceptance:
                 transaction.message_id,
                 ", ".join(message.ignored),
             )
-        entry: EntryRuntime = transaction.entry
+        entry = transaction.recipients[0].serving
         mode = entry.delivery.mode
         if mode is DeliveryMode.SUSPEND:
             self._refuse(transaction, part, _SUSPENDED)
             return
         now = self._clock()
-        delivery = Delivery(transaction, message, part, now + self._snapshot.config.acceptance.deadline, now)
-        transaction.state = delivery
+        delivery = Delivery(
+            self, transaction, message, part, now + self._snapshot.config.acceptance.deadline, now
+        )
+        transaction.pending = delivery
         self._deadlines.add(delivery, delivery.deadline)
         if not self._choose_route(delivery, now):
             return
@@ -239,7 +251,7 @@ class DirectAcceptance:
 
     # -- mail -----------------------------------------------------------------------------------------
 
-    def _take_mail(self, transaction: Transaction, content: Any) -> None:
+    def _take_mail(self, transaction: Transaction[EntryRuntime], content: Content) -> None:
         snapshot = self._snapshot
         if snapshot.config.passthru is None:
             self._refuse(transaction, None, _NO_RELAY, kind="mail")
@@ -282,7 +294,7 @@ class DirectAcceptance:
                 self._metrics.failovers.labels(route.name).inc()
             wall = int(self._wall())
             resolved = resolve(delivery.part, route.facts, now=wall, expiry=delivery.entry.delivery.expiry)
-            if isinstance(resolved, Rejection):
+            if isinstance(resolved, Reply):
                 delivery.route = route
                 self._refuse(delivery.transaction, delivery.part, resolved, route=route)
                 return False
@@ -356,7 +368,7 @@ class DirectAcceptance:
 
     def _retry_now(self, delivery: Delivery) -> None:
         # The configuration may have changed since: the entry in force now decides.
-        entry = self._snapshot.entry_for(delivery.transaction.domain)
+        entry = self._snapshot.entry_for(delivery.transaction.recipients[0].domain)
         if entry is None:
             # Its pools are closed or closing. Not a bounce: whoever sends it again hears what holds then.
             self._defer(delivery, _NO_LONGER)
@@ -374,7 +386,7 @@ class DirectAcceptance:
             self._metrics.retries.labels(delivery.route.name).inc()
             self._send(delivery)
 
-    def _defer(self, delivery: Delivery, rejection: Rejection) -> None:
+    def _defer(self, delivery: Delivery, rejection: Reply) -> None:
         self._refuse(delivery.transaction, delivery.part, rejection)
 
     # -- outcomes -------------------------------------------------------------------------------------
@@ -408,7 +420,7 @@ class DirectAcceptance:
         now = self._clock()
         log_attempt(self._hub, delivery, outcome, now, self._wall())
         if kind is OutcomeKind.DELIVERED:
-            if transaction.abandoned or transaction.state is _FINISHED:
+            if transaction.abandoned or transaction.pending is _FINISHED:
                 # Nobody heard the 250, or a 451 went before it: the sender will send it again.
                 self._metrics.possible_doubles.labels(route.name).inc()
             self._finish(transaction, "push", *reasons.smtp_reply(outcome))
@@ -461,9 +473,9 @@ class DirectAcceptance:
 
     def _refuse(
         self,
-        transaction: Transaction,
+        transaction: Transaction[EntryRuntime],
         part: PushPart | None,
-        rejection: Rejection,
+        rejection: Reply,
         *,
         route: RouteRuntime | None = None,
         kind: str = "push",
@@ -476,16 +488,18 @@ class DirectAcceptance:
                 rejection,
                 route.name if route else "",
                 self._wall(),
-                transaction.state.message.context if isinstance(transaction.state, Delivery) else None,
+                transaction.pending.message.context if isinstance(transaction.pending, Delivery) else None,
             )
         self._finish(transaction, kind, rejection.code, rejection.enhanced, rejection.text)
 
-    def _finish(self, transaction: Transaction, kind: str, code: int, enhanced: str, text: str) -> None:
-        if transaction.state is _FINISHED:
+    def _finish(
+        self, transaction: Transaction[EntryRuntime], kind: str, code: int, enhanced: str, text: str
+    ) -> None:
+        if transaction.pending is _FINISHED:
             return
-        if isinstance(transaction.state, Delivery):
-            self._deadlines.drop(transaction.state)
-        transaction.state = _FINISHED
+        if isinstance(transaction.pending, Delivery):
+            self._deadlines.drop(transaction.pending)
+        transaction.pending = _FINISHED
         self.open -= 1
         self._in_flight.dec()
         if transaction.abandoned:
@@ -496,11 +510,15 @@ class DirectAcceptance:
             result = "deferred" if code < 500 else "rejected"
         self._messages[kind, result].inc()
         with contextlib.suppress(ConnectionError):
-            transaction.reply(code, enhanced, text)
+            transaction.reply(Reply(code, enhanced, text))
 
     async def close(self, grace: float) -> None:
         """Wait for hand-overs to the relay that are under way, at most `grace` seconds."""
         await self._mail.close(grace)
 
 
-_FINISHED = object()
+class _Finished:
+    def abandon(self) -> None: ...
+
+
+_FINISHED = _Finished()

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from tubepost_dispatcher.apns import reasons
 from tubepost_dispatcher.logging.events import NO_CONTEXT, EventKind, LogEvent
 from tubepost_dispatcher.mcmt import reasons as mcmt_reasons
-from tubepost_dispatcher.mcmt.message import PushPart, Rejection
+from tubepost_dispatcher.mcmt.message import PushPart
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.transaction import Transaction
 
 if TYPE_CHECKING:
     from tubepost_dispatcher.logging.hub import LogHub
     from tubepost_dispatcher.queue.direct import Delivery
+    from tubepost_dispatcher.queue.entries import EntryRuntime
 
 _KINDS: dict[OutcomeKind, EventKind] = {
     OutcomeKind.DELIVERED: "delivery",
@@ -49,8 +51,8 @@ def log_attempt(hub: LogHub, delivery: Delivery, outcome: Outcome, now: float, w
             wall,
             message_id=transaction.message_id,
             source_address=_source(transaction, part, context.get("DLV_Source_Addr")),
-            destination_address=context.get("DLV_Dest_Addr") or transaction.recipient.rpartition("@")[0],
-            domain=transaction.domain,
+            destination_address=context.get("DLV_Dest_Addr") or _local_part(transaction),
+            domain=transaction.recipients[0].domain,
             device_token=part.token.decode("ascii"),
             apns_id=outcome.apns_id or (request.apns_id.decode("ascii") if request else ""),
             message_bytes=len(transaction.content),
@@ -73,9 +75,9 @@ def log_attempt(hub: LogHub, delivery: Delivery, outcome: Outcome, now: float, w
 
 def log_refusal(
     hub: LogHub,
-    transaction: Transaction,
+    transaction: Transaction[EntryRuntime],
     part: PushPart | None,
-    rejection: Rejection,
+    rejection: Reply,
     route: str,
     wall: float,
     context: Mapping[str, str] | None = None,
@@ -91,8 +93,8 @@ def log_refusal(
             wall,
             message_id=transaction.message_id,
             source_address=_source(transaction, part, context.get("DLV_Source_Addr")),
-            destination_address=context.get("DLV_Dest_Addr") or transaction.recipient.rpartition("@")[0],
-            domain=transaction.domain,
+            destination_address=context.get("DLV_Dest_Addr") or _local_part(transaction),
+            domain=transaction.recipients[0].domain,
             device_token=part.token.decode("ascii") if part else "",
             apns_id=part.apns_id.decode("ascii") if part and part.apns_id else "",
             message_bytes=len(transaction.content),
@@ -117,7 +119,11 @@ def _refusal_code(reason: str) -> int:
     return spec.legacy_code if spec else MALFORMED
 
 
-def _source(transaction: Transaction, part: PushPart | None, from_context: str | None) -> str:
+def _local_part(transaction: Transaction[EntryRuntime]) -> str:
+    return transaction.recipients[0].address.rpartition("@")[0]
+
+
+def _source(transaction: Transaction[EntryRuntime], part: PushPart | None, from_context: str | None) -> str:
     if part is not None and part.return_path is not None:
         return part.return_path
     return from_context or transaction.mail_from

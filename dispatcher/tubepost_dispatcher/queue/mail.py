@@ -7,12 +7,11 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
 
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.queue.entries import Snapshot
+from tubepost_dispatcher.queue.entries import EntryRuntime, Snapshot
 from tubepost_dispatcher.smtp.relay import RelayKind, relay
-from tubepost_dispatcher.transaction import Transaction
+from tubepost_dispatcher.transaction import Content, Transaction
 
 _LOG = logging.getLogger("tubepost.mail")
 
@@ -33,8 +32,8 @@ class MailHandover:
     def hand_over(
         self,
         snapshot: Snapshot,
-        transaction: Transaction,
-        content: Any,
+        transaction: Transaction[EntryRuntime],
+        content: Content,
         done: Done,
         *,
         remember: bool = False,
@@ -56,7 +55,13 @@ class MailHandover:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(
-        self, snapshot: Snapshot, transaction: Transaction, content: Any, done: Done, *, remember: bool
+        self,
+        snapshot: Snapshot,
+        transaction: Transaction[EntryRuntime],
+        content: Content,
+        done: Done,
+        *,
+        remember: bool,
     ) -> None:
         try:
             code, enhanced, text = await self._relay(snapshot, transaction, content, remember=remember)
@@ -66,13 +71,15 @@ class MailHandover:
         done(code, enhanced, text)
 
     async def _relay(
-        self, snapshot: Snapshot, transaction: Transaction, content: Any, *, remember: bool
+        self, snapshot: Snapshot, transaction: Transaction[EntryRuntime], content: Content, *, remember: bool
     ) -> tuple[int, str, str]:
         config = snapshot.config
         assert config.passthru is not None
         mark = b""
         if remember:
-            envelope = f"{transaction.mail_from}\0{transaction.recipient}\0".encode("utf-8", "replace")
+            envelope = f"{transaction.mail_from}\0{transaction.recipients[0].address}\0".encode(
+                "utf-8", "replace"
+            )
             mark = hashlib.sha256(envelope + content).digest()
             if mark in self._taken:
                 return 250, "2.0.0", "Taken by the relay before"
@@ -80,13 +87,13 @@ class MailHandover:
             config.passthru,
             snapshot.relay_auth,
             transaction.mail_from,
-            [transaction.recipient],
+            [transaction.recipients[0].address],
             content,
             hostname=config.listener.hostname,
             session=transaction.session,
             message_id=transaction.message_id,
             smtputf8=transaction.smtputf8,
-            dsn=transaction.dsn,
+            dsn={**(transaction.dsn or {}), **(transaction.recipients[0].dsn or {})},
         )
         self._metrics.passthru_messages.labels(result.kind.value).inc()
         if result.kind is RelayKind.ACCEPTED:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tubepost_dispatcher.mcmt.message import Rejection
+from tubepost_dispatcher.reply import Reply
 
 _ATOM = rb"A-Za-z0-9!#$%&'*+/=?^_`{|}~.-"
 _HOST = rb"[A-Za-z0-9_.-]+"
@@ -44,15 +44,15 @@ _NOTIFY = frozenset({"SUCCESS", "FAILURE", "DELAY"})
 MAX_DOMAIN = 255
 """Octets of a domain (RFC 5321 4.5.3.1.2)."""
 
-_SYNTAX_MAIL = Rejection(501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]")
-_SYNTAX_RCPT = Rejection(501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]")
-_BAD_SENDER = Rejection(501, "5.1.7", "Bad sender address syntax")
-_BAD_RECIPIENT = Rejection(501, "5.1.3", "Bad recipient address syntax")
-_NEEDS_UTF8 = Rejection(553, "5.6.7", "Address with non-ASCII characters needs SMTPUTF8")
-_BAD_PARAMETER = Rejection(501, "5.5.4", "Bad parameter syntax")
-_DUPLICATE = Rejection(501, "5.5.4", "Parameter given twice")
-_UNKNOWN_MAIL = Rejection(555, "5.5.4", "MAIL parameter not recognised or not implemented")
-_UNKNOWN_RCPT = Rejection(555, "5.5.4", "RCPT parameter not recognised or not implemented")
+_SYNTAX_MAIL = Reply(501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]")
+_SYNTAX_RCPT = Reply(501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]")
+_BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
+_BAD_RECIPIENT = Reply(501, "5.1.3", "Bad recipient address syntax")
+_NEEDS_UTF8 = Reply(553, "5.6.7", "Address with non-ASCII characters needs SMTPUTF8")
+_BAD_PARAMETER = Reply(501, "5.5.4", "Bad parameter syntax")
+_DUPLICATE = Reply(501, "5.5.4", "Parameter given twice")
+_UNKNOWN_MAIL = Reply(555, "5.5.4", "MAIL parameter not recognised or not implemented")
+_UNKNOWN_RCPT = Reply(555, "5.5.4", "RCPT parameter not recognised or not implemented")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def plain_domain(raw: bytes) -> str | None:
     return domain
 
 
-def parse_mail(argument: bytes) -> Mail | Rejection:
+def parse_mail(argument: bytes) -> Mail | Reply:
     """Read what follows `MAIL `: `FROM:<reverse-path> parameters`."""
     text = _decode(argument)
     if text is None:
@@ -133,7 +133,7 @@ def parse_mail(argument: bytes) -> Mail | Rejection:
         if not domain:
             return _BAD_SENDER
     params = _parameters(rest)
-    if isinstance(params, Rejection):
+    if isinstance(params, Reply):
         return params
     mail = _mail_parameters(address, params)
     if isinstance(mail, Mail) and not mail.smtputf8 and not argument.isascii():
@@ -141,7 +141,7 @@ def parse_mail(argument: bytes) -> Mail | Rejection:
     return mail
 
 
-def parse_rcpt(argument: bytes, *, smtputf8: bool) -> Rcpt | Rejection:
+def parse_rcpt(argument: bytes, *, smtputf8: bool) -> Rcpt | Reply:
     """Read what follows `RCPT `: `TO:<forward-path> parameters`; `smtputf8` as MAIL declared it."""
     text = _decode(argument)
     if text is None:
@@ -160,7 +160,7 @@ def parse_rcpt(argument: bytes, *, smtputf8: bool) -> Rcpt | Rejection:
     if not smtputf8 and not argument.isascii():
         return _NEEDS_UTF8
     params = _parameters(rest)
-    if isinstance(params, Rejection):
+    if isinstance(params, Reply):
         return params
     dsn: dict[str, str] = {}
     for keyword, value in params.items():
@@ -237,7 +237,7 @@ def _literal_is_valid(domain: str) -> bool:
     return True
 
 
-def _parameters(rest: str) -> dict[str, str] | Rejection:
+def _parameters(rest: str) -> dict[str, str] | Reply:
     """Read ` KEY=value KEY ...`; a keyword without a value maps to an empty text."""
     if not rest:
         return {}
@@ -259,7 +259,7 @@ def _parameters(rest: str) -> dict[str, str] | Rejection:
     return found
 
 
-def _mail_parameters(address: str, params: Mapping[str, str]) -> Mail | Rejection:
+def _mail_parameters(address: str, params: Mapping[str, str]) -> Mail | Reply:
     size = 0
     body = auth = ""
     smtputf8 = False

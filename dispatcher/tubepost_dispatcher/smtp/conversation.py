@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from tubepost_dispatcher.mcmt.message import Rejection
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import commands, replies
 from tubepost_dispatcher.smtp.cold import CLOSING, DATA, ColdCommands
 from tubepost_dispatcher.smtp.shared import Shared
-from tubepost_dispatcher.transaction import SessionFacts
+from tubepost_dispatcher.transaction import Recipient, SessionFacts
 
 MAX_COMMAND_LINE = 510
 """Octets of a command line without CRLF (RFC 5321 4.5.3.1.4)."""
@@ -44,9 +44,7 @@ class Conversation(ColdCommands):
         """The reply to MAIL and others while TLS or AUTH is missing."""
         self._data_since = 0.0
         self._mail_from: str | None = None
-        self._recipient: str | None = None
-        self._domain = ""
-        self._entry: Any = None
+        self._recipients: list[Recipient[Any]] = []
         self._body = ""
         self._smtputf8 = False
         self._dsn: Mapping[str, str] | None = None
@@ -201,8 +199,8 @@ class Conversation(ColdCommands):
         if argument is None:
             return None
         mail = commands.parse_mail(argument)
-        if isinstance(mail, Rejection):
-            self._error(replies.render_rejection(mail), "mail")
+        if isinstance(mail, Reply):
+            self._error(replies.render(mail), "mail")
             return None
         return mail
 
@@ -221,31 +219,23 @@ class Conversation(ColdCommands):
             if argument is None:
                 return
             rcpt = commands.parse_rcpt(argument, smtputf8=self._smtputf8)
-            if isinstance(rcpt, Rejection):
-                self._error(replies.render_rejection(rcpt), "rcpt")
+            if isinstance(rcpt, Reply):
+                self._error(replies.render(rcpt), "rcpt")
                 return
             address, domain, dsn = rcpt.address, rcpt.domain, rcpt.dsn
             # RFC 5321 4.5.1: `postmaster` alone is the postmaster of this very host.
             domain = domain or self._settings.hostname.lower()
-        so_far = 0 if self._recipient is None else 1
-        entry = self._settings.acceptance.check_recipient(self._facts, domain, so_far)
-        if isinstance(entry, Rejection):
-            self._error(replies.render_rejection(entry), "rcpt")
-        elif so_far:
-            # A transaction carries one recipient; taking a second one would lose it.
-            self._error(replies.ONE_RECIPIENT, "rcpt")
+        serving = self._settings.acceptance.check_recipient(self._facts, domain, len(self._recipients))
+        if isinstance(serving, Reply):
+            self._error(replies.render(serving), "rcpt")
         else:
-            self._recipient = address
-            self._domain = domain
-            self._entry = entry
-            if dsn:
-                self._dsn = {**(self._dsn or {}), **dsn}
+            self._recipients.append(Recipient(address, domain, serving, dsn))
             self._out.append(replies.RECIPIENT_OK)
 
     def _data(self, line: bytes) -> None:
         if line not in (b"DATA", b"data") and self._argument(line) is None:
             return
-        if self._recipient is not None:
+        if self._recipients:
             self._out.append(replies.GO_AHEAD)
             self._state = DATA
             self._data_since = self._shared.now
@@ -333,8 +323,7 @@ class Conversation(ColdCommands):
 
     def _reset(self) -> None:
         self._mail_from = None
-        self._recipient = None
-        self._entry = None
+        self._recipients = []
         self._body = ""
         self._smtputf8 = False
         self._dsn = None

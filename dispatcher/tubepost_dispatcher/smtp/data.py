@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from tubepost_dispatcher.transaction import Content
+
 TERMINATOR = b"\r\n.\r\n"
 SPOOL_ABOVE = 256 * 1024
 """Octets that one message may hold in memory before it goes to a file."""
@@ -19,8 +21,6 @@ SPOOL_ABOVE_UNDER_PRESSURE = 16 * 1024
 """The same while all messages together hold more than `MEMORY_BUDGET`."""
 MEMORY_BUDGET = 64 * 1024 * 1024
 """Octets of incomplete messages that a listener holds in memory before it spools early."""
-
-Content = bytes | mmap.mmap
 
 
 class DataFault(enum.Enum):

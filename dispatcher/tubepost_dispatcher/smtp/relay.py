@@ -19,8 +19,7 @@ from email.utils import formatdate
 import aiosmtplib
 
 from tubepost_api.config import PassthruConfig
-from tubepost_dispatcher.smtp.data import Content
-from tubepost_dispatcher.transaction import SessionFacts
+from tubepost_dispatcher.transaction import Content, SessionFacts
 
 MAX_RECEIVED = 100
 """Received: fields from which on a message is taken to loop (RFC 5321 6.3)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tubepost_dispatcher.mcmt.message import Rejection
+from tubepost_dispatcher.reply import Reply
 
 MAX_TEXT = 450
 """Octets of a reply's text; a reply line has 512 with code and line end (RFC 5321 4.5.3.1.5)."""
@@ -63,15 +63,11 @@ NO_RECIPIENTS = b"554 5.5.1 No valid recipients\r\n"
 NOT_SMTP = b"554 5.5.1 This is an SMTP server\r\n"
 
 
-def render(code: int, enhanced: str, text: str) -> bytes:
+def render(reply: Reply) -> bytes:
     """One reply line. What is not printable ASCII becomes `?`, so that no value can forge a reply."""
+    code, enhanced, text, _ = reply
     if not (text.isascii() and text.isprintable()):
         text = "".join(c if " " <= c <= "~" else "?" for c in text)
     if len(text) > MAX_TEXT:
         text = text[:MAX_TEXT]
     return f"{code} {enhanced} {text}\r\n".encode("ascii", "replace")
-
-
-def render_rejection(rejection: Rejection) -> bytes:
-    """`rejection` as a reply line."""
-    return render(rejection.code, rejection.enhanced, rejection.text)

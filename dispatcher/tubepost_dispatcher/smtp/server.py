@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tubepost_api.config import ListenerConfig
 from tubepost_dispatcher.metrics import Metrics
@@ -34,7 +35,7 @@ class SmtpServer:
     def __init__(
         self,
         config: ListenerConfig,
-        acceptance: Acceptance,
+        acceptance: Acceptance[Any],
         metrics: Metrics,
         *,
         tls: ssl.SSLContext | None = None,
@@ -81,7 +82,7 @@ class SmtpServer:
         config: ListenerConfig,
         tls: ssl.SSLContext | None,
         users: Mapping[str, str] | None,
-        acceptance: Acceptance,
+        acceptance: Acceptance[Any],
     ) -> None:
         """Put new values in force; open sessions take them over between two transactions.
 

@@ -12,13 +12,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.cold import CLOSING, COLD, COMMAND, DATA, WAIT, YIELD
 from tubepost_dispatcher.smtp.conversation import MAX_AUTH_COMMAND, MAX_ENVELOPE_LINE, Conversation
 from tubepost_dispatcher.smtp.data import DataFault, DataReceiver, take_whole
 from tubepost_dispatcher.smtp.settings import printable_address
 from tubepost_dispatcher.smtp.shared import Shared
-from tubepost_dispatcher.transaction import SessionFacts, Transaction
+from tubepost_dispatcher.transaction import Content, SessionFacts, Transaction
 
 log = logging.getLogger("tubepost.smtp")
 
@@ -58,7 +59,7 @@ class SmtpSession(Conversation):
         self._eof = False
         self._paused = 0
         self._receiver: DataReceiver | None = None
-        self._transaction: Transaction | None = None
+        self._transaction: Transaction[Any] | None = None
 
     # ---- what the event loop calls -------------------------------------------------------------------
 
@@ -119,7 +120,8 @@ class SmtpSession(Conversation):
         if transaction is not None:
             transaction.abandoned = True
             try:
-                self._settings.acceptance.abandon(transaction)
+                if transaction.pending is not None:
+                    transaction.pending.abandon()
             except Exception:
                 log.exception("internal error while a message of %s was withdrawn", self._facts.remote_ip)
         self._shared.leave(self, self._facts.remote_ip)
@@ -185,11 +187,11 @@ class SmtpSession(Conversation):
 
     # ---- what the acceptance calls -------------------------------------------------------------------
 
-    def transaction_done(self, transaction: Transaction, code: int, enhanced: str, text: str) -> None:
+    def transaction_done(self, transaction: Transaction[Any], reply: Reply) -> None:
         """Answer DATA; without effect when the session has ended or the answer was given."""
         if transaction is not self._transaction:
             return
-        self._answer(replies.render(code, enhanced, text), code)
+        self._answer(replies.render(reply), reply.code)
         if not self._busy:
             self._resume()
 
@@ -359,21 +361,17 @@ class SmtpSession(Conversation):
 
     # ---- the way out ----------------------------------------------------------------------------------
 
-    def _hand_over(self, content: Any) -> None:
+    def _hand_over(self, content: Content) -> None:
         """Give a complete message to the acceptance."""
         shared = self._shared
-        recipient = self._recipient
         assert self._mail_from is not None
-        assert recipient is not None
         shared.received.inc(len(content))
         transaction = self._transaction = Transaction(
             self,
             self._facts,
             shared.ids.next(),
             self._mail_from,
-            recipient,
-            self._domain,
-            self._entry,
+            self._recipients,
             content,
             body_type=self._body,
             smtputf8=self._smtputf8,

@@ -8,6 +8,7 @@ import ipaddress
 import secrets
 import ssl
 from collections.abc import Mapping
+from typing import Any
 
 from tubepost_api.config import ListenerConfig, StartTlsMode
 from tubepost_dispatcher.smtp import data
@@ -49,7 +50,7 @@ class Settings:
     def __init__(
         self,
         config: ListenerConfig,
-        acceptance: Acceptance,
+        acceptance: Acceptance[Any],
         *,
         tls: ssl.SSLContext | None = None,
         users: Mapping[str, str] | None = None,

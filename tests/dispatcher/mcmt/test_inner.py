@@ -8,13 +8,14 @@ import pytest
 from tests.dispatcher.mcmt.build import PAYLOAD, TOKEN
 from tubepost_dispatcher.mcmt.inner import decode_body, read_push_part
 from tubepost_dispatcher.mcmt.limits import DEFAULT_LIMITS
-from tubepost_dispatcher.mcmt.message import PushPart, Rejection
+from tubepost_dispatcher.mcmt.message import PushPart
 from tubepost_dispatcher.mcmt.mime import BASE64, IDENTITY, QUOTED_PRINTABLE, part_head
+from tubepost_dispatcher.reply import Reply
 
 HEADER = b"X-Device-Token: " + TOKEN
 
 
-def read(body: bytes, *head: bytes) -> PushPart | Rejection:
+def read(body: bytes, *head: bytes) -> PushPart | Reply:
     block = b"\r\n" + b"".join(line + b"\r\n" for line in head)
     return read_push_part(body, part_head(block, 70), DEFAULT_LIMITS, lambda: None)
 
@@ -25,9 +26,9 @@ def taken(body: bytes, *head: bytes) -> PushPart:
     return found
 
 
-def refused(body: bytes, *head: bytes) -> Rejection:
+def refused(body: bytes, *head: bytes) -> Reply:
     found = read(body, *head)
-    assert isinstance(found, Rejection)
+    assert isinstance(found, Reply)
     return found
 
 
@@ -123,6 +124,6 @@ def test_decode_body() -> None:
     assert decode_body(b"a=20", IDENTITY) == b"a=20"
     assert decode_body(b"a=20=\r\nb=\nc=", QUOTED_PRINTABLE) == b"a bc"
     assert decode_body(b"aGV\r\n sbG8=\r\n", BASE64) == b"hello"
-    assert isinstance(decode_body(b"b= \r\nc", QUOTED_PRINTABLE), Rejection)
-    assert isinstance(decode_body(b"aGVsbG8", BASE64), Rejection)
-    assert isinstance(decode_body(b"aGVsbG8=aGVsbG8=", BASE64), Rejection)
+    assert isinstance(decode_body(b"b= \r\nc", QUOTED_PRINTABLE), Reply)
+    assert isinstance(decode_body(b"aGVsbG8", BASE64), Reply)
+    assert isinstance(decode_body(b"aGVsbG8=aGVsbG8=", BASE64), Reply)

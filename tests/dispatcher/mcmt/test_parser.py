@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from tests.dispatcher.mcmt.build import PAYLOAD, SEED, TOKEN, message, multipart, nested, part
 from tubepost_dispatcher.mcmt.limits import McmtLimits
-from tubepost_dispatcher.mcmt.message import NOT_MCMT, McmtMessage, NotMcmt, PushPart, Rejection
+from tubepost_dispatcher.mcmt.message import NOT_MCMT, McmtMessage, NotMcmt, PushPart
 from tubepost_dispatcher.mcmt.parser import is_mcmt, parse_message
 from tubepost_dispatcher.mcmt.reasons import REASONS, WARNINGS
+from tubepost_dispatcher.reply import Reply
 
 
-def parse(content: bytes, recipient: str = "subscriber") -> McmtMessage | Rejection | NotMcmt:
+def parse(content: bytes, recipient: str = "subscriber") -> McmtMessage | Reply | NotMcmt:
     return parse_message(content, recipient_local_part=recipient)
 
 
@@ -37,9 +38,9 @@ def one(content: bytes, recipient: str = "subscriber") -> PushPart:
     return parsed.parts[0]
 
 
-def refused(content: bytes, reason: str, *words: str) -> Rejection:
+def refused(content: bytes, reason: str, *words: str) -> Reply:
     parsed = parse(content)
-    assert isinstance(parsed, Rejection), parsed
+    assert isinstance(parsed, Reply), parsed
     assert parsed.reason == reason
     for word in words:
         assert word in parsed.text
@@ -167,7 +168,7 @@ def test_push_parts_are_counted() -> None:
         parse_message(message(*[part()] * 3), recipient_local_part="x", limits=limits), McmtMessage
     )
     refusal = parse_message(message(*[part()] * 4), recipient_local_part="x", limits=limits)
-    assert isinstance(refusal, Rejection)
+    assert isinstance(refusal, Reply)
     assert refusal.reason == "LimitExceeded"
 
 
@@ -237,7 +238,7 @@ def test_an_encoded_email_is_decoded_to_crlf() -> None:
     assert taken(message(mail)).email == b"Subject: x\r\n\r\nhello\r\n" * 30
     limits = McmtLimits(max_encoded_email=100)
     parsed = parse_message(message(mail), recipient_local_part="x", limits=limits)
-    assert isinstance(parsed, Rejection)
+    assert isinstance(parsed, Reply)
     assert parsed.code == 552
     refused(message(mail.replace(b"base64", b"x-mine")), "BadMessage", "Content-Transfer-Encoding")
     refused(message(mail + b"!"), "BadMessage", "base64")
@@ -265,7 +266,7 @@ def test_where_tokens_come_from() -> None:
     assert one(message(both)).token == TOKEN
     for recipient in ("0" * 63, "0" * 201, "g" * 64, ""):
         parsed = parse(message(bare), recipient)
-        assert isinstance(parsed, Rejection)
+        assert isinstance(parsed, Reply)
         assert (parsed.code, parsed.enhanced, parsed.reason) == (550, "5.1.1", "MissingDeviceToken")
     refused(message(bare, headers=[b"X-Tubepost-Context: DLV_Dest_ID=zz"]), "BadDeviceToken")
 
@@ -435,8 +436,8 @@ HOSTILE = st.lists(
 ).map(b"".join)  # fmt: skip
 
 
-def check_outcome(parsed: McmtMessage | Rejection | NotMcmt) -> None:
-    if isinstance(parsed, Rejection):
+def check_outcome(parsed: McmtMessage | Reply | NotMcmt) -> None:
+    if isinstance(parsed, Reply):
         assert parsed.text.isascii()
         assert parsed.text.isprintable()
         assert 0 < len(parsed.text) <= 400

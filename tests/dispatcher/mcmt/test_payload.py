@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tubepost_dispatcher.mcmt.message import Rejection
 from tubepost_dispatcher.mcmt.payload import Payload, check_payload
+from tubepost_dispatcher.reply import Reply
 
 
 def ok(text: bytes) -> Payload:
@@ -17,9 +17,9 @@ def ok(text: bytes) -> Payload:
     return checked
 
 
-def bad(text: bytes) -> Rejection:
+def bad(text: bytes) -> Reply:
     checked = check_payload(text, 5_120)
-    assert isinstance(checked, Rejection)
+    assert isinstance(checked, Reply)
     return checked
 
 

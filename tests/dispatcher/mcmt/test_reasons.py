@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 import tubepost_dispatcher.mcmt as package
 from tubepost_dispatcher.apns import reasons as apns
-from tubepost_dispatcher.mcmt.message import Rejection
 from tubepost_dispatcher.mcmt.reasons import (
     NO_PUSH_PART,
     REASONS,
@@ -18,6 +17,7 @@ from tubepost_dispatcher.mcmt.reasons import (
     printable,
     reject,
 )
+from tubepost_dispatcher.reply import Reply
 
 
 def test_every_reason_in_the_code_is_in_the_table_and_the_other_way_round() -> None:
@@ -43,7 +43,7 @@ def test_texts_are_cut() -> None:
     assert len(numbered.text) == TEXT_LIMIT
     assert numbered.text.startswith("part 12: x")
     assert (numbered.code, numbered.enhanced, numbered.reason) == (554, "5.6.0", "BadMessage")
-    assert Rejection(550, "5.1.2", "x").reason == ""
+    assert Reply(550, "5.1.2", "x").reason == ""
 
 
 @settings(deadline=None)  # shared machines stall

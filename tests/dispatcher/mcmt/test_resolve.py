@@ -5,10 +5,11 @@ from typing import Any, Literal
 import pytest
 
 from tubepost_api.config import RouteDefaults
-from tubepost_dispatcher.mcmt.message import PushPart, Rejection
+from tubepost_dispatcher.mcmt.message import PushPart
 from tubepost_dispatcher.mcmt.push_types import PUSH_TYPES
 from tubepost_dispatcher.mcmt.reasons import REASONS
 from tubepost_dispatcher.mcmt.resolve import _MAX_PLANS, ResolvedPush, RouteFacts, resolve
+from tubepost_dispatcher.reply import Reply
 
 
 def facts(
@@ -30,9 +31,9 @@ def settled(push: PushPart, route: RouteFacts, expiry: float = 60.0) -> Resolved
     return found
 
 
-def refused(push: PushPart, route: RouteFacts, reason: str) -> Rejection:
+def refused(push: PushPart, route: RouteFacts, reason: str) -> Reply:
     found = resolve(push, route, now=1_000, expiry=60.0)
-    assert isinstance(found, Rejection)
+    assert isinstance(found, Reply)
     assert found.reason == reason
     assert reason in REASONS
     assert found.code in {550, 552}

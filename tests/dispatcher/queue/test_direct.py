@@ -22,15 +22,15 @@ from tubepost_api.config import (
 from tubepost_dispatcher.apns.reasons import local_outcome
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.logging.events import EventKind, LogEvent
-from tubepost_dispatcher.mcmt.message import Rejection
 from tubepost_dispatcher.mcmt.resolve import RouteFacts
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.queue.direct import DirectAcceptance
 from tubepost_dispatcher.queue.entries import EntryRuntime, RouteRuntime, Snapshot
 from tubepost_dispatcher.queue.throttle import TokenBucket
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.routing import Router
-from tubepost_dispatcher.transaction import SessionFacts, Transaction
+from tubepost_dispatcher.transaction import Recipient, SessionFacts, Transaction
 
 TOKEN = "ab" * 32
 DELIVERED = Outcome(OutcomeKind.DELIVERED, status=200, apns_id="11111111-2222-4333-8444-555555555555")
@@ -103,6 +103,13 @@ class Loop:
         self.now = end
 
 
+def abandon(transaction: Transaction[EntryRuntime]) -> None:
+    """As the listener does when the client has gone."""
+    transaction.abandoned = True
+    assert transaction.pending is not None
+    transaction.pending.abandon()
+
+
 class Bench:
     """A DirectAcceptance with everything around it under the test's hand."""
 
@@ -147,12 +154,12 @@ class Bench:
             rng=lambda: 0.5,
         )
 
-    def transaction_done(self, transaction: Transaction, code: int, enhanced: str, text: str) -> None:
-        self.replies.append((code, enhanced, text))
+    def transaction_done(self, transaction: Transaction[EntryRuntime], reply: Reply) -> None:
+        self.replies.append(reply[:3])
 
     def inject(
         self, payload: str = '{"aps": {"alert": "hi"}}', parts: int = 1, headers: str = ""
-    ) -> Transaction:
+    ) -> Transaction[EntryRuntime]:
         part = (
             "--b\r\nContent-Type: message/vnd.msys.apn\r\n\r\n"
             f"X-Device-Token: {TOKEN}\r\n{headers}\r\n{payload}\r\n"
@@ -160,17 +167,16 @@ class Bench:
         content = 'Content-Type: multipart/vnd.msys.mcmt; boundary="b"\r\n\r\n' + part * parts + "--b--\r\n"
         return self.take(content.encode())
 
-    def take(self, content: bytes) -> Transaction:
+    def take(self, content: bytes) -> Transaction[EntryRuntime]:
         session = SessionFacts("192.0.2.1", 4711)
         entry = self.acceptance.check_recipient(session, "apn_example.com", 0)
+        assert not isinstance(entry, Reply)
         transaction = Transaction(
             self,
             session,
             "m1",
             "alerts@sender.example",
-            "sub@apn_example.com",
-            "apn_example.com",
-            entry,
+            [Recipient("sub@apn_example.com", "apn_example.com", entry)],
             content,
         )
         self.acceptance.accept(transaction)
@@ -304,7 +310,7 @@ def test_blackhole_still_refuses_what_could_not_be_sent() -> None:
 def test_one_recipient_and_one_part() -> None:
     bench = Bench()
     second = bench.acceptance.check_recipient(SessionFacts("192.0.2.1", 1), "apn_example.com", 1)
-    assert isinstance(second, Rejection)
+    assert isinstance(second, Reply)
     assert (second.code, second.enhanced) == (452, "4.5.3")
     bench.inject(parts=2)
     assert bench.replies[0][0] == 554
@@ -313,7 +319,7 @@ def test_one_recipient_and_one_part() -> None:
 
 def test_an_unknown_domain_is_550() -> None:
     answer = Bench().acceptance.check_recipient(SessionFacts("192.0.2.1", 1), "elsewhere.example", 0)
-    assert isinstance(answer, Rejection)
+    assert isinstance(answer, Reply)
     assert (answer.code, answer.enhanced) == (550, "5.1.2")
 
 
@@ -395,8 +401,7 @@ def test_a_refusal_is_logged_with_what_the_message_said() -> None:
 def test_a_client_that_left_before_sending_costs_nothing() -> None:
     bench = Bench()
     transaction = bench.inject()
-    transaction.abandoned = True
-    bench.acceptance.abandon(transaction)
+    abandon(transaction)
     assert bench.pools[0].requests == []
     assert bench.messages("abandoned") == 1
     assert bench.acceptance.open == 0
@@ -406,8 +411,7 @@ def test_a_client_that_left_after_sending_is_a_possible_double() -> None:
     bench = Bench()
     bench.pools[0].withdrawable = False
     transaction = bench.inject()
-    transaction.abandoned = True
-    bench.acceptance.abandon(transaction)
+    abandon(transaction)
     assert bench.acceptance.open == 1
     bench.pools[0].answer(DELIVERED)
     assert bench.acceptance.open == 0
@@ -418,8 +422,7 @@ def test_a_client_that_left_between_two_attempts_ends_them() -> None:
     bench = Bench()
     transaction = bench.inject()
     bench.pools[0].answer(BUSY)
-    transaction.abandoned = True
-    bench.acceptance.abandon(transaction)
+    abandon(transaction)
     bench.loop.advance(60.0)
     assert bench.pools[0].requests == []
     assert bench.acceptance.open == 0

@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from tubepost_api.config import AuthConfig, ListenerConfig, ListenerLimits, StartTlsConfig, StartTlsMode
-from tubepost_dispatcher.mcmt.message import Rejection
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.smtp.session import SmtpSession
 from tubepost_dispatcher.smtp.settings import Settings
 from tubepost_dispatcher.smtp.shared import Shared
 from tubepost_dispatcher.transaction import SessionFacts, Transaction
 
-UNKNOWN = Rejection(550, "5.1.2", "Unknown domain")
+UNKNOWN = Reply(550, "5.1.2", "Unknown domain")
+ONE_RECIPIENT = Reply(452, "4.5.3", "One recipient for each transaction")
 WAIT_AT_MOST = 10.0
 
 
@@ -28,35 +29,46 @@ class Recorder:
     """An acceptance. `reply` None: answers are held back until `answer`."""
 
     def __init__(self, reply: tuple[int, str, str] | None = (250, "2.0.0", "Delivered")) -> None:
-        self.reply = reply
-        self.accepted: list[Transaction] = []
-        self.abandoned: list[Transaction] = []
+        self.reply = None if reply is None else Reply(*reply)
+        self.accepted: list[Transaction[str]] = []
+        self.abandoned: list[Transaction[str]] = []
         self.asked: list[tuple[str, int]] = []
-        self.on_accept: Callable[[Transaction], None] | None = None
+        self.on_accept: Callable[[Transaction[str]], None] | None = None
         self.arrived = asyncio.Event()
         self.withdrawn = asyncio.Event()
 
-    def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Any:
+    def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Reply | str:
         self.asked.append((domain, recipients_so_far))
         if domain == "broken.example":
             raise RuntimeError("/secret/path is broken")
-        return UNKNOWN if domain == "unknown.example" else domain
+        if domain == "unknown.example":
+            return UNKNOWN
+        return ONE_RECIPIENT if recipients_so_far else domain
 
-    def accept(self, transaction: Transaction) -> None:
+    def accept(self, transaction: Transaction[str]) -> None:
+        transaction.pending = _Held(self, transaction)
         self.accepted.append(transaction)
         self.arrived.set()
         if self.on_accept is not None:
             self.on_accept(transaction)
         elif self.reply is not None:
-            transaction.reply(*self.reply)
-
-    def abandon(self, transaction: Transaction) -> None:
-        self.abandoned.append(transaction)
-        self.withdrawn.set()
+            transaction.reply(self.reply)
 
     @property
     def contents(self) -> list[bytes]:
         return [bytes(t.content) for t in self.accepted]
+
+
+class _Held:
+    """What a transaction of a `Recorder` is withdrawn by."""
+
+    def __init__(self, recorder: Recorder, transaction: Transaction[str]) -> None:
+        self.recorder = recorder
+        self.transaction = transaction
+
+    def abandon(self) -> None:
+        self.recorder.abandoned.append(self.transaction)
+        self.recorder.withdrawn.set()
 
 
 class FakeTransport:

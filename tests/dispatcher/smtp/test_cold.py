@@ -20,6 +20,7 @@ from tests.dispatcher.smtp.support import (
     running,
 )
 from tubepost_api.config import AuthConfig, StartTlsMode
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.settings import Settings
 
 USERS = {"app": "p\u00e4ss w\u00f6rd", "other": "x"}
@@ -155,7 +156,7 @@ def test_a_client_that_vanishes_within_tls_is_abandoned(run: Runner, tls: TlsPai
             await asyncio.wait_for(acceptance.arrived.wait(), 10)
             await client.close()
             await asyncio.wait_for(acceptance.withdrawn.wait(), 10)
-            acceptance.accepted[0].reply(250, "2.0.0", "too late")
+            acceptance.accepted[0].reply(Reply(250, "2.0.0", "too late"))
             await it.until(lambda: it.server.sessions == 0)
 
     run(main())

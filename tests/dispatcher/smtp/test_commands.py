@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tubepost_dispatcher.mcmt.message import Rejection
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.commands import (
     FAST_MAIL,
     FAST_RCPT,
@@ -92,7 +92,7 @@ def test_sender_addresses(argument: str, address: str) -> None:
 )
 def test_malformed_senders_are_refused_with_501(argument: str) -> None:
     rejection = parse_mail(argument.encode())
-    assert isinstance(rejection, Rejection)
+    assert isinstance(rejection, Reply)
     assert rejection.code == 501
 
 
@@ -101,7 +101,7 @@ def test_unknown_parameters_are_refused_with_555() -> None:
         parse_mail(b"FROM:<a@b.example> HOLDFOR=5"),
         parse_rcpt(b"TO:<a@b.example> RRVS=x", smtputf8=False),
     ):
-        assert isinstance(rejection, Rejection)
+        assert isinstance(rejection, Reply)
         assert (rejection.code, rejection.enhanced) == (555, "5.5.4")
 
 
@@ -140,7 +140,7 @@ def test_dsn_parameters_of_a_recipient_are_kept_as_given() -> None:
 )
 def test_malformed_recipients_are_refused_with_501(argument: str) -> None:
     rejection = parse_rcpt(argument.encode(), smtputf8=False)
-    assert isinstance(rejection, Rejection)
+    assert isinstance(rejection, Reply)
     assert rejection.code == 501
 
 
@@ -152,21 +152,21 @@ def test_internationalised_addresses_need_smtputf8() -> None:
     line = "TO:<jürgen@bücher.example>".encode()
     assert parse_rcpt(line, smtputf8=True) == Rcpt("jürgen@bücher.example", "bücher.example")
     rejection = parse_rcpt(line, smtputf8=False)
-    assert isinstance(rejection, Rejection)
+    assert isinstance(rejection, Reply)
     assert (rejection.code, rejection.enhanced) == (553, "5.6.7")
     assert parse_mail("FROM:<ü@ü.example> SMTPUTF8".encode()) == Mail("ü@ü.example", smtputf8=True)
     without = parse_mail("FROM:<ü@ü.example>".encode())
-    assert isinstance(without, Rejection)
+    assert isinstance(without, Reply)
     assert without.code == 553
-    assert isinstance(parse_mail(b"FROM:<\xff@b.example> SMTPUTF8"), Rejection)
+    assert isinstance(parse_mail(b"FROM:<\xff@b.example> SMTPUTF8"), Reply)
 
 
 @pytest.mark.parametrize("forger", ["\x85", "\u2028", "\u202e", "\xa0"])
 def test_characters_that_could_forge_a_log_line_are_refused(forger: str) -> None:
-    assert isinstance(parse_mail(f"FROM:<a{forger}@b.example> SMTPUTF8".encode()), Rejection)
-    assert isinstance(parse_rcpt(f"TO:<a@b{forger}.example>".encode(), smtputf8=True), Rejection)
+    assert isinstance(parse_mail(f"FROM:<a{forger}@b.example> SMTPUTF8".encode()), Reply)
+    assert isinstance(parse_rcpt(f"TO:<a@b{forger}.example>".encode(), smtputf8=True), Reply)
     orcpt = f"TO:<a@b.example> ORCPT=utf-8;a{forger}@b".encode()
-    assert isinstance(parse_rcpt(orcpt, smtputf8=True), Rejection)
+    assert isinstance(parse_rcpt(orcpt, smtputf8=True), Reply)
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
@@ -177,8 +177,8 @@ def test_xtext_survives_a_round_trip(text: str) -> None:
 @given(st.binary(max_size=200))
 def test_no_input_raises(argument: bytes) -> None:
     for prefix in (b"", b"FROM:<", b"TO:<", b"FROM:<a@b.example> ", b"TO:<a@b.example> "):
-        assert isinstance(parse_mail(prefix + argument), Mail | Rejection)
-        assert isinstance(parse_rcpt(prefix + argument, smtputf8=True), Rcpt | Rejection)
+        assert isinstance(parse_mail(prefix + argument), Mail | Reply)
+        assert isinstance(parse_rcpt(prefix + argument, smtputf8=True), Rcpt | Reply)
 
 
 _addresses = st.from_regex(r"\A[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,12}@[A-Za-z0-9_.-]{1,16}\Z")
@@ -191,7 +191,7 @@ def test_both_readers_of_mail_agree(address: str, parameters: str) -> None:
     assert plain is not None
     read = parse_mail(line[5:])
     if plain_domain(plain[2]) is None:
-        assert isinstance(read, Rejection)
+        assert isinstance(read, Reply)
     else:
         size, body = int(plain[3] or 0), (plain[4] or b"").decode()
         assert read == Mail(plain[1].decode(), size, body)
@@ -205,7 +205,7 @@ def test_both_readers_of_rcpt_agree(address: str) -> None:
     domain = plain_domain(plain[2])
     read = parse_rcpt(line[5:], smtputf8=False)
     if domain is None:
-        assert isinstance(read, Rejection)
+        assert isinstance(read, Reply)
     else:
         assert read == Rcpt(address, domain)
 

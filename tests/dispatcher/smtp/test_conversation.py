@@ -4,6 +4,7 @@ import pytest
 
 from tests.dispatcher.smtp.support import DELIVERED, ENVELOPE, ENVELOPE_OK, MESSAGE, Recorder, Wire, listener
 from tubepost_api.config import AuthConfig, StartTlsMode
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.settings import Settings
 
 
@@ -114,7 +115,7 @@ def test_recipients() -> None:
     ]
     assert wire.send(b"DATA\r\n").startswith(b"354 ")
     assert wire.send(b".\r\n") == DELIVERED
-    assert wire.acceptance.accepted[0].recipient == "x@PUSH.Example"
+    assert wire.acceptance.accepted[0].recipients[0].address == "x@PUSH.Example"
 
 
 def test_pipelined_data_without_a_recipient_takes_no_message() -> None:
@@ -143,7 +144,7 @@ def test_an_accepted_message_forgives_errors_and_refused_messages_are_none() -> 
     for _ in range(4):
         wire.send(b"X\r\nX\r\n")
         assert wire.send(ENVELOPE + MESSAGE + b".\r\n") == ENVELOPE_OK + DELIVERED
-    wire.acceptance.reply = (550, "5.1.1", "BadDeviceToken")
+    wire.acceptance.reply = Reply(550, "5.1.1", "BadDeviceToken")
     for _ in range(10):
         assert wire.send(ENVELOPE + MESSAGE + b".\r\n").endswith(b"550 5.1.1 BadDeviceToken\r\n")
     assert wire.metrics.smtp_rejections.labels("data", "550")._value.get() == 10

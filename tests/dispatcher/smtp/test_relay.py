@@ -81,7 +81,8 @@ def test_a_mail_arrives_with_our_trace_field(run: Runner) -> None:
             assert result == RelayResult(RelayKind.ACCEPTED, 250, "2.0.0", "Relay: Delivered")
             (transaction,) = it.acceptance.accepted
             assert transaction.mail_from == "a@b.example"
-            assert transaction.dsn == {"RET": "HDRS", "NOTIFY": "NEVER"}
+            assert transaction.dsn == {"RET": "HDRS"}
+            assert transaction.recipients[0].dsn == {"NOTIFY": "NEVER"}
             assert transaction.session.helo == "mx.push.example"
             content = bytes(transaction.content)
             assert re.match(

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tubepost_dispatcher.mcmt.message import Rejection
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import replies
 
 
@@ -23,11 +23,11 @@ def test_every_reply_is_well_formed() -> None:
 
 @given(st.sampled_from([250, 451, 550]), st.text())
 def test_no_text_can_forge_a_reply(code: int, text: str) -> None:
-    reply = replies.render(code, "5.0.0", text)
+    reply = replies.render(Reply(code, "5.0.0", text))
     assert reply.endswith(b"\r\n")
     assert len(reply) <= 512
     assert re.fullmatch(rb"\d{3} 5\.0\.0 [ -~]*", reply[:-2])
 
 
 def test_a_rejection_is_rendered() -> None:
-    assert replies.render_rejection(Rejection(554, "5.6.0", "No")) == b"554 5.6.0 No\r\n"
+    assert replies.render(Reply(554, "5.6.0", "No")) == b"554 5.6.0 No\r\n"

@@ -21,6 +21,7 @@ from tests.dispatcher.smtp.support import (
     running,
 )
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import session as session_module
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.smtp.shared import TURN_BUDGET, MessageIds, Shared
@@ -67,7 +68,7 @@ def test_a_later_reply_and_the_session_goes_on(run: Runner) -> None:
             await envelope(client)
             await client.send(MESSAGE + b".\r\nNOOP\r\n")
             await asyncio.wait_for(acceptance.arrived.wait(), 10)
-            acceptance.accepted[0].reply(451, "4.4.1", "Try later")
+            acceptance.accepted[0].reply(Reply(451, "4.4.1", "Try later"))
             assert await client.reply() == b"451 4.4.1 Try later\r\n"
             assert await client.reply() == b"250 2.0.0 OK\r\n"
             await client.close()
@@ -86,7 +87,7 @@ def test_half_close_after_quit(run: Runner) -> None:
             await asyncio.wait_for(acceptance.arrived.wait(), 10)
             for _ in range(20):
                 await asyncio.sleep(0)
-            acceptance.accepted[0].reply(250, "2.0.0", "Delivered")
+            acceptance.accepted[0].reply(Reply(250, "2.0.0", "Delivered"))
             assert await client.rest() == DELIVERED + b"221 2.0.0 Bye\r\n"
             await client.close()
             assert not acceptance.abandoned
@@ -110,7 +111,7 @@ def test_a_client_that_vanishes_while_waiting(run: Runner, reset: bool) -> None:
             (transaction,) = acceptance.accepted
             assert acceptance.abandoned == [transaction]
             assert transaction.abandoned
-            transaction.reply(250, "2.0.0", "too late")
+            transaction.reply(Reply(250, "2.0.0", "too late"))
             await it.until(lambda: it.server.sessions == 0)
 
     run(main())
@@ -183,7 +184,7 @@ def test_draining(run: Runner) -> None:
             draining = asyncio.create_task(it.server.drain(30))
             assert await idle.rest() == b"421 4.3.2 Shutting down, try again\r\n"
             assert not draining.done()
-            acceptance.accepted[0].reply(250, "2.0.0", "Delivered")
+            acceptance.accepted[0].reply(Reply(250, "2.0.0", "Delivered"))
             assert await busy.rest() == DELIVERED + b"421 4.3.2 Shutting down, try again\r\n"
             assert await draining == 0
             assert not acceptance.abandoned

@@ -17,6 +17,7 @@ from tests.dispatcher.smtp.support import (
     Wire,
     listener,
 )
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import session as module
 from tubepost_dispatcher.transaction import Transaction
 
@@ -29,10 +30,12 @@ def test_a_message_from_envelope_to_reply() -> None:
     assert wire.send(MESSAGE + b"..dot\r\n.\r\n") == DELIVERED
     (transaction,) = wire.acceptance.accepted
     assert transaction.mail_from == "app@sender.example"
-    assert transaction.recipient == "device@push.example"
-    assert transaction.domain == transaction.entry == "push.example"
+    (recipient,) = transaction.recipients
+    assert recipient.address == "device@push.example"
+    assert recipient.domain == recipient.serving == "push.example"
     assert transaction.content == MESSAGE + b".dot\r\n"
     assert transaction.dsn is None
+    assert recipient.dsn is None
     assert transaction.session.helo == "client.example"
     assert transaction.session.remote_ip == "192.0.2.7"
     assert not transaction.abandoned
@@ -58,10 +61,12 @@ def test_parameters_reach_the_transaction() -> None:
     assert wire.send(b"x\r\n.\r\n") == DELIVERED
     assert wire.send(ENVELOPE + b"x\r\n.\r\n").endswith(DELIVERED)
     first, second = wire.acceptance.accepted
-    assert (first.mail_from, first.recipient) == ("ü@b.example", "ß@push.example")
+    assert (first.mail_from, first.recipients[0].address) == ("ü@b.example", "ß@push.example")
     assert (first.body_type, first.smtputf8) == ("8BITMIME", True)
-    assert first.dsn == {"RET": "HDRS", "ENVID": "e1", "NOTIFY": "FAILURE"}
+    assert first.dsn == {"RET": "HDRS", "ENVID": "e1"}
+    assert first.recipients[0].dsn == {"NOTIFY": "FAILURE"}
     assert (second.body_type, second.smtputf8, second.dsn) == ("", False, None)
+    assert second.recipients[0].dsn is None
 
 
 CONVERSATION = (
@@ -134,7 +139,7 @@ def test_a_disconnect_at_every_octet(held: bool, by_octet: bool, caplog: pytest.
         assert wire.acceptance.abandoned == (wire.acceptance.accepted if held else [])
         for transaction in wire.acceptance.accepted:
             assert transaction.abandoned is held
-            transaction.reply(250, "2.0.0", "too late")
+            transaction.reply(Reply(250, "2.0.0", "too late"))
         assert wire.take() == b""
         assert not wire.shared.sessions
         assert wire.shared.memory.used == 0
@@ -147,9 +152,9 @@ def test_the_reply_may_come_later_and_once() -> None:
     assert wire.send(ENVELOPE + MESSAGE + b".\r\nNOOP\r\n") == ENVELOPE_OK
     assert wire.send(b"NOOP\r\n") == b""
     (transaction,) = wire.acceptance.accepted
-    wire.session.transaction_done(transaction, 550, "5.0.0", "No such device")
+    wire.session.transaction_done(transaction, Reply(550, "5.0.0", "No such device"))
     assert wire.take() == b"550 5.0.0 No such device\r\n250 2.0.0 OK\r\n250 2.0.0 OK\r\n"
-    transaction.reply(250, "2.0.0", "twice")
+    transaction.reply(Reply(250, "2.0.0", "twice"))
     assert wire.take() == b""
 
 
@@ -157,7 +162,7 @@ def test_a_reply_and_the_input_that_waited_for_it_leave_in_one_write() -> None:
     wire = Wire(acceptance=Recorder(None)).hello()
     wire.take()
     wire.send(ENVELOPE + MESSAGE + b".\r\nNOOP\r\n")
-    wire.acceptance.accepted[0].reply(250, "2.0.0", "Delivered")
+    wire.acceptance.accepted[0].reply(Reply(250, "2.0.0", "Delivered"))
     assert wire.transport.writes == [DELIVERED + b"250 2.0.0 OK\r\n"]
 
 
@@ -172,7 +177,7 @@ def test_input_held_back_is_bounded() -> None:
     for _ in range(10):
         wire.session.data_received(b"NOOP\r\n" * 2_000)
     assert wire.transport.paused
-    wire.acceptance.accepted[0].reply(250, "2.0.0", "Delivered")
+    wire.acceptance.accepted[0].reply(Reply(250, "2.0.0", "Delivered"))
     assert wire.take() == DELIVERED + b"250 2.0.0 OK\r\n" * 20_000
     assert not wire.transport.paused
 
@@ -223,7 +228,7 @@ def test_half_close_after_quit_still_gets_the_reply() -> None:
     wire.send(ENVELOPE + MESSAGE + b".\r\nQUIT\r\n")
     assert wire.session.eof_received() is True
     assert not wire.acceptance.abandoned
-    wire.acceptance.accepted[0].reply(250, "2.0.0", "Delivered")
+    wire.acceptance.accepted[0].reply(Reply(250, "2.0.0", "Delivered"))
     assert wire.take() == DELIVERED + b"221 2.0.0 Bye\r\n"
     assert wire.transport.closed
 
@@ -249,7 +254,7 @@ def test_a_fault_in_accept_is_451_and_the_session_goes_on(caplog: pytest.LogCapt
     )
     (transaction,) = wire.acceptance.accepted
     assert transaction.abandoned
-    transaction.reply(250, "2.0.0", "after all")
+    transaction.reply(Reply(250, "2.0.0", "after all"))
     assert wire.take() == b""
     wire.acceptance.on_accept = None
     assert wire.send(ENVELOPE + MESSAGE + b".\r\n") == ENVELOPE_OK + DELIVERED
@@ -260,7 +265,7 @@ def test_a_fault_in_accept_is_451_and_the_session_goes_on(caplog: pytest.LogCapt
 
 def test_a_fault_after_the_reply_is_logged_only(caplog: pytest.LogCaptureFixture) -> None:
     def fail(transaction: Transaction) -> None:
-        transaction.reply(250, "2.0.0", "Delivered")
+        transaction.reply(Reply(250, "2.0.0", "Delivered"))
         raise RuntimeError
 
     wire = Wire().hello()
@@ -392,7 +397,7 @@ class TestTimes:
         wire = Wire(listener(max_session_age=50), acceptance=Recorder(None)).hello()
         wire.send(ENVELOPE + MESSAGE + b".\r\n")
         assert self.tick(wire, 10_000) == b""
-        wire.acceptance.accepted[0].reply(250, "2.0.0", "Delivered")
+        wire.acceptance.accepted[0].reply(Reply(250, "2.0.0", "Delivered"))
         assert wire.take() == DELIVERED
         assert wire.send(b"MAIL FROM:<>\r\n") == b"421 4.3.2 Session has served its time, connect again\r\n"
 
@@ -427,6 +432,6 @@ def test_shutting_down_ends_sessions_between_transactions() -> None:
     assert idle.take() == b"421 4.3.2 Shutting down, try again\r\n"
     assert busy.take() == waiting.take() == b""
     assert busy.send(b"RSET\r\n") == b"250 2.0.0 OK\r\n421 4.3.2 Shutting down, try again\r\n"
-    waiting.acceptance.accepted[0].reply(250, "2.0.0", "Delivered")
+    waiting.acceptance.accepted[0].reply(Reply(250, "2.0.0", "Delivered"))
     assert waiting.take() == DELIVERED + b"421 4.3.2 Shutting down, try again\r\n"
     assert all(wire.transport.closed for wire in (idle, busy, waiting))
