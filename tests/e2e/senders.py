@@ -10,16 +10,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Self
 
-TOKEN = "0123456789abcdef" * 4
+from tests.support.mcmt import mail
 
 
 def message(identity: str) -> bytes:
-    payload = json.dumps({"aps": {"alert": "load"}, "id": identity})
-    return (
-        "From: a@b.example\r\nTo: x@apn_example.com\r\nMIME-Version: 1.0\r\n"
-        'Content-Type: multipart/vnd.msys.mcmt; boundary="here"\r\n\r\n'
-        f"--here\r\nContent-Type: message/vnd.msys.apn\r\n\r\nX-Device-Token: {TOKEN}\r\n\r\n{payload}\r\n--here--\r\n"
-    ).encode()
+    return mail(json.dumps({"aps": {"alert": "load"}, "id": identity}).encode())
 
 
 @dataclass

@@ -18,21 +18,15 @@ import pytest
 from tests.e2e.app import wait_until
 from tests.e2e.conftest import Stack
 from tests.peers.tools import require
+from tests.support.mcmt import mail
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("e2e")]
 
 TOKEN = "0123456789abcdef" * 4
 
 
-def _message(alert: str, token: str = TOKEN) -> bytes:
-    payload = json.dumps({"aps": {"alert": alert}})
-    text = (
-        "From: alerts@sender.example\r\nTo: x@apn_example.com\r\nSubject: push\r\nMIME-Version: 1.0\r\n"
-        'Content-Type: multipart/vnd.msys.mcmt; boundary="here"\r\n\r\n'
-        "--here\r\nContent-Type: message/vnd.msys.apn\r\n\r\n"
-        f"X-Device-Token: {token}\r\n\r\n{payload}\r\n--here--\r\n"
-    )
-    return text.encode()
+def _message(alert: str) -> bytes:
+    return mail(json.dumps({"aps": {"alert": alert}}).encode(), token=TOKEN.encode())
 
 
 def _got(stack: Stack, alert: str, count: int = 1) -> None:

@@ -33,16 +33,6 @@ def certificate_credential() -> CertificateCredential:
     return load_certificate(pair.certificate_pem, pair.private_key_pem)
 
 
-class Clock:
-    """A monotonic clock that can be moved forward."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead
-
-
 class Outcomes:
     """Collects outcomes; a second one for a request is a failure."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.dispatcher.apns.peer import Peer, Seen
-from tests.dispatcher.apns.support import Clock, Outcomes, certificate_credential, open_pool, request
+from tests.dispatcher.apns.support import Outcomes, certificate_credential, open_pool, request
+from tests.support.clock import OffsetClock
 from tubepost_dispatcher.apns.pool import PoolOptions
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import OutcomeKind
@@ -241,7 +242,7 @@ async def test_a_connection_is_replaced_after_its_deliveries() -> None:
 
 async def test_with_a_token_connections_are_not_opened_before_the_first_push_is_accepted() -> None:
     outcomes = Outcomes()
-    clock = Clock()
+    clock = OffsetClock()
     first: list[Seen] = []
 
     def on_request(seen: Seen) -> None:
@@ -260,7 +261,7 @@ async def test_with_a_token_connections_are_not_opened_before_the_first_push_is_
         for number in range(500):
             pool.submit(request(outcomes, number))
         await peer.until(lambda: first)
-        clock.ahead += 1.0  # much longer than requests wait for a stream before another connection is opened
+        clock.advance(1.0)  # much longer than requests wait for a stream before another connection is opened
         pool._pump()
         assert pool.status()["dialling"] == 0
         assert pool.status()["pending"] == 499

@@ -12,7 +12,6 @@ import pytest
 
 from tests.dispatcher.apns.peer import BOUND, Peer, Seen, authority, server_context
 from tests.dispatcher.apns.support import (
-    Clock,
     Outcomes,
     certificate_credential,
     open_pool,
@@ -20,6 +19,7 @@ from tests.dispatcher.apns.support import (
     route,
     token_credential,
 )
+from tests.support.clock import OffsetClock
 from tubepost_api.config import RouteTls
 from tubepost_credentials import load_certificate
 from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_server_certificate
@@ -247,7 +247,7 @@ async def test_reasons_come_back_as_values() -> None:
 
 async def test_a_refused_credential_holds_the_route_and_a_probe_opens_it() -> None:
     outcomes = Outcomes()
-    clock = Clock()
+    clock = OffsetClock()
     metrics = Metrics()
     async with (
         Peer(on_request=lambda seen: seen.respond(403, "InvalidProviderToken")) as peer,
@@ -266,14 +266,14 @@ async def test_a_refused_credential_holds_the_route_and_a_probe_opens_it() -> No
         pool.status()
         assert metrics.registry.get_sample_value("tubepost_route_held", {"route": "test"}) == 1
         # One probe per interval, of however many.
-        clock.ahead += 6
+        clock.advance(6)
         for number in range(5):
             pool.submit(request(outcomes, number, give_up_at=math.inf))
         await outcomes.wait(11)
         assert len(peer.seen) == 2
         assert pool.held_until > clock() + 6
         peer.on_request = Seen.respond
-        clock.ahead += 20
+        clock.advance(20)
         pool.submit(request(outcomes, give_up_at=math.inf))
         assert (await outcomes.wait(12))[-1].kind is DELIVERED
         assert pool.held_until == 0.0

@@ -1,4 +1,4 @@
-"""A loop whose time and turns a test moves by hand, and an event with a value everywhere."""
+"""A loop under the test's hand, and an event with a value everywhere."""
 
 from __future__ import annotations
 
@@ -7,59 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.loop import FakeLoop
 from tubepost_dispatcher.logging.events import EventKind, LogEvent
 
 
-class ManualHandle:
-    def __init__(self, due: float, callback: Callable[[], object]) -> None:
-        self.due = due
-        self.callback = callback
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class ManualLoop:
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.handles: list[ManualHandle] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_soon(self, callback: Callable[[], object], /) -> ManualHandle:
-        return self.call_later(0.0, callback)
-
-    def call_later(self, delay: float, callback: Callable[[], object], /) -> ManualHandle:
-        handle = ManualHandle(self.now + delay, callback)
-        self.handles.append(handle)
-        return handle
-
-    def turn(self) -> int:
-        """Run what is due now; returns how many callbacks ran."""
-        due = [handle for handle in self.handles if handle.due <= self.now and not handle.cancelled]
-        self.handles = [handle for handle in self.handles if handle.due > self.now and not handle.cancelled]
-        for handle in due:
-            if not handle.cancelled:
-                handle.callback()
-        return len(due)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass, running everything in its order."""
-        end = self.now + seconds
-        while True:
-            waiting = [handle.due for handle in self.handles if not handle.cancelled and handle.due <= end]
-            if not waiting:
-                break
-            self.now = max(self.now, min(waiting))
-            self.turn()
-        self.now = end
-
-
 @pytest.fixture
-def loop() -> ManualLoop:
-    return ManualLoop()
+def loop() -> FakeLoop:
+    return FakeLoop()
 
 
 @pytest.fixture

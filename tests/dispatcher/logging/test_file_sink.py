@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dispatcher.logging.conftest import ManualLoop
+from tests.support.loop import FakeLoop
 from tubepost_api.config import FileSink as FileSinkConfig
 from tubepost_dispatcher.logging import sinks
 from tubepost_dispatcher.logging.file_sink import ROTATION_RETRY, FileSink
@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make(loop: ManualLoop, losses: Losses, path: Path) -> Iterator[Make]:
+def make(loop: FakeLoop, losses: Losses, path: Path) -> Iterator[Make]:
     made: list[FileSink] = []
 
     def on_failed(lines: int) -> None:
@@ -56,7 +56,7 @@ def make(loop: ManualLoop, losses: Losses, path: Path) -> Iterator[Make]:
         sink.close()
 
 
-def fill(sink: FileSink, loop: ManualLoop, numbers: range) -> None:
+def fill(sink: FileSink, loop: FakeLoop, numbers: range) -> None:
     """Lines of ten bytes, one a turn."""
     for number in numbers:
         sink.write(b"line %04d\n" % number)
@@ -77,9 +77,7 @@ def test_a_new_file_has_exactly_its_mode(make: Make, path: Path, mode: int) -> N
     assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-def test_a_file_that_exists_is_appended_to_and_keeps_its_mode(
-    make: Make, path: Path, loop: ManualLoop
-) -> None:
+def test_a_file_that_exists_is_appended_to_and_keeps_its_mode(make: Make, path: Path, loop: FakeLoop) -> None:
     path.write_bytes(b"line 0000\n")
     path.chmod(0o600)
     sink = make(mode=0o644)
@@ -88,7 +86,7 @@ def test_a_file_that_exists_is_appended_to_and_keeps_its_mode(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_rotation_by_size_keeps_the_newest(make: Make, path: Path, loop: ManualLoop, tmp_path: Path) -> None:
+def test_rotation_by_size_keeps_the_newest(make: Make, path: Path, loop: FakeLoop, tmp_path: Path) -> None:
     sink = make(max_size=50, max_files=3)
     fill(sink, loop, range(23))
     rotated = [tmp_path / f"apn.log.{number}" for number in (3, 2, 1)]
@@ -102,7 +100,7 @@ def test_rotation_by_size_keeps_the_newest(make: Make, path: Path, loop: ManualL
     assert all(entry.stat().st_size <= 50 for entry in tmp_path.iterdir())
 
 
-def test_a_burst_is_cut_at_line_ends_to_fit(make: Make, path: Path, loop: ManualLoop, tmp_path: Path) -> None:
+def test_a_burst_is_cut_at_line_ends_to_fit(make: Make, path: Path, loop: FakeLoop, tmp_path: Path) -> None:
     sink = make(max_size=50, max_files=10)
     for number in range(23):
         sink.write(b"line %04d\n" % number)
@@ -112,7 +110,7 @@ def test_a_burst_is_cut_at_line_ends_to_fit(make: Make, path: Path, loop: Manual
     assert all(entry.stat().st_size <= 50 for entry in tmp_path.iterdir())
 
 
-def test_a_line_larger_than_a_file_has_a_file_of_its_own(make: Make, path: Path, loop: ManualLoop) -> None:
+def test_a_line_larger_than_a_file_has_a_file_of_its_own(make: Make, path: Path, loop: FakeLoop) -> None:
     sink = make(max_size=20)
     sink.write(b"short\n")
     loop.turn()
@@ -122,7 +120,7 @@ def test_a_line_larger_than_a_file_has_a_file_of_its_own(make: Make, path: Path,
     assert Path(f"{path}.1").read_bytes() == b"short\n"
 
 
-def test_the_rotated_file_gets_a_successor_with_the_mode(make: Make, path: Path, loop: ManualLoop) -> None:
+def test_the_rotated_file_gets_a_successor_with_the_mode(make: Make, path: Path, loop: FakeLoop) -> None:
     sink = make(max_size=10, mode=0o640)
     before = os.umask(0o077)
     try:
@@ -132,7 +130,7 @@ def test_the_rotated_file_gets_a_successor_with_the_mode(make: Make, path: Path,
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-def test_fewer_files_than_before(make: Make, path: Path, loop: ManualLoop, tmp_path: Path) -> None:
+def test_fewer_files_than_before(make: Make, path: Path, loop: FakeLoop, tmp_path: Path) -> None:
     sink = make(max_size=10, max_files=5)
     fill(sink, loop, range(10))
     sink.adopt(FileSinkConfig(path=str(path), max_size=10, max_files=2))
@@ -144,13 +142,13 @@ def test_fewer_files_than_before(make: Make, path: Path, loop: ManualLoop, tmp_p
     assert [entry.name for entry in tmp_path.iterdir()] == ["apn.log"]
 
 
-def test_no_rotation_where_somebody_else_rotates(make: Make, path: Path, loop: ManualLoop) -> None:
+def test_no_rotation_where_somebody_else_rotates(make: Make, path: Path, loop: FakeLoop) -> None:
     sink = make(max_size=0)
     fill(sink, loop, range(50))
     assert lines_of(path) == list(range(50))
 
 
-def test_reopen_after_something_else_renamed_the_file(make: Make, path: Path, loop: ManualLoop) -> None:
+def test_reopen_after_something_else_renamed_the_file(make: Make, path: Path, loop: FakeLoop) -> None:
     sink = make()
     fill(sink, loop, range(2))
     old = path.rename(f"{path}.old")
@@ -162,7 +160,7 @@ def test_reopen_after_something_else_renamed_the_file(make: Make, path: Path, lo
     assert lines_of(path) == [5, 6]
 
 
-def test_copytruncate_needs_no_reopen(make: Make, path: Path, loop: ManualLoop) -> None:
+def test_copytruncate_needs_no_reopen(make: Make, path: Path, loop: FakeLoop) -> None:
     sink = make()
     fill(sink, loop, range(2))
     os.truncate(path, 0)
@@ -170,7 +168,7 @@ def test_copytruncate_needs_no_reopen(make: Make, path: Path, loop: ManualLoop) 
     assert path.read_bytes() == b"line 0002\n"
 
 
-def test_a_deleted_file_is_made_again(make: Make, path: Path, loop: ManualLoop) -> None:
+def test_a_deleted_file_is_made_again(make: Make, path: Path, loop: FakeLoop) -> None:
     sink = make()
     fill(sink, loop, range(1))
     path.unlink()
@@ -179,7 +177,7 @@ def test_a_deleted_file_is_made_again(make: Make, path: Path, loop: ManualLoop) 
 
 
 def test_a_missing_directory_is_a_problem_with_a_remedy_and_mends(
-    make: Make, tmp_path: Path, loop: ManualLoop, losses: Losses, caplog: pytest.LogCaptureFixture
+    make: Make, tmp_path: Path, loop: FakeLoop, losses: Losses, caplog: pytest.LogCaptureFixture
 ) -> None:
     where = tmp_path / "absent" / "apn.log"
     sink = make(where)
@@ -196,7 +194,7 @@ def test_a_missing_directory_is_a_problem_with_a_remedy_and_mends(
     assert losses.lost == 0
 
 
-def test_a_problem_is_not_over_before_the_file_is_open(make: Make, tmp_path: Path, loop: ManualLoop) -> None:
+def test_a_problem_is_not_over_before_the_file_is_open(make: Make, tmp_path: Path, loop: FakeLoop) -> None:
     sink = make(tmp_path / "absent" / "apn.log")
     loop.advance(300)
     assert sink.problem
@@ -223,7 +221,7 @@ def test_a_directory_in_the_files_place(make: Make, tmp_path: Path) -> None:
     assert "Is a directory" in make(tmp_path).problem
 
 
-def test_a_device_that_is_always_full(make: Make, loop: ManualLoop, losses: Losses) -> None:
+def test_a_device_that_is_always_full(make: Make, loop: FakeLoop, losses: Losses) -> None:
     sink = make("/dev/full")
     fill(sink, loop, range(3))
     assert losses.failed == 1
@@ -234,7 +232,7 @@ def test_a_device_that_is_always_full(make: Make, loop: ManualLoop, losses: Loss
     assert losses.lost == 3
 
 
-def test_a_fifo_without_reader_does_not_block(make: Make, tmp_path: Path, loop: ManualLoop) -> None:
+def test_a_fifo_without_reader_does_not_block(make: Make, tmp_path: Path, loop: FakeLoop) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     sink = make(fifo)
@@ -249,7 +247,7 @@ def test_a_fifo_without_reader_does_not_block(make: Make, tmp_path: Path, loop: 
 
 
 def test_a_line_cut_by_a_full_disk_is_whole_in_the_next_file(
-    make: Make, path: Path, loop: ManualLoop, monkeypatch: pytest.MonkeyPatch
+    make: Make, path: Path, loop: FakeLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = make()
     real = os.write
@@ -270,7 +268,7 @@ def test_a_line_cut_by_a_full_disk_is_whole_in_the_next_file(
 
 
 def test_a_line_cut_by_a_full_disk_is_completed_in_the_same_file(
-    make: Make, path: Path, loop: ManualLoop, monkeypatch: pytest.MonkeyPatch
+    make: Make, path: Path, loop: FakeLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = make(max_size=8)
     real = os.write
@@ -294,7 +292,7 @@ def full(fd: int, data: bytes) -> int:
 def test_a_file_that_cannot_be_renamed_grows_and_is_reported(
     make: Make,
     path: Path,
-    loop: ManualLoop,
+    loop: FakeLoop,
     losses: Losses,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -315,7 +313,7 @@ def test_a_file_that_cannot_be_renamed_grows_and_is_reported(
     assert lines_of(path) == [10]
 
 
-def test_a_rotation_by_another_process_is_followed(make: Make, path: Path, loop: ManualLoop) -> None:
+def test_a_rotation_by_another_process_is_followed(make: Make, path: Path, loop: FakeLoop) -> None:
     one, other = make(max_size=50), make(max_size=50)
     fill(one, loop, range(5))
     fill(other, loop, range(5, 6))  # rotates
@@ -323,7 +321,7 @@ def test_a_rotation_by_another_process_is_followed(make: Make, path: Path, loop:
     assert lines_of(Path(f"{path}.1"), path) == list(range(8))
 
 
-def test_nobody_rotates_while_another_process_does(make: Make, path: Path, loop: ManualLoop) -> None:
+def test_nobody_rotates_while_another_process_does(make: Make, path: Path, loop: FakeLoop) -> None:
     sink = make(max_size=20)
     fill(sink, loop, range(2))
     holder = os.open(path, os.O_RDONLY)
@@ -335,29 +333,20 @@ def test_nobody_rotates_while_another_process_does(make: Make, path: Path, loop:
     assert lines_of(path) == [4]
 
 
+ROOT = Path(__file__).resolve().parents[3]
 WRITER = """
 import sys
+from tests.support.loop import FakeLoop
 from tubepost_api.config import FileSink as FileSinkConfig
 from tubepost_dispatcher.logging.file_sink import FileSink
 
-class Loop:
-    def call_soon(self, callback):
-        self.callback = callback
-        return self
-    def call_later(self, delay, callback):
-        return self
-    def cancel(self):
-        pass
-    def time(self):
-        return 0.0
-
 path, writer, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-loop, problems = Loop(), []
+loop, problems = FakeLoop(), []
 config = FileSinkConfig(path=path, max_size=4000, max_files=100)
 sink = FileSink("log", loop, problems.append, problems.append, config)
 for number in range(count):
     sink.write(f"{writer} {number:06d}\\n".encode())
-    loop.callback()
+    loop.turn()
 sink.close()
 sys.exit(1 if sum(problems) else 0)
 """
@@ -367,7 +356,7 @@ def test_processes_that_share_a_file_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "shared.log"
     count = 3000
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(index), str(count)])
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(index), str(count)], cwd=ROOT)
         for index in range(3)
     ]
     for writer in writers:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.dispatcher.logging.conftest import ManualLoop
+from tests.support.loop import FakeLoop
 from tubepost_api.config import FileSink, LoggerConfig, LoggerFormats
 from tubepost_api.logformat import FormatError
 from tubepost_dispatcher.logging.events import LogEvent
@@ -25,11 +25,11 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def make_hub(loop: ManualLoop, metrics: Metrics) -> Iterator[MakeHub]:
+def make_hub(loop: FakeLoop, metrics: Metrics) -> Iterator[MakeHub]:
     hubs: list[LogHub] = []
 
     def build(*configs: LoggerConfig, **options: Any) -> LogHub:
-        options.setdefault("wall", lambda: loop.now)
+        options.setdefault("wall", loop.clock)
         hubs.append(LogHub(configs, "alerts", metrics, loop=loop, **options))
         return hubs[-1]
 
@@ -48,7 +48,7 @@ def count(metrics: Metrics, name: str, **labels: str) -> float:
 
 
 def test_events_reach_the_loggers_that_want_them(
-    make_hub: MakeHub, loop: ManualLoop, metrics: Metrics, make_event: MakeEvent, tmp_path: Path
+    make_hub: MakeHub, loop: FakeLoop, metrics: Metrics, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     everything, failures = tmp_path / "all.log", tmp_path / "failed.log"
     hub = make_hub(to_file(everything), to_file(failures, "failures", log_delivery=False, log_tempfail=False))
@@ -74,7 +74,7 @@ def test_wants_says_whether_anybody_listens(make_hub: MakeHub, tmp_path: Path) -
     assert hub.wants("permfail")
 
 
-def test_json_lines(make_hub: MakeHub, loop: ManualLoop, make_event: MakeEvent, tmp_path: Path) -> None:
+def test_json_lines(make_hub: MakeHub, loop: FakeLoop, make_event: MakeEvent, tmp_path: Path) -> None:
     hub = make_hub(to_file(tmp_path / "log", format="Json", heartbeat=60.0))
     hub.log(make_event("permfail", http_status=400, reason="BadDeviceToken"))
     loop.advance(60)
@@ -84,7 +84,7 @@ def test_json_lines(make_hub: MakeHub, loop: ManualLoop, make_event: MakeEvent, 
 
 
 def test_formats_of_ones_own(
-    make_hub: MakeHub, loop: ManualLoop, make_event: MakeEvent, tmp_path: Path
+    make_hub: MakeHub, loop: FakeLoop, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     formats = LoggerFormats(delivery="ok %ti", permfail="no %e", tempfail="later %e", heartbeat="%g %t")
     hub = make_hub(to_file(tmp_path / "log", formats=formats, heartbeat=5.0))
@@ -97,7 +97,7 @@ def test_formats_of_ones_own(
 
 
 def test_the_push_domain_is_filled_in(
-    make_hub: MakeHub, loop: ManualLoop, make_event: MakeEvent, tmp_path: Path
+    make_hub: MakeHub, loop: FakeLoop, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     config = to_file(tmp_path / "log", formats=LoggerFormats(delivery="%g"))
     hub = make_hub(config)
@@ -108,7 +108,7 @@ def test_the_push_domain_is_filled_in(
     assert (tmp_path / "log").read_text() == "alerts\nrenamed\n"
 
 
-def test_heartbeats(make_hub: MakeHub, loop: ManualLoop, metrics: Metrics, tmp_path: Path) -> None:
+def test_heartbeats(make_hub: MakeHub, loop: FakeLoop, metrics: Metrics, tmp_path: Path) -> None:
     hub = make_hub(to_file(tmp_path / "log", heartbeat=60.0), to_file(tmp_path / "none", "none"))
     loop.advance(59)
     assert (tmp_path / "log").read_text() == ""
@@ -122,16 +122,14 @@ def test_heartbeats(make_hub: MakeHub, loop: ManualLoop, metrics: Metrics, tmp_p
 
 
 def test_heartbeats_may_be_another_processs_business(
-    make_hub: MakeHub, loop: ManualLoop, tmp_path: Path
+    make_hub: MakeHub, loop: FakeLoop, tmp_path: Path
 ) -> None:
     make_hub(to_file(tmp_path / "log", heartbeat=1.0), heartbeats=False)
     loop.advance(10)
     assert (tmp_path / "log").read_text() == ""
 
 
-def test_a_changed_heartbeat_replaces_the_old_one(
-    make_hub: MakeHub, loop: ManualLoop, tmp_path: Path
-) -> None:
+def test_a_changed_heartbeat_replaces_the_old_one(make_hub: MakeHub, loop: FakeLoop, tmp_path: Path) -> None:
     hub = make_hub(to_file(tmp_path / "log", heartbeat=60.0))
     hub.update([to_file(tmp_path / "log", heartbeat=10.0)])
     loop.advance(65)
@@ -142,7 +140,7 @@ def test_a_changed_heartbeat_replaces_the_old_one(
 
 
 def test_an_update_keeps_what_did_not_change(
-    make_hub: MakeHub, loop: ManualLoop, make_event: MakeEvent, tmp_path: Path
+    make_hub: MakeHub, loop: FakeLoop, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     hub = make_hub(to_file(tmp_path / "same", "same"), to_file(tmp_path / "reformatted", "reformatted"))
     (tmp_path / "same").rename(tmp_path / "same.moved")
@@ -161,7 +159,7 @@ def test_an_update_keeps_what_did_not_change(
 
 
 def test_an_update_takes_new_rotation_into_the_same_file(
-    make_hub: MakeHub, loop: ManualLoop, make_event: MakeEvent, tmp_path: Path
+    make_hub: MakeHub, loop: FakeLoop, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     path = tmp_path / "log"
     hub = make_hub(to_file(path))
@@ -174,7 +172,7 @@ def test_an_update_takes_new_rotation_into_the_same_file(
 
 
 def test_a_moved_or_removed_logger_writes_what_it_has_first(
-    make_hub: MakeHub, loop: ManualLoop, make_event: MakeEvent, tmp_path: Path
+    make_hub: MakeHub, loop: FakeLoop, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     hub = make_hub(to_file(tmp_path / "old"), to_file(tmp_path / "gone", "gone"))
     hub.log(make_event())
@@ -188,7 +186,7 @@ def test_a_moved_or_removed_logger_writes_what_it_has_first(
 
 
 def test_an_update_that_fails_changes_nothing(
-    make_hub: MakeHub, loop: ManualLoop, make_event: MakeEvent, tmp_path: Path
+    make_hub: MakeHub, loop: FakeLoop, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     hub = make_hub(to_file(tmp_path / "log"))
     with pytest.raises(FormatError):
@@ -200,7 +198,7 @@ def test_an_update_that_fails_changes_nothing(
 
 
 def test_reopen_follows_an_external_rotation(
-    make_hub: MakeHub, loop: ManualLoop, make_event: MakeEvent, tmp_path: Path
+    make_hub: MakeHub, loop: FakeLoop, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     hub = make_hub(to_file(tmp_path / "log"))
     hub.log(make_event())
@@ -213,7 +211,7 @@ def test_reopen_follows_an_external_rotation(
 
 
 def test_a_sink_that_fails_does_not_hurt_the_delivery_or_the_others(
-    make_hub: MakeHub, loop: ManualLoop, metrics: Metrics, make_event: MakeEvent, tmp_path: Path
+    make_hub: MakeHub, loop: FakeLoop, metrics: Metrics, make_event: MakeEvent, tmp_path: Path
 ) -> None:
     hub = make_hub(to_file(Path("/dev/full"), "full"), to_file(tmp_path / "log"))
     hub.log(make_event())
@@ -232,7 +230,7 @@ def test_a_sink_that_fails_does_not_hurt_the_delivery_or_the_others(
 
 def test_a_line_that_cannot_be_made_costs_only_itself(
     make_hub: MakeHub,
-    loop: ManualLoop,
+    loop: FakeLoop,
     metrics: Metrics,
     make_event: MakeEvent,
     tmp_path: Path,
@@ -257,7 +255,7 @@ def test_events_after_the_end_are_counted_as_lost(
     assert count(metrics, "log_lines_lost", logger="main") == 1
 
 
-def test_standard_output(make_hub: MakeHub, loop: ManualLoop, make_event: MakeEvent) -> None:
+def test_standard_output(make_hub: MakeHub, loop: FakeLoop, make_event: MakeEvent) -> None:
     reader, writer = os.pipe()
     try:
         hub = make_hub(LoggerConfig(name="main", heartbeat=0.0), stdout=writer)

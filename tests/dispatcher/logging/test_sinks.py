@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.dispatcher.logging.conftest import ManualLoop
+from tests.support.loop import FakeLoop
 from tubepost_dispatcher.logging import sinks
 from tubepost_dispatcher.logging.sinks import BUSY_MAX, RETRY_MAX, Sink, StdoutSink
 
@@ -60,7 +60,7 @@ def read(fd: int) -> bytes:
 class ScriptedSink(Sink):
     """Writes go to a scripted kernel: an int is how much it takes, an OSError what it raises."""
 
-    def __init__(self, loop: ManualLoop, counts: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, loop: FakeLoop, counts: Counts, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__("log", loop, counts.on_failed, counts.on_lost)
         self._fd = 99
         self._pipe_like = False
@@ -81,7 +81,7 @@ class ScriptedSink(Sink):
 
 
 @pytest.fixture
-def scripted(loop: ManualLoop, counts: Counts, monkeypatch: pytest.MonkeyPatch) -> ScriptedSink:
+def scripted(loop: FakeLoop, counts: Counts, monkeypatch: pytest.MonkeyPatch) -> ScriptedSink:
     return ScriptedSink(loop, counts, monkeypatch)
 
 
@@ -89,7 +89,7 @@ def no_space() -> OSError:
     return OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_the_lines_of_one_turn_are_one_write(scripted: ScriptedSink, loop: ManualLoop) -> None:
+def test_the_lines_of_one_turn_are_one_write(scripted: ScriptedSink, loop: FakeLoop) -> None:
     for number in range(5):
         scripted.write(b"line %d\n" % number)
     assert scripted.calls == []
@@ -104,7 +104,7 @@ def test_the_lines_of_one_turn_are_one_write(scripted: ScriptedSink, loop: Manua
 
 @pytest.mark.parametrize("takes", [1, 3, 7, 8, 9, 20])
 def test_short_writes_lose_and_repeat_nothing(
-    scripted: ScriptedSink, loop: ManualLoop, counts: Counts, takes: int
+    scripted: ScriptedSink, loop: FakeLoop, counts: Counts, takes: int
 ) -> None:
     lines = [b"line %02d\n" % number for number in range(20)]
     scripted.script = [takes] * 200
@@ -116,7 +116,7 @@ def test_short_writes_lose_and_repeat_nothing(
 
 
 def test_a_full_disk_is_reported_once_and_tried_again(
-    scripted: ScriptedSink, loop: ManualLoop, counts: Counts, caplog: pytest.LogCaptureFixture
+    scripted: ScriptedSink, loop: FakeLoop, counts: Counts, caplog: pytest.LogCaptureFixture
 ) -> None:
     scripted.script = [4, no_space(), no_space(), no_space()]
     scripted.write(b"one\n")
@@ -137,7 +137,7 @@ def test_a_full_disk_is_reported_once_and_tried_again(
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
-def test_attempts_become_rarer_but_never_stop(scripted: ScriptedSink, loop: ManualLoop) -> None:
+def test_attempts_become_rarer_but_never_stop(scripted: ScriptedSink, loop: FakeLoop) -> None:
     scripted.script = [no_space()] * 1000
     scripted.write(b"line\n")
     loop.turn()
@@ -146,7 +146,7 @@ def test_attempts_become_rarer_but_never_stop(scripted: ScriptedSink, loop: Manu
 
 
 def test_the_buffer_is_bounded_and_what_is_beyond_is_counted(
-    scripted: ScriptedSink, loop: ManualLoop, counts: Counts, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedSink, loop: FakeLoop, counts: Counts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sinks, "MAX_BUFFERED", 100)
     scripted.script = [no_space()]
@@ -164,7 +164,7 @@ def test_the_buffer_is_bounded_and_what_is_beyond_is_counted(
 
 
 def test_a_backlog_does_not_hold_up_the_loop(
-    scripted: ScriptedSink, loop: ManualLoop, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedSink, loop: FakeLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sinks, "WRITE_SIZE", 100)
     monkeypatch.setattr(sinks, "TURN_SIZE", 300)
@@ -178,7 +178,7 @@ def test_a_backlog_does_not_hold_up_the_loop(
     assert scripted.out.count(b"\n") == 100
 
 
-def test_flush_writes_now(scripted: ScriptedSink, loop: ManualLoop) -> None:
+def test_flush_writes_now(scripted: ScriptedSink, loop: FakeLoop) -> None:
     scripted.write(b"line\n")
     assert scripted.flush()
     assert scripted.out == b"line\n"
@@ -189,7 +189,7 @@ def test_flush_writes_now(scripted: ScriptedSink, loop: ManualLoop) -> None:
 
 
 def test_close_writes_what_it_can_and_counts_the_rest(
-    scripted: ScriptedSink, loop: ManualLoop, counts: Counts
+    scripted: ScriptedSink, loop: FakeLoop, counts: Counts
 ) -> None:
     scripted.script = [4, no_space()]
     scripted.write(b"one\n")
@@ -205,7 +205,7 @@ def test_close_writes_what_it_can_and_counts_the_rest(
 
 
 def test_a_slow_reader_of_a_pipe_is_waited_for_without_blocking(
-    loop: ManualLoop, counts: Counts, pipe: tuple[int, int]
+    loop: FakeLoop, counts: Counts, pipe: tuple[int, int]
 ) -> None:
     reader, writer = pipe
     sink = StdoutSink("log", loop, counts.on_failed, counts.on_lost, writer)
@@ -228,7 +228,7 @@ def test_a_slow_reader_of_a_pipe_is_waited_for_without_blocking(
 
 
 def test_a_line_longer_than_a_pipe_takes_at_once(
-    loop: ManualLoop, counts: Counts, pipe: tuple[int, int]
+    loop: FakeLoop, counts: Counts, pipe: tuple[int, int]
 ) -> None:
     reader, writer = pipe
     sink = StdoutSink("log", loop, counts.on_failed, counts.on_lost, writer)
@@ -244,7 +244,7 @@ def test_a_line_longer_than_a_pipe_takes_at_once(
 
 
 def test_a_reader_that_has_gone_is_an_error_like_any_other(
-    loop: ManualLoop, counts: Counts, pipe: tuple[int, int]
+    loop: FakeLoop, counts: Counts, pipe: tuple[int, int]
 ) -> None:
     reader, writer = pipe
     os.close(reader)
@@ -258,7 +258,7 @@ def test_a_reader_that_has_gone_is_an_error_like_any_other(
 
 
 def test_closing_gives_up_on_a_reader_that_does_not_read(
-    loop: ManualLoop, counts: Counts, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    loop: FakeLoop, counts: Counts, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sinks, "CLOSE_PATIENCE", 0.01)
     _, writer = pipe
@@ -270,7 +270,7 @@ def test_closing_gives_up_on_a_reader_that_does_not_read(
     assert os.fstat(writer), "standard output stays open"
 
 
-def test_standard_output_that_is_closed(loop: ManualLoop, counts: Counts) -> None:
+def test_standard_output_that_is_closed(loop: FakeLoop, counts: Counts) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     os.close(writer)
@@ -280,7 +280,7 @@ def test_standard_output_that_is_closed(loop: ManualLoop, counts: Counts) -> Non
     assert "Bad file descriptor" in sink.problem
 
 
-def test_standard_output_may_be_a_file(loop: ManualLoop, counts: Counts, tmp_path: Path) -> None:
+def test_standard_output_may_be_a_file(loop: FakeLoop, counts: Counts, tmp_path: Path) -> None:
     with (tmp_path / "out").open("wb") as file:
         sink = StdoutSink("log", loop, counts.on_failed, counts.on_lost, file.fileno())
         sink.write(b"line\n")

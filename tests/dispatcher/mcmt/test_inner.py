@@ -5,7 +5,7 @@ import quopri
 
 import pytest
 
-from tests.dispatcher.mcmt.build import PAYLOAD, TOKEN
+from tests.support.mcmt import PAYLOAD, TOKEN
 from tubepost_dispatcher.mcmt.inner import decode_body, read_push_part
 from tubepost_dispatcher.mcmt.limits import DEFAULT_LIMITS
 from tubepost_dispatcher.mcmt.message import PushPart

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.dispatcher.mcmt.build import PAYLOAD, SEED, TOKEN, message, multipart, nested, part
+from tests.support.mcmt import PAYLOAD, SEED, TOKEN, message, multipart, nested, part
 from tubepost_dispatcher.mcmt.limits import McmtLimits
 from tubepost_dispatcher.mcmt.message import NOT_MCMT, McmtMessage, NotMcmt, PushPart
 from tubepost_dispatcher.mcmt.parser import is_mcmt, parse_message

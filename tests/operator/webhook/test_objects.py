@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.clock import FakeClock
 from tubepost_operator.kinds import Kind
 from tubepost_operator.webhook import objects
 from tubepost_operator.webhook.objects import FRESH, USABLE, PublishedObjects
@@ -30,25 +31,18 @@ class FakeReader:
         return {"kind": kind.name, "metadata": {"name": name, "number": len(self.asked)}}
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def reader() -> FakeReader:
     return FakeReader()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def published(reader: FakeReader, clock: Clock) -> PublishedObjects:
+def published(reader: FakeReader, clock: FakeClock) -> PublishedObjects:
     return PublishedObjects(reader, clock)
 
 
@@ -62,13 +56,13 @@ async def test_both_objects_are_read(published: PublishedObjects, reader: FakeRe
 
 
 async def test_what_is_fresh_is_not_read_again(
-    published: PublishedObjects, reader: FakeReader, clock: Clock
+    published: PublishedObjects, reader: FakeReader, clock: FakeClock
 ) -> None:
     first = await published.get("shop", "alerts")
-    clock.now += FRESH - 0.1
+    clock.advance(FRESH - 0.1)
     assert await published.get("shop", "alerts") is first
     assert len(reader.asked) == 2
-    clock.now += 0.2
+    clock.advance(0.2)
     assert await published.get("shop", "alerts") is not first
     assert len(reader.asked) == 4
 
@@ -97,15 +91,15 @@ async def test_a_roll_out_of_many_pods_costs_one_look(
 
 
 async def test_an_api_server_that_fails(
-    published: PublishedObjects, reader: FakeReader, clock: Clock
+    published: PublishedObjects, reader: FakeReader, clock: FakeClock
 ) -> None:
     first = await published.get("shop", "alerts")
     reader.failing = True
     with pytest.raises(ConnectionError):
         await published.get("shop", "news")
-    clock.now += USABLE - 1
+    clock.advance(USABLE - 1)
     assert await published.get("shop", "alerts") is first
-    clock.now += 2
+    clock.advance(2)
     with pytest.raises(ConnectionError):
         await published.get("shop", "alerts")
     reader.failing = False

@@ -1,4 +1,4 @@
-"""Messages to parse, built byte by byte."""
+"""MCMT messages, built byte by byte."""
 
 from __future__ import annotations
 
@@ -80,3 +80,9 @@ def message(
         content_type = b'multipart/vnd.msys.mcmt; boundary="' + boundary + b'"'
     head = b"\r\n".join([b"From: a@sender.example", *headers, b"Content-Type: " + content_type, b"", b""])
     return head + multipart(*parts, boundary=boundary)
+
+
+def mail(payload: bytes = PAYLOAD, *, token: bytes = TOKEN) -> bytes:
+    """A message as an application sends it, with one push part."""
+    headers = [b"To: x@apn_example.com", b"Subject: push", b"MIME-Version: 1.0"]
+    return message(part(payload, token=token), headers=headers)
