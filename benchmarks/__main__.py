@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import http2_half, report, whole_path
+from benchmarks.fixtures import Fixtures, make_fixtures
 from benchmarks.load import LoadError
-from benchmarks.stage import Stage, make_stage
 from benchmarks.whole_path import Bounds, Variant
 
 WHOLE = (Variant("naive", 20, False), Variant("tubepost", 20, False), Variant("tubepost", 200, True))
@@ -24,12 +24,12 @@ def main() -> int:
     bounds = Bounds(options.warmup, options.seconds, options.messages)
     made: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="tubepost-bench-") as scratch:
-        stage = make_stage(Path(scratch))
+        fixtures = make_fixtures(Path(scratch))
         try:
             if options.what in {"whole", "all"}:
-                made["whole"] = _whole(options, stage, bounds)
+                made["whole"] = _whole(options, fixtures, bounds)
             if options.what in {"http2", "all"}:
-                made["http2"] = _half(options, stage, bounds)
+                made["http2"] = _half(options, fixtures, bounds)
         except LoadError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -41,22 +41,22 @@ def main() -> int:
     return 0
 
 
-def _whole(options: argparse.Namespace, stage: Stage, bounds: Bounds) -> dict[str, Any]:
+def _whole(options: argparse.Namespace, fixtures: Fixtures, bounds: Bounds) -> dict[str, Any]:
     commands = {"naive": whole_path.NAIVE, "tubepost": options.ours}
     variants = [variant for variant in WHOLE if variant.program in options.only]
     runs = _interleaved(
         [variant.name for variant in variants],
         options.runs,
         lambda name: whole_path.run(
-            next(variant for variant in variants if variant.name == name), commands, stage, bounds
+            next(variant for variant in variants if variant.name == name), commands, fixtures, bounds
         ),
     )
     return report.summary(runs, WHOLE[0].name)
 
 
-def _half(options: argparse.Namespace, stage: Stage, bounds: Bounds) -> dict[str, Any]:
+def _half(options: argparse.Namespace, fixtures: Fixtures, bounds: Bounds) -> dict[str, Any]:
     senders = [name for name in http2_half.SENDERS if http2_half.SENDERS[name].program in options.only]
-    runs = _interleaved(senders, options.runs, lambda name: http2_half.run(name, stage, bounds))
+    runs = _interleaved(senders, options.runs, lambda name: http2_half.run(name, fixtures, bounds))
     return report.summary(runs, "httpx")
 
 

@@ -24,9 +24,9 @@ from typing import Any
 import httpx
 import uvloop
 
+from benchmarks.fixtures import KEY_ID, TEAM_ID, TOPIC, Fixtures
 from benchmarks.load import LoadError
 from benchmarks.naive import ProviderToken
-from benchmarks.stage import KEY_ID, TEAM_ID, TOPIC, Stage
 from benchmarks.whole_path import Bounds, Result
 from tests.peers.servers import GoPeer
 from tubepost_api.config import RouteConfig
@@ -53,10 +53,10 @@ class Sender:
 
     program: str
     in_flight: int
-    send: Callable[[argparse.Namespace, Counts], Coroutine[Any, Any, None]]
+    send: Callable[[argparse.Namespace, Progress], Coroutine[Any, Any, None]]
 
 
-class Counts:
+class Progress:
     """Counts answers, and says when to stop."""
 
     def __init__(self, bounds: Bounds) -> None:
@@ -78,7 +78,7 @@ class Counts:
         self.stopping = True
 
 
-async def send_by_pool(options: argparse.Namespace, counts: Counts) -> None:
+async def send_by_pool(options: argparse.Namespace, progress: Progress) -> None:
     """Our pool; each outcome submits the next request."""
     credential = load_token(options.key.read_bytes(), KEY_ID.encode(), TEAM_ID.encode())
     route = RouteConfig(name="sink", environment=None, host="localhost", port=options.port)
@@ -111,8 +111,8 @@ async def send_by_pool(options: argparse.Namespace, counts: Counts) -> None:
             if not finished.done():
                 finished.set_exception(LoadError(f"{outcome}"))
             return
-        counts.done += 1
-        if not counts.stopping:
+        progress.done += 1
+        if not progress.stopping:
             submit()
             return
         waiting -= 1
@@ -121,20 +121,20 @@ async def send_by_pool(options: argparse.Namespace, counts: Counts) -> None:
 
     for _ in range(options.in_flight):
         submit()
-    watch = asyncio.ensure_future(counts.watch())
+    watch = asyncio.ensure_future(progress.watch())
     await finished
     await watch
     await pool.close(5.0)
 
 
-async def send_by_httpx(options: argparse.Namespace, counts: Counts) -> None:
+async def send_by_httpx(options: argparse.Namespace, progress: Progress) -> None:
     """One httpx client, shared by as many tasks as there are requests in flight."""
     token = ProviderToken(options.key.read_bytes(), KEY_ID, TEAM_ID)
     context = ssl.create_default_context(cafile=str(options.ca))
     devices = itertools.cycle(_DEVICES)
 
     async def work(client: httpx.AsyncClient) -> None:
-        while not counts.stopping:
+        while not progress.stopping:
             headers = {
                 "authorization": token.header(),
                 "apns-topic": TOPIC,
@@ -145,13 +145,13 @@ async def send_by_httpx(options: argparse.Namespace, counts: Counts) -> None:
             answer = await client.post(f"/3/device/{next(devices)}", content=PAYLOAD, headers=headers)
             if answer.status_code != 200:
                 raise LoadError(answer.text)
-            counts.done += 1
+            progress.done += 1
 
     base = f"https://localhost:{options.port}"
     async with httpx.AsyncClient(
         http2=True, verify=context, base_url=base, timeout=30.0, trust_env=False
     ) as client:
-        await asyncio.gather(counts.watch(), *(work(client) for _ in range(options.in_flight)))
+        await asyncio.gather(progress.watch(), *(work(client) for _ in range(options.in_flight)))
 
 
 SENDERS = {
@@ -160,16 +160,16 @@ SENDERS = {
 }
 
 
-def run(name: str, stage: Stage, bounds: Bounds) -> Result:
+def run(name: str, fixtures: Fixtures, bounds: Bounds) -> Result:
     """Start a sink and the sender, and return what the sender measured.
 
     Raises:
         LoadError: a request failed, or was lost or sent twice.
     """
-    with GoPeer("sink", stage.certificate, stage.key) as sink:
+    with GoPeer("sink", fixtures.certificate, fixtures.key) as sink:
         command = [
             *(sys.executable, "-m", "benchmarks.http2_half", name),
-            *("--port", str(sink.port), "--ca", str(stage.ca), "--key", str(stage.token_key)),
+            *("--port", str(sink.port), "--ca", str(fixtures.ca), "--key", str(fixtures.token_key)),
             *("--in-flight", str(SENDERS[name].in_flight), "--warmup", str(bounds.warmup)),
             *("--seconds", str(bounds.seconds), "--messages", str(bounds.messages)),
         ]
@@ -196,15 +196,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--messages", type=int, default=200_000)
     options = parser.parse_args()
-    counts = Counts(Bounds(options.warmup, options.seconds, options.messages))
-    uvloop.run(SENDERS[options.sender].send(options, counts))
-    (first, start, cpu_before), (last, end, cpu_after) = counts.first, counts.last
+    progress = Progress(Bounds(options.warmup, options.seconds, options.messages))
+    uvloop.run(SENDERS[options.sender].send(options, progress))
+    (first, start, cpu_before), (last, end, cpu_after) = progress.first, progress.last
     told = {
         "messages": last - first,
         "seconds": end - start,
         "cpu": cpu_after - cpu_before,
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "total": counts.done,
+        "total": progress.done,
     }
     print(json.dumps(told))
 

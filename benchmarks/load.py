@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import cast
 
-from benchmarks.stage import DOMAIN, messages
+from benchmarks.fixtures import DOMAIN, messages
 
 _MAIL = b"MAIL FROM:<alerts@sender.example>\r\n"
 _RCPT = b"RCPT TO:<subscriber@" + DOMAIN.encode() + b">\r\n"

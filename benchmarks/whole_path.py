@@ -15,10 +15,9 @@ from typing import Any
 
 import uvloop
 
-from benchmarks import stage as staging
+from benchmarks.fixtures import KEY_ID, TEAM_ID, TOPIC, Fixtures
 from benchmarks.load import Load, LoadError
 from benchmarks.processes import free_port, usage
-from benchmarks.stage import Stage
 from tests.peers.servers import GoPeer
 
 OURS = "{bin}/tubepost run -f {manifests} --port {port} --http-port 0 --admin-port 0 --workers 1"
@@ -87,7 +86,7 @@ class Bounds:
 def run(
     variant: Variant,
     commands: dict[str, str],
-    stage: Stage,
+    fixtures: Fixtures,
     bounds: Bounds,
     greeted: Callable[[int], None] = lambda _pid: None,
 ) -> Result:
@@ -96,7 +95,7 @@ def run(
     Raises:
         LoadError: a message was refused, lost or delivered twice, or the program failed.
     """
-    with GoPeer("sink", stage.certificate, stage.key) as sink:
+    with GoPeer("sink", fixtures.certificate, fixtures.key) as sink:
         port = free_port()
         command = shlex.split(commands[variant.program])
         fill = {
@@ -104,15 +103,15 @@ def run(
             "bin": Path(sys.executable).parent,
             "port": port,
             "sink": f"https://localhost:{sink.port}",
-            "ca": stage.ca,
-            "key": stage.token_key,
-            "key_id": staging.KEY_ID,
-            "team_id": staging.TEAM_ID,
-            "topic": staging.TOPIC,
-            "log": stage.directory / "naive.log",
-            "manifests": stage.manifests(sink.port),
+            "ca": fixtures.ca,
+            "key": fixtures.token_key,
+            "key_id": KEY_ID,
+            "team_id": TEAM_ID,
+            "topic": TOPIC,
+            "log": fixtures.directory / "naive.log",
+            "manifests": fixtures.manifests(sink.port),
         }
-        output = stage.directory / "output"
+        output = fixtures.directory / "output"
         with output.open("wb") as written:
             program = subprocess.Popen(
                 [part.format_map(fill) for part in command],

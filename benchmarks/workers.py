@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import whole_path
-from benchmarks.stage import make_stage
+from benchmarks.fixtures import make_fixtures
 from benchmarks.whole_path import Bounds, Variant
 
 PERIOD = 20_000
@@ -74,11 +74,11 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="tubepost-bench-") as scratch,
         Cages(Path(scratch, "output")) as cages,
     ):
-        stage = make_stage(Path(scratch))
+        fixtures = make_fixtures(Path(scratch))
         for run in range(RUNS):
             for count, found in rates.items():
                 ours = whole_path.OURS.replace("--workers 1", f"--workers {count}")
-                result = whole_path.run(variant, {"tubepost": ours}, stage, Bounds(), cages.confine)
+                result = whole_path.run(variant, {"tubepost": ours}, fixtures, Bounds(), cages.confine)
                 found.append(result.rate)
                 print(f"run {run + 1} of {RUNS}: {count} workers: {result.rate:,.0f}/s", file=sys.stderr)
     medians = {count: statistics.median(found) for count, found in rates.items()}

@@ -10,7 +10,7 @@ import click
 from pydantic import BaseModel
 
 from tubepost_simulator import api
-from tubepost_simulator.chaos import Action, Chaos, GoAway, StreamsAfter
+from tubepost_simulator.chaos import Chaos, ConnectionAction, GoAway, StreamsAfter
 from tubepost_simulator.command import simulator
 from tubepost_simulator.magic import BEHAVIOUR_PREFIX, BEHAVIOURS, REASON_CODES, REASON_PREFIX
 from tubepost_simulator.reasons import REASONS
@@ -31,7 +31,7 @@ tokens has the same effect."""
 _SWITCHES = f"""\
 Set by `--chaos` at the start, read and changed at `/api/v1/chaos`. Counts are per connection unless the table
 says otherwise; 0 is off. In a PATCH, `goaway` is merged, every other switch replaced, null restores a
-default, and `now` ({" or ".join(f"`{action.value}`" for action in Action)}) acts once on all open
+default, and `now` ({" or ".join(f"`{action.value}`" for action in ConnectionAction)}) acts once on all open
 connections.
 
 A connection on which the switches or a magic token end everything by GOAWAY is closed a second after its last

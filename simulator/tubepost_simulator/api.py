@@ -43,7 +43,7 @@ _MAX_BODY = 65_536
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class ApiError(Exception):
+class BadRequestError(Exception):
     """A fault of the caller's. `field` names the parameter or the JSON path, empty when it is the whole."""
 
     def __init__(self, message: str, field: str = "") -> None:
@@ -71,12 +71,12 @@ def select(journal: Journal, query: Mapping[str, str]) -> list[Notification]:
     """Choose notifications by the filters of the API, newest last.
 
     Raises:
-        ApiError: an unknown filter, or a value that is none.
+        BadRequestError: an unknown filter, or a value that is none.
     """
     wanted: dict[str, Any] = {}
     for name, value in query.items():
         if name not in _FILTERS:
-            raise ApiError(f"there is no filter of this name; there are {', '.join(_FILTERS)}", name)
+            raise BadRequestError(f"there is no filter of this name; there are {', '.join(_FILTERS)}", name)
         wanted[name] = _FILTERS[name](name, value)
     limit = wanted.pop("limit", _DEFAULT_LIMIT)
     since = wanted.pop("since", 0.0)
@@ -101,14 +101,14 @@ def _lower(_name: str, value: str) -> str:
 
 def _integer(name: str, value: str) -> int:
     if not value.isascii() or not value.isdecimal() or len(value) > 15:
-        raise ApiError("not a whole number", name)
+        raise BadRequestError("not a whole number", name)
     return int(value)
 
 
 def _limit(name: str, value: str) -> int:
     number = _integer(name, value)
     if number > _MAX_LIMIT:
-        raise ApiError(f"at most {_MAX_LIMIT}", name)
+        raise BadRequestError(f"at most {_MAX_LIMIT}", name)
     return number
 
 
@@ -118,7 +118,7 @@ def _seconds(name: str, value: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or number < 0:
-        raise ApiError("not a number of seconds", name)
+        raise BadRequestError("not a number of seconds", name)
     return number
 
 
@@ -168,13 +168,13 @@ class _Handlers:
         try:
             changes = json.loads(await request.read())
         except (ValueError, RecursionError):
-            raise ApiError("the body is not JSON") from None
+            raise BadRequestError("the body is not JSON") from None
         if not isinstance(changes, dict):
-            raise ApiError("the body is not a JSON object")
+            raise BadRequestError("the body is not a JSON object")
         try:
             return _answer(self._simulator.apply_chaos(changes))
         except ChaosError as error:
-            raise ApiError(error.message, error.field) from None
+            raise BadRequestError(error.message, error.field) from None
 
     async def health(self, _request: web.Request) -> web.Response:
         simulator = self._simulator
@@ -195,7 +195,7 @@ class _Handlers:
 async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except ApiError as error:
+    except BadRequestError as error:
         return _answer({"error": str(error), "field": error.field}, status=400)
     except web.HTTPException as error:
         return _answer({"error": error.reason, "field": ""}, status=error.status)

@@ -60,7 +60,7 @@ class DropMoment(enum.StrEnum):
     AFTER = "After"
 
 
-class Action(enum.StrEnum):
+class ConnectionAction(enum.StrEnum):
     """What is done once, at the time of the call, to all open connections."""
 
     GOAWAY = "GoAway"
@@ -135,17 +135,17 @@ class ChaosError(ValueError):
         self.message = message
 
 
-def patch(current: Chaos, changes: Mapping[str, Any]) -> tuple[Chaos, Action | None]:
+def patch(current: Chaos, changes: Mapping[str, Any]) -> tuple[Chaos, ConnectionAction | None]:
     """Apply `changes` (JSON names) to `current`: a JSON merge patch (RFC 7396) of two levels.
 
     `errors`, `failNext` and `streamsAfter` are replaced as a whole, `goaway` is merged, null brings a
-    switch's default back. The name `now` holds an `Action` for the caller, and is no switch.
+    switch's default back. The name `now` holds an `ConnectionAction` for the caller, and is no switch.
 
     Raises:
         ChaosError: an unknown name or a value out of range; nothing is changed then.
     """
     document = current.model_dump(mode="json", by_alias=True)
-    action: Action | None = None
+    action: ConnectionAction | None = None
     for name, value in changes.items():
         if name == "now":
             action = _action(value)
@@ -178,8 +178,8 @@ def parse(document: Mapping[str, Any]) -> Chaos:
     return chaos
 
 
-def _action(value: Any) -> Action:
+def _action(value: Any) -> ConnectionAction:
     try:
-        return Action(value)
+        return ConnectionAction(value)
     except ValueError:
-        raise ChaosError("now", f"one of {', '.join(Action)}") from None
+        raise ChaosError("now", f"one of {', '.join(ConnectionAction)}") from None

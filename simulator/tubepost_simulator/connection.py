@@ -26,10 +26,10 @@ from h2.exceptions import ProtocolError
 from tubepost_simulator import wire
 from tubepost_simulator.chaos import DropMoment, GoAway, LastStreamId, Stall
 from tubepost_simulator.journal import Notification
-from tubepost_simulator.link import Link, Stream
 from tubepost_simulator.magic import Behaviour, BehaviourKind
 from tubepost_simulator.reasons import Reason
-from tubepost_simulator.validation import ConnectionState, Reply, Request
+from tubepost_simulator.transport import H2Transport, Stream
+from tubepost_simulator.validation import ConnectionAuth, Reply, Request
 
 if TYPE_CHECKING:
     from tubepost_simulator.server import Simulator
@@ -56,7 +56,7 @@ _ONCE = frozenset(
 _COUNTED = frozenset({BehaviourKind.REFUSE, BehaviourKind.FLAKY})
 
 
-class Connection(Link):
+class ClientConnection(H2Transport):
     """The protocol of one accepted TLS connection.
 
     A request is judged and recorded when it is complete; the answer may follow later or never.
@@ -67,7 +67,7 @@ class Connection(Link):
         self._journal = simulator.journal
         self._policy = simulator.policy
         self._sandbox = simulator.policy.environment == "Sandbox"
-        self._proof = ConnectionState()
+        self._proof = ConnectionAuth()
         self._judged = 0
         self._ignored = 0
         self._unacknowledged_bytes = 0

@@ -26,7 +26,7 @@ _SIGNATURE = 64  # two coordinates of P-256
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderToken:
+class VerifiedToken:
     """A provider token whose signature is right. `issued_at` is in unix seconds; `key` None: unknown key."""
 
     text: bytes
@@ -47,9 +47,9 @@ class TokenVerifier:
         """
         self._keys = {key_id: (key, _public_key(key_id, key.key)) for key_id, key in keys.items()}
         self._verify = verify
-        self._cache: dict[bytes, ProviderToken | str] = {}
+        self._cache: dict[bytes, VerifiedToken | str] = {}
 
-    def read(self, token: bytes) -> ProviderToken | str:
+    def read(self, token: bytes) -> VerifiedToken | str:
         """Return the token, or in words why it is no valid one. Age is not looked at."""
         known = self._cache.get(token)
         if known is None:
@@ -59,7 +59,7 @@ class TokenVerifier:
             self._cache[token] = known
         return known
 
-    def _read(self, text: bytes) -> ProviderToken | str:
+    def _read(self, text: bytes) -> VerifiedToken | str:
         parts = text.split(b".")
         if len(parts) != 3 or len(text) > _MAX_TOKEN:
             return "not three parts separated by dots"
@@ -79,13 +79,13 @@ class TokenVerifier:
         if found is None:
             if self._verify:
                 return f"its key id {key_id!r} is unknown"
-            return ProviderToken(text, key_id, team_id, issued_at, None)
+            return VerifiedToken(text, key_id, team_id, issued_at, None)
         key, public_key = found
         if key.team_id != team_id:
             return f"its team {team_id!r} is not the one of the key"
         if not _signed(public_key, signature, parts[0] + b"." + parts[1]):
             return "its signature is wrong"
-        return ProviderToken(text, key_id, team_id, issued_at, key)
+        return VerifiedToken(text, key_id, team_id, issued_at, key)
 
 
 def _signed(public_key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:

@@ -13,12 +13,12 @@ from pydantic.alias_generators import to_camel
 
 from tubepost_credentials.authoring import KeyPair
 from tubepost_simulator import api, tls
-from tubepost_simulator.chaos import Action
-from tubepost_simulator.connection import Connection
+from tubepost_simulator.chaos import ConnectionAction
+from tubepost_simulator.connection import ClientConnection
 from tubepost_simulator.journal import Journal, Notification
-from tubepost_simulator.link import Link
 from tubepost_simulator.settings import Environment, SimulatorSettings
 from tubepost_simulator.switchboard import Switchboard
+from tubepost_simulator.transport import H2Transport
 from tubepost_simulator.validation import Policy
 
 _BACKLOG = 1_024
@@ -46,7 +46,7 @@ class Simulator:
         self.journal = Journal(self.settings.retain, self.settings.retain_bytes)
         self._identity = tls.make_identity(self.settings)
         self._context = tls.server_context(self._identity)
-        self._connections: dict[int, Link] = {}
+        self._connections: dict[int, H2Transport] = {}
         self._all_gone = asyncio.Event()
         self._all_gone.set()
         self._server: asyncio.Server | None = None
@@ -70,7 +70,7 @@ class Simulator:
             raise RuntimeError("a simulator starts once")
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self, loop),
+            lambda: ClientConnection(self, loop),
             self.settings.host,
             self.settings.port,
             ssl=self._context,
@@ -173,9 +173,9 @@ class Simulator:
         action = self.board.patch(changes)
         for connection in list(self._connections.values()):
             connection.chaos_changed()
-            if action is Action.DROP:
+            if action is ConnectionAction.DROP:
                 connection.drop()
-            elif action is Action.GOAWAY:
+            elif action is ConnectionAction.GOAWAY:
                 connection.goaway(self.board.chaos.goaway)
         return self.chaos()
 
@@ -200,7 +200,7 @@ class Simulator:
 
     # ---- for connections
 
-    def register(self, connection: Link) -> bool:
+    def register(self, connection: H2Transport) -> bool:
         """Take in a new connection and number it; False when there are too many, or at the end."""
         if self._stopping or len(self._connections) >= self.settings.max_connections:
             return False
@@ -211,7 +211,7 @@ class Simulator:
         self._all_gone.clear()
         return True
 
-    def unregister(self, connection: Link) -> None:
+    def unregister(self, connection: H2Transport) -> None:
         """Forget a connection that is gone; one that was never taken in is no matter."""
         if self._connections.get(connection.number) is connection:
             del self._connections[connection.number]

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from tubepost_simulator.chaos import Action, Chaos, ChaosError, patch
+from tubepost_simulator.chaos import Chaos, ChaosError, ConnectionAction, patch
 from tubepost_simulator.reasons import Reason
 
 _MAX_ATTEMPTS = 100_000
@@ -39,7 +39,7 @@ class Switchboard:
             update={"refuse_next": self._refuse_next, "fail_next": dict(self._fail_next)}
         )
 
-    def patch(self, changes: Mapping[str, Any]) -> Action | None:
+    def patch(self, changes: Mapping[str, Any]) -> ConnectionAction | None:
         """Change switches (see `chaos.patch`); returns the action to carry out.
 
         Raises:

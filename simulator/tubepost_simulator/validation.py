@@ -31,7 +31,7 @@ import orjson
 from tubepost_simulator import magic
 from tubepost_simulator.identity import ClientCertificate
 from tubepost_simulator.magic import Behaviour
-from tubepost_simulator.provider_tokens import ProviderToken, TokenVerifier
+from tubepost_simulator.provider_tokens import TokenVerifier, VerifiedToken
 from tubepost_simulator.reasons import Reason
 from tubepost_simulator.settings import Device, Environment, SimulatorSettings
 
@@ -98,10 +98,10 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionState:
+class ConnectionAuth:
     """What earlier requests on the same connection have established: the provider token in use."""
 
-    token: ProviderToken | None = None
+    token: VerifiedToken | None = None
 
 
 class Reply:
@@ -128,7 +128,7 @@ class Reply:
         "topic",
     )
 
-    def __init__(self, state: ConnectionState) -> None:
+    def __init__(self, state: ConnectionAuth) -> None:
         self.state = state
         self.reason: Reason | None = None
         self.detail = ""
@@ -177,7 +177,7 @@ class Policy:
         self._check_payload = settings.check_payload
 
     def validate(
-        self, request: Request, certificate: ClientCertificate | None, state: ConnectionState, now: float
+        self, request: Request, certificate: ClientCertificate | None, state: ConnectionAuth, now: float
     ) -> Reply:
         """Judge one request; `now` is in unix seconds. Never raises, whatever the request holds."""
         reply = Reply(state)
@@ -255,7 +255,7 @@ class Policy:
                         Reason.TOO_MANY_PROVIDER_TOKEN_UPDATES,
                         f"another token with iat {token.issued_at - bound.issued_at:+.0f} s",
                     )
-            reply.state = ConnectionState(token)
+            reply.state = ConnectionAuth(token)
         reply.auth = "token"
         reply.identity = f"{token.team_id}/{token.key_id}"
         return None

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import http2_half, report, whole_path
+from benchmarks.fixtures import make_fixtures
 from benchmarks.load import LoadError
 from benchmarks.processes import usage
-from benchmarks.stage import make_stage
 from benchmarks.whole_path import Bounds, Result, Variant
 from tests.peers.process import Process
 from tubepost_api.compile import compile_manifests
@@ -23,7 +23,7 @@ BRIEF = Bounds(warmup=0.1, seconds=20.0, messages=20)
 @pytest.mark.peer
 def test_a_run_of_the_naive_stack_accounts_for_every_message(tmp_path: Path) -> None:
     variant = Variant("naive", 4, pipelined=False)
-    result = whole_path.run(variant, {"naive": whole_path.NAIVE}, make_stage(tmp_path), BRIEF)
+    result = whole_path.run(variant, {"naive": whole_path.NAIVE}, make_fixtures(tmp_path), BRIEF)
     assert result.messages > 0
     assert 0 < result.cpu <= result.seconds * (os.cpu_count() or 1) + 0.1
     assert result.memory > 10_000_000
@@ -32,25 +32,27 @@ def test_a_run_of_the_naive_stack_accounts_for_every_message(tmp_path: Path) -> 
 @pytest.mark.peer
 @pytest.mark.parametrize("name", http2_half.SENDERS)
 def test_a_run_of_a_sender_accounts_for_every_request(tmp_path: Path, name: str) -> None:
-    assert http2_half.run(name, make_stage(tmp_path), BRIEF).messages > 0
+    assert http2_half.run(name, make_fixtures(tmp_path), BRIEF).messages > 0
 
 
 @pytest.mark.peer
 def test_a_program_that_refuses_messages_is_no_result(tmp_path: Path) -> None:
     broken = whole_path.NAIVE.replace("{sink}", "https://localhost:1")
     with pytest.raises(LoadError, match=r"refused.*451"):
-        whole_path.run(Variant("naive", 1, pipelined=False), {"naive": broken}, make_stage(tmp_path), BRIEF)
+        whole_path.run(
+            Variant("naive", 1, pipelined=False), {"naive": broken}, make_fixtures(tmp_path), BRIEF
+        )
 
 
 @pytest.mark.peer
 def test_a_program_that_ends_is_named_with_its_output(tmp_path: Path) -> None:
     command = {"naive": "{python} -c \"raise SystemExit('no such thing')\""}
     with pytest.raises(LoadError, match=r"ended with status 1\n.*no such thing"):
-        whole_path.run(Variant("naive", 1, pipelined=False), command, make_stage(tmp_path), BRIEF)
+        whole_path.run(Variant("naive", 1, pipelined=False), command, make_fixtures(tmp_path), BRIEF)
 
 
 def test_the_manifests_compile_without_a_problem(tmp_path: Path) -> None:
-    manifests, problems = load_manifests([make_stage(tmp_path).manifests(8443)])
+    manifests, problems = load_manifests([make_fixtures(tmp_path).manifests(8443)])
     result = compile_manifests(manifests)
     assert [str(problem) for problem in (*problems, *result.problems)] == []
     assert result.config is not None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tubepost_simulator import Chaos, ChaosError, Reason
-from tubepost_simulator.chaos import Action, LastStreamId, parse, patch
+from tubepost_simulator.chaos import ConnectionAction, LastStreamId, parse, patch
 
 NAMES = tuple(Chaos().model_dump(by_alias=True))
 
@@ -31,7 +31,7 @@ def test_null_restores_a_default() -> None:
 
 def test_action_is_no_switch() -> None:
     changed, action = patch(Chaos(), {"now": "Drop"})
-    assert (changed, action) == (Chaos(), Action.DROP)
+    assert (changed, action) == (Chaos(), ConnectionAction.DROP)
 
 
 def test_errors_by_reason() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.simulator.support import CREDENTIAL, KEY_ID, P8, TEAM_ID, credential
 from tubepost_credentials.authoring import make_ca, make_token_key
 from tubepost_simulator import TokenKey, provider_tokens
-from tubepost_simulator.provider_tokens import ProviderToken, TokenVerifier
+from tubepost_simulator.provider_tokens import TokenVerifier, VerifiedToken
 
 KEY = TokenKey(TEAM_ID, P8)
 VERIFIER = TokenVerifier({KEY_ID: KEY})
@@ -32,7 +32,7 @@ def test_genuine_token_with_private_or_public_key() -> None:
     for pem in (P8, CREDENTIAL.public_key_pem()):
         key = TokenKey(TEAM_ID, pem)
         found = TokenVerifier({KEY_ID: key}).read(text)
-        assert found == ProviderToken(text, KEY_ID, TEAM_ID, 1_700_000_000, key)
+        assert found == VerifiedToken(text, KEY_ID, TEAM_ID, 1_700_000_000, key)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_is_wrong_is_said(text: bytes, why: str) -> None:
 
 def test_unknown_keys_pass_without_verification() -> None:
     found = TokenVerifier({}, verify=False).read(token())
-    assert isinstance(found, ProviderToken)
+    assert isinstance(found, VerifiedToken)
     assert found.key is None
     assert isinstance(TokenVerifier({KEY_ID: KEY}, verify=False).read(token()), str)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tubepost_simulator import Chaos, ChaosError, Reason, switchboard
-from tubepost_simulator.chaos import Action, parse
+from tubepost_simulator.chaos import ConnectionAction, parse
 from tubepost_simulator.switchboard import Switchboard
 
 
@@ -22,7 +22,7 @@ def test_patch_keeps_what_has_run_down() -> None:
     board = Switchboard(parse({"refuseNext": 2, "failNext": {"Shutdown": 2}}))
     assert board.refuses()
     assert board.failure() is Reason.SHUTDOWN
-    assert board.patch({"latencyMs": 1, "now": "GoAway"}) is Action.GOAWAY
+    assert board.patch({"latencyMs": 1, "now": "GoAway"}) is ConnectionAction.GOAWAY
     assert board.current().refuse_next == 1
     assert board.current().fail_next == {Reason.SHUTDOWN: 1}
 

@@ -12,7 +12,7 @@ from tests.simulator.support import KEY_ID, P8, TEAM_ID, TOPIC, bearer, credenti
 from tubepost_credentials.authoring import make_token_key
 from tubepost_simulator import BehaviourKind, Device, Reason, TokenKey, behaviour_token, reason_token
 from tubepost_simulator.identity import ClientCertificate
-from tubepost_simulator.validation import PUSH_TYPES, ConnectionState, Policy, Reply, Request
+from tubepost_simulator.validation import PUSH_TYPES, ConnectionAuth, Policy, Reply, Request
 
 NOW = 1_800_000_000.0
 OTHER_KEY = make_token_key()
@@ -45,7 +45,7 @@ def judge(
     path: str | None = None,
     body: bytes = b'{"aps":{}}',
     certificate: ClientCertificate | None = None,
-    state: ConnectionState | None = None,
+    state: ConnectionAuth | None = None,
     policy: Policy = POLICY,
     now: float = NOW,
     extra: tuple[tuple[str, str], ...] = (),
@@ -59,10 +59,10 @@ def judge(
     fields.update({name.replace("_", "-"): value for name, value in changes.items()})
     items = [(name, value) for name, value in fields.items() if value is not None]
     request = Request(method, f"/3/device/{token}" if path is None else path, [*items, *extra], body)
-    return policy.validate(request, certificate, state or ConnectionState(), now)
+    return policy.validate(request, certificate, state or ConnectionAuth(), now)
 
 
-def bound(text: str = bearer(NOW)) -> ConnectionState:
+def bound(text: str = bearer(NOW)) -> ConnectionAuth:
     return judge(authorization=text).state
 
 
@@ -229,7 +229,7 @@ def test_token_may_change_after_twenty_minutes_and_stays_bound() -> None:
 def test_refused_token_is_not_bound() -> None:
     expired = judge(authorization=bearer(NOW - 3_700))
     assert expired.reason is Reason.EXPIRED_PROVIDER_TOKEN
-    assert expired.state == ConnectionState()
+    assert expired.state == ConnectionAuth()
     assert judge(state=expired.state).reason is None
 
 
@@ -301,7 +301,7 @@ def test_no_request_makes_it_raise(
     certificate: ClientCertificate | None,
     now: float,
 ) -> None:
-    reply = POLICY.validate(Request(method, path, fields, body), certificate, ConnectionState(), now)
+    reply = POLICY.validate(Request(method, path, fields, body), certificate, ConnectionAuth(), now)
     assert str(uuid.UUID(reply.apns_id)) == reply.apns_id.lower()
     assert reply.status == (200 if reply.reason is None else reply.reason.status)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from tubepost_api.config import DeliveryMode, McmtReception
 from tubepost_dispatcher.apns import reasons
-from tubepost_dispatcher.apns.gate import LOOK_AGAIN
+from tubepost_dispatcher.apns.credential_state import LOOK_AGAIN
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.logging.hub import LogHub
 from tubepost_dispatcher.mcmt.message import McmtMessage, PushPart

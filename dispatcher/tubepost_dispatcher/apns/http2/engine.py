@@ -11,7 +11,7 @@ the network; what it has not returned is dropped when the connection ends, and i
 
 Memory is bounded whatever a server sends: one partial frame of 16 KiB, one header block, `max_body` for
 each open stream, and `max_control_output` of answers that wait for `take`. Work is bounded by counting frames
-that bring no stream nearer to its end; see `EngineSettings.max_idle_frames`.
+that bring no stream nearer to its end; see `EngineLimits.max_idle_frames`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from __future__ import annotations
 from typing import Final
 
 from tubepost_dispatcher.apns.http2 import frames
-from tubepost_dispatcher.apns.http2.connection import PeerError
 from tubepost_dispatcher.apns.http2.receiving import Receiver
 from tubepost_dispatcher.apns.http2.results import (
     ConnectionState,
-    EngineSettings,
+    EngineLimits,
     ErrorCode,
     StreamResult,
 )
+from tubepost_dispatcher.apns.http2.state import PeerError
 
 _HEAD = frames.HEAD
 _BOTH_ENDS: Final = frames.END_STREAM | frames.END_HEADERS
-DEFAULT_SETTINGS: Final = EngineSettings()
+DEFAULT_LIMITS: Final = EngineLimits()
 
 
 class Engine(Receiver):
@@ -41,8 +41,8 @@ class Engine(Receiver):
 
     __slots__ = ("_buffer", "_wanted", "authority", "bytes_received")
 
-    def __init__(self, authority: bytes, *, settings: EngineSettings = DEFAULT_SETTINGS) -> None:
-        super().__init__(settings)
+    def __init__(self, authority: bytes, *, limits: EngineLimits = DEFAULT_LIMITS) -> None:
+        super().__init__(limits)
         self.authority = authority
         self.bytes_received = 0
         """Everything that `receive` was given, in bytes."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from tubepost_dispatcher.apns.http2 import frames
-from tubepost_dispatcher.apns.http2.connection import NO_TYPE, Answer, Connection, PeerError
 from tubepost_dispatcher.apns.http2.response import CompressionError, is_trailer
 from tubepost_dispatcher.apns.http2.results import (
     ConnectionState,
@@ -14,12 +13,13 @@ from tubepost_dispatcher.apns.http2.results import (
     StreamError,
     StreamResult,
 )
+from tubepost_dispatcher.apns.http2.state import NO_TYPE, Answer, EngineState, PeerError
 
 _DEBUG_KEPT: Final = 1024
 _SETTINGS_COST: Final = 16
 
 
-class Receiver(Connection):
+class Receiver(EngineState):
     """The handling of every frame; `engine.Engine` is the class to use."""
 
     __slots__ = ()

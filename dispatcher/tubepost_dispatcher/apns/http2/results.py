@@ -76,7 +76,7 @@ class Goaway:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineSettings:
+class EngineLimits:
     """Limits of one connection. Sizes are in bytes."""
 
     max_body: int = 16 * 1024

@@ -7,9 +7,9 @@ import pytest
 from tests.dispatcher.apns.http2.wire import connected, data, frame, head, ok, open_streams, rst, split, word
 from tubepost_dispatcher.apns.http2 import frames
 from tubepost_dispatcher.apns.http2.engine import Engine
-from tubepost_dispatcher.apns.http2.results import ConnectionState, EngineSettings, ErrorCode, StreamError
+from tubepost_dispatcher.apns.http2.results import ConnectionState, EngineLimits, ErrorCode, StreamError
 
-LIMITS = EngineSettings(max_idle_frames=100)
+LIMITS = EngineLimits(max_idle_frames=100)
 FLOODS = {
     "empty DATA": data(1, b""),
     "tiny DATA": data(1, b"x"),
@@ -39,7 +39,7 @@ def flooded(engine: Engine) -> None:
 @pytest.mark.parametrize("name", FLOODS)
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_flood_without_progress_ends_the_connection(name: str, at_once: bool) -> None:
-    engine = connected(settings=LIMITS)
+    engine = connected(limits=LIMITS)
     open_streams(engine, 3)
     engine.receive(head(1, b"\x8c") + ok(3))
     results = []
@@ -58,7 +58,7 @@ def test_a_flood_without_progress_ends_the_connection(name: str, at_once: bool) 
     "name", sorted(set(FLOODS) - {"tiny DATA", "empty DATA", "GOAWAY", "SETTINGS", "SETTINGS ack"})
 )
 def test_the_same_frames_among_answers_are_no_flood(name: str) -> None:
-    engine = connected(settings=LIMITS)
+    engine = connected(limits=LIMITS)
     open_streams(engine, 3)
     engine.receive(head(1, b"\x8c") + ok(3))
     for _ in range(100):
@@ -70,7 +70,7 @@ def test_the_same_frames_among_answers_are_no_flood(name: str) -> None:
 
 
 def test_our_own_ping_answered_counts_as_progress() -> None:
-    engine = connected(settings=LIMITS)
+    engine = connected(limits=LIMITS)
     for _ in range(10):
         engine.receive(frames.ping(b"\0" * 8) * 60)
         engine.ping()
@@ -80,7 +80,7 @@ def test_our_own_ping_answered_counts_as_progress() -> None:
 
 
 def test_many_open_streams_allow_many_window_updates() -> None:
-    engine = connected(1000, settings=LIMITS)
+    engine = connected(1000, limits=LIMITS)
     streams = open_streams(engine, 30)
     engine.receive(b"".join(frames.window_update(0, 1) + frames.window_update(one, 1) for one in streams) * 5)
     assert engine.state is ConnectionState.OPEN
@@ -107,14 +107,14 @@ def test_a_header_block_has_a_bound_however_it_is_cut() -> None:
 
 
 def test_a_header_block_in_one_frame_has_the_same_bound() -> None:
-    engine = connected(settings=EngineSettings(max_header_block=40))
+    engine = connected(limits=EngineLimits(max_header_block=40))
     open_streams(engine, 1)
     engine.receive(ok(1, b"\x88" + b"\x00\x01a\x01b" * 10))
     flooded(engine)
 
 
 def test_empty_continuations_have_a_bound() -> None:
-    engine = connected(settings=LIMITS)
+    engine = connected(limits=LIMITS)
     open_streams(engine, 1)
     engine.receive(frame(frames.HEADERS, 0, 1, b"\x88") + frame(frames.CONTINUATION, 0, 1) * 200)
     flooded(engine)
@@ -132,7 +132,7 @@ def test_a_partial_frame_is_never_more_than_one_frame() -> None:
 
 
 def test_resets_of_ours_are_bounded_too() -> None:
-    engine = connected(1000, settings=EngineSettings(max_control_output=100))
+    engine = connected(1000, limits=EngineLimits(max_control_output=100))
     open_streams(engine, 20)
     results = engine.receive(b"".join(data(stream, b"x") for stream in range(1, 41, 2)))
     assert sorted(int(str(one.key)) for one in results) == list(range(1, 41, 2))

@@ -21,7 +21,7 @@ from tests.dispatcher.apns.http2.wire import (
 )
 from tubepost_dispatcher.apns.http2 import frames, hpackenc
 from tubepost_dispatcher.apns.http2.engine import Engine
-from tubepost_dispatcher.apns.http2.results import ConnectionState, EngineSettings, ErrorCode, StreamError
+from tubepost_dispatcher.apns.http2.results import ConnectionState, EngineLimits, ErrorCode, StreamError
 
 HEADERS_END = frames.END_HEADERS
 
@@ -48,7 +48,7 @@ def test_one_stream_is_assumed_before_the_servers_settings() -> None:
 
 
 def test_a_server_that_announces_no_limit_has_none_but_ours() -> None:
-    engine = connected(None, settings=EngineSettings(max_streams=7))
+    engine = connected(None, limits=EngineLimits(max_streams=7))
     assert engine.settings_received
     assert engine.stream_limit == 2**31 - 1
     assert engine.capacity() == 7
@@ -214,7 +214,7 @@ def test_a_larger_frame_is_used_when_the_server_takes_it() -> None:
 
 
 def test_ids_run_out_and_the_connection_drains() -> None:
-    engine = connected(settings=EngineSettings(last_stream_id=3))
+    engine = connected(limits=EngineLimits(last_stream_id=3))
     engine.submit(BLOCK, b"{}", "a")
     assert engine.state is ConnectionState.OPEN
     engine.submit(BLOCK, b"{}", "b")

@@ -23,7 +23,7 @@ from tests.dispatcher.apns.http2.wire import (
 )
 from tubepost_dispatcher.apns.http2 import frames, hpackenc
 from tubepost_dispatcher.apns.http2.engine import Engine
-from tubepost_dispatcher.apns.http2.results import ConnectionState, EngineSettings, ErrorCode, StreamError
+from tubepost_dispatcher.apns.http2.results import ConnectionState, EngineLimits, ErrorCode, StreamError
 
 BOTH = frames.END_STREAM | frames.END_HEADERS
 REASON = b'{"reason":"BadDeviceToken"}'
@@ -143,7 +143,7 @@ def test_the_fast_path_does_not_stand_in_a_header_block_of_another_stream() -> N
 
 
 def test_the_connection_window_is_replenished_at_half_padding_included() -> None:
-    engine = connected(settings=EngineSettings(connection_window=100_000))
+    engine = connected(limits=EngineLimits(connection_window=100_000))
     open_streams(engine, 100)
     updates = []
     for stream in range(1, 21, 2):
@@ -156,7 +156,7 @@ def test_the_connection_window_is_replenished_at_half_padding_included() -> None
 
 
 def test_data_on_closed_streams_counts_for_the_connection_window() -> None:
-    engine = connected(settings=EngineSettings(connection_window=100_000))
+    engine = connected(limits=EngineLimits(connection_window=100_000))
     open_streams(engine, 1)
     engine.cancel(1)
     engine.take()
@@ -443,7 +443,7 @@ def test_a_stream_window_pushed_too_far_by_settings_is_a_fault() -> None:
 
 def test_data_beyond_the_connection_window_is_a_fault() -> None:
     # Only a window smaller than one frame can be overrun, since it is replenished at once.
-    engine = connected(settings=EngineSettings(connection_window=70_000, max_control_output=10**6))
+    engine = connected(limits=EngineLimits(connection_window=70_000, max_control_output=10**6))
     open_streams(engine, 1)
     engine._window = 100
     engine.receive(head(1, b"\x8c") + data(1, b"x" * 101))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tubepost_dispatcher.apns.http2 import frames, hpackenc
 from tubepost_dispatcher.apns.http2.engine import Engine
-from tubepost_dispatcher.apns.http2.results import EngineSettings, StreamResult
+from tubepost_dispatcher.apns.http2.results import EngineLimits, StreamResult
 
 BLOCK = hpackenc.request_prefix(b"localhost") + hpackenc.path_field(b"/3/device/00")
 APNS_ID = b"eabeae54-14a8-11e5-b60b-1697f925ec7b"
@@ -64,12 +64,12 @@ def data(stream: int, body: bytes, *, end: bool = False) -> bytes:
 def connected(
     limit: int | None = 100,
     *,
-    settings: EngineSettings | None = None,
+    limits: EngineLimits | None = None,
     acked: bool = True,
     **values: int,
 ) -> Engine:
     """Make an engine of which the greetings are over and everything written is taken."""
-    engine = Engine(b"localhost", settings=settings or EngineSettings())
+    engine = Engine(b"localhost", limits=limits or EngineLimits())
     engine.take()
     announced = {} if limit is None else {frames.SETTINGS_MAX_CONCURRENT_STREAMS: limit}
     announced |= {getattr(frames, f"SETTINGS_{name.upper()}"): value for name, value in values.items()}

@@ -8,7 +8,7 @@ from tubepost_dispatcher.apns.http2 import frames
 from tubepost_dispatcher.apns.http2.response import BlockReader, Head
 from tubepost_dispatcher.apns.http2.results import (
     ConnectionState,
-    EngineSettings,
+    EngineLimits,
     ErrorCode,
     Goaway,
     StreamError,
@@ -30,7 +30,7 @@ class PeerError(Exception):
         self.code = code
 
 
-def _hello(limits: EngineSettings) -> bytes:
+def _hello(limits: EngineLimits) -> bytes:
     """Return what a client sends first (RFC 9113, section 3.4)."""
     return (
         frames.PREFACE
@@ -58,7 +58,7 @@ class Answer:
         self.unacknowledged = 0
 
 
-class Connection:
+class EngineState:
     """What a connection knows, and how it and its streams end; `engine.Engine` is the class to use."""
 
     __slots__ = (
@@ -97,7 +97,7 @@ class Connection:
         "stream_limit",
     )
 
-    def __init__(self, limits: EngineSettings) -> None:
+    def __init__(self, limits: EngineLimits) -> None:
         self.state = ConnectionState.OPEN
         self.settings_received = False
         """Whether the server's first SETTINGS is in; until then `stream_limit` is an assumption."""

@@ -1,4 +1,4 @@
-"""Opening a pool's connections: how many are under way, what went wrong, and when to try again."""
+"""The connections that a pool is opening: how many, what went wrong, and when to try again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAILURES_BEFORE_REFUSING = 3
 _LASTING = frozenset({"TlsFailed", "CertificateVerifyFailed", "ProxyRefused"})
 
 
-class Opener:
+class Connector:
     """Opens connections to one target, one task each.
 
     `opened` is called with every connection that has become usable, `settled` after each attempt, `failed`

@@ -39,7 +39,7 @@ class _H2(H2Connection):
 
     @property
     def open_inbound_streams(self) -> int:
-        """Never over the limit; `Connection` counts."""
+        """Never over the limit; `ClientConnection` counts."""
         return -1
 
 
@@ -60,7 +60,7 @@ class Stream:
         self.timer: asyncio.TimerHandle | None = None
 
 
-class Link(asyncio.Protocol):
+class H2Transport(asyncio.Protocol):
     """What the simulator does with a connection as a whole. `_on_event` belongs to the upper half.
 
     All writes of one loop turn go out together.

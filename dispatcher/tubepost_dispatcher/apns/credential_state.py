@@ -26,14 +26,14 @@ _OWN_WORDS = frozenset({"EnvironmentMismatch", "ClockWrong"})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Interpretation:
     """What an answer means: the outcome, and whether its connection is to be replaced."""
 
     outcome: Outcome
     replace_connection: bool = False
 
 
-class Gate:
+class CredentialState:
     """Holds, provider token and lifetime of one credential."""
 
     __slots__ = ("_bearer_changed_at", "_last_bearer", "credential", "environment", "hold", "token")
@@ -87,10 +87,10 @@ class Gate:
         if self.hold.reason:
             self.hold.success(sent_at)
 
-    def refused(
+    def interpret(
         self, status: int, body: bytes, request: ApnsRequest, sent_at: float, now: float, wall: float
-    ) -> Verdict:
-        """Judge an answer other than 200."""
+    ) -> Interpretation:
+        """Say what an answer other than 200 means, and note what it says about the credential."""
         reason, timestamp = reasons.parse_body(body)
         spec = reasons.lookup(status, reason)
         retry_at_once = replace = False
@@ -120,7 +120,7 @@ class Gate:
             retry_at_once=retry_at_once,
             held_until=self.hold.until,
         )
-        return Verdict(outcome, replace)
+        return Interpretation(outcome, replace)
 
     def goaway(self, reason: str, now: float) -> None:
         """Note the reason that a GOAWAY carries; some of them concern the credential."""
@@ -152,7 +152,7 @@ class Gate:
             )
 
     def _note_authenticated(self, spec: ReasonSpec, sent_at: float) -> None:
-        """A verdict on the notification means that the credential itself was accepted."""
+        """An answer about the notification means that the credential itself was accepted."""
         hold = self.hold
         if not hold.reason or spec.status // 100 != 4 or spec.status in {401, 403, 407}:
             return

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tubepost_dispatcher.apns.plan import MOST_DIALS, PATIENCE, Demand, dials_wanted, spread
+from tubepost_dispatcher.apns.pool.policy import MOST_DIALS, PATIENCE, Demand, dials_wanted, spread
 
 counts = st.integers(0, 2000)
 

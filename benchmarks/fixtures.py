@@ -43,7 +43,7 @@ X-Device-Token: {token}
 
 
 @dataclass(frozen=True)
-class Stage:
+class Fixtures:
     """Files of one benchmark, in a directory that is thrown away."""
 
     directory: Path
@@ -87,16 +87,18 @@ class Stage:
         return target
 
 
-def make_stage(directory: Path) -> Stage:
+def make_fixtures(directory: Path) -> Fixtures:
     """Make throw-away credentials in `directory`."""
     authority = make_ca()
     server = make_server_certificate(authority, ["localhost", "127.0.0.1"])
-    stage = Stage(directory, *(directory / name for name in ("ca.pem", "cert.pem", "key.pem", "key.p8")))
-    stage.ca.write_bytes(authority.certificate_pem)
-    stage.certificate.write_bytes(server.certificate_pem)
-    stage.key.write_bytes(server.private_key_pem)
-    stage.token_key.write_bytes(make_token_key())
-    return stage
+    fixtures = Fixtures(
+        directory, *(directory / name for name in ("ca.pem", "cert.pem", "key.pem", "key.p8"))
+    )
+    fixtures.ca.write_bytes(authority.certificate_pem)
+    fixtures.certificate.write_bytes(server.certificate_pem)
+    fixtures.key.write_bytes(server.private_key_pem)
+    fixtures.token_key.write_bytes(make_token_key())
+    return fixtures
 
 
 def messages() -> list[bytes]:

@@ -2,8 +2,8 @@
 
 Requests come in by `Pool.submit` and wait in one queue; once per turn of the event loop `_pump` spreads them
 over the connections' free streams, each connection writing once. Connections are opened on demand
-(`plan.dials_wanted`) and kept: APNs wants them to live for hours. Whether requests may be sent at all is the
-`gate`'s business. There is no task, no future and no timer per request.
+(`policy.dials_wanted`) and kept: APNs wants them to live for hours. Whether requests may be sent at all is
+up to `credential_state`. There is no task, no future and no timer per request.
 
 Every request that was submitted and not withdrawn gets exactly one outcome, by a callback on the event loop.
 What a server provably never saw is sent again on another connection without anybody noticing.
@@ -25,19 +25,19 @@ from tubepost_credentials import CertificateCredential, TokenCredential
 from tubepost_dispatcher.apns import reasons
 from tubepost_dispatcher.apns.blocks import BlockBuilder
 from tubepost_dispatcher.apns.connection import Connection, describe
+from tubepost_dispatcher.apns.connector import Connector
+from tubepost_dispatcher.apns.credential_state import CredentialState
 from tubepost_dispatcher.apns.dialing import DialError, Target, parse_proxy
-from tubepost_dispatcher.apns.gate import Gate
-from tubepost_dispatcher.apns.gauges import PoolGauges
 from tubepost_dispatcher.apns.http2.engine import Engine
 from tubepost_dispatcher.apns.http2.results import StreamError, StreamResult
-from tubepost_dispatcher.apns.opening import Opener
-from tubepost_dispatcher.apns.options import PoolOptions, pool_key
-from tubepost_dispatcher.apns.plan import PATIENCE, Demand, dials_wanted, spread
+from tubepost_dispatcher.apns.pool.answers import unanswered
+from tubepost_dispatcher.apns.pool.gauges import PoolGauges
+from tubepost_dispatcher.apns.pool.options import PoolOptions, pool_key
+from tubepost_dispatcher.apns.pool.policy import PATIENCE, Demand, dials_wanted, spread
+from tubepost_dispatcher.apns.pool.waiting import Waiting
 from tubepost_dispatcher.apns.reasons import local_outcome
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.apns.tls import client_context
-from tubepost_dispatcher.apns.unanswered import unanswered
-from tubepost_dispatcher.apns.waiting import Waiting
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 
@@ -87,14 +87,14 @@ class Pool:
         self._loop = loop or asyncio.get_running_loop()
         self._clock = clock
         self._wall = wall
-        self._gate = Gate(credential)
+        self._credential = CredentialState(credential)
         target: Target | None = None
         if credential is not None:
             proxy = parse_proxy(route.proxy, proxy_auth) if route.proxy else None
             target = Target(route.host, route.port, client_context(route.tls, credential, ca_pem), proxy)
         self._builder = BlockBuilder(route.host, route.port)
         self._gauges = PoolGauges(route.name, metrics)
-        self._opener = Opener(
+        self._connector = Connector(
             route.name,
             target,
             self._loop,
@@ -123,13 +123,13 @@ class Pool:
     @property
     def topics(self) -> tuple[str, ...]:
         """Topics that the certificate names; empty with tokens."""
-        credential = self._gate.credential
+        credential = self._credential.credential
         return credential.topics if isinstance(credential, CertificateCredential) else ()
 
     @property
     def default_topic(self) -> str | None:
         """The certificate's own topic; None with tokens. The route's `topic` is the caller's business."""
-        credential = self._gate.credential
+        credential = self._credential.credential
         return credential.default_topic if isinstance(credential, CertificateCredential) else None
 
     @property
@@ -173,36 +173,36 @@ class Pool:
     @property
     def hold(self) -> tuple[str, str, float] | None:
         """Reason, sentence and seconds to the next probe of the present hold; None when there is none."""
-        hold = self._gate.hold
+        hold = self._credential.hold
         if not hold.held:
             return None
         return hold.reason, hold.detail, max(0.0, hold.until - self._clock())
 
     def adopt_hold(self, reason: str, detail: str, seconds: float) -> None:
         """Hold as another process with the same credential does."""
-        if self._gate.hold.adopt(self._clock(), seconds, reason, detail):
+        if self._credential.hold.adopt(self._clock(), seconds, reason, detail):
             self._schedule_pump()
 
     def release_hold(self) -> None:
         """End the hold, since another process' probe was accepted."""
-        self._gate.hold.release()
+        self._credential.hold.release()
         self._schedule_pump()
 
     def status(self) -> dict[str, Any]:
         """Facts for the status page: JSON values, nothing secret."""
         now, wall = self._clock(), self._wall()
         self._refresh()
-        facts = self._gate.describe(now, wall)
+        facts = self._credential.describe(now, wall)
         return {
             "endpoint": f"{self._route.host}:{self._route.port}",
             "state": "closing" if self._closing else "held" if facts["held"] else "open",
             "pending": len(self._waiting),
             "streams": sum(c.open_streams for c in self._connections),
             "streamLimit": sum(c.engine.stream_limit for c in self._connections if c.usable),
-            "dialling": len(self._opener),
+            "dialling": len(self._connector),
             "connections": [describe(c, now) for c in self._connections],
-            "connectFailures": self._opener.backoff.failures,
-            "lastError": str(self._opener.trouble) if self._opener.trouble else None,
+            "connectFailures": self._connector.backoff.failures,
+            "lastError": str(self._connector.trouble) if self._connector.trouble else None,
             **facts,
         }
 
@@ -225,7 +225,7 @@ class Pool:
         self._return_waiting(local_outcome("ShuttingDown", retry_at_once=True))
         for connection in list(self._connections):
             connection.shut("shutdown")
-        await self._opener.cancel()
+        await self._connector.cancel()
         if self._timer is not None:
             self._timer.cancel()
         self._gauges.zero()
@@ -248,8 +248,8 @@ class Pool:
             if refusal is not None:
                 self._return_waiting(refusal)
             else:
-                if self._gate.hold.held:
-                    self._return_waiting(self._gate.held(now), keep=1)  # the one kept is the probe
+                if self._credential.hold.held:
+                    self._return_waiting(self._credential.held(now), keep=1)  # the one kept is the probe
                 self._fill(now)
         if self._waiting:
             if self._starved_since == math.inf:
@@ -263,9 +263,9 @@ class Pool:
 
     def _refusal(self, now: float) -> Outcome | None:
         """Return the outcome of requests that should not even wait."""
-        refusal = self._gate.refusal(now, self._wall())
-        if refusal is None and self._opener.trouble and not any(c.usable for c in self._connections):
-            refusal = self._opener.refusal(now)
+        refusal = self._credential.refusal(now, self._wall())
+        if refusal is None and self._connector.trouble and not any(c.usable for c in self._connections):
+            refusal = self._connector.refusal(now)
         return refusal
 
     def _fill(self, now: float) -> None:
@@ -273,7 +273,7 @@ class Pool:
         connections = [c for c in self._connections if c.usable]
         if not connections:
             return
-        self._builder.authorize(self._gate.bearer(now, self._wall()))
+        self._builder.authorize(self._credential.bearer(now, self._wall()))
         free = [self._free(c, now) for c in connections]
         waiting = len(self._waiting)
         if len(connections) == 1:
@@ -294,7 +294,7 @@ class Pool:
         return min(free, most - connection.submitted) if most else free
 
     def _put(self, connection: Connection, share: int, now: float) -> None:
-        pop, block, hold = self._waiting.pop, self._builder.block, self._gate.hold
+        pop, block, hold = self._waiting.pop, self._builder.block, self._credential.hold
         while share:
             request = pop()
             if request is None:
@@ -312,7 +312,7 @@ class Pool:
 
     def _give_up(self, now: float) -> None:
         """Return what has waited for longer than its caller wants to wait."""
-        trouble = self._opener.trouble
+        trouble = self._connector.trouble
         outcome = local_outcome("NoConnectionInTime", str(trouble) if trouble else "all streams are taken")
         for request in self._waiting.take_late(now):
             self._tell(request, outcome)
@@ -384,8 +384,8 @@ class Pool:
     def _accepted(self, connection: Connection, sent_at: float) -> None:
         connection.answered += 1
         connection.proven = True
-        self._gate.accepted(sent_at)
-        self._opener.succeeded()
+        self._credential.accepted(sent_at)
+        self._connector.succeeded()
 
     def _not_accepted(
         self,
@@ -408,12 +408,12 @@ class Pool:
                 self._tell(request, outcome)
             return
         connection.answered += 1
-        self._opener.succeeded()
+        self._connector.succeeded()
         self._gauges.observe_latency(now - sent_at)
-        verdict = self._gate.refused(result.status, result.body, request, sent_at, now, self._wall())
-        if verdict.replace_connection:
+        meaning = self._credential.interpret(result.status, result.body, request, sent_at, now, self._wall())
+        if meaning.replace_connection:
             connection.retire()
-        self._tell(request, verdict.outcome)
+        self._tell(request, meaning.outcome)
 
     def timed_out(self, connection: Connection, request: ApnsRequest) -> None:
         """The answer to a request did not come in time on a connection that is otherwise alive."""
@@ -431,7 +431,7 @@ class Pool:
         if goaway is not None and not connection.goaway_reason:
             reason, _ = reasons.parse_body(goaway.debug)
             connection.goaway_reason = reason or "none"
-            self._gate.goaway(reason, self._clock())
+            self._credential.goaway(reason, self._clock())
             _LOG.info("route %s: APNs sent GOAWAY, reason %s", self._route.name, reason or "none")
         if self._waiting:
             self._schedule_pump()
@@ -448,28 +448,28 @@ class Pool:
         if not connection.answered and cause not in _OWN_ENDS and not self._closed:
             # Opened and ended without a single answer: as bad as one that could not be opened.
             detail = connection.detail or f"the connection ended before any answer: {cause}"
-            self._opener.failed(DialError("TlsFailed" if cause == "tls" else "ConnectFailed", detail))
+            self._connector.failed(DialError("TlsFailed" if cause == "tls" else "ConnectFailed", detail))
         if not self._closed:
             self._schedule_pump()
 
     # -- opening connections -------------------------------------------------------------------------
 
     def _dial(self, now: float) -> None:
-        if now < self._opener.backoff.until or self._closed:
+        if now < self._connector.backoff.until or self._closed:
             return
         usable = [c for c in self._connections if c.usable]
         demand = Demand(
             left=len(self._waiting),
             usable=len(usable),
             unproven=sum(not c.proven for c in usable),
-            dialling=len(self._opener),
+            dialling=len(self._connector),
             most=self._options.max_connections or 1_000_000,
             starved_for=now - self._starved_since,
             stream_limit=max((c.engine.stream_limit for c in usable), default=0),
-            by_token=self._gate.token is not None,
+            by_token=self._credential.token is not None,
         )
         for _ in range(dials_wanted(demand)):
-            self._opener.start(self._options.connect_timeout or NO_LIMIT_CONNECT_TIMEOUT)
+            self._connector.start(self._options.connect_timeout or NO_LIMIT_CONNECT_TIMEOUT)
 
     def _opened(self, connection: Connection) -> None:
         self._connections.append(connection)
@@ -483,7 +483,7 @@ class Pool:
 
     def _arm(self, now: float) -> None:
         """Wake up when waiting requests may go on, or have waited long enough."""
-        moments = [self._starved_since + PATIENCE, self._opener.backoff.until]
+        moments = [self._starved_since + PATIENCE, self._connector.backoff.until]
         moments += [c.rest_until for c in self._connections]
         wake = min((moment for moment in moments if moment > now), default=math.inf)
         wake = min(wake, self._waiting.next_give_up)
@@ -511,12 +511,13 @@ class Pool:
         """Set the gauges; called now and then, not for each request."""
         self._refresh_scheduled = False
         if not self._closed:
-            token = self._gate.token
+            token = self._credential.token
+            refused = self._credential.refusal(self._clock(), self._wall()) is not None
             self._gauges.show(
                 connections=sum(c.is_ready for c in self._connections),
                 streams=sum(c.open_streams for c in self._connections),
                 stream_limit=sum(c.engine.stream_limit for c in self._connections if c.usable),
                 pending=len(self._waiting),
-                held=self._gate.refusal(self._clock(), self._wall()) is not None or self._gate.hold.held,
+                held=refused or self._credential.hold.held,
                 token_age=token.age(self._wall()) if token is not None and token.iat else None,
             )

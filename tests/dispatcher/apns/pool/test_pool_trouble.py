@@ -132,7 +132,7 @@ async def test_nobody_listening_comes_back_after_three_attempts_and_recovers() -
         assert pool.status()["connectFailures"] == 3
         assert "ConnectFailed" in pool.status()["lastError"]
         async with Peer(port=port):
-            pool._opener.backoff.until = 0.0
+            pool._connector.backoff.until = 0.0
             pool.submit(request(outcomes))
             assert (await outcomes.wait(2))[-1].kind is DELIVERED
             assert pool.held_until == 0.0

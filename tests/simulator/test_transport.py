@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from tests.simulator.support import TOPIC, RawClient, settings, until
-from tubepost_simulator import Chaos, Reason, Simulator, link
+from tubepost_simulator import Chaos, Reason, Simulator, transport
 from tubepost_simulator.chaos import parse
 
 
@@ -159,7 +159,7 @@ async def test_goaway_zero_loses_answers(simulator: Simulator) -> None:
 async def test_goaway_graceful_takes_requests_until_the_second(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "_GRACE", 60.0)
+    monkeypatch.setattr(transport, "_GRACE", 60.0)
     simulator.apply_chaos({"goaway": {"lastStreamId": "Graceful"}})
     async with await RawClient.open(simulator) as client:
         await client.answers(client.request())

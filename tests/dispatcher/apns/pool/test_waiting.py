@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.dispatcher.apns.support import Outcomes, request
+from tubepost_dispatcher.apns.pool.waiting import Waiting
 from tubepost_dispatcher.apns.request import ApnsRequest
-from tubepost_dispatcher.apns.waiting import Waiting
 
 
 class Queue(RuleBasedStateMachine):
