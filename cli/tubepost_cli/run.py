@@ -14,8 +14,8 @@ from tubepost_cli.problems import show
 from tubepost_cli.simulated import SimulatedApns
 from tubepost_dispatcher.config.source import ConfigSource, ManifestSource, MountedSource
 from tubepost_dispatcher.logging import process
-from tubepost_dispatcher.supervisor.slot import WorkerFailed
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
+from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
 
 
 @click.command()

@@ -1,8 +1,8 @@
-"""Listening sockets: one per worker slot, owned by the supervisor for its whole life.
+"""Listening sockets: one per worker, owned by the supervisor for its whole life.
 
 Closing a SO_REUSEPORT socket resets the connections that wait in it, so a socket is never closed before
-the end (or the end of its port): those of slots that are no longer wanted, or whose worker is being replaced,
-are served by the other workers.
+the end (or the end of its port): those of workers that are no longer wanted, or that are being
+replaced, are served by the others.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class ListenerSockets:
         self._port = sock.getsockname()[1]
         return sock
 
-    def of_slot(self, index: int, count: int) -> list[socket.socket]:
-        """The sockets that slot `index` of `count` serves; every socket belongs to exactly one slot."""
+    def of_worker(self, index: int, count: int) -> list[socket.socket]:
+        """The sockets that worker `index` of `count` serves; every socket belongs to exactly one."""
         return [sock for number, sock in enumerate(self._sockets) if number % count == index]
 
     def close(self) -> None:

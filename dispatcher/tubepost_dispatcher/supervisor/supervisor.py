@@ -1,4 +1,4 @@
-"""The supervisor: owns sockets, configuration, endpoints and totals; keeps one worker in every slot."""
+"""The supervisor: owns sockets, configuration, endpoints and totals; runs the workers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tubepost_dispatcher.config.bundle import Prepared, prepare
 from tubepost_dispatcher.config.source import ConfigSource
 from tubepost_dispatcher.http import AdminEndpoint, PublicEndpoints
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.supervisor.cgroup import MEMORY_SHARE, default_workers, memory_limit
 from tubepost_dispatcher.supervisor.levels import Change, Level, compare
-from tubepost_dispatcher.supervisor.record import Record, iso
-from tubepost_dispatcher.supervisor.resources import MEMORY_SHARE, default_workers, memory_limit
-from tubepost_dispatcher.supervisor.roster import Roster
+from tubepost_dispatcher.supervisor.reload_status import ReloadStatus, iso
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
 from tubepost_dispatcher.supervisor.watch import INTERVAL, Settler, look
+from tubepost_dispatcher.supervisor.worker_pool import WorkerPool
 from tubepost_dispatcher.totals import Totals, take_snapshot
 
 _T = TypeVar("_T")
@@ -73,7 +73,7 @@ class Supervisor:
         self._totals = Totals()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self._totals)
-        self._roster = Roster(self._totals, self._metrics, self._message, settings.grace)
+        self._pool = WorkerPool(self._totals, self._metrics, self._message, settings.grace)
         self._prepared: Prepared | None = None
         self._sockets: ListenerSockets | None = None
         self._old_sockets: list[ListenerSockets] = []
@@ -84,9 +84,9 @@ class Supervisor:
         self._ended = asyncio.Event()
         self._settler = Settler(())
         self._started_at = time.time()
-        self._record = Record(self._metrics)
+        self._reload_status = ReloadStatus(self._metrics)
         self._warnings: tuple[Problem, ...] = ()
-        self._known: frozenset[tuple[str, str, str]] = frozenset()
+        self._tolerated: frozenset[tuple[str, str, str]] = frozenset()
         """What the configuration in force lacks since a lenient start."""
         self._waiting_reload: asyncio.Task[Change | None] | None = None
         self._public = PublicEndpoints(
@@ -162,16 +162,16 @@ class Supervisor:
         for problem in (*loaded.problems, *problems):
             _LOG.warning("%s", problem)
         self._prepared = prepared
-        self._known = _places(problems)
+        self._tolerated = _places(problems)
         if problems:
-            self._record.lacks(problems, prepared.digest)
+            self._reload_status.lacks(problems, prepared.digest)
         count = self._wanted_workers(prepared)
         self._bind(prepared, count)
         assert self._sockets is not None
         await self._public.start()
         await self._admin.start()
-        await self._roster.start(self._sockets, count)
-        self._record.started(prepared, count)
+        await self._pool.start(self._sockets, count)
+        self._reload_status.started(prepared, count)
         if self._settings.watch:
             self._spawn(self._watch())
 
@@ -220,7 +220,7 @@ class Supervisor:
         return cut
 
     async def _end_workers(self) -> int:
-        cut, killed = await self._roster.drain()
+        cut, killed = await self._pool.drain()
         if cut or killed:
             self.exit_code = 1
             _LOG.warning("drained: %d sessions were cut, %d workers were killed", cut, killed)
@@ -232,7 +232,7 @@ class Supervisor:
         """End at once: workers are killed. May be called at any time, during `start` or `drain` too."""
         self._draining = True
         self.exit_code = 1
-        await self._roster.kill()
+        await self._pool.kill()
         await self._close()
 
     async def _close(self) -> None:
@@ -240,7 +240,7 @@ class Supervisor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._roster.close()
+        await self._pool.close()
         await self._public.stop()
         await self._admin.stop()
         self._close_sockets()
@@ -264,11 +264,11 @@ class Supervisor:
         limit = memory_limit()
         return {
             **pack_bundle(prepared.bundle),
-            "count": self._roster.count,
+            "count": self._pool.count,
             "logLevel": prepared.config.log_level,
             "logFormat": self._settings.log_format,
-            "memoryLimit": int(limit * MEMORY_SHARE / self._roster.count),
-            "lenient": bool(self._known),
+            "memoryLimit": int(limit * MEMORY_SHARE / self._pool.count),
+            "lenient": bool(self._tolerated),
         }
 
     # -- configuration --------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ class Supervisor:
         return await asyncio.shield(self._waiting_reload)
 
     async def _reload(self) -> Change | None:
-        async with self._roster.changing:
+        async with self._pool.changing:
             self._waiting_reload = None
             if self._draining:
                 return None
@@ -300,36 +300,38 @@ class Supervisor:
                 return await self._reload_now()
             except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on and the old one serves
                 _LOG.exception("the configuration could not be put in force")
-                self._record.refuse((self._problem("", f"cannot be put in force: {error!r}", "see the log"),))
+                self._reload_status.refuse(
+                    (self._problem("", f"cannot be put in force: {error!r}", "see the log"),)
+                )
                 return None
 
     async def _reload_now(self) -> Change | None:
         loaded = await asyncio.to_thread(self._source.load)
         if loaded.bundle is None:
-            self._record.refuse(tuple(p for p in loaded.problems if p.severity == "error"))
+            self._reload_status.refuse(tuple(p for p in loaded.problems if p.severity == "error"))
             return None
         prepared, found = prepare(loaded.bundle)
         problems = loaded.locate(found)
         # What could not be read at a lenient start does not keep the rest from changing; what could be read
         # must not be lost.
         places = _places(problems)
-        if not places <= self._known:
-            self._record.refuse(problems, prepared.digest)
+        if not places <= self._tolerated:
+            self._reload_status.refuse(problems, prepared.digest)
             return None
         change = await self._apply(prepared)
         if change is not None:
             self._warnings = loaded.problems
-            self._known = places
+            self._tolerated = places
             if problems:
-                self._record.lacks(problems, prepared.digest)
+                self._reload_status.lacks(problems, prepared.digest)
         return change
 
     async def _apply(self, prepared: Prepared) -> Change | None:
-        old, old_count = self.prepared, self._roster.count
+        old, old_count = self.prepared, self._pool.count
         count = self._wanted_workers(prepared)
         change = compare(old, prepared, old_count, count)
         if change.level is Level.NONE:
-            self._record.unchanged()
+            self._reload_status.unchanged()
             return change
         if prepared.config.generation <= old.config.generation:
             prepared = _with_generation(prepared, old.config.generation + 1)
@@ -339,11 +341,11 @@ class Supervisor:
             return None
         self._prepared = prepared
         self._sockets = sockets
-        await self._roster.change(sockets, count)
+        await self._pool.change(sockets, count)
         if before is not None and before is not sockets:
             self._old_sockets.append(before)
             self._spawn(self._let_go(before))
-        self._record.applied(prepared, change, count)
+        self._reload_status.applied(prepared, change, count)
         return change
 
     def _sockets_for(self, prepared: Prepared, count: int) -> ListenerSockets | None:
@@ -361,7 +363,7 @@ class Supervisor:
                 sockets.close()
             message = f"port {sockets.port} cannot be bound: {error.strerror}"
             problem = self._problem("spec.listener.port", message, "choose a free port")
-            self._record.refuse((problem,), prepared.digest)
+            self._reload_status.refuse((problem,), prepared.digest)
             return None
         if sockets in self._old_sockets:
             self._old_sockets.remove(sockets)
@@ -370,10 +372,10 @@ class Supervisor:
     async def _let_go(self, sockets: ListenerSockets) -> None:
         """Close sockets of a port that was given up, once those who were connecting have been served."""
         await asyncio.sleep(LINGER)
-        async with self._roster.changing:
+        async with self._pool.changing:
             if sockets in self._old_sockets:
                 self._old_sockets.remove(sockets)
-                self._roster.forget(sockets)
+                self._pool.forget(sockets)
                 sockets.close()
 
     def _problem(self, field: str, message: str, remedy: str) -> Problem:
@@ -393,13 +395,13 @@ class Supervisor:
         """SIGHUP: read the configuration anew, open log files anew."""
         if self._draining:
             return
-        self._roster.reopen_logs()
+        self._pool.reopen_logs()
         await self.reload()
 
     # -- endpoints ------------------------------------------------------------------------------------
 
     async def _collect(self) -> None:
-        await self._roster.snapshots()
+        await self._pool.snapshots()
         self._totals.update("supervisor", take_snapshot(self._metrics.registry))
 
     async def _render(self) -> bytes:
@@ -414,7 +416,7 @@ class Supervisor:
     def _ready(self) -> tuple[bool, str]:
         if self._draining:
             return False, "draining"
-        if not self._roster.any_ready:
+        if not self._pool.any_ready:
             return False, "no worker is ready"
         # Of several replicas, those that have what they need shall get the messages, and a roll shall not
         # replace them with this one.
@@ -436,9 +438,9 @@ class Supervisor:
                 "generation": prepared.config.generation,
                 "hash": prepared.digest,
                 "warnings": [str(problem) for problem in self._warnings],
-                **self._record.status(),
+                **self._reload_status.status(),
             },
-            "workers": await self._roster.snapshots(),
+            "workers": await self._pool.snapshots(),
         }
 
 

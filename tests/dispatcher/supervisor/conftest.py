@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tubepost_dispatcher.supervisor import slot
+from tubepost_dispatcher.supervisor import worker_handle
 
 FakeWorkers = Callable[[str], None]
 
@@ -46,6 +46,6 @@ def fake_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeWorkers
     def behave(mode: str) -> None:
         monkeypatch.setenv("TUBEPOST_FAKE_WORKER", mode)
         executable = script if mode != "cannot be started" else tmp_path / "none"
-        monkeypatch.setattr(slot, "PYTHON", str(executable))
+        monkeypatch.setattr(worker_handle, "PYTHON", str(executable))
 
     return behave

@@ -7,17 +7,17 @@ import pytest
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
 
 
-def test_every_socket_belongs_to_exactly_one_slot() -> None:
+def test_every_socket_belongs_to_exactly_one_worker() -> None:
     sockets = ListenerSockets("127.0.0.1", 0)
     try:
         sockets.ensure(5)
         for count in (1, 2, 3, 5):
-            slots = [sockets.of_slot(index, count) for index in range(count)]
-            assert all(slots)
-            flat = [sock.fileno() for slot in slots for sock in slot]
+            shares = [sockets.of_worker(index, count) for index in range(count)]
+            assert all(shares)
+            flat = [sock.fileno() for share in shares for sock in share]
             assert sorted(flat) == sorted(set(flat))
             assert len(flat) == 5
-        ports = {sock.getsockname()[1] for sock in sockets.of_slot(0, 1)}
+        ports = {sock.getsockname()[1] for sock in sockets.of_worker(0, 1)}
         assert ports == {sockets.port}
     finally:
         sockets.close()

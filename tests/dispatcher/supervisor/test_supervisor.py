@@ -22,8 +22,8 @@ from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.source import Loaded, ManifestSource
 from tubepost_dispatcher.supervisor import supervisor as supervisor_module
 from tubepost_dispatcher.supervisor.levels import Level
-from tubepost_dispatcher.supervisor.slot import WorkerFailed
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
+from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
 
 pytestmark = pytest.mark.xdist_group("supervisor")
 
@@ -251,8 +251,8 @@ async def test_a_storm_of_reloads_is_one_at_work_and_one_that_waits(site: FakedS
 async def test_a_fault_of_ours_is_reported_and_the_watch_goes_on(site: FakedSite) -> None:
     site.contents = None  # type: ignore[assignment]
     (site.directory / "looked-at").write_text("1")
-    await eventually(lambda: site.supervisor._record.status()["refused"])
-    assert "a fault of ours" in site.supervisor._record.status()["refused"]["problems"][0]
+    await eventually(lambda: site.supervisor._reload_status.status()["refused"])
+    assert "a fault of ours" in site.supervisor._reload_status.status()["refused"]["problems"][0]
     site.contents = bundle(log_level="Debug")
     (site.directory / "looked-at").write_text("22")
     await eventually(lambda: site.supervisor.prepared.config.log_level == "Debug")
@@ -333,9 +333,9 @@ async def test_a_start_that_fails_leaves_nothing_behind(
 async def test_a_start_that_is_called_off(faked: FakedSite, fake_workers: FakeWorkers) -> None:
     fake_workers("deaf")
     task = asyncio.create_task(faked.supervisor.start())
-    roster = faked.supervisor._roster
-    await eventually(lambda: roster._workers and roster._workers[0].pid)
-    pid = roster._workers[0].pid
+    pool = faked.supervisor._pool
+    await eventually(lambda: pool._workers and pool._workers[0].pid)
+    pid = pool._workers[0].pid
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -379,7 +379,7 @@ async def test_secrets_that_come_one_after_another_to_a_lenient_start(
     site.contents = bundle(secrets={})
     await supervisor.start()
     try:
-        assert supervisor._record.status()["refused"]
+        assert supervisor._reload_status.status()["refused"]
         assert supervisor._message()["lenient"]
         # Of no use to anybody yet: it runs, and asks for no messages.
         assert supervisor._ready() == (False, "no ApnRoute has a credential that can be used")
@@ -388,14 +388,14 @@ async def test_secrets_that_come_one_after_another_to_a_lenient_start(
         assert change is not None
         assert supervisor._ready() == (True, "ok")
         assert supervisor.prepared.routes["token"].credential is not None
-        assert "cert" in str(supervisor._record.status()["refused"])
+        assert "cert" in str(supervisor._reload_status.status()["refused"])
         # What could be read is not given up again.
         site.contents = bundle(secrets={})
         assert await supervisor.reload() is None
         assert supervisor.prepared.routes["token"].credential is not None
         site.contents = bundle()
         assert await supervisor.reload() is not None
-        assert supervisor._record.status()["refused"] is None
+        assert supervisor._reload_status.status()["refused"] is None
         assert not supervisor._message()["lenient"]
         site.contents = bundle(secrets={"token": SECRETS["token"]})
         assert await supervisor.reload() is None

@@ -1,4 +1,4 @@
-"""The workers: one in every slot, replaced when they die, configured together, drained together."""
+"""The worker processes: as many as are wanted, replaced when they die, configured and drained together."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from tubepost_dispatcher.channel import Message
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.supervisor.slot import WorkerFailed, WorkerHandle
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
+from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed, WorkerHandle
 from tubepost_dispatcher.totals import Totals
 
 _LOG = logging.getLogger("tubepost.supervisor")
@@ -48,7 +48,7 @@ class Holds:
         return [{**message, "seconds": until - now} for message, until in self._holds.values()]
 
 
-class Roster:
+class WorkerPool:
     """The worker processes of a supervisor.
 
     Args:
@@ -73,12 +73,12 @@ class Roster:
         self._sockets: ListenerSockets | None = None
         self._lingering: list[ListenerSockets] = []
         self._refused: set[int] = set()
-        """Slots whose worker refused a configuration and has no successor yet."""
+        """Workers that refused a configuration and have no successor yet."""
         self._holds = Holds()
         self.count = 0
         """How many workers are wanted."""
         self.changing = asyncio.Lock()
-        """Held while slots are filled or emptied."""
+        """Held while workers are started, configured or sent away."""
 
     @property
     def any_ready(self) -> bool:
@@ -89,7 +89,7 @@ class Roster:
         )
 
     async def start(self, sockets: ListenerSockets, count: int) -> None:
-        """Fill `count` slots.
+        """Start `count` workers.
 
         Raises:
             WorkerFailed: one did not get ready.
@@ -120,7 +120,7 @@ class Roster:
         await asyncio.gather(*(self._configure(handle, message) for handle in staying))
         self._deal()
         for index in range(count):
-            # Those that are not there, new slots and workers that refused, but not those that wait for
+            # Those that are missing, since they are new or have refused, but not those that wait for
             # their back-off.
             if index not in self._workers and (index >= before or index in self._refused):
                 self._refused.discard(index)
@@ -166,7 +166,7 @@ class Roster:
         handle = WorkerHandle(index, self._totals, self._on_exit, self._on_hold)
         self._workers[index] = handle
         try:
-            await handle.start(self._sockets.of_slot(index, self.count), self._message())
+            await handle.start(self._sockets.of_worker(index, self.count), self._message())
         except BaseException:
             if not handle.launched:
                 # There is no process whose end would be told.
@@ -178,15 +178,15 @@ class Roster:
         self._deal()
 
     def _deal(self) -> None:
-        """See that some worker accepts on every socket, also while a slot has none."""
+        """See that some worker accepts on every socket, also on those of a worker that is missing."""
         serving = [h for _, h in sorted(self._workers.items()) if h.ready and h.index < self.count]
         if self._ending or not serving or self._sockets is None:
             return
         hands: dict[int, list[socket.socket]] = {handle.index: [] for handle in serving}
         for sockets in (self._sockets, *self._lingering):
-            for slot in range(self.count):
-                owner = slot if slot in hands else serving[slot % len(serving)].index
-                hands[owner] += sockets.of_slot(slot, self.count)
+            for index in range(self.count):
+                owner = index if index in hands else serving[index % len(serving)].index
+                hands[owner] += sockets.of_worker(index, self.count)
         for handle in serving:
             try:
                 handle.assign(hands[handle.index])

@@ -9,9 +9,9 @@ import pytest
 
 from tests.dispatcher.supervisor.conftest import FakeWorkers, alive, eventually, open_descriptors
 from tubepost_dispatcher.metrics import CATALOG
-from tubepost_dispatcher.supervisor import slot
-from tubepost_dispatcher.supervisor.slot import WorkerFailed, WorkerHandle
+from tubepost_dispatcher.supervisor import worker_handle
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
+from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed, WorkerHandle
 from tubepost_dispatcher.totals import Totals
 
 PUSH_PARTS = next(spec for spec in CATALOG if spec.name == "tubepost_push_parts")
@@ -26,7 +26,7 @@ class Bench:
 
     async def start(self) -> None:
         async with asyncio.timeout(30):
-            await self.handle.start(self.sockets.of_slot(0, 1), {})
+            await self.handle.start(self.sockets.of_worker(0, 1), {})
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def test_one_that_is_never_ready_is_killed(
     bench: Bench, fake_workers: FakeWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_workers("deaf")
-    monkeypatch.setattr(slot, "START_TIMEOUT", 0.2)
+    monkeypatch.setattr(worker_handle, "START_TIMEOUT", 0.2)
     with pytest.raises(WorkerFailed, match="not ready"):
         await bench.start()
     await bench.handle.gone()
@@ -142,7 +142,7 @@ async def test_descriptors_do_not_add_up(bench: Bench, fake_workers: FakeWorkers
 
     async def one() -> None:
         handle = WorkerHandle(0, bench.totals, lambda _: None)
-        await handle.start(bench.sockets.of_slot(0, 1), {})
+        await handle.start(bench.sockets.of_worker(0, 1), {})
         assert await handle.drain(20.0) == 0
 
     await one()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tubepost_dispatcher.supervisor.resources import MAX_WORKERS, default_workers, memory_limit
+from tubepost_dispatcher.supervisor.cgroup import MAX_WORKERS, default_workers, memory_limit
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tubepost_dispatcher.supervisor.levels import Change, Level
 _LOG = logging.getLogger("tubepost.supervisor")
 
 
-class Record:
+class ReloadStatus:
     """Told of every configuration that was looked at; tells Prometheus, the log and /status."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -77,7 +77,7 @@ class Record:
         )
 
     def status(self) -> dict[str, Any]:
-        """The record's part of /status: JSON values."""
+        """Its part of /status: JSON values."""
         change = self._last_change
         return {
             "appliedAt": iso(self._applied_at),

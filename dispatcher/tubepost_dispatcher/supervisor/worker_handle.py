@@ -1,4 +1,4 @@
-"""A worker slot: the process that fills it, its successor, and what is known of them."""
+"""One worker process as the supervisor sees it: start, requests, drain, end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class WorkerHandle:
     """One worker process as the supervisor sees it.
 
     Args:
-        index: the slot.
+        index: which of the workers it is, from 0.
         totals: takes the worker's metrics.
         on_exit: called once when the process has ended, with this handle.
         on_hold: called when the worker says that it holds a route, or no longer.

@@ -9,10 +9,10 @@ import pytest
 
 from tests.dispatcher.supervisor.conftest import FakeWorkers, alive, eventually
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.supervisor import roster as module
-from tubepost_dispatcher.supervisor.roster import Holds, Roster
-from tubepost_dispatcher.supervisor.slot import WorkerFailed, WorkerHandle
+from tubepost_dispatcher.supervisor import worker_pool as module
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
+from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed, WorkerHandle
+from tubepost_dispatcher.supervisor.worker_pool import Holds, WorkerPool
 from tubepost_dispatcher.totals import Totals
 
 
@@ -21,24 +21,22 @@ class Bench:
         self.metrics = Metrics()
         self.sockets = ListenerSockets("127.0.0.1", 0)
         self.sockets.ensure(3)
-        self.roster = Roster(Totals(), self.metrics, dict, 20.0)
+        self.pool = WorkerPool(Totals(), self.metrics, dict, 20.0)
 
     async def change(self, count: int, sockets: ListenerSockets | None = None) -> None:
-        async with self.roster.changing:
-            await self.roster.change(sockets or self.sockets, count)
+        async with self.pool.changing:
+            await self.pool.change(sockets or self.sockets, count)
 
     def handle(self, index: int) -> WorkerHandle:
-        return self.roster._workers[index]
+        return self.pool._workers[index]
 
     @property
     def pids(self) -> dict[int, int]:
-        return {index: handle.pid for index, handle in self.roster._workers.items() if handle.ready}
+        return {index: handle.pid for index, handle in self.pool._workers.items() if handle.ready}
 
     def served(self) -> dict[int, int]:
         """Slot -> how many sockets its worker accepts on."""
-        return {
-            index: len(handle._assigned) for index, handle in self.roster._workers.items() if handle.ready
-        }
+        return {index: len(handle._assigned) for index, handle in self.pool._workers.items() if handle.ready}
 
     def exits(self, cause: str) -> float:
         labels = {"cause": cause}
@@ -50,13 +48,13 @@ async def bench(fake_workers: FakeWorkers) -> AsyncIterator[Bench]:
     fake_workers("good")
     made = Bench()
     yield made
-    await made.roster.kill()
-    await made.roster.close()
+    await made.pool.kill()
+    await made.pool.close()
     made.sockets.close()
 
 
 async def test_workers_come_and_go_and_every_socket_is_served(bench: Bench) -> None:
-    await bench.roster.start(bench.sockets, 1)
+    await bench.pool.start(bench.sockets, 1)
     assert bench.served() == {0: 3}
     first = bench.pids[0]
     await bench.change(3)
@@ -64,12 +62,12 @@ async def test_workers_come_and_go_and_every_socket_is_served(bench: Bench) -> N
     await bench.change(2)
     assert bench.served() == {0: 2, 1: 1}
     assert bench.pids[0] == first
-    assert await bench.roster.drain() == (0, 0)
+    assert await bench.pool.drain() == (0, 0)
     assert bench.exits("exit 0") == 0
 
 
 async def test_the_others_accept_for_a_slot_that_is_empty(bench: Bench, fake_workers: FakeWorkers) -> None:
-    await bench.roster.start(bench.sockets, 2)
+    await bench.pool.start(bench.sockets, 2)
     fake_workers("crash")
     os.kill(bench.pids[1], signal.SIGKILL)
     await eventually(lambda: bench.served() == {0: 3})
@@ -82,18 +80,18 @@ async def test_the_others_accept_for_a_slot_that_is_empty(bench: Bench, fake_wor
 async def test_a_worker_that_cannot_be_started_is_tried_again(
     bench: Bench, fake_workers: FakeWorkers
 ) -> None:
-    await bench.roster.start(bench.sockets, 1)
+    await bench.pool.start(bench.sockets, 1)
     fake_workers("cannot be started")
     os.kill(bench.pids[0], signal.SIGKILL)
     await eventually(lambda: bench.exits("not started") >= 2)
-    assert not bench.roster.any_ready
+    assert not bench.pool.any_ready
     fake_workers("good")
-    await eventually(lambda: bench.roster.any_ready)
+    await eventually(lambda: bench.pool.any_ready)
 
 
 async def test_one_that_dies_of_a_configuration_is_replaced(bench: Bench, fake_workers: FakeWorkers) -> None:
     fake_workers("dies-at-config")
-    await bench.roster.start(bench.sockets, 2)
+    await bench.pool.start(bench.sockets, 2)
     before = bench.pids
     fake_workers("good")
     await bench.change(2)
@@ -106,32 +104,32 @@ async def test_one_that_refuses_a_configuration_may_finish_and_has_a_successor(
     bench: Bench, fake_workers: FakeWorkers
 ) -> None:
     fake_workers("refuses")
-    await bench.roster.start(bench.sockets, 1)
+    await bench.pool.start(bench.sockets, 1)
     (before,) = bench.pids.values()
     fake_workers("good")
     await bench.change(1)
     assert bench.pids[0] != before
     await eventually(lambda: not alive(before))
-    await eventually(lambda: not bench.roster._leaving)
+    await eventually(lambda: not bench.pool._leaving)
     assert bench.exits("signal 9") == bench.exits("exit 0") == 0
 
 
 async def test_a_start_that_fails_says_so(bench: Bench, fake_workers: FakeWorkers) -> None:
     fake_workers("crash")
     with pytest.raises(WorkerFailed):
-        await bench.roster.start(bench.sockets, 2)
+        await bench.pool.start(bench.sockets, 2)
 
 
 async def test_a_drain_while_workers_are_being_started(bench: Bench, fake_workers: FakeWorkers) -> None:
-    await bench.roster.start(bench.sockets, 1)
+    await bench.pool.start(bench.sockets, 1)
     fake_workers("deaf")
     change = asyncio.create_task(bench.change(3))
-    await eventually(lambda: 1 in bench.roster._workers and bench.handle(1).pid)
-    handles = list(bench.roster._workers.values())
+    await eventually(lambda: 1 in bench.pool._workers and bench.handle(1).pid)
+    handles = list(bench.pool._workers.values())
     async with asyncio.timeout(30):
-        assert await bench.roster.drain() == (0, 0)
+        assert await bench.pool.drain() == (0, 0)
         await change
-    assert not bench.roster._workers
+    assert not bench.pool._workers
     assert all(not alive(handle.pid) for handle in handles)
 
 
@@ -139,41 +137,41 @@ async def test_the_end_at_once_while_a_worker_is_being_started(
     bench: Bench, fake_workers: FakeWorkers
 ) -> None:
     fake_workers("deaf")
-    start = asyncio.create_task(bench.roster.start(bench.sockets, 1))
-    await eventually(lambda: 0 in bench.roster._workers)
+    start = asyncio.create_task(bench.pool.start(bench.sockets, 1))
+    await eventually(lambda: 0 in bench.pool._workers)
     handle = bench.handle(0)
     async with asyncio.timeout(30):
-        await bench.roster.kill()
+        await bench.pool.kill()
     assert isinstance((await asyncio.gather(start, return_exceptions=True))[0], WorkerFailed)
     assert not alive(handle.pid)
 
 
 async def test_a_port_that_was_given_up_is_served_until_it_is_forgotten(bench: Bench) -> None:
-    await bench.roster.start(bench.sockets, 1)
+    await bench.pool.start(bench.sockets, 1)
     other = ListenerSockets("127.0.0.1", 0)
     other.ensure(1)
     await bench.change(1, other)
     assert bench.served() == {0: 4}
-    bench.roster.forget(bench.sockets)
+    bench.pool.forget(bench.sockets)
     assert bench.served() == {0: 1}
     await bench.change(1, bench.sockets)
-    bench.roster.forget(other)
+    bench.pool.forget(other)
     assert bench.served() == {0: 3}
     other.close()
 
 
 async def test_readiness_needs_a_worker_that_speaks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not bench.roster.any_ready
-    await bench.roster.start(bench.sockets, 1)
-    assert bench.roster.any_ready
+    assert not bench.pool.any_ready
+    await bench.pool.start(bench.sockets, 1)
+    assert bench.pool.any_ready
     bench.handle(0).last_heard -= module.QUIET_AFTER
-    assert not bench.roster.any_ready
+    assert not bench.pool.any_ready
 
 
 async def test_a_worker_that_hangs_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_INTERVAL", 0.05)
     monkeypatch.setattr(module, "SILENT_AFTER", 2.0)
-    await bench.roster.start(bench.sockets, 1)
+    await bench.pool.start(bench.sockets, 1)
     before = bench.pids[0]  # the stand-in does not speak unasked
     await eventually(lambda: bench.pids.get(0, before) != before)
     assert bench.exits("signal 9") >= 1

@@ -10,7 +10,7 @@ from tests.dispatcher.bundles import prepared
 from tubepost_api.problems import Problem
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.levels import Change, Level
-from tubepost_dispatcher.supervisor.record import Record, iso
+from tubepost_dispatcher.supervisor.reload_status import ReloadStatus, iso
 
 PROBLEM = Problem(
     severity="error",
@@ -27,7 +27,7 @@ PROBLEM = Problem(
 class Told:
     def __init__(self) -> None:
         self.metrics = Metrics()
-        self.record = Record(self.metrics)
+        self.reload_status = ReloadStatus(self.metrics)
 
     def samples(self) -> dict[str, float]:
         """The series about configurations, without those at 0."""
@@ -48,25 +48,25 @@ def told() -> Told:
 
 def test_the_first_configuration(told: Told) -> None:
     first = prepared(generation=3)
-    told.record.started(first, 2)
+    told.reload_status.started(first, 2)
     assert told.samples() == {"generation": 3, f'info{{hash="{first.digest}"}}': 1}
-    assert told.record.status()["lastChange"] == {"level": "workers", "what": ("start",)}
-    assert told.record.status()["refused"] is None
+    assert told.reload_status.status()["lastChange"] == {"level": "workers", "what": ("start",)}
+    assert told.reload_status.status()["refused"] is None
 
 
 def test_a_start_without_everything_says_what_it_lacks(told: Told) -> None:
     first = prepared()
-    told.record.lacks((PROBLEM,), first.digest)
-    told.record.started(first, 1)
+    told.reload_status.lacks((PROBLEM,), first.digest)
+    told.reload_status.started(first, 1)
     assert told.refused_hashes() == {first.digest}
-    assert told.record.status()["refused"]["problems"] == [str(PROBLEM)]
+    assert told.reload_status.status()["refused"]["problems"] == [str(PROBLEM)]
 
 
 def test_a_refusal_names_the_hash_and_the_log_the_problem(
     told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR, "tubepost.supervisor"):
-        told.record.refuse((PROBLEM,), "0123")
+        told.reload_status.refuse((PROBLEM,), "0123")
     assert told.refused_hashes() == {"0123"}
     assert told.samples()['reloads_total{level="none",result="refused"}'] == 1
     assert told.samples()["last_reload_failed"] == 1
@@ -74,33 +74,33 @@ def test_a_refusal_names_the_hash_and_the_log_the_problem(
 
 
 def test_only_the_last_refusal_counts(told: Told) -> None:
-    told.record.refuse((PROBLEM,), "0123")
-    told.record.refuse((PROBLEM,), "4567")
+    told.reload_status.refuse((PROBLEM,), "0123")
+    told.reload_status.refuse((PROBLEM,), "4567")
     assert told.refused_hashes() == {"4567"}
 
 
 def test_one_that_replaces_the_refused_one(told: Told) -> None:
-    told.record.started(prepared(), 1)
-    told.record.refuse((PROBLEM,), "0123")
+    told.reload_status.started(prepared(), 1)
+    told.reload_status.refuse((PROBLEM,), "0123")
     better = prepared(generation=2, log_level="Debug")
-    told.record.applied(better, Change(Level.OPTIONS, ("log_level",)), 1)
+    told.reload_status.applied(better, Change(Level.OPTIONS, ("log_level",)), 1)
     assert told.samples() == {
         "generation": 2,
         f'info{{hash="{better.digest}"}}': 1,
         'reloads_total{level="none",result="refused"}': 1,
         'reloads_total{level="options",result="applied"}': 1,
     }
-    assert told.record.status()["refused"] is None
+    assert told.reload_status.status()["refused"] is None
 
 
 def test_the_old_one_put_back_ends_a_refusal(told: Told) -> None:
-    told.record.started(prepared(), 1)
-    told.record.refuse((PROBLEM,), "0123")
-    told.record.unchanged()
+    told.reload_status.started(prepared(), 1)
+    told.reload_status.refuse((PROBLEM,), "0123")
+    told.reload_status.unchanged()
     assert not told.refused_hashes()
     assert "last_reload_failed" not in told.samples()
     assert told.samples()['reloads_total{level="none",result="unchanged"}'] == 1
-    assert told.record.status()["lastChange"]["what"] == ("start",)
+    assert told.reload_status.status()["lastChange"]["what"] == ("start",)
 
 
 def test_moments_are_said_in_utc() -> None:
