@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ssl
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from tubepost_credentials import tls
 from tubepost_credentials.authoring import KeyPair, make_apns_certificate, make_ca, make_server_certificate
 from tubepost_simulator.settings import Environment, SimulatorSettings
 
@@ -55,16 +54,11 @@ def server_context(identity: Identity) -> ssl.SSLContext:
 
     Raises:
         ssl.SSLError: certificate, key or authority cannot be read.
+        ValueError: the key is encrypted.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["h2"])
+    context = tls.server_context(
+        identity.server.certificate_pem, identity.server.private_key_pem, alpn=("h2",)
+    )
     context.verify_mode = ssl.CERT_OPTIONAL
     context.load_verify_locations(cadata=identity.client_ca_pem.decode("ascii"))
-    # The ssl module reads a server's key from files only.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "server.pem"
-        path.touch(mode=0o600)
-        path.write_bytes(identity.server.certificate_pem + b"\n" + identity.server.private_key_pem)
-        context.load_cert_chain(path)
     return context

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from tubepost_api.config import RouteTls
 from tubepost_credentials import CertificateCredential, TokenCredential
-
-_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+from tubepost_credentials.tls import TLS_VERSIONS, load_authorities, load_key_pair
 
 
 def client_context(
@@ -27,10 +21,10 @@ def client_context(
 
     Raises:
         ssl.SSLError: certificate, key or cipher list are not usable.
-        ValueError: `ca_pem` holds no certificate.
+        CredentialError: `ca_pem` holds no certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = _VERSIONS[tls.min_version]
+    context.minimum_version = TLS_VERSIONS[tls.min_version]
     context.set_alpn_protocols(["h2"])
     # RFC 9113, section 9.2.1: neither compression nor renegotiation.
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
@@ -42,35 +36,7 @@ def client_context(
     elif ca_pem is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
-        text = ca_pem.decode("ascii", "replace")
-        if "-----BEGIN CERTIFICATE-----" not in text:
-            raise ValueError("the CA is no PEM certificate")
-        context.load_verify_locations(cadata=text)
+        load_authorities(context, ca_pem)
     if isinstance(credential, CertificateCredential):
-        # The ssl module reads certificates from files only; one file takes chain and key.
-        with _file(credential.certificate_pem + credential.private_key_pem) as path:
-            context.load_cert_chain(path, password=_no_password)
+        load_key_pair(context, credential.certificate_pem, credential.private_key_pem)
     return context
-
-
-@contextmanager
-def _file(data: bytes) -> Iterator[str]:
-    """Give a path that leads to `data` for the time being, in memory where the system can do that."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("tubepost", os.MFD_CLOEXEC)
-        path = f"/proc/self/fd/{descriptor}"
-    else:
-        descriptor, path = tempfile.mkstemp(prefix="tubepost-")  # readable for its owner only
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            yield path
-    finally:
-        if not path.startswith("/proc/"):
-            Path(path).unlink()
-
-
-def _no_password() -> bytes:
-    # Otherwise OpenSSL asks on the terminal.
-    raise ValueError("the private key is encrypted")

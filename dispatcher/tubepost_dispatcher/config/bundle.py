@@ -16,8 +16,8 @@ from tubepost_credentials import (
     load_certificate,
     load_token,
 )
+from tubepost_credentials.tls import server_context
 from tubepost_dispatcher.apns.tls import client_context
-from tubepost_dispatcher.config.tls import server_context
 
 Secrets = Mapping[str, Mapping[str, bytes]]
 
@@ -190,7 +190,7 @@ def _prepare_starttls(reader: _Reader) -> ssl.SSLContext | None:
     if cert is None or key is None:
         return None
     try:
-        return server_context(cert, key, starttls.min_version)
+        return server_context(cert, key, min_version=starttls.min_version)
     except (ssl.SSLError, ValueError) as error:
         reader.problem(
             "PushDomain",

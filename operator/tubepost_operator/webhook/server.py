@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import logging
 import ssl
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
 from tubepost_api.durations import parse_duration
+from tubepost_credentials.tls import load_key_pair
 from tubepost_operator.kinds import SECRET
 from tubepost_operator.settings import Settings
 from tubepost_operator.webhook.certificates import CERTIFICATE, PRIVATE_KEY, secret_data
@@ -65,12 +64,7 @@ class ServingCertificate:
         pair = (data.get(CERTIFICATE, b""), data.get(PRIVATE_KEY, b""))
         if pair == self._loaded or not all(pair):
             return False
-        # The ssl module reads from files only; in the pod this directory is in memory.
-        with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory) / "tls.pem"
-            path.touch(mode=0o600)
-            path.write_bytes(b"\n".join(pair))
-            self.context.load_cert_chain(path)
+        load_key_pair(self.context, *pair)
         self._loaded = pair
         return True
 
