@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tubepost_operator.kinds import Kind
-from tubepost_operator.model import Document
+from tubepost_operator.observed import Document
 
 ErrorClass = Literal["conflict", "throttled", "server", "connection", "forbidden", "gone", "request"]
 

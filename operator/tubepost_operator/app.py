@@ -11,19 +11,19 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from tubepost_operator.cache import Cache
 from tubepost_operator.cluster import Cluster
 from tubepost_operator.conditions import unix_time
 from tubepost_operator.election import Election
 from tubepost_operator.handlers.watching import watch_objects
 from tubepost_operator.health import HealthServer
+from tubepost_operator.leadership import Leadership
 from tubepost_operator.lease import Guard
+from tubepost_operator.liveness import Liveness
 from tubepost_operator.metrics import OperatorMetrics, Sample
-from tubepost_operator.model import Document
+from tubepost_operator.observed import Document
 from tubepost_operator.pods import HttpPodAsker
 from tubepost_operator.settings import Settings
-from tubepost_operator.store import Store
-from tubepost_operator.term import Term
-from tubepost_operator.vitals import Vitals
 
 _LOG = logging.getLogger("tubepost.operator")
 
@@ -37,10 +37,10 @@ class Operator:
         self._settings = settings
         self._metrics = OperatorMetrics()
         self._guard = Guard(time.monotonic)
-        self._vitals = Vitals(time.monotonic)
-        self._cluster = Cluster(settings.kubeconfig, self._guard, self._vitals, self._metrics)
+        self._liveness = Liveness(time.monotonic)
+        self._cluster = Cluster(settings.kubeconfig, self._guard, self._liveness, self._metrics)
         self._asker = HttpPodAsker()
-        self._term: Term | None = None
+        self._leadership: Leadership | None = None
         self._election: Election | None = None
         self._webhook_port: int | None = None
         self.health = HealthServer(
@@ -93,18 +93,22 @@ class Operator:
     async def _lead(self) -> None:
         def watch_own(tell: Callable[[bool, Document], None]) -> Coroutine[Any, Any, None]:
             return watch_objects(
-                self._cluster.connection(), self._settings.namespaces, tell, self._vitals.note, self._metrics
+                self._cluster.connection_info(),
+                self._settings.namespaces,
+                tell,
+                self._liveness.note,
+                self._metrics,
             )
 
-        self._term = Term(self._settings, self._cluster, watch_own, self._asker, self._metrics)
+        self._leadership = Leadership(self._settings, self._cluster, watch_own, self._asker, self._metrics)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._term.run())
+                group.create_task(self._leadership.run())
                 if self._settings.webhook:
                     group.create_task(self._keep_certificates())
         finally:
-            self._term = None
-            self._vitals.forget()
+            self._leadership = None
+            self._liveness.forget()
 
     # -- the webhook ----------------------------------------------------------------------------------
 
@@ -124,7 +128,7 @@ class Operator:
     # -- health ---------------------------------------------------------------------------------------
 
     def _live(self) -> tuple[bool, str]:
-        silent = self._vitals.silent()
+        silent = self._liveness.silent()
         return (False, f"no sign of life from watches: {', '.join(silent)}") if silent else (True, "ok")
 
     def _ready(self) -> tuple[bool, str]:
@@ -135,7 +139,7 @@ class Operator:
                 return False, "the API server has not answered yet"
             if not self._election.leading:
                 return True, "standing by"
-        if self._term is None or not self._term.synced:
+        if self._leadership is None or not self._leadership.synced:
             return False, "not everything has been seen yet"
         return True, "leading"
 
@@ -148,33 +152,33 @@ class Operator:
         self._metrics.compute("tubepost_operator_credential_expiry_timestamp_seconds", self._expiries)
 
     def _ages(self) -> Iterator[Sample]:
-        for name, age in self._vitals.ages().items():
+        for name, age in self._liveness.ages().items():
             yield (name,), age
 
     def _objects(self) -> Iterator[Sample]:
-        if self._term is not None:
-            yield from object_counts(self._term.store)
+        if self._leadership is not None:
+            yield from object_counts(self._leadership.cache)
 
     def _expiries(self) -> Iterator[Sample]:
-        if self._term is not None:
-            yield from expiries(self._term.store)
+        if self._leadership is not None:
+            yield from expiries(self._leadership.cache)
 
 
-def object_counts(store: Store) -> Iterator[Sample]:
+def object_counts(cache: Cache) -> Iterator[Sample]:
     """Objects by kind, condition and status."""
     counts: dict[tuple[str, str, str], int] = {}
-    for key in store.keys():  # noqa: SIM118 - a method, no mapping
-        for condition in ((store.get(key) or {}).get("status") or {}).get("conditions") or ():
+    for key in cache.keys():  # noqa: SIM118 - a method, no mapping
+        for condition in ((cache.get(key) or {}).get("status") or {}).get("conditions") or ():
             label = (key.kind, condition["type"], condition["status"])
             counts[label] = counts.get(label, 0) + 1
     for label, count in sorted(counts.items()):
         yield label, float(count)
 
 
-def expiries(store: Store) -> Iterator[Sample]:
+def expiries(cache: Cache) -> Iterator[Sample]:
     """Ends of the routes' certificates, as unix time."""
-    for key in store.keys("ApnRoute"):
-        ends = ((store.get(key) or {}).get("status") or {}).get("notAfter")
+    for key in cache.keys("ApnRoute"):
+        ends = ((cache.get(key) or {}).get("status") or {}).get("notAfter")
         if ends:
             with contextlib.suppress(ValueError):
                 yield (key.namespace, key.name), unix_time(ends)

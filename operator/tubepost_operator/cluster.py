@@ -26,12 +26,12 @@ from kubernetes import config as kubernetes_config
 from tubepost_operator.api import ApiError, WatchEvent, WatchSource
 from tubepost_operator.kinds import LEASE, Kind
 from tubepost_operator.lease import Guard
+from tubepost_operator.liveness import Liveness
 from tubepost_operator.metadata_watch import PAGE, watch_metadata, words
 from tubepost_operator.metadata_watch import READ_TIMEOUT as WATCH_READ_TIMEOUT
 from tubepost_operator.metrics import OperatorMetrics
-from tubepost_operator.model import Document
 from tubepost_operator.names import Names
-from tubepost_operator.vitals import Vitals
+from tubepost_operator.observed import Document
 
 _LOG = logging.getLogger("tubepost.cluster")
 
@@ -59,7 +59,7 @@ _JSON_PATCH: Final = "application/json-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ConnectionInfo:
     """How to reach the API server, for those who bring an HTTP client of their own.
 
     `authorization` gives the value of that header, empty for none; tokens change while a process runs.
@@ -79,16 +79,16 @@ class Cluster:
     Args:
         kubeconfig: the file to connect with; None: the pod's own account, or else the user's kubeconfig.
         guard: passed by every write, right before it is sent.
-        vitals: told of every event and bookmark of a watch.
+        liveness: told of every event and bookmark of a watch.
         metrics: counts requests.
     """
 
     def __init__(
-        self, kubeconfig: str | None, guard: Guard, vitals: Vitals, metrics: OperatorMetrics
+        self, kubeconfig: str | None, guard: Guard, liveness: Liveness, metrics: OperatorMetrics
     ) -> None:
         self._configuration = _configuration(kubeconfig)
         self._guard = guard
-        self._vitals = vitals
+        self._liveness = liveness
         self._metrics = metrics
         self._lock = threading.Lock()
         self._requests = self._pool(THREADS)
@@ -104,10 +104,10 @@ class Cluster:
         manager: urllib3.PoolManager = kubernetes_client.ApiClient(configuration).rest_client.pool_manager
         return manager
 
-    def connection(self) -> Connection:
+    def connection_info(self) -> ConnectionInfo:
         """How to reach the API server."""
         configuration = self._configuration
-        return Connection(
+        return ConnectionInfo(
             configuration.host,
             configuration.ssl_ca_cert,
             configuration.cert_file,
@@ -339,7 +339,7 @@ class Cluster:
 
     async def watch(self, source: WatchSource, tell: Callable[[WatchEvent], None]) -> None:
         """See `api.ClusterApi`."""
-        await watch_metadata(self._open_stream, source, tell, lambda: self._vitals.note(source.name))
+        await watch_metadata(self._open_stream, source, tell, lambda: self._liveness.note(source.name))
 
     def _open_stream(self, path: str, query: Mapping[str, str], accept: str) -> urllib3.BaseHTTPResponse:
         """Begin a request whose answer comes piece by piece. Runs in a thread.

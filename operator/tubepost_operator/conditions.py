@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from tubepost_api.conditions import ConditionType, Reason, Word
+from tubepost_operator.actions import Event
 from tubepost_operator.credentials import Finding
-from tubepost_operator.model import Event
 
 Status = Literal["True", "False", "Unknown"]
 
@@ -89,7 +89,7 @@ class EventReason(Word):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Condition:
     """What is found about one condition."""
 
     type: ConditionType
@@ -98,22 +98,24 @@ class Verdict:
     message: str
 
 
-def good(kind: ConditionType, reason: Reason, message: str = "") -> Verdict:
+def good(kind: ConditionType, reason: Reason, message: str = "") -> Condition:
     """A condition that holds; without a message the reason's meaning stands there."""
-    return Verdict(kind, "True", reason, message or reason.meaning)
+    return Condition(kind, "True", reason, message or reason.meaning)
 
 
-def bad(kind: ConditionType, reason: Reason, message: str) -> Verdict:
+def bad(kind: ConditionType, reason: Reason, message: str) -> Condition:
     """A condition that does not hold."""
-    return Verdict(kind, "False", reason, message)
+    return Condition(kind, "False", reason, message)
 
 
-def unknown(kind: ConditionType, reason: Reason, message: str) -> Verdict:
+def unknown(kind: ConditionType, reason: Reason, message: str) -> Condition:
     """A condition of which nothing can be said."""
-    return Verdict(kind, "Unknown", reason, message)
+    return Condition(kind, "Unknown", reason, message)
 
 
-def of_findings(kind: ConditionType, findings: Sequence[Finding], fine: Reason, message: str = "") -> Verdict:
+def of_findings(
+    kind: ConditionType, findings: Sequence[Finding], fine: Reason, message: str = ""
+) -> Condition:
     """The condition that all of these findings belong to; the first gives the reason."""
     if not findings:
         return good(kind, fine, message)
@@ -123,7 +125,7 @@ def of_findings(kind: ConditionType, findings: Sequence[Finding], fine: Reason, 
     return bad(kind, findings[0].reason, text)
 
 
-def first_fault(verdicts: Iterable[Verdict]) -> Verdict | None:
+def first_fault(verdicts: Iterable[Condition]) -> Condition | None:
     """The first that does not hold: False before Unknown, since the latter often follows from the former."""
     listed = [verdict for verdict in verdicts if verdict.status != "True"]
     return next((verdict for verdict in listed if verdict.status == "False"), listed[0] if listed else None)
@@ -144,7 +146,7 @@ def unix_time(text: str) -> float:
 
 
 def merged(
-    old: Iterable[Mapping[str, Any]], verdicts: Sequence[Verdict], generation: int, now: datetime
+    old: Iterable[Mapping[str, Any]], verdicts: Sequence[Condition], generation: int, now: datetime
 ) -> list[dict[str, Any]]:
     """The conditions to write: transition times move with the status alone."""
     before = {str(condition.get("type")): condition for condition in old}
@@ -167,7 +169,7 @@ def merged(
     return result
 
 
-def events(old: Iterable[Mapping[str, Any]], verdicts: Sequence[Verdict]) -> tuple[Event, ...]:
+def events(old: Iterable[Mapping[str, Any]], verdicts: Sequence[Condition]) -> tuple[Event, ...]:
     """What to tell of the changes: each new status or reason once.
 
     Ready repeats the fault of another condition, which tells it already; its own news is that all is well,
@@ -195,7 +197,7 @@ def events(old: Iterable[Mapping[str, Any]], verdicts: Sequence[Verdict]) -> tup
     return tuple(told)
 
 
-def _is_news(verdict: Verdict, known: Mapping[str, Any] | None) -> bool:
+def _is_news(verdict: Condition, known: Mapping[str, Any] | None) -> bool:
     if verdict.reason is Reason.LEGACY_ENDPOINT:
         return True
     if verdict.type is ConditionType.READY:

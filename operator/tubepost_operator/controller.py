@@ -14,20 +14,22 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from tubepost_operator.actions import Apply, Event, Plan
 from tubepost_operator.api import ApiError, ClusterApi
+from tubepost_operator.cache import Cache, object_key, read_meta
 from tubepost_operator.gather import Gatherer
 from tubepost_operator.kinds import CHILDREN, EVENT, OWN, POD
 from tubepost_operator.lease import NotLeader
 from tubepost_operator.metrics import OperatorMetrics
-from tubepost_operator.model import Apply, Document, Event, Key, Plan
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Document, Key
 from tubepost_operator.plan.children import rolled_out, upgrading
-from tubepost_operator.plan.foreign import additions, pointer_text
-from tubepost_operator.plan.parts import plan_logger, plan_route
+from tubepost_operator.plan.logger import plan_logger
+from tubepost_operator.plan.managed_fields import additions, pointer_text
 from tubepost_operator.plan.push_domain import plan_push_domain
+from tubepost_operator.plan.route import plan_route
+from tubepost_operator.rollout_limit import RolloutLimit
 from tubepost_operator.settings import Settings
-from tubepost_operator.store import Store, object_key, read_meta
-from tubepost_operator.upgrade import UpgradeGate
 from tubepost_operator.workqueue import WorkQueue
 
 _LOG = logging.getLogger("tubepost.reconcile")
@@ -55,7 +57,7 @@ class Controller:
         self,
         settings: Settings,
         cluster: ClusterApi,
-        store: Store,
+        cache: Cache,
         gatherer: Gatherer,
         metrics: OperatorMetrics,
         *,
@@ -64,13 +66,13 @@ class Controller:
     ) -> None:
         self._settings = settings
         self._cluster = cluster
-        self._store = store
+        self._cache = cache
         self._gather = gatherer
         self._metrics = metrics
         self._clock = clock
         self._wall = wall
         self.queue = WorkQueue(settings.debounce)
-        self.gate = UpgradeGate(settings.upgrades_at_a_time)
+        self.gate = RolloutLimit(settings.upgrades_at_a_time)
         metrics.queue_depth.set_function(lambda: float(self.queue.depth(self._clock())))
         self._wake = asyncio.Event()
         self._initial: set[Key] = set()
@@ -84,17 +86,17 @@ class Controller:
             self.queue.add(key, now)
         self._wake.set()
 
-    def look_at_all(self) -> None:
+    def enqueue_all(self) -> None:
         """Look at every object, spread over a while so that the others are not held up."""
         now = self._clock()
-        for index, key in enumerate(self._store.keys()):
+        for index, key in enumerate(self._cache.keys()):
             self.queue.add_at(key, now + index * 0.01, now)
         self._wake.set()
 
     def begin(self) -> None:
         """First look at everything; places of an upgrade are given once it is over."""
-        self._initial = set(self._store.keys("PushDomain"))
-        self.look_at_all()
+        self._initial = set(self._cache.keys("PushDomain"))
+        self.enqueue_all()
         self._begun()
 
     def _begun(self) -> None:
@@ -168,7 +170,7 @@ class Controller:
             ApiError: the API server did not do what it was asked.
             NotLeader: the Lease is lost.
         """
-        document = self._store.get(key)
+        document = self._cache.get(key)
         if document is None:
             self._forget(key)
             return "unchanged", None
@@ -240,14 +242,14 @@ class Controller:
         for meta in plan.delete:
             child = meta.key
             await self._cluster.delete(CHILDREN[child.kind], child.namespace, child.name, meta.uid)
-            self._store.remove_meta(child, meta.uid)
+            self._cache.remove_meta(child, meta.uid)
             self._count(key, child, "delete")
         for refresh in plan.refresh:
             pod = refresh.key
             patch = {"metadata": {"annotations": {Names.REFRESH_ANNOTATION: refresh.digest}}}
             answer = await self._cluster.merge(POD, pod.namespace, pod.name, patch)
             if answer is not None:
-                self._store.put_meta(read_meta(answer, "Pod"))
+                self._cache.put_meta(read_meta(answer, "Pod"))
             self._count(key, pod, "refresh")
         return rejected
 
@@ -284,10 +286,10 @@ class Controller:
         }
         answer = await self._cluster.merge(OWN[key.kind], key.namespace, key.name, patch, "status")
         if answer is None:
-            self._store.remove(key)
+            self._cache.remove(key)
             self._forget(key)
             return
-        self._store.set_status(key, answer)
+        self._cache.set_status(key, answer)
         self._metrics.writes.labels(key.kind, "status").inc()
         _LOG.debug("%s: status written", key, extra=fields(key))
 

@@ -20,7 +20,7 @@ from tubepost_credentials import (
     load_certificate,
     load_token,
 )
-from tubepost_operator.model import Secret
+from tubepost_operator.observed import Secret
 
 Secrets = Mapping[str, Secret]
 """The Secrets that exist, by name."""

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from tubepost_operator.api import ApiError
-from tubepost_operator.lease import DURATION, MARGIN, RENEW, Elector, Guard, Record, read_record
-from tubepost_operator.model import Document
+from tubepost_operator.lease import DURATION, MARGIN, RENEW, Elector, Guard, LeaseRecord, read_lease_record
+from tubepost_operator.observed import Document
 from tubepost_operator.settings import Settings
 
 _LOG = logging.getLogger("tubepost.election")
@@ -63,8 +63,8 @@ class Election:
         self._clock = clock
         self._wall = wall
         self._elector = Elector(settings.identity, settings.lease_name, settings.lease_namespace)
-        self._record: Record | None = None
-        self._term: asyncio.Task[None] | None = None
+        self._record: LeaseRecord | None = None
+        self._leader_task: asyncio.Task[None] | None = None
         self._begin_at = 0.0
         self.reached = False
         """Whether the API server has answered at least once."""
@@ -95,7 +95,7 @@ class Election:
                     self._settings.lease_namespace, self._settings.lease_name
                 )
                 self.reached = True
-                self._record = read_record(document) if document is not None else None
+                self._record = read_lease_record(document) if document is not None else None
             step = self._elector.step(self._record, self._clock(), self._wall())
             if step.lease is None:
                 return
@@ -108,42 +108,42 @@ class Election:
                 _LOG.warning("the Lease: %s", error)
             return
         self.reached = True
-        self._record = read_record(written)
+        self._record = read_lease_record(written)
         if not self._guard.held:
             _LOG.info("the Lease is ours (%s)", self._settings.identity)
         self._guard.hold(began + DURATION - MARGIN)
 
     def _tend_term(self) -> None:
-        if self._term is not None and self._term.done():
+        if self._leader_task is not None and self._leader_task.done():
             with contextlib.suppress(asyncio.CancelledError):
-                error = self._term.exception()
+                error = self._leader_task.exception()
                 if error is not None:
                     _LOG.error("the term broke off: %s", _text(error), exc_info=_loud(error))
-            self._term = None
+            self._leader_task = None
             self._begin_at = self._clock() + FAILED_PAUSE
-        if self._term is None and self._guard.held and self._clock() >= self._begin_at:
-            self._term = asyncio.get_running_loop().create_task(self._lead())
+        if self._leader_task is None and self._guard.held and self._clock() >= self._begin_at:
+            self._leader_task = asyncio.get_running_loop().create_task(self._lead())
 
     async def _end_term(self, why: str) -> None:
-        if self._term is None:
+        if self._leader_task is None:
             return
         _LOG.warning("%s: standing by", why)
-        term, self._term = self._term, None
-        term.cancel()
-        _, pending = await asyncio.wait([term], timeout=END_TIMEOUT)
+        task, self._leader_task = self._leader_task, None
+        task.cancel()
+        _, pending = await asyncio.wait([task], timeout=END_TIMEOUT)
         if pending:
             # It can write nothing any more, but it holds threads and memory.
             _LOG.critical("the term does not end; the process does")
             os._exit(1)
-        if not term.cancelled():
-            term.exception()
+        if not task.cancelled():
+            task.exception()
 
     async def _leave(self) -> None:
         """End the term, then give the Lease back, so that the next one need not wait for its end."""
         held = self._guard.held
-        if self._term is not None:
-            self._term.cancel()
-            await asyncio.wait([self._term], timeout=END_TIMEOUT)
+        if self._leader_task is not None:
+            self._leader_task.cancel()
+            await asyncio.wait([self._leader_task], timeout=END_TIMEOUT)
         self._guard.drop()
         if held and self._record is not None:
             with contextlib.suppress(ApiError):

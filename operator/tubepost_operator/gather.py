@@ -1,6 +1,6 @@
 """Observe everything that a decision needs into one snapshot, with as few requests as possible.
 
-What the watches told is in the store. Read besides are: Secrets that are named, when their version is new;
+What the watches told is in the cache. Read besides are: Secrets that are named, when their version is new;
 Deployments, when they have changed, since their state is not metadata; other children once after a start and
 after somebody else changed them; pods, while they have not yet said that they run the newest configuration.
 """
@@ -18,15 +18,15 @@ from datetime import datetime
 from typing import Final
 
 from tubepost_operator.api import ClusterApi
+from tubepost_operator.cache import Cache, read_meta
 from tubepost_operator.kinds import CHILDREN, POD, SECRET
-from tubepost_operator.model import Child, Document, Key, Live, Meta, Pod, PodReport, Secret
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Child, Document, Key, LiveStatus, Meta, Pod, PodReport, Secret
 from tubepost_operator.plan.children import deployment_body
 from tubepost_operator.plan.push_domain import Decision, decide, missing
-from tubepost_operator.plan.snapshot import PartSnapshot, PushDomainSnapshot
+from tubepost_operator.plan.snapshot import PushDomainSnapshot, ReferencedSnapshot
 from tubepost_operator.pods import PodAsker, PodDetails, read_pod
 from tubepost_operator.settings import Settings
-from tubepost_operator.store import Store, read_meta
 
 _LOG = logging.getLogger("tubepost.gather")
 
@@ -61,13 +61,13 @@ class Gatherer:
         self,
         settings: Settings,
         cluster: ClusterApi,
-        store: Store,
+        cache: Cache,
         asker: PodAsker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._cluster = cluster
-        self._store = store
+        self._cache = cache
         self._asker = asker
         self._clock = clock
         self._bodies: dict[Key, tuple[str, Document]] = {}
@@ -76,23 +76,23 @@ class Gatherer:
         self._details: dict[str, PodDetails] = {}
         self._seen_at: dict[str, str] = {}
         self._reports: dict[str, PodReport] = {}
-        self._live: dict[Key, Live] = {}
+        self._live: dict[Key, LiveStatus] = {}
         self._last_good: dict[tuple[Key, str], tuple[str, str]] = {}
         self._unconfirmed: dict[Key, tuple[str, float]] = {}
 
     # -- snapshots ------------------------------------------------------------------------------------
 
-    async def part(self, key: Key, document: Document, now: datetime) -> PartSnapshot:
+    async def part(self, key: Key, document: Document, now: datetime) -> ReferencedSnapshot:
         """The snapshot of an ApnRoute or ApnLogger.
 
         Raises:
             ApiError: something could not be read.
         """
-        return PartSnapshot(
+        return ReferencedSnapshot(
             now,
             document,
             await self._read_secrets(key),
-            tuple(user.name for user in self._store.users_of(key)),
+            tuple(user.name for user in self._cache.users_of(key)),
         )
 
     async def push_domain(self, key: Key, document: Document, now: datetime) -> Gathered:
@@ -105,8 +105,8 @@ class Gatherer:
             now=now,
             settings=self._settings,
             document=document,
-            routes=self._store.documents("ApnRoute", key.namespace),
-            loggers=self._store.documents("ApnLogger", key.namespace),
+            routes=self._cache.documents("ApnRoute", key.namespace),
+            loggers=self._cache.documents("ApnLogger", key.namespace),
             secrets=await self._read_secrets(key),
             children=await self._read_children(key),
             live=self._live.get(key),
@@ -136,8 +136,8 @@ class Gatherer:
 
     async def _read_secrets(self, key: Key) -> dict[str, Secret]:
         result: dict[str, Secret] = {}
-        for name in sorted(self._store.secrets_of(key)):
-            version = self._store.secret_version(key.namespace, name)
+        for name in sorted(self._cache.secrets_of(key)):
+            version = self._cache.secret_version(key.namespace, name)
             if version is None:
                 self._secrets.pop((key.namespace, name), None)
                 continue
@@ -153,7 +153,7 @@ class Gatherer:
 
     async def _read_children(self, key: Key) -> dict[Key, Child]:
         children: dict[Key, Child] = {}
-        for meta in self._store.children_of(key.namespace, key.name):
+        for meta in self._cache.children_of(key.namespace, key.name):
             child = await self._child(meta)
             if child is not None:
                 children[meta.key] = child
@@ -168,7 +168,7 @@ class Gatherer:
             return Child(meta)
         child = await self._look_up(meta.key)
         if child is None:
-            self._store.remove_meta(meta.key, meta.uid)
+            self._cache.remove_meta(meta.key, meta.uid)
         return child
 
     async def _look_up(self, key: Key) -> Child | None:
@@ -178,7 +178,7 @@ class Gatherer:
             return None
         meta = read_meta(document, key.kind)
         if meta.labels.get(Names.MANAGED_LABEL) == Names.FIELD_MANAGER:
-            self._store.put_meta(meta)
+            self._cache.put_meta(meta)
             self._keep(meta, document)
         return Child(meta, document)
 
@@ -189,7 +189,7 @@ class Gatherer:
     # -- pods -----------------------------------------------------------------------------------------
 
     async def _read_pods(self, key: Key, digest: str, *, troubled: bool) -> tuple[Pod, ...]:
-        metas = self._store.pods_of(key.namespace, key.name)
+        metas = self._cache.pods_of(key.namespace, key.name)
         ask = [meta for meta in metas if self._worth_asking(meta, digest)]
         # Why a pod does not run is not in its metadata.
         look = metas if troubled else ask
@@ -205,7 +205,7 @@ class Gatherer:
     async def _read_details(self, key: Key) -> None:
         """Addresses and states of the pods: one request, or two where there are sidecars."""
         selectors = [f"{Names.CHILD_SELECTOR},{Names.PUSH_DOMAIN_LABEL}={key.name}"]
-        if any(_is_sidecar(meta) for meta in self._store.pods_of(key.namespace, key.name)):
+        if any(_is_sidecar(meta) for meta in self._cache.pods_of(key.namespace, key.name)):
             selectors.append(f"{Names.INJECT_LABEL}={key.name}")
         for selector in selectors:
             for document in await self._cluster.list(POD, key.namespace, selector):
@@ -262,7 +262,7 @@ class Gatherer:
     def written(self, key: Key, document: Document) -> None:
         """The answer to a write of ours: a child as it is now."""
         meta = read_meta(document, key.kind)
-        self._store.put_meta(meta)
+        self._cache.put_meta(meta)
         self._keep(meta, document)
         self._trusted[key] = meta.fingerprint
 
@@ -282,11 +282,11 @@ class Gatherer:
         """What a pod said last."""
         return self._reports.get(uid)
 
-    def set_live(self, key: Key, live: Live) -> None:
+    def set_live(self, key: Key, live: LiveStatus) -> None:
         """New live facts of a PushDomain."""
         self._live[key] = live
 
-    def live(self, key: Key) -> Live | None:
+    def live(self, key: Key) -> LiveStatus | None:
         """The live facts that were set last."""
         return self._live.get(key)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from tubepost_operator.model import Document
+from tubepost_operator.observed import Document
 
 DURATION: Final = 12.0
 """Seconds without a renewal after which the Lease is free."""
@@ -69,7 +69,7 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class LeaseRecord:
     """What a Lease says. `version` is the object's resourceVersion."""
 
     holder: str
@@ -103,10 +103,10 @@ class Elector:
         self._name = name
         self._namespace = namespace
         self._duration = duration
-        self._seen: Record | None = None
+        self._seen: LeaseRecord | None = None
         self._seen_at = 0.0
 
-    def step(self, record: Record | None, now: float, wall: datetime) -> Step:
+    def step(self, record: LeaseRecord | None, now: float, wall: datetime) -> Step:
         """What to do, given the Lease as it was just read (None: there is none)."""
         if record is None:
             return Step("create", self._lease(None, wall))
@@ -118,14 +118,14 @@ class Elector:
             return Step("update", self._lease(record, wall))
         return Step("wait")
 
-    def release(self, record: Record, wall: datetime) -> Document:
+    def release(self, record: LeaseRecord, wall: datetime) -> Document:
         """The Lease without a holder, so that the next one need not wait."""
         lease = self._lease(record, wall)
         lease["spec"]["holderIdentity"] = ""
         lease["spec"]["leaseDurationSeconds"] = 1
         return lease
 
-    def _lease(self, record: Record | None, wall: datetime) -> Document:
+    def _lease(self, record: LeaseRecord | None, wall: datetime) -> Document:
         same = record is not None and record.holder == self.identity
         moment = wall.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         metadata: Document = {"name": self._name, "namespace": self._namespace}
@@ -147,11 +147,11 @@ class Elector:
         }
 
 
-def read_record(lease: Document) -> Record:
+def read_lease_record(lease: Document) -> LeaseRecord:
     """A Lease as the API server gives it; what is missing or odd counts as expired."""
     spec: dict[str, Any] = lease.get("spec") or {}
     seconds = spec.get("leaseDurationSeconds")
-    return Record(
+    return LeaseRecord(
         holder=str(spec.get("holderIdentity") or ""),
         version=str(lease["metadata"].get("resourceVersion", "")),
         renewed=str(spec.get("renewTime") or ""),

@@ -18,7 +18,7 @@ from typing import Final
 import urllib3
 
 from tubepost_operator.api import ApiError, WatchEvent, WatchSource
-from tubepost_operator.model import Document
+from tubepost_operator.observed import Document
 
 _LOG = logging.getLogger("tubepost.watch")
 

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 
 import aiohttp
 
-from tubepost_operator.facts import read_metrics
-from tubepost_operator.model import PodReport
+from tubepost_operator.live_status import read_metrics
+from tubepost_operator.observed import PodReport
 
 HTTP_PORTS: Final = ("http", "tubepost-http")
 """Names of the port for metrics: in dispatcher pods, and of sidecars."""

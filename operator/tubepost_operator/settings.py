@@ -53,7 +53,7 @@ class Settings:
     upgrades_at_a_time: int = 2
     debounce: float = 0.5
     resync: float = 600.0
-    facts_interval: float = 60.0
+    live_status_interval: float = 60.0
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:

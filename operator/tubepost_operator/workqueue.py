@@ -10,7 +10,7 @@ import heapq
 import itertools
 from dataclasses import dataclass
 
-from tubepost_operator.model import Key
+from tubepost_operator.observed import Key
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import yaml
 from tubepost_api.crd import KINDS
 from tubepost_api.podtemplate import GRACE
 from tubepost_dispatcher.supervisor import watch
-from tubepost_operator import cluster, election, lease, metadata_watch, vitals
+from tubepost_operator import cluster, election, lease, liveness, metadata_watch
 from tubepost_operator.kinds import CHILDREN, OWN
 from tubepost_operator.plan import push_domain
 from tubepost_operator.resources import configmap, container
@@ -57,7 +57,7 @@ def _figures() -> Mapping[str, str]:
         "look": watch.INTERVAL,
         "settle": watch.SETTLE,
         "settleMost": watch.SETTLE_MOST,
-        "facts": settings.facts_interval,
+        "facts": settings.live_status_interval,
         "resync": settings.resync,
         "workers": settings.workers,
         "leaseDuration": lease.DURATION,
@@ -67,7 +67,7 @@ def _figures() -> Mapping[str, str]:
         "termEnd": election.END_TIMEOUT,
         "attempts": cluster.ATTEMPTS,
         "watchSilence": metadata_watch.READ_TIMEOUT,
-        "watchDead": vitals.SILENT_AFTER,
+        "watchDead": liveness.SILENT_AFTER,
         "watches": len(CHILDREN) + _WATCHED_BESIDE + len(OWN),
         "limitMiB": configmap.LIMIT / 2**20,
         "preStop": container.PRE_STOP,

@@ -10,15 +10,17 @@ from typing import Any
 import yaml
 
 from tests.operator.objects import owned, secret_of
+from tubepost_operator.actions import Plan
+from tubepost_operator.cache import read_meta
 from tubepost_operator.kinds import CHILDREN
-from tubepost_operator.model import Child, Document, Key, Live, Meta, Plan, Pod, PodReport, Secret
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Child, Document, Key, LiveStatus, Meta, Pod, PodReport, Secret
 from tubepost_operator.plan.children import wanted_children
-from tubepost_operator.plan.parts import plan_logger, plan_route
+from tubepost_operator.plan.logger import plan_logger
 from tubepost_operator.plan.push_domain import decide, plan_push_domain
-from tubepost_operator.plan.snapshot import PartSnapshot, PushDomainSnapshot
+from tubepost_operator.plan.route import plan_route
+from tubepost_operator.plan.snapshot import PushDomainSnapshot, ReferencedSnapshot
 from tubepost_operator.settings import ReleaseSettings, Settings
-from tubepost_operator.store import read_meta
 
 DATA = Path(__file__).parent / "data"
 NOW = "2026-11-23T12:00:00Z"
@@ -148,8 +150,8 @@ def _pod(item: Document, digest: str, observed: PushDomainSnapshot) -> Pod:
     return Pod(meta, item.get("sidecar", False), item.get("ready", True), item.get("trouble", ""), report)
 
 
-def _live(given: Document | None, now: datetime) -> Live | None:
-    return Live(at=now, **given) if given is not None else None
+def _live(given: Document | None, now: datetime) -> LiveStatus | None:
+    return LiveStatus(at=now, **given) if given is not None else None
 
 
 def plan(name: str) -> Document:
@@ -164,7 +166,7 @@ def plan(name: str) -> Document:
         return _masked(_masked(document, decision.digest), published)
     document = next(item for item in case.objects if item["kind"] == about)
     users = tuple(item["metadata"]["name"] for item in case.objects if item["kind"] == "PushDomain")
-    part = PartSnapshot(case.now, document, case.secrets, users)
+    part = ReferencedSnapshot(case.now, document, case.secrets, users)
     return written(plan_route(part) if about == "ApnRoute" else plan_logger(part))
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.operator.fake import FakeCluster, FakePods
+from tubepost_operator.leadership import Leadership
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.settings import Settings
-from tubepost_operator.term import Term
 
-QUICK = Settings(debounce=0.02, facts_interval=3600.0, resync=3600.0)
+QUICK = Settings(debounce=0.02, live_status_interval=3600.0, resync=3600.0)
 PATIENCE = 10.0
 """Seconds for what takes less than one; the test of the back-off waits for 3 of them."""
 
@@ -24,7 +24,7 @@ class Running:
 
     cluster: FakeCluster
     pods: FakePods
-    term: Term
+    leadership: Leadership
     metrics: OperatorMetrics
 
     async def until(self, condition: Callable[[], Any]) -> None:
@@ -46,7 +46,7 @@ class Running:
         quiet = 0
         async with asyncio.timeout(PATIENCE):
             while quiet < 30:
-                controller = self.term.controller
+                controller = self.leadership.controller
                 busy = (
                     controller.queue.working or controller.queue.depth(loop.time()) or controller.gate.closed
                 )
@@ -63,11 +63,11 @@ async def start(
 ) -> AsyncIterator[Running]:
     metrics = OperatorMetrics()
     pods = pods or FakePods()
-    term = Term(replace(QUICK, **settings), cluster, cluster.watch_own, pods, metrics)
-    task = asyncio.create_task(term.run())
-    running = Running(cluster, pods, term, metrics)
+    leadership = Leadership(replace(QUICK, **settings), cluster, cluster.watch_own, pods, metrics)
+    task = asyncio.create_task(leadership.run())
+    running = Running(cluster, pods, leadership, metrics)
     try:
-        while not term.synced:
+        while not leadership.synced:
             assert not task.done(), task.exception()
             await asyncio.sleep(0.005)
         yield running

@@ -14,7 +14,7 @@ from typing import Any
 
 from tubepost_operator.api import ApiError, WatchEvent, WatchSource
 from tubepost_operator.kinds import Kind
-from tubepost_operator.model import Document, PodReport
+from tubepost_operator.observed import Document, PodReport
 
 COUNTED = {
     "Deployment",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_token_key
-from tubepost_operator.model import Document, Secret
+from tubepost_operator.observed import Document, Secret
 
 CA = make_ca()
 START = datetime(2026, 1, 1, tzinfo=UTC)

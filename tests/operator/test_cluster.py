@@ -13,9 +13,9 @@ from tubepost_operator.api import ApiError
 from tubepost_operator.cluster import Cluster
 from tubepost_operator.kinds import CONFIG_MAP, DEPLOYMENT, EVENT, POD, PUSH_DOMAIN
 from tubepost_operator.lease import Guard, NotLeader
+from tubepost_operator.liveness import Liveness
 from tubepost_operator.metrics import OperatorMetrics
-from tubepost_operator.model import Document
-from tubepost_operator.vitals import Vitals
+from tubepost_operator.observed import Document
 
 MANIFEST: Document = {
     "apiVersion": "v1",
@@ -35,7 +35,7 @@ class Edge:
         self.guard.hold(float("inf"))
         self.metrics = OperatorMetrics()
         self.cluster = Cluster(
-            self.script.kubeconfig(directory), self.guard, Vitals(time.monotonic), self.metrics
+            self.script.kubeconfig(directory), self.guard, Liveness(time.monotonic), self.metrics
         )
 
     def answers(self, *answers: tuple[int, Document]) -> None:

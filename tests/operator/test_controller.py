@@ -10,10 +10,11 @@ import pytest
 from tests.operator.conftest import Running, start
 from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import logger, push_domain, route, secret_document
+from tubepost_operator.actions import Event
 from tubepost_operator.api import ApiError
 from tubepost_operator.controller import event_document
 from tubepost_operator.kinds import CHILDREN, OWN
-from tubepost_operator.model import Document, Event, Key, PodReport
+from tubepost_operator.observed import Document, Key, PodReport
 from tubepost_operator.rbac import PERMISSIONS
 from tubepost_operator.settings import ReleaseSettings
 
@@ -76,7 +77,7 @@ async def test_what_others_added_is_removed(cluster: FakeCluster) -> None:
         await running.rest()
         assert any(event["reason"] == "Repaired" for event in cluster.events)
         cluster.requests.clear()
-        running.term.controller.look_at_all()
+        running.leadership.controller.enqueue_all()
         await running.rest()
         assert cluster.requests == []
 
@@ -86,7 +87,7 @@ async def test_nothing_is_written_while_nothing_changes_nor_after_a_restart(clus
     async with start(cluster) as running:
         await made(running)
         cluster.requests.clear()
-        running.term.controller.look_at_all()
+        running.leadership.controller.enqueue_all()
         await running.rest()
         assert cluster.requests == []
     cluster.requests.clear()
@@ -179,7 +180,7 @@ async def test_a_foreign_service_is_left_alone_until_it_goes(cluster: FakeCluste
         assert cluster.get_now("Service", "alerts")["spec"] == {"mine": True}
         assert "ownerReferences" not in cluster.get_now("Service", "alerts")["metadata"]
         cluster.remove("Service", "alerts")
-        running.term.controller.look_at_all()
+        running.leadership.controller.enqueue_all()
         await made(running)
 
 
@@ -362,7 +363,7 @@ async def test_a_user_s_change_does_not_wait_for_the_upgrade(cluster: FakeCluste
         await made(running)
     async with start(cluster, release=ReleaseSettings(image="new:1"), upgrades_at_a_time=1) as running:
         for other in range(3):
-            running.term.controller.gate.started(Key("PushDomain", "x", str(other)))
+            running.leadership.controller.gate.started(Key("PushDomain", "x", str(other)))
 
         def edit(document: Document) -> None:
             document["spec"]["podTemplate"] = {"labels": {"team": "push"}}
@@ -424,7 +425,7 @@ async def test_what_the_server_refuses_is_a_condition(cluster: FakeCluster) -> N
         await running.until(lambda: cluster.condition("alerts") == ("False", "Rejected"))
         assert ("APPLY", "Service", "alerts") in cluster.requests
         cluster.fail = lambda *_: None
-        running.term.controller.look_at_all()
+        running.leadership.controller.enqueue_all()
         await made(running)
 
 
@@ -447,7 +448,7 @@ async def test_an_error_of_the_server_that_does_not_pass_is_a_condition(cluster:
         await running.until(lambda: cluster.condition("alerts") == ("False", "Rejected"))
         assert failures >= 3
         cluster.fail = lambda *_: None
-        running.term.controller.look_at_all()
+        running.leadership.controller.enqueue_all()
         await made(running)
 
 
@@ -493,10 +494,10 @@ async def test_live_facts_reach_the_status_coarsely(cluster: FakeCluster) -> Non
         pods.reports["10.0.0.7"] = PodReport(digest, sessions=2)
         await running.rest()
         now = datetime(2026, 11, 23, 12, tzinfo=UTC)
-        await running.term.look_at_pods(now)
+        await running.leadership.scrape_pods(now)
         delivered = {("apns", "delivered", "Delivered"): 1234.0, ("apns", "permanent", "BadDeviceToken"): 1.0}
         pods.reports["10.0.0.7"] = PodReport(digest, sessions=3, attempts=delivered, held=frozenset({"apns"}))
-        await running.term.look_at_pods(now + timedelta(seconds=60))
+        await running.leadership.scrape_pods(now + timedelta(seconds=60))
         await running.until(lambda: cluster.condition("alerts", "Delivering") == ("False", "RouteHeld"))
         live = cluster.get_now("PushDomain", "alerts")["status"]["live"]
         assert live["delivered"] == live["deliveredPerMinute"] == 1200
@@ -506,7 +507,7 @@ async def test_live_facts_reach_the_status_coarsely(cluster: FakeCluster) -> Non
         cluster.requests.clear()
         # The same counts a minute later: nothing is delivered any more, which is told once and then no more.
         for minute in (2, 3, 4):
-            await running.term.look_at_pods(now + timedelta(minutes=minute))
+            await running.leadership.scrape_pods(now + timedelta(minutes=minute))
             await running.rest()
         assert len(cluster.writes()) == 1
 

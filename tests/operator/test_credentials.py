@@ -13,8 +13,8 @@ from tubepost_api.conditions import Reason
 from tubepost_api.config import RouteConfig
 from tubepost_api.problems import Manifest
 from tubepost_operator.credentials import listener_findings, route_facts
-from tubepost_operator.model import Secret
-from tubepost_operator.plan.newest import read_spec
+from tubepost_operator.observed import Secret
+from tubepost_operator.plan.candidate import read_spec
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

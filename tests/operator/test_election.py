@@ -10,7 +10,7 @@ from tubepost_operator import election as module
 from tubepost_operator.api import ApiError
 from tubepost_operator.election import Election
 from tubepost_operator.lease import Guard
-from tubepost_operator.model import Document
+from tubepost_operator.observed import Document
 from tubepost_operator.settings import Settings
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tubepost_operator.lease import DURATION, MARGIN, RENEW, Elector, Guard, NotLeader, read_record
-from tubepost_operator.model import Document
+from tubepost_operator.lease import DURATION, MARGIN, RENEW, Elector, Guard, NotLeader, read_lease_record
+from tubepost_operator.observed import Document
 
 WALL = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -43,7 +43,7 @@ class Replica:
     def step(self, now: float, *, delay: float = 0.0, lost: bool = False) -> None:
         """Look and, perhaps, write; the request takes `delay` seconds, its answer may be lost."""
         self.now = now
-        record = read_record(self.server.lease) if self.server.lease is not None else None
+        record = read_lease_record(self.server.lease) if self.server.lease is not None else None
         step = self.elector.step(
             record, now + self.offset, WALL.replace(microsecond=int(now * 1000) % 1_000_000)
         )
@@ -109,7 +109,7 @@ def test_a_lease_that_is_given_back_is_taken_at_once() -> None:
     one.step(0.0)
     two.step(1.0)
     assert server.lease is not None
-    released = one.elector.release(read_record(server.lease), WALL)
+    released = one.elector.release(read_lease_record(server.lease), WALL)
     assert server.write(released, create=False)
     two.step(2.0)
     assert two.may_write(2.1)
@@ -150,6 +150,6 @@ def test_there_are_never_two_who_may_write(
 
 
 def test_odd_records_count_as_free_or_expire() -> None:
-    assert read_record({"metadata": {}}).holder == ""
-    odd = read_record({"metadata": {}, "spec": {"holderIdentity": "x", "leaseDurationSeconds": "a"}})
+    assert read_lease_record({"metadata": {}}).holder == ""
+    odd = read_lease_record({"metadata": {}, "spec": {"holderIdentity": "x", "leaseDurationSeconds": "a"}})
     assert odd.duration == DURATION

@@ -9,7 +9,7 @@ import pytest
 
 from tubepost_operator import log
 from tubepost_operator.controller import fields
-from tubepost_operator.model import Key
+from tubepost_operator.observed import Key
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ from tubepost_operator.api import WatchEvent, WatchSource
 from tubepost_operator.cluster import Cluster
 from tubepost_operator.kinds import SECRET
 from tubepost_operator.lease import Guard
+from tubepost_operator.liveness import Liveness
 from tubepost_operator.metrics import OperatorMetrics
-from tubepost_operator.model import Document
-from tubepost_operator.vitals import Vitals
+from tubepost_operator.observed import Document
 
 SOURCE = WatchSource("secrets", SECRET, None, "a=b")
 
@@ -35,10 +35,10 @@ def meta(name: str, version: int) -> Document:
 class Watched:
     """A watch on a scripted server, and what it told."""
 
-    def __init__(self, script: Script, cluster: Cluster, vitals: Vitals) -> None:
+    def __init__(self, script: Script, cluster: Cluster, liveness: Liveness) -> None:
         self.script = script
         self.cluster = cluster
-        self.vitals = vitals
+        self.liveness = liveness
         self.told: list[tuple[str, str]] = []
         self.lists: list[list[Document]] = []
         self.streams: list[Callable[[Handler], None]] = []
@@ -78,11 +78,11 @@ class Watched:
 
 @pytest.fixture
 async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
-    vitals = Vitals(time.monotonic)
+    liveness = Liveness(time.monotonic)
     script = Script(lambda *_: None)
     with script:
-        cluster = Cluster(script.kubeconfig(tmp_path), Guard(time.monotonic), vitals, OperatorMetrics())
-        found = Watched(script, cluster, vitals)
+        cluster = Cluster(script.kubeconfig(tmp_path), Guard(time.monotonic), liveness, OperatorMetrics())
+        found = Watched(script, cluster, liveness)
         script.respond = found.respond
         try:
             found.lists = [[]]
@@ -164,4 +164,4 @@ async def test_bookmarks_are_signs_of_life(watched: Watched) -> None:
     ]
     watched.start()
     await watched.until(lambda: len(watched.watch_requests()) == 2)
-    assert watched.vitals.ages()["secrets"] < 5
+    assert watched.liveness.ages()["secrets"] < 5

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_operator import pods as module
-from tubepost_operator.model import Document, PodReport
+from tubepost_operator.observed import Document, PodReport
 from tubepost_operator.pods import HttpPodAsker, read_pod
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tubepost_operator.model import Key
+from tubepost_operator.observed import Key
 from tubepost_operator.workqueue import WorkQueue
 
 KEYS = [Key("PushDomain", "default", name) for name in "abc"]

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import aiohttp
 
-from tubepost_operator.cluster import Connection
+from tubepost_operator.cluster import ConnectionInfo
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.names import Names
 
@@ -16,7 +16,7 @@ Noted = Callable[[str], None]
 """Called with the plural of a kind whenever its watch brings anything."""
 
 
-def make_session(connection: Connection, noted: Noted, metrics: OperatorMetrics) -> aiohttp.ClientSession:
+def make_session(connection: ConnectionInfo, noted: Noted, metrics: OperatorMetrics) -> aiohttp.ClientSession:
     """Make a session. The token is looked up for every request: it changes while the process runs."""
 
     async def observe(
@@ -46,7 +46,7 @@ def make_session(connection: Connection, noted: Noted, metrics: OperatorMetrics)
     )
 
 
-def _context(connection: Connection) -> ssl.SSLContext:
+def _context(connection: ConnectionInfo) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=connection.ca_file)
     if connection.cert_file:
         context.load_cert_chain(connection.cert_file, connection.key_file)

@@ -15,12 +15,12 @@ from typing import Any, Final
 
 import kopf
 
-from tubepost_operator.cluster import Connection
+from tubepost_operator.cluster import ConnectionInfo
 from tubepost_operator.handlers.session import make_session
 from tubepost_operator.handlers.settings import settings
 from tubepost_operator.kinds import OWN
 from tubepost_operator.metrics import OperatorMetrics
-from tubepost_operator.model import Document
+from tubepost_operator.observed import Document
 
 _LOG = logging.getLogger("tubepost.handlers")
 
@@ -34,7 +34,7 @@ STOP_TIMEOUT: Final = 15.0
 
 
 async def watch_objects(
-    connection: Connection,
+    connection: ConnectionInfo,
     namespaces: tuple[str, ...],
     tell: Tell,
     noted: Callable[[str], None],
@@ -88,7 +88,7 @@ async def watch_objects(
 
 
 def registry(
-    connection: Connection,
+    connection: ConnectionInfo,
     pass_on: Tell,
     noted: Callable[[str], None],
     metrics: OperatorMetrics,

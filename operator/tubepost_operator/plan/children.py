@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from tubepost_operator.actions import Apply, Scale
 from tubepost_operator.kinds import CHILDREN
-from tubepost_operator.model import Apply, Child, Document, Key, Meta, Scale
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Child, Document, Key, Meta
 from tubepost_operator.plan.compare import covers
-from tubepost_operator.plan.foreign import additions
+from tubepost_operator.plan.managed_fields import additions
 from tubepost_operator.plan.snapshot import PushDomainSnapshot
-from tubepost_operator.resources.common import Input
+from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.configmap import config_map
 from tubepost_operator.resources.deployment import deployment
 from tubepost_operator.resources.networkpolicy import network_policy
@@ -41,7 +42,7 @@ class ChildrenPlan:
     upgrade: Literal["none", "waiting", "rolling"] = "none"
 
 
-def wanted_children(source: Input) -> dict[Key, Document]:
+def wanted_children(source: Source) -> dict[Key, Document]:
     """The children that a PushDomain ought to have, in the order in which they are applied."""
     manifests = [config_map(source), service_account(source), service(source), deployment(source)]
     manifests.append(disruption_budget(source))
@@ -53,7 +54,7 @@ def wanted_children(source: Input) -> dict[Key, Document]:
     }
 
 
-def plan_children(snapshot: PushDomainSnapshot, source: Input) -> ChildrenPlan:
+def plan_children(snapshot: PushDomainSnapshot, source: Source) -> ChildrenPlan:
     """Decide what to write and what to remove."""
     plan = ChildrenPlan()
     wanted = wanted_children(source)

@@ -8,18 +8,20 @@ from typing import Final
 
 from tubepost_api.conditions import ConditionType, Reason
 from tubepost_api.digest import bundle_digest
+from tubepost_operator.actions import Event, Plan, Refresh
 from tubepost_operator.conditions import (
     USABLE,
+    Condition,
     EventReason,
-    Verdict,
     events,
     merged,
     of_findings,
     stamp,
     unknown,
 )
-from tubepost_operator.model import Document, Event, Key, Live, Plan, Refresh
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Document, Key, LiveStatus
+from tubepost_operator.plan.candidate import Candidate, compile_candidate
 from tubepost_operator.plan.children import (
     ChildrenPlan,
     deployment_body,
@@ -27,9 +29,8 @@ from tubepost_operator.plan.children import (
     rolled_out,
     wanted_children,
 )
-from tubepost_operator.plan.newest import Newest, compile_newest
-from tubepost_operator.plan.running import delivering, programmed, ready
-from tubepost_operator.plan.served import Served, choose
+from tubepost_operator.plan.readiness import delivering, programmed, ready
+from tubepost_operator.plan.select import Selection, select_config
 from tubepost_operator.plan.snapshot import PushDomainSnapshot
 
 SETTLING: Final = 10.0
@@ -47,17 +48,17 @@ CONFLICT_INTERVAL: Final = 30.0
 class Decision:
     """What a PushDomain is to serve. `digest` is the hash that pods report once they run it."""
 
-    newest: Newest
-    served: Served
+    newest: Candidate
+    served: Selection
     digest: str
 
 
 def decide(snapshot: PushDomainSnapshot) -> Decision:
-    """Compile and check the newest configuration, and choose what to serve."""
-    newest = compile_newest(
+    """Compile and check the newest configuration, and select what to serve."""
+    newest = compile_candidate(
         snapshot.document, snapshot.routes, snapshot.loggers, snapshot.secrets, snapshot.now
     )
-    served = choose(snapshot, newest)
+    served = select_config(snapshot, newest)
     return Decision(newest, served, _digest(snapshot, served))
 
 
@@ -99,7 +100,7 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
     )
 
 
-def _digest(snapshot: PushDomainSnapshot, served: Served) -> str:
+def _digest(snapshot: PushDomainSnapshot, served: Selection) -> str:
     if served.source is None:
         return ""
     return bundle_digest(
@@ -108,8 +109,8 @@ def _digest(snapshot: PushDomainSnapshot, served: Served) -> str:
 
 
 def _verdicts(
-    snapshot: PushDomainSnapshot, newest: Newest, served: Served, children: ChildrenPlan, digest: str
-) -> list[Verdict]:
+    snapshot: PushDomainSnapshot, newest: Candidate, served: Selection, children: ChildrenPlan, digest: str
+) -> list[Condition]:
     of_spec = newest.of_spec + ((served.too_large,) if served.too_large else ())
     accepted = of_findings(ConditionType.ACCEPTED, of_spec, Reason.VALID)
     if newest.spec is None:
@@ -132,14 +133,14 @@ def _verdicts(
     return [*before, ready(snapshot, before, replicas), delivering(snapshot, served, replicas)]
 
 
-def _replicas(snapshot: PushDomainSnapshot, newest: Newest) -> int:
+def _replicas(snapshot: PushDomainSnapshot, newest: Candidate) -> int:
     if newest.spec is not None:
         return newest.spec.replicas
     wanted = snapshot.document["spec"].get("replicas", 1)
     return wanted if isinstance(wanted, int) else 1
 
 
-def _hold_back(snapshot: PushDomainSnapshot, verdicts: list[Verdict], old: Document) -> bool:
+def _hold_back(snapshot: PushDomainSnapshot, verdicts: list[Condition], old: Document) -> bool:
     """Whether to leave the status as it is for a moment: running pods are taking the new configuration.
 
     Without this every edit would have the status go to Pending and back within a second or two.
@@ -162,7 +163,7 @@ def _hold_back(snapshot: PushDomainSnapshot, verdicts: list[Verdict], old: Docum
 
 
 def _status(
-    snapshot: PushDomainSnapshot, newest: Newest, served: Served, verdicts: list[Verdict], digest: str
+    snapshot: PushDomainSnapshot, newest: Candidate, served: Selection, verdicts: list[Condition], digest: str
 ) -> Document:
     old: Document = snapshot.document.get("status") or {}
     body = deployment_body(snapshot)
@@ -195,7 +196,7 @@ def _status(
     return _without_empty(status)
 
 
-def _live(old: Document | None, new: Live | None) -> Document | None:
+def _live(old: Document | None, new: LiveStatus | None) -> Document | None:
     """The live facts, the old ones where the new ones tell nothing else than their time."""
     if new is None:
         return old
@@ -275,7 +276,7 @@ def _news(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event, 
 
 
 def _again(
-    snapshot: PushDomainSnapshot, newest: Newest, children: ChildrenPlan, *, config_written: bool
+    snapshot: PushDomainSnapshot, newest: Candidate, children: ChildrenPlan, *, config_written: bool
 ) -> float | None:
     """Seconds until the next look, where nothing else would bring one about."""
     times: list[float] = []

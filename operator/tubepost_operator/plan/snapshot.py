@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tubepost_operator.credentials import Secrets
-from tubepost_operator.model import Child, Document, Key, Live, Pod
+from tubepost_operator.observed import Child, Document, Key, LiveStatus, Pod
 from tubepost_operator.settings import Settings
 
 
@@ -32,7 +32,7 @@ class PushDomainSnapshot:
     children: Mapping[Key, Child] = field(default_factory=dict)
     absent: frozenset[Key] = frozenset()
     pods: tuple[Pod, ...] = ()
-    live: Live | None = None
+    live: LiveStatus | None = None
     rejected: Mapping[Key, str] = field(default_factory=dict)
     unconfirmed_for: float = 0.0
     may_upgrade: bool = True
@@ -60,7 +60,7 @@ class PushDomainSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class PartSnapshot:
+class ReferencedSnapshot:
     """An ApnRoute or ApnLogger and its surroundings; `users` are the PushDomains that name it."""
 
     now: datetime

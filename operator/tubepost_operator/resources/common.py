@@ -10,13 +10,13 @@ from typing import Any
 from tubepost_api.config import DispatcherConfig
 from tubepost_api.pushdomain import PushDomainSpec
 from tubepost_operator.kinds import CHILDREN
-from tubepost_operator.model import Document
 from tubepost_operator.names import Names, short_hash
+from tubepost_operator.observed import Document
 from tubepost_operator.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class Source:
     """What children are made from.
 
     `document` is the PushDomain as the API server has it, `spec` the same as a model. `config` is the
@@ -42,7 +42,7 @@ class Input:
 
 
 def child(
-    source: Input,
+    source: Source,
     kind: str,
     body: Mapping[str, Any],
     *,

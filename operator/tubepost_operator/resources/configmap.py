@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from tubepost_operator.model import Document
 from tubepost_operator.names import Names
-from tubepost_operator.resources.common import Input, child
+from tubepost_operator.observed import Document
+from tubepost_operator.resources.common import Source, child
 
 LIMIT: Final = 1024 * 1024
 """Bytes that the data of a ConfigMap can have. Source: Kubernetes' MaxSecretSize, which counts here too."""
 
 
-def config_map(source: Input) -> Document:
+def config_map(source: Source) -> Document:
     """Build the ConfigMap; whether it fits is asked before (`size`)."""
     return child(
         source,
@@ -23,6 +23,6 @@ def config_map(source: Input) -> Document:
     )
 
 
-def size(source: Input) -> int:
+def size(source: Source) -> int:
     """Bytes of the data."""
     return len(Names.CONFIG_KEY) + len(source.config.to_json().encode())

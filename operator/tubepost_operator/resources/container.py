@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tubepost_api.listener import ADMIN_PORT, HTTP_PORT
-from tubepost_operator.model import Document
 from tubepost_operator.names import Names
-from tubepost_operator.resources.common import Input
+from tubepost_operator.observed import Document
+from tubepost_operator.resources.common import Source
 
 NAME: Final = "dispatcher"
 CONFIG_DIRECTORY: Final = "/etc/tubepost/config"
@@ -37,7 +37,7 @@ _FILE_MODE: Final = 0o440
 """Mode of mounted files: the pod's fsGroup reads them, nobody else."""
 
 
-def container(source: Input) -> Document:
+def container(source: Source) -> Document:
     """Build the dispatcher's container."""
     template = source.spec.pod_template
     release = source.settings.release
@@ -87,7 +87,7 @@ def container(source: Input) -> Document:
     }
 
 
-def volumes(source: Input) -> list[Document]:
+def volumes(source: Source) -> list[Document]:
     """Build the volumes.
 
     Secrets are optional: a missing one must not keep a replica from serving the other routes. None is
@@ -107,7 +107,7 @@ def volumes(source: Input) -> list[Document]:
     ]
 
 
-def _resources(source: Input) -> dict[str, dict[str, Any]]:
+def _resources(source: Source) -> dict[str, dict[str, Any]]:
     wanted = source.spec.pod_template.resources.model_dump(by_alias=True, exclude_none=True)
     requests, limits = wanted.get("requests", {}), wanted.get("limits", {})
     merged: dict[str, dict[str, Any]] = {"requests": {}, "limits": {}}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tubepost_operator.model import Document
 from tubepost_operator.names import Names
-from tubepost_operator.resources.common import Input, child, digest, without_none
+from tubepost_operator.observed import Document
+from tubepost_operator.resources.common import Source, child, digest, without_none
 from tubepost_operator.resources.container import container, volumes
 
 USER: Final = 65532
@@ -15,7 +15,7 @@ SPREAD_OVER: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 """Where replicas are spread, as far as that is possible."""
 
 
-def deployment(source: Input) -> Document:
+def deployment(source: Source) -> Document:
     """Build the Deployment.
 
     Its pods are replaced when the pod template changes, so nothing may be in it that a running pod can take
@@ -47,7 +47,7 @@ def deployment(source: Input) -> Document:
     )
 
 
-def pod_template(source: Input) -> Document:
+def pod_template(source: Source) -> Document:
     """Build the template of the pods."""
     wanted = source.spec.pod_template
     security = wanted.security
@@ -87,7 +87,7 @@ def pod_template(source: Input) -> Document:
     }
 
 
-def roll_hash(source: Input) -> str:
+def roll_hash(source: Source) -> str:
     """Hash of what users decide about pods and a running pod cannot change about itself.
 
     The set of mounted objects is in the name of the ConfigMap, their contents are nowhere. A template that
@@ -97,7 +97,7 @@ def roll_hash(source: Input) -> str:
     return digest([template, source.config.listener.port, source.config_map])
 
 
-def _spread(source: Input) -> list[Document]:
+def _spread(source: Source) -> list[Document]:
     given = source.spec.pod_template.topology_spread_constraints
     if given:
         return [dict(item) for item in given]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from tubepost_operator.model import Document
 from tubepost_operator.names import Names
-from tubepost_operator.resources.common import Input, child
+from tubepost_operator.observed import Document
+from tubepost_operator.resources.common import Source, child
 
 
-def network_policy(source: Input) -> Document:
+def network_policy(source: Source) -> Document:
     """Build the policy.
 
     In: the listener, from the networks that the spec allows; metrics and health from everywhere, since
@@ -38,7 +38,7 @@ def network_policy(source: Input) -> Document:
     )
 
 
-def _ports(source: Input) -> list[int]:
+def _ports(source: Source) -> list[int]:
     """Ports that the dispatcher connects to; 443 and 2197 are APNs' own, whichever a route names."""
     ports = {443, 2197}
     for route in source.config.routes.values():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tubepost_operator.model import Document
 from tubepost_operator.names import Names
-from tubepost_operator.resources.common import Input, child
+from tubepost_operator.observed import Document
+from tubepost_operator.resources.common import Source, child
 
 
-def disruption_budget(source: Input) -> Document:
+def disruption_budget(source: Source) -> Document:
     """Build the budget: drains take one pod at a time, also the only one of a single replica.
 
     Pods that do not serve anyway never hold up a drain.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tubepost_operator.model import Document
 from tubepost_operator.names import Names
-from tubepost_operator.resources.common import Input, child
+from tubepost_operator.observed import Document
+from tubepost_operator.resources.common import Source, child
 
 
-def service(source: Input) -> Document:
+def service(source: Source) -> Document:
     """Build the Service: its port leads to the listener by name, so that a new listener port changes nothing.
 
     Metrics are not on it: scrapers ask every pod for its own.

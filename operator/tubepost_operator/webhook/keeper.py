@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from tubepost_operator.api import ApiError
 from tubepost_operator.kinds import SECRET, Kind
-from tubepost_operator.model import Document
+from tubepost_operator.observed import Document
 from tubepost_operator.settings import Settings
 from tubepost_operator.webhook.certificates import plan_certificates, same_certificates, secret_data
 from tubepost_operator.webhook.objects import WEBHOOK_CONFIGURATION, Reader

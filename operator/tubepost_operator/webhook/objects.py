@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from tubepost_operator.kinds import DEPLOYMENT, PUSH_DOMAIN, Kind
-from tubepost_operator.webhook.review import Published
+from tubepost_operator.webhook.review import InjectionSource
 
 WEBHOOK_CONFIGURATION: Final = Kind(
     "MutatingWebhookConfiguration", "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations"
@@ -37,11 +37,11 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class _Entry:
-    published: Published
+    published: InjectionSource
     read_at: float
 
 
-class PublishedObjects:
+class InjectionSources:
     """What the operator has published, by PushDomain.
 
     Args:
@@ -53,9 +53,9 @@ class PublishedObjects:
         self._reader = reader
         self._clock = clock
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
-        self._reading: dict[tuple[str, str], asyncio.Task[Published]] = {}
+        self._reading: dict[tuple[str, str], asyncio.Task[InjectionSource]] = {}
 
-    async def get(self, namespace: str, name: str) -> Published:
+    async def get(self, namespace: str, name: str) -> InjectionSource:
         """PushDomain and Deployment of this name, at most `FRESH` old (`USABLE` if reading fails).
 
         Raises:
@@ -80,19 +80,19 @@ class PublishedObjects:
                 return entry.published
             raise
 
-    async def _read(self, key: tuple[str, str]) -> Published:
+    async def _read(self, key: tuple[str, str]) -> InjectionSource:
         began = self._clock()
         push_domain, deployment = await asyncio.gather(
             self._reader.get(PUSH_DOMAIN, *key), self._reader.get(DEPLOYMENT, *key)
         )
-        published = Published(push_domain, deployment)
+        published = InjectionSource(push_domain, deployment)
         self._entries[key] = _Entry(published, began)
         self._entries.move_to_end(key)
         if len(self._entries) > CAPACITY:
             self._entries.popitem(last=False)
         return published
 
-    def _finished(self, key: tuple[str, str], task: asyncio.Task[Published]) -> None:
+    def _finished(self, key: tuple[str, str], task: asyncio.Task[InjectionSource]) -> None:
         del self._reading[key]
         if not task.cancelled():
             task.exception()  # all who waited may have given up; it is theirs to report

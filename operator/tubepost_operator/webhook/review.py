@@ -47,7 +47,7 @@ class PodRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class InjectionSource:
     """What the operator has published for a PushDomain.
 
     `push_domain` and `deployment` are the objects as the API server gives them, None where there is none;
@@ -84,7 +84,7 @@ def read_review(body: bytes) -> PodRequest:
         raise MalformedReview(f"this is no AdmissionReview about a Pod: {error!r}") from error
 
 
-def decide(request: PodRequest, published: Published) -> Injection | Refusal:
+def decide(request: PodRequest, published: InjectionSource) -> Injection | Refusal:
     """Say what the pod gets."""
     if not request.push_domain:
         return Refusal(f"the label {Names.INJECT_LABEL} is empty. Remedy: write the name of a PushDomain")

@@ -18,7 +18,7 @@ from tubepost_operator.kinds import SECRET
 from tubepost_operator.settings import Settings
 from tubepost_operator.webhook.certificates import CERTIFICATE, PRIVATE_KEY, secret_data
 from tubepost_operator.webhook.inject import Injection, Refusal
-from tubepost_operator.webhook.objects import PublishedObjects, Reader
+from tubepost_operator.webhook.objects import InjectionSources, Reader
 from tubepost_operator.webhook.review import MalformedReview, OnRefusal, answer, decide, read_review
 
 _LOG = logging.getLogger("tubepost.webhook")
@@ -77,7 +77,7 @@ class Webhook:
         on_refusal: what becomes of a pod that can get no dispatcher.
     """
 
-    def __init__(self, objects: PublishedObjects, on_refusal: OnRefusal) -> None:
+    def __init__(self, objects: InjectionSources, on_refusal: OnRefusal) -> None:
         self._objects = objects
         self._on_refusal = on_refusal
 
@@ -138,7 +138,7 @@ async def serve_webhook(
         OSError: the port cannot be bound.
     """
     certificate = ServingCertificate()
-    objects = PublishedObjects(cluster, time.monotonic)
+    objects = InjectionSources(cluster, time.monotonic)
     webhook = Webhook(objects, OnRefusal(settings.webhook_on_refusal))
     while True:
         if await _reload(certificate, settings, cluster):

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tubepost_operator.cluster import Connection
+from tubepost_operator.cluster import ConnectionInfo
 from tubepost_operator.handlers.session import make_session
 from tubepost_operator.metrics import OperatorMetrics
 
@@ -46,7 +46,7 @@ async def test_every_piece_of_a_watch_is_a_sign_of_life(server: Server) -> None:
     noted: list[str] = []
     tokens = iter(["Bearer one", "Bearer two"])
     metrics = OperatorMetrics()
-    connection = Connection(server.url, None, None, None, True, lambda: next(tokens))
+    connection = ConnectionInfo(server.url, None, None, None, True, lambda: next(tokens))
     session = make_session(connection, noted.append, metrics)
     try:
         url = f"{server.url}/apis/tubepost.io/v1alpha1/pushdomains"
@@ -75,7 +75,7 @@ async def test_every_piece_of_a_watch_is_a_sign_of_life(server: Server) -> None:
 
 async def test_a_connection_that_goes_silent_gives_no_sign(server: Server) -> None:
     noted: list[str] = []
-    connection = Connection(server.url, None, None, None, True, lambda: "")
+    connection = ConnectionInfo(server.url, None, None, None, True, lambda: "")
     session = make_session(connection, noted.append, OperatorMetrics())
     try:
         url = f"{server.url}/apis/tubepost.io/v1alpha1/pushdomains"

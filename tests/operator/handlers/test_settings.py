@@ -3,7 +3,7 @@ from __future__ import annotations
 import kopf
 
 from tubepost_operator.handlers.settings import INACTIVITY_TIMEOUT, SERVER_TIMEOUT, settings
-from tubepost_operator.vitals import SILENT_AFTER
+from tubepost_operator.liveness import SILENT_AFTER
 
 
 def test_a_dropped_connection_is_noticed_within_a_minute() -> None:

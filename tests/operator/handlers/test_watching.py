@@ -10,9 +10,9 @@ from tubepost_operator.cluster import Cluster
 from tubepost_operator.handlers.watching import watch_objects
 from tubepost_operator.kinds import OWN
 from tubepost_operator.lease import Guard
+from tubepost_operator.liveness import Liveness
 from tubepost_operator.metrics import OperatorMetrics
-from tubepost_operator.model import Document
-from tubepost_operator.vitals import Vitals
+from tubepost_operator.observed import Document
 
 GROUP = {"groupVersion": "tubepost.io/v1alpha1", "version": "v1alpha1"}
 
@@ -81,10 +81,12 @@ async def test_kopf_tells_and_writes_nothing(tmp_path: Path) -> None:
     script.respond = respond(script)
     with script:
         metrics = OperatorMetrics()
-        cluster = Cluster(script.kubeconfig(tmp_path), Guard(time.monotonic), Vitals(time.monotonic), metrics)
+        cluster = Cluster(
+            script.kubeconfig(tmp_path), Guard(time.monotonic), Liveness(time.monotonic), metrics
+        )
         task = asyncio.create_task(
             watch_objects(
-                cluster.connection(),
+                cluster.connection_info(),
                 (),
                 lambda gone, document: told.append((gone, document["metadata"]["name"])),
                 noted.append,

@@ -7,28 +7,28 @@ import pytest
 
 from tests.operator.cases import snapshot
 from tubepost_api.podtemplate import PodTemplateSpec
-from tubepost_operator.model import Document
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Document
 from tubepost_operator.plan.push_domain import decide
-from tubepost_operator.resources.common import Input
+from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.container import container
 from tubepost_operator.resources.deployment import deployment, roll_hash
 from tubepost_operator.settings import ReleaseSettings
 
 
-def source(name: str = "first-publish") -> Input:
+def source(name: str = "first-publish") -> Source:
     found = decide(snapshot(name)).served.source
     assert found is not None
     return found
 
 
-def templated(**spec: Any) -> Input:
+def templated(**spec: Any) -> Source:
     base = source()
     template = PodTemplateSpec.model_validate(spec)
     return replace(base, spec=base.spec.model_copy(update={"pod_template": template}))
 
 
-def annotations(given: Input) -> Document:
+def annotations(given: Source) -> Document:
     result: Document = deployment(given)["metadata"]["annotations"]
     return result
 

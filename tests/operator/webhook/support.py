@@ -11,7 +11,7 @@ from tubepost_api.compile import compile_manifests
 from tubepost_api.problems import Manifest
 from tubepost_api.pushdomain import PushDomain
 from tubepost_operator.names import Names
-from tubepost_operator.resources.common import Input
+from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.deployment import deployment
 from tubepost_operator.settings import ReleaseSettings, Settings
 
@@ -42,7 +42,7 @@ def published_deployment(**spec: Any) -> Document:
     config_map = Names.config_map("alerts", result.config.secret_names())
     settings = Settings(release=ReleaseSettings("registry.example/dispatcher:9", "IfNotPresent", ("pull",)))
     return deployment(
-        Input(
+        Source(
             document,
             PushDomain.model_validate_json(json.dumps(document)).spec,
             result.config,

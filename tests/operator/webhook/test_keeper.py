@@ -13,7 +13,7 @@ from cryptography import x509
 
 from tubepost_operator.api import ApiError
 from tubepost_operator.kinds import SECRET, Kind
-from tubepost_operator.model import Document
+from tubepost_operator.observed import Document
 from tubepost_operator.settings import Settings
 from tubepost_operator.webhook import keeper
 from tubepost_operator.webhook.certificates import AUTHORITIES, AUTHORITY_LIFE, CERTIFICATE_LIFE, secret_data

@@ -9,7 +9,7 @@ import pytest
 from tests.support.clock import FakeClock
 from tubepost_operator.kinds import Kind
 from tubepost_operator.webhook import objects
-from tubepost_operator.webhook.objects import FRESH, USABLE, PublishedObjects
+from tubepost_operator.webhook.objects import FRESH, USABLE, InjectionSources
 
 
 class FakeReader:
@@ -42,11 +42,11 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def published(reader: FakeReader, clock: FakeClock) -> PublishedObjects:
-    return PublishedObjects(reader, clock)
+def published(reader: FakeReader, clock: FakeClock) -> InjectionSources:
+    return InjectionSources(reader, clock)
 
 
-async def test_both_objects_are_read(published: PublishedObjects, reader: FakeReader) -> None:
+async def test_both_objects_are_read(published: InjectionSources, reader: FakeReader) -> None:
     found = await published.get("shop", "alerts")
     assert found.push_domain is not None
     assert found.push_domain["kind"] == "PushDomain"
@@ -56,7 +56,7 @@ async def test_both_objects_are_read(published: PublishedObjects, reader: FakeRe
 
 
 async def test_what_is_fresh_is_not_read_again(
-    published: PublishedObjects, reader: FakeReader, clock: FakeClock
+    published: InjectionSources, reader: FakeReader, clock: FakeClock
 ) -> None:
     first = await published.get("shop", "alerts")
     clock.advance(FRESH - 0.1)
@@ -67,7 +67,7 @@ async def test_what_is_fresh_is_not_read_again(
     assert len(reader.asked) == 4
 
 
-async def test_what_is_absent_is_remembered_as_well(published: PublishedObjects, reader: FakeReader) -> None:
+async def test_what_is_absent_is_remembered_as_well(published: InjectionSources, reader: FakeReader) -> None:
     for _ in range(3):
         found = await published.get("shop", "absent")
         assert (found.push_domain, found.deployment) == (None, None)
@@ -75,7 +75,7 @@ async def test_what_is_absent_is_remembered_as_well(published: PublishedObjects,
 
 
 async def test_a_roll_out_of_many_pods_costs_one_look(
-    published: PublishedObjects, reader: FakeReader
+    published: InjectionSources, reader: FakeReader
 ) -> None:
     reader.gate.clear()
     questions = [asyncio.ensure_future(published.get("shop", "alerts")) for _ in range(100)]
@@ -91,7 +91,7 @@ async def test_a_roll_out_of_many_pods_costs_one_look(
 
 
 async def test_an_api_server_that_fails(
-    published: PublishedObjects, reader: FakeReader, clock: FakeClock
+    published: InjectionSources, reader: FakeReader, clock: FakeClock
 ) -> None:
     first = await published.get("shop", "alerts")
     reader.failing = True
@@ -107,7 +107,7 @@ async def test_an_api_server_that_fails(
 
 
 async def test_an_abandoned_look_that_fails_is_nobodys_problem(
-    published: PublishedObjects, reader: FakeReader
+    published: InjectionSources, reader: FakeReader
 ) -> None:
     reader.gate.clear()
     reader.failing = True
@@ -124,7 +124,7 @@ async def test_an_abandoned_look_that_fails_is_nobodys_problem(
 
 
 async def test_memory_is_bounded(
-    published: PublishedObjects, reader: FakeReader, monkeypatch: pytest.MonkeyPatch
+    published: InjectionSources, reader: FakeReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(objects, "CAPACITY", 3)
     for name in "abcd":

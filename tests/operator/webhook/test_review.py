@@ -9,16 +9,16 @@ from tests.operator.webhook.support import patch_of, patched, pod, published_dep
 from tubepost_operator.names import Names
 from tubepost_operator.webhook.inject import CONTAINER, Injection, Refusal
 from tubepost_operator.webhook.review import (
+    InjectionSource,
     MalformedReview,
     OnRefusal,
-    Published,
     answer,
     decide,
     read_review,
 )
 
 
-def decided(document: Any, published: Published) -> Injection | Refusal:
+def decided(document: Any, published: InjectionSource) -> Injection | Refusal:
     return decide(read_review(review(document)), published)
 
 
@@ -56,7 +56,7 @@ def test_what_is_no_question(body: bytes) -> None:
 
 
 def test_a_pod_gets_its_dispatcher() -> None:
-    outcome = decided(pod(), Published(push_domain(), published_deployment()))
+    outcome = decided(pod(), InjectionSource(push_domain(), published_deployment()))
     response = answer("u-1", outcome, OnRefusal.FAIL)
     assert response["apiVersion"] == "admission.k8s.io/v1"
     assert response["kind"] == "AdmissionReview"
@@ -71,7 +71,7 @@ def test_a_pod_that_has_one_is_answered_without_a_patch() -> None:
     assert response["response"] == {"uid": "u-1", "allowed": True}
 
 
-def refusals() -> list[tuple[str, Any, Published, str]]:
+def refusals() -> list[tuple[str, Any, InjectionSource, str]]:
     foreign = published_deployment()
     foreign["metadata"]["ownerReferences"][0]["uid"] = "another"
     orphan = published_deployment()
@@ -86,24 +86,34 @@ def refusals() -> list[tuple[str, Any, Published, str]]:
         ]
     }
     return [
-        ("no push domain", pod(), Published(None, None), "does not exist"),
-        ("one gone, its deployment there", pod(), Published(None, published_deployment()), "does not exist"),
-        ("nothing published", pod(), Published(broken, None), "RouteNotFound: no route apns. Remedy: "),
-        ("not looked at", pod(), Published(push_domain(), None), "the operator has not looked at it"),
-        ("somebody else's deployment", pod(), Published(push_domain(), foreign), "has no dispatcher yet"),
-        ("nobody's deployment", pod(), Published(push_domain(), orphan), "has no dispatcher yet"),
-        ("no configuration", pod(), Published(push_domain(), bare), "has no dispatcher yet"),
+        ("no push domain", pod(), InjectionSource(None, None), "does not exist"),
+        (
+            "one gone, its deployment there",
+            pod(),
+            InjectionSource(None, published_deployment()),
+            "does not exist",
+        ),
+        ("nothing published", pod(), InjectionSource(broken, None), "RouteNotFound: no route apns. Remedy: "),
+        ("not looked at", pod(), InjectionSource(push_domain(), None), "the operator has not looked at it"),
+        (
+            "somebody else's deployment",
+            pod(),
+            InjectionSource(push_domain(), foreign),
+            "has no dispatcher yet",
+        ),
+        ("nobody's deployment", pod(), InjectionSource(push_domain(), orphan), "has no dispatcher yet"),
+        ("no configuration", pod(), InjectionSource(push_domain(), bare), "has no dispatcher yet"),
         (
             "no name",
             pod(labels={Names.INJECT_LABEL: ""}),
-            Published(push_domain(), published_deployment()),
+            InjectionSource(push_domain(), published_deployment()),
             "is empty",
         ),
     ]
 
 
 @pytest.mark.parametrize(("document", "published", "words"), [case[1:] for case in refusals()])
-def test_refusals_say_what_to_do(document: Any, published: Published, words: str) -> None:
+def test_refusals_say_what_to_do(document: Any, published: InjectionSource, words: str) -> None:
     outcome = decided(document, published)
     assert isinstance(outcome, Refusal)
     assert words in outcome.message

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tubepost_operator.model import Key
+from tubepost_operator.observed import Key
 
 
-class UpgradeGate:
+class RolloutLimit:
     """Gives places to PushDomains whose pods differ by the operator's release alone.
 
     It is closed until `open`: after a start, those whose roll is still under way have to be known first. A

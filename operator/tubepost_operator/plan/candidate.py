@@ -22,14 +22,14 @@ from tubepost_operator.credentials import (
     listener_findings,
     route_facts,
 )
-from tubepost_operator.model import Document
+from tubepost_operator.observed import Document
 from tubepost_operator.references import logger_fields, references, route_fields
 
 _STRIPPED = ("managedFields", "annotations", "ownerReferences", "finalizers")
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
+class Candidate:
     """What the objects of now compile to.
 
     `spec` None: the PushDomain cannot be read. `config` None: something stands in the way of compiling it.
@@ -64,17 +64,17 @@ def read_spec(document: Document) -> tuple[Any, list[Problem]]:
     return (loaded.resource if loaded else None), inventory.problems
 
 
-def compile_newest(
+def compile_candidate(
     document: Document,
     routes: Mapping[str, Document],
     loggers: Mapping[str, Document],
     secrets: Secrets,
     now: datetime,
-) -> Newest:
+) -> Candidate:
     """Compile a PushDomain with the routes and loggers that exist, and check the credentials."""
     resource, problems = read_spec(document)
     if not isinstance(resource, PushDomain):
-        return Newest(None, None, tuple(_finding(problem, Reason.INVALID_SPEC) for problem in problems))
+        return Candidate(None, None, tuple(_finding(problem, Reason.INVALID_SPEC) for problem in problems))
     named = references(document)
     absent = list(_absent(document, routes, loggers))
     used = [
@@ -110,7 +110,7 @@ def compile_newest(
         own, ends = listener_findings(result.config, secrets, now)
         found += own
         turns += [ends] if ends else []
-    return Newest(
+    return Candidate(
         resource.spec,
         result.config,
         tuple(of_spec),

@@ -3,20 +3,20 @@ from __future__ import annotations
 from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import logger, push_domain, route, secret_document
 from tubepost_operator.api import WatchEvent
+from tubepost_operator.cache import Cache, read_meta
+from tubepost_operator.enqueue import Enqueuer
 from tubepost_operator.gather import Gatherer
-from tubepost_operator.inputs import Inputs
-from tubepost_operator.model import Document, Key
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Document, Key
 from tubepost_operator.settings import Settings
-from tubepost_operator.store import Store, read_meta
 
 
 class Watching:
     def __init__(self) -> None:
-        self.store = Store()
-        self.gatherer = Gatherer(Settings(), FakeCluster(), self.store, FakePods())
+        self.cache = Cache()
+        self.gatherer = Gatherer(Settings(), FakeCluster(), self.cache, FakePods())
         self.changed: list[str] = []
-        self.inputs = Inputs(self.store, self.gatherer, self.note)
+        self.enqueuer = Enqueuer(self.cache, self.gatherer, self.note)
 
     def note(self, keys: object) -> None:
         self.changed += [str(key) for key in keys]  # type: ignore[attr-defined]  # keys
@@ -36,7 +36,7 @@ def newer(document: Document, *, generation: int | None = None, **spec: object) 
 def furnished() -> Watching:
     watching = Watching()
     for document in (route(), route("other"), logger(), push_domain(loggers=["log"])):
-        watching.inputs.own(False, document)
+        watching.enqueuer.own(False, document)
     watching.take()
     return watching
 
@@ -44,9 +44,9 @@ def furnished() -> Watching:
 def test_a_push_domain_concerns_what_it_begins_or_ceases_to_use() -> None:
     watching = furnished()
     first = push_domain(loggers=["log"])
-    watching.inputs.own(False, newer(first, replicas=2))
+    watching.enqueuer.own(False, newer(first, replicas=2))
     assert watching.take() == {"PushDomain default/alerts"}
-    watching.inputs.own(False, newer(newer(first), routes=["other"]))
+    watching.enqueuer.own(False, newer(newer(first), routes=["other"]))
     assert watching.take() == {
         "PushDomain default/alerts",
         "ApnRoute default/apns",
@@ -58,9 +58,9 @@ def test_a_status_alone_concerns_nobody() -> None:
     watching = furnished()
     document = push_domain(loggers=["log"])
     later = newer(document, generation=1)
-    watching.inputs.own(False, {**later, "status": {"observedGeneration": 1}})
+    watching.enqueuer.own(False, {**later, "status": {"observedGeneration": 1}})
     assert watching.take() == set()
-    assert watching.store.get(Key("PushDomain", "default", "alerts")) == {
+    assert watching.cache.get(Key("PushDomain", "default", "alerts")) == {
         **later,
         "status": {"observedGeneration": 1},
     }
@@ -68,44 +68,44 @@ def test_a_status_alone_concerns_nobody() -> None:
 
 def test_a_route_concerns_itself_and_its_users() -> None:
     watching = furnished()
-    watching.inputs.own(False, newer(route(), topic="com.example.x"))
+    watching.enqueuer.own(False, newer(route(), topic="com.example.x"))
     assert watching.take() == {"ApnRoute default/apns", "PushDomain default/alerts"}
-    watching.inputs.own(False, newer(route("other"), topic="com.example.x"))
+    watching.enqueuer.own(False, newer(route("other"), topic="com.example.x"))
     assert watching.take() == {"ApnRoute default/other"}
 
 
 def test_removal_concerns_the_users() -> None:
     watching = furnished()
-    watching.inputs.own(True, logger())
+    watching.enqueuer.own(True, logger())
     assert watching.take() == {"ApnLogger default/log", "PushDomain default/alerts"}
-    watching.inputs.own(True, {**route(), "metadata": {**route()["metadata"], "uid": "a former one"}})
+    watching.enqueuer.own(True, {**route(), "metadata": {**route()["metadata"], "uid": "a former one"}})
     assert watching.take() == set()
 
 
 def test_what_a_watch_missed_is_made_up_for_by_a_list() -> None:
     watching = furnished()
-    watching.inputs.listed("ApnRoute", [route("other")], ())
+    watching.enqueuer.listed("ApnRoute", [route("other")], ())
     assert "ApnRoute default/apns" in watching.take()
-    assert watching.store.get(Key("ApnRoute", "default", "apns")) is None
-    watching.inputs.listed("ApnRoute", [], ("elsewhere",))
+    assert watching.cache.get(Key("ApnRoute", "default", "apns")) is None
+    watching.enqueuer.listed("ApnRoute", [], ("elsewhere",))
     assert watching.take() == set()
 
 
 def test_a_secret_concerns_its_users_once_per_version() -> None:
     watching = furnished()
     document = secret_document()
-    watching.inputs.secret(WatchEvent("Put", document))
+    watching.enqueuer.secret(WatchEvent("Put", document))
     assert watching.take() == {
         "ApnRoute default/apns",
         "ApnRoute default/other",
         "PushDomain default/alerts",
     }
-    watching.inputs.secret(WatchEvent("Put", document))
-    watching.inputs.secret(WatchEvent("Sync", {}))
+    watching.enqueuer.secret(WatchEvent("Put", document))
+    watching.enqueuer.secret(WatchEvent("Sync", {}))
     assert watching.take() == set()
-    watching.inputs.secret(WatchEvent("Gone", document))
+    watching.enqueuer.secret(WatchEvent("Gone", document))
     assert "PushDomain default/alerts" in watching.take()
-    watching.inputs.secret(WatchEvent("Put", secret_document("nobody-s")))
+    watching.enqueuer.secret(WatchEvent("Put", secret_document("nobody-s")))
     assert watching.take() == set()
 
 
@@ -126,13 +126,13 @@ def test_the_echo_of_our_own_write_concerns_nobody() -> None:
     watching = furnished()
     written = service()
     watching.gatherer.written(Key("Service", "default", "alerts"), {"kind": "Service", **written})
-    watching.inputs.child("Service", WatchEvent("Put", written))
+    watching.enqueuer.child("Service", WatchEvent("Put", written))
     assert watching.take() == set()
-    watching.inputs.child("Service", WatchEvent("Put", service("4")))
+    watching.enqueuer.child("Service", WatchEvent("Put", service("4")))
     assert watching.take() == set(), "older than what is known"
-    watching.inputs.child("Service", WatchEvent("Put", service("6")))
+    watching.enqueuer.child("Service", WatchEvent("Put", service("6")))
     assert watching.take() == {"PushDomain default/alerts"}
-    watching.inputs.child("Service", WatchEvent("Gone", service("7")))
+    watching.enqueuer.child("Service", WatchEvent("Gone", service("7")))
     assert watching.take() == {"PushDomain default/alerts"}
 
 
@@ -143,7 +143,7 @@ def test_the_state_of_a_budget_concerns_nobody_that_of_a_deployment_does() -> No
         for document in (first, second):
             document["metadata"]["generation"] = 1
         watching.gatherer.written(Key(kind, "default", "alerts"), {"kind": kind, **first})
-        watching.inputs.child(kind, WatchEvent("Put", second))
+        watching.enqueuer.child(kind, WatchEvent("Put", second))
         assert watching.take() == concerned
 
 
@@ -151,6 +151,6 @@ def test_a_pod_with_a_sidecar_belongs_to_the_push_domain_of_its_label() -> None:
     watching = furnished()
     document = service()
     document["metadata"]["labels"] = {Names.INJECT_LABEL: "alerts"}
-    watching.inputs.child("Pod", WatchEvent("Put", document))
+    watching.enqueuer.child("Pod", WatchEvent("Put", document))
     assert watching.take() == {"PushDomain default/alerts"}
-    assert watching.store.pods_of("default", "alerts") == [read_meta(document, "Pod")]
+    assert watching.cache.pods_of("default", "alerts") == [read_meta(document, "Pod")]

@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from tubepost_operator.api import ApiError, ClusterApi, WatchEvent, WatchSource
+from tubepost_operator.cache import Cache
 from tubepost_operator.controller import Controller
-from tubepost_operator.facts import Rates
+from tubepost_operator.enqueue import Enqueuer
 from tubepost_operator.gather import Gatherer
-from tubepost_operator.inputs import Inputs
 from tubepost_operator.kinds import CHILDREN, OWN, POD, SECRET
+from tubepost_operator.live_status import Rates
 from tubepost_operator.metrics import OperatorMetrics
-from tubepost_operator.model import Key, Live, PodReport
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Key, LiveStatus, PodReport
 from tubepost_operator.pods import PodAsker, PodDetails
 from tubepost_operator.settings import Settings
-from tubepost_operator.store import Store
 
-_LOG = logging.getLogger("tubepost.term")
+_LOG = logging.getLogger("tubepost.leadership")
 
 ABSENT_KINDS_INTERVAL: Final = 2.0
 """Seconds between two looks for our kinds while they are not there."""
@@ -30,7 +30,7 @@ WatchOwn = Callable[[Callable[[bool, dict[str, Any]], None]], Coroutine[Any, Any
 """Watches our own kinds until cancelled, and tells of each object whether it is gone."""
 
 
-class Term:
+class Leadership:
     """Gathers what there is, then follows what changes.
 
     Args:
@@ -53,10 +53,10 @@ class Term:
         self._cluster = cluster
         self._watch_own = watch_own
         self._asker = asker
-        self.store = Store()
-        self._gatherer = Gatherer(settings, cluster, self.store, asker)
-        self.controller = Controller(settings, cluster, self.store, self._gatherer, metrics)
-        self._inputs = Inputs(self.store, self._gatherer, self.controller.changed)
+        self.cache = Cache()
+        self._gatherer = Gatherer(settings, cluster, self.cache, asker)
+        self.controller = Controller(settings, cluster, self.cache, self._gatherer, metrics)
+        self._enqueuer = Enqueuer(self.cache, self._gatherer, self.controller.changed)
         self._rates: dict[Key, Rates] = {}
         self.synced = False
         """Whether everything that was there has been seen."""
@@ -73,9 +73,9 @@ class Term:
                 await synced.wait()
             await self._list_own(patient=True)
             self.synced = True
-            _LOG.info("everything is known: %d objects", len(self.store.keys()))
+            _LOG.info("everything is known: %d objects", len(self.cache.keys()))
             self.controller.begin()
-            group.create_task(self._watch_own(self._inputs.own))
+            group.create_task(self._watch_own(self._enqueuer.own))
             group.create_task(self.controller.run())
             group.create_task(self._resync())
             group.create_task(self._follow_facts())
@@ -105,9 +105,9 @@ class Term:
             if event.type == "Sync":
                 synced.set()
             elif source.kind is SECRET:
-                self._inputs.secret(event)
+                self._enqueuer.secret(event)
             else:
-                self._inputs.child(source.kind.name, event)
+                self._enqueuer.child(source.kind.name, event)
 
         group.create_task(self._cluster.watch(source, tell))
         return synced
@@ -131,7 +131,7 @@ class Term:
                         _LOG.warning("%s cannot be listed yet: %s", kind.plural, error)
                         await asyncio.sleep(ABSENT_KINDS_INTERVAL)
                         continue
-                    self._inputs.listed(kind.name, documents, (namespace,) if namespace else ())
+                    self._enqueuer.listed(kind.name, documents, (namespace,) if namespace else ())
                     break
 
     async def _resync(self) -> None:
@@ -141,19 +141,19 @@ class Term:
                 await self._list_own()
             except ApiError as error:
                 _LOG.warning("resync: %s", error)
-            self.controller.look_at_all()
+            self.controller.enqueue_all()
 
     # -- facts of the pods ----------------------------------------------------------------------------
 
     async def _follow_facts(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.facts_interval)
+            await asyncio.sleep(self._settings.live_status_interval)
             try:
-                await self.look_at_pods(datetime.now(UTC))
+                await self.scrape_pods(datetime.now(UTC))
             except ApiError as error:
                 _LOG.warning("pods cannot be listed: %s", error)
 
-    async def look_at_pods(self, now: datetime) -> None:
+    async def scrape_pods(self, now: datetime) -> None:
         """Ask all dispatchers for their metrics; one request to the API server, two where sidecars are.
 
         Raises:
@@ -161,7 +161,7 @@ class Term:
         """
         owners: dict[str, Key] = {}
         sidecars = False
-        for meta in self.store.metas("Pod"):
+        for meta in self.cache.metas("Pod"):
             name = meta.labels.get(Names.PUSH_DOMAIN_LABEL) or meta.labels.get(Names.INJECT_LABEL)
             if name:
                 owners[meta.uid] = Key("PushDomain", meta.key.namespace, name)
@@ -189,7 +189,7 @@ class Term:
             if report.digest is not None:
                 by_owner.setdefault(owners[uid], {})[uid] = report
         for key in {*by_owner, *self._rates}:
-            if self.store.get(key) is None:
+            if self.cache.get(key) is None:
                 self._rates.pop(key, None)
                 continue
             live = self._rates.setdefault(key, Rates()).take(by_owner.get(key, {}), now)
@@ -206,7 +206,7 @@ def _state(report: PodReport) -> tuple[object, ...]:
     return report.digest, report.refused, report.refused_digest, report.held
 
 
-def _facts(live: Live) -> tuple[object, ...]:
+def _facts(live: LiveStatus) -> tuple[object, ...]:
     return (
         live.sessions,
         live.delivered_per_minute,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tubepost_operator.names import Names
-from tubepost_operator.plan.foreign import additions, pointer_text
+from tubepost_operator.plan.managed_fields import additions, pointer_text
 
 Document = dict[str, Any]
 

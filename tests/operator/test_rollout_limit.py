@@ -3,15 +3,15 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tubepost_operator.model import Key
-from tubepost_operator.upgrade import UpgradeGate
+from tubepost_operator.observed import Key
+from tubepost_operator.rollout_limit import RolloutLimit
 
 KEYS = [Key("PushDomain", "default", name) for name in "abcdef"]
 A, B, C, D, *_ = KEYS
 
 
 def test_two_at_a_time_in_their_order() -> None:
-    gate = UpgradeGate(2)
+    gate = RolloutLimit(2)
     for key in (A, B, C, D):
         assert not gate.may(key)
         gate.queued(key)
@@ -29,7 +29,7 @@ def test_two_at_a_time_in_their_order() -> None:
 
 
 def test_those_under_way_from_before_count() -> None:
-    gate = UpgradeGate(1)
+    gate = RolloutLimit(1)
     gate.started(A)
     gate.queued(B)
     gate.open()
@@ -38,7 +38,7 @@ def test_those_under_way_from_before_count() -> None:
 
 
 def test_who_goes_makes_room() -> None:
-    gate = UpgradeGate(1)
+    gate = RolloutLimit(1)
     gate.open()
     gate.started(A)
     gate.queued(B)
@@ -52,7 +52,7 @@ class GateMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gate = UpgradeGate(2)
+        self.gate = RolloutLimit(2)
         self.gate.open()
 
     @rule(key=st.sampled_from(KEYS))
@@ -78,7 +78,7 @@ TestGate = GateMachine.TestCase
 
 
 def test_more_may_be_rolling_than_there_are_places() -> None:
-    gate = UpgradeGate(1)
+    gate = RolloutLimit(1)
     for name in ("a", "b"):
         gate.started(Key("PushDomain", "x", name))
     for name in ("c", "d", "e"):

@@ -10,7 +10,7 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tubepost_operator.model import Live, PodReport
+from tubepost_operator.observed import LiveStatus, PodReport
 
 _WANTED: Final = (
     "tubepost_config_info",
@@ -66,7 +66,7 @@ class Rates:
     _at: datetime | None = None
     _error: str | None = None
 
-    def take(self, reports: Mapping[str, PodReport], now: datetime) -> Live:
+    def take(self, reports: Mapping[str, PodReport], now: datetime) -> LiveStatus:
         """The facts of now, from one report per pod (by uid)."""
         grown: dict[tuple[str, str, str], float] = {}
         for pod, report in reports.items():
@@ -85,7 +85,7 @@ class Rates:
             self._error = f"ApnRoute {route}: {reason} ({outcome})"
         self._last = {pod: dict(report.attempts) for pod, report in reports.items()}
         self._at = now
-        return Live(
+        return LiveStatus(
             at=now,
             sessions=coarse(sum(report.sessions for report in reports.values())),
             delivered_per_minute=coarse(delivered * 60.0 / seconds) if seconds > 0 else 0,

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from tubepost_operator.api import WatchEvent
+from tubepost_operator.cache import Cache, object_key, push_domain_of, read_meta
 from tubepost_operator.gather import Gatherer
 from tubepost_operator.kinds import OWN
-from tubepost_operator.model import Document, Key, Meta
+from tubepost_operator.observed import Document, Key, Meta
 from tubepost_operator.references import References, references
-from tubepost_operator.store import Store, object_key, push_domain_of, read_meta
 
 Changed = Callable[[Iterable[Key]], None]
 """Told of the objects to look at."""
 
 
-class Inputs:
+class Enqueuer:
     """Fills the store, and says which objects a change concerns: exactly those, and none besides.
 
     Args:
@@ -24,8 +24,8 @@ class Inputs:
         changed: is told of the objects to look at.
     """
 
-    def __init__(self, store: Store, gatherer: Gatherer, changed: Changed) -> None:
-        self._store = store
+    def __init__(self, cache: Cache, gatherer: Gatherer, changed: Changed) -> None:
+        self._cache = cache
         self._gatherer = gatherer
         self._changed = changed
 
@@ -36,12 +36,12 @@ class Inputs:
         if document.get("kind") not in OWN:
             return
         key = object_key(document)
-        known = self._store.get(key)
+        known = self._cache.get(key)
         if gone:
             if known is not None and known["metadata"].get("uid") == document["metadata"].get("uid"):
                 self._removed(key, known)
             return
-        if self._store.put(document):
+        if self._cache.put(document):
             self._changed(self._concerned(key, known, document))
 
     def listed(self, kind: str, documents: list[Document], namespaces: tuple[str, ...]) -> None:
@@ -49,20 +49,20 @@ class Inputs:
         there = {object_key(document) for document in documents}
         for document in documents:
             self.own(False, document)
-        for key in self._store.keys(kind):
-            known = self._store.get(key)
+        for key in self._cache.keys(kind):
+            known = self._cache.get(key)
             if key not in there and known is not None and (not namespaces or key.namespace in namespaces):
                 self._removed(key, known)
 
     def _removed(self, key: Key, known: Document) -> None:
         concerned = self._concerned(key, known, None)
-        self._store.remove(key)
+        self._cache.remove(key)
         self._changed(concerned)
 
     def _concerned(self, key: Key, old: Document | None, new: Document | None) -> list[Key]:
         """The object, those that use it, and those that it uses: their lists of users are theirs to show."""
         if key.kind != "PushDomain":
-            return [key, *self._store.users_of(key)]
+            return [key, *self._cache.users_of(key)]
         before = references(old) if old is not None else References()
         after = references(new) if new is not None else References()
         concerned = [key]
@@ -71,7 +71,7 @@ class Inputs:
             ("ApnLogger", before.loggers, after.loggers),
         ):
             concerned += [Key(kind, key.namespace, name) for name in sorted(ours ^ theirs)]
-        return [item for item in concerned if item == key or self._store.get(item) is not None]
+        return [item for item in concerned if item == key or self._cache.get(item) is not None]
 
     # -- others, by their metadata --------------------------------------------------------------------
 
@@ -82,11 +82,11 @@ class Inputs:
         metadata = event.document["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         if event.type == "Gone":
-            self._store.remove_secret(namespace, name)
+            self._cache.remove_secret(namespace, name)
             self._gatherer.secret_gone(namespace, name)
-        elif not self._store.put_secret(namespace, name, metadata.get("resourceVersion", "")):
+        elif not self._cache.put_secret(namespace, name, metadata.get("resourceVersion", "")):
             return
-        self._changed(self._store.users_of_secret(namespace, name))
+        self._changed(self._cache.users_of_secret(namespace, name))
 
     def child(self, kind: str, event: WatchEvent) -> None:
         """A child or a pod, by label."""
@@ -95,13 +95,13 @@ class Inputs:
         if event.type == "Gone":
             metadata = event.document["metadata"]
             key = Key(kind, metadata["namespace"], metadata["name"])
-            gone = self._store.remove_meta(key, metadata["uid"])
+            gone = self._cache.remove_meta(key, metadata["uid"])
             if gone is not None:
                 self._gatherer.gone(gone)
                 self._changed(_owner(gone))
             return
         meta = read_meta(event.document, kind)
-        known = self._store.put_meta(meta)
+        known = self._cache.put_meta(meta)
         if known is meta or (known is not None and known.version == meta.version):
             return  # older than what is known, or the echo of a write of ours
         if known is not None and known.uid != meta.uid:

@@ -11,7 +11,7 @@ SILENT_AFTER: Final = 180.0
 request in less than a minute, since they are asked to."""
 
 
-class Vitals:
+class Liveness:
     """Remembers signs of life by the name of the watch."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

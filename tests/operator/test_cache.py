@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.operator.objects import logger, push_domain, route
-from tubepost_operator.model import Document, Key
-from tubepost_operator.store import Store, object_key, read_meta
+from tubepost_operator.cache import Cache, object_key, read_meta
+from tubepost_operator.observed import Document, Key
 
 
 def pod(name: str = "alerts-1", version: str = "5", **labels: str) -> Document:
@@ -40,22 +40,22 @@ def test_the_controller_is_the_owner() -> None:
 
 
 def test_only_what_the_spec_is_about_is_new() -> None:
-    store = Store()
+    cache = Cache()
     document = push_domain()
-    assert store.put(document)
+    assert cache.put(document)
     later = {**document, "metadata": {**document["metadata"], "resourceVersion": "2"}, "status": {"a": 1}}
-    assert not store.put(later)
-    assert store.get(object_key(document)) == later
-    assert not store.put(document), "older than what is known"
-    assert store.get(object_key(document)) == later
+    assert not cache.put(later)
+    assert cache.get(object_key(document)) == later
+    assert not cache.put(document), "older than what is known"
+    assert cache.get(object_key(document)) == later
     newer = {**later, "metadata": {**later["metadata"], "generation": 2, "resourceVersion": "3"}}
-    assert store.put(newer)
+    assert cache.put(newer)
     again = {**document, "metadata": {**document["metadata"], "uid": "another"}}
-    assert store.put(again)
+    assert cache.put(again)
 
 
 def test_users_are_exactly_those_that_refer() -> None:
-    store = Store()
+    cache = Cache()
     for document in (
         push_domain("one"),
         push_domain("two", routes=["other"], loggers=["log"]),
@@ -64,40 +64,40 @@ def test_users_are_exactly_those_that_refer() -> None:
         route("other", certificate={"secretName": "second"}),
         logger(),
     ):
-        store.put(document)
+        cache.put(document)
 
     def names(keys: list[Key]) -> set[str]:
         return {key.name for key in keys}
 
-    assert names(store.users_of(Key("ApnRoute", "default", "apns"))) == {"one"}
-    assert names(store.users_of(Key("ApnLogger", "default", "log"))) == {"two"}
-    assert names(store.users_of_secret("default", "cert")) == {"apns", "one", "three"}
-    assert names(store.users_of_secret("default", "second")) == {"other", "two", "three"}
-    assert store.users_of_secret("elsewhere", "cert") == []
-    assert store.secrets_of(Key("PushDomain", "default", "three")) == {"cert", "second"}
-    store.remove(Key("PushDomain", "default", "one"))
-    assert store.users_of(Key("ApnRoute", "default", "apns")) == []
+    assert names(cache.users_of(Key("ApnRoute", "default", "apns"))) == {"one"}
+    assert names(cache.users_of(Key("ApnLogger", "default", "log"))) == {"two"}
+    assert names(cache.users_of_secret("default", "cert")) == {"apns", "one", "three"}
+    assert names(cache.users_of_secret("default", "second")) == {"other", "two", "three"}
+    assert cache.users_of_secret("elsewhere", "cert") == []
+    assert cache.secrets_of(Key("PushDomain", "default", "three")) == {"cert", "second"}
+    cache.remove(Key("PushDomain", "default", "one"))
+    assert cache.users_of(Key("ApnRoute", "default", "apns")) == []
 
 
 def test_metadata_does_not_go_back_in_time() -> None:
-    store = Store()
+    cache = Cache()
     old, new = (
         read_meta(pod(version=version, **{"tubepost.io/inject": "alerts"}), "Pod") for version in "57"
     )
-    assert store.put_meta(new) is None
-    assert store.put_meta(old) is old
-    assert store.pods_of("default", "alerts") == [new]
+    assert cache.put_meta(new) is None
+    assert cache.put_meta(old) is old
+    assert cache.pods_of("default", "alerts") == [new]
     other = replace(old, uid="another")
-    assert store.put_meta(other) == new
-    assert store.remove_meta(new.key, new.uid) is None
-    assert store.remove_meta(new.key, "another") == other
-    assert store.pods_of("default", "alerts") == []
+    assert cache.put_meta(other) == new
+    assert cache.remove_meta(new.key, new.uid) is None
+    assert cache.remove_meta(new.key, "another") == other
+    assert cache.pods_of("default", "alerts") == []
 
 
 def test_a_secret_is_new_once() -> None:
-    store = Store()
-    assert store.put_secret("default", "cert", "1")
-    assert not store.put_secret("default", "cert", "1")
-    assert store.put_secret("default", "cert", "2")
-    store.remove_secret("default", "cert")
-    assert store.secret_version("default", "cert") is None
+    cache = Cache()
+    assert cache.put_secret("default", "cert", "1")
+    assert not cache.put_secret("default", "cert", "1")
+    assert cache.put_secret("default", "cert", "2")
+    cache.remove_secret("default", "cert")
+    assert cache.secret_version("default", "cert") is None

@@ -6,14 +6,14 @@ import pytest
 
 from tests.operator.cases import applied, snapshot
 from tubepost_api.conditions import Reason
-from tubepost_operator.model import Child
 from tubepost_operator.names import Names
-from tubepost_operator.plan import served
+from tubepost_operator.observed import Child
+from tubepost_operator.plan import select
 from tubepost_operator.plan.push_domain import decide, plan_push_domain
 
 
 def test_a_configuration_that_is_too_large_is_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served, "LIMIT", 100)
+    monkeypatch.setattr(select, "LIMIT", 100)
     plan = plan_push_domain(snapshot("first-publish"))
     assert plan.status is not None
     accepted = plan.status["conditions"][0]
@@ -24,7 +24,7 @@ def test_a_configuration_that_is_too_large_is_a_condition(monkeypatch: pytest.Mo
 def test_one_that_is_too_large_does_not_replace_the_last_good_one(monkeypatch: pytest.MonkeyPatch) -> None:
     before = snapshot("first-publish")
     children = applied(before, None)
-    monkeypatch.setattr(served, "LIMIT", 100)
+    monkeypatch.setattr(select, "LIMIT", 100)
     decision = decide(replace(before, children=children))
     assert decision.served.source is not None
     assert not decision.served.newest
@@ -47,10 +47,10 @@ def test_without_a_deployment_the_status_tells_what_is_published() -> None:
     older = replace(child.meta, key=replace(key, name="alerts-older"), created="2030-01-01T00:00:00Z")
     children[older.key] = Child(older, child.body)
     document = {**before.document, "status": {"config": {"name": key.name}}}
-    found = served.published(replace(before, document=document, children=children))
+    found = select.published(replace(before, document=document, children=children))
     assert found is not None
     assert found.name == key.name
-    found = served.published(replace(before, children=children))
+    found = select.published(replace(before, children=children))
     assert found is not None
     assert found.name == "alerts-older"
 
@@ -61,7 +61,7 @@ def test_a_config_map_that_somebody_broke_is_not_believed() -> None:
     for key, child in children.items():
         if key.kind == "ConfigMap":
             children[key] = Child(child.meta, {"data": {Names.CONFIG_KEY: "{}"}})
-    assert served.published(replace(before, children=children)) is None
+    assert select.published(replace(before, children=children)) is None
 
 
 def test_a_config_map_that_somebody_edited_is_not_believed_however_well_it_reads() -> None:
@@ -72,13 +72,13 @@ def test_a_config_map_that_somebody_edited_is_not_believed_however_well_it_reads
             assert child.body is not None
             text = child.body["data"][Names.CONFIG_KEY].replace('"logLevel":"Info"', '"logLevel":"Debug"')
             children[key] = Child(child.meta, {"data": {Names.CONFIG_KEY: text}})
-    assert served.published(replace(before, children=children)) is None
+    assert select.published(replace(before, children=children)) is None
 
 
 def test_the_last_good_configuration_is_put_back_while_the_newest_has_a_fault() -> None:
     before = snapshot("first-publish")
     children = applied(before, None)
-    good = served.published(replace(before, children=children))
+    good = select.published(replace(before, children=children))
     assert good is not None
     kept = {key: child for key, child in children.items() if key.kind != "ConfigMap"}
     broken = replace(before, children=kept, routes={}, last_good=(good.name, good.text))
@@ -93,11 +93,11 @@ def test_what_another_release_wrote_in_another_way_is_written_anew() -> None:
     children = applied(before, None)
     newest = decide(before).newest
     assert newest.config is not None
-    good = served.published(replace(before, children=children))
+    good = select.published(replace(before, children=children))
     assert good is not None
-    decision = served.choose(replace(before, children=children), newest)
+    decision = select.select_config(replace(before, children=children), newest)
     assert decision.source is not None
     assert decision.source.config.to_json() == good.text
-    older = served.Published(good.name, good.config, good.text.replace('"logLevel":"Info",', ""))
-    assert served.Published(good.name, good.config, good.text) == good
-    assert not served._same(older, newest.config)
+    older = select.PublishedConfig(good.name, good.config, good.text.replace('"logLevel":"Info",', ""))
+    assert select.PublishedConfig(good.name, good.config, good.text) == good
+    assert not select._same(older, newest.config)

@@ -12,8 +12,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tubepost_operator.model import Document
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Document
 
 Pointer = tuple[str | int, ...]
 """A place in a document; `pointer_text` writes it as RFC 6901 has it."""

@@ -10,16 +10,16 @@ from pydantic import ValidationError
 from tubepost_api.conditions import Reason
 from tubepost_api.config import DispatcherConfig, text_digest
 from tubepost_operator.credentials import Finding
-from tubepost_operator.model import Child, Key
 from tubepost_operator.names import Names
-from tubepost_operator.plan.newest import Newest
+from tubepost_operator.observed import Child, Key
+from tubepost_operator.plan.candidate import Candidate
 from tubepost_operator.plan.snapshot import PushDomainSnapshot
-from tubepost_operator.resources.common import Input
+from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.configmap import LIMIT, size
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedConfig:
     """A configuration that is in a ConfigMap of ours. `text`: as it stands there."""
 
     name: str
@@ -28,20 +28,20 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class Selection:
     """What to serve. `newest`: it is what the objects of now compile to.
 
     `source` None: nothing yet; or, where the spec cannot be read, what is there is left as it is. `too_large`
     is the finding when the newest does not fit into a ConfigMap. `old` is what is published.
     """
 
-    source: Input | None
+    source: Source | None
     newest: bool
     too_large: Finding | None = None
-    old: Published | None = None
+    old: PublishedConfig | None = None
 
 
-def published(snapshot: PushDomainSnapshot) -> Published | None:
+def published(snapshot: PushDomainSnapshot) -> PublishedConfig | None:
     """The configuration that pods are started with now.
 
     The Deployment says which; without one the status does, and without that the youngest ConfigMap.
@@ -67,7 +67,7 @@ def published(snapshot: PushDomainSnapshot) -> Published | None:
     return None
 
 
-def _read(name: str, child: Child | None) -> Published | None:
+def _read(name: str, child: Child | None) -> PublishedConfig | None:
     if child is None or child.body is None:
         return None
     text = (child.body.get("data") or {}).get(Names.CONFIG_KEY)
@@ -77,23 +77,23 @@ def _read(name: str, child: Child | None) -> Published | None:
     return _parsed(name, text)
 
 
-def _parsed(name: str, text: str) -> Published | None:
+def _parsed(name: str, text: str) -> PublishedConfig | None:
     try:
-        return Published(name, DispatcherConfig.model_validate_json(text), text)
+        return PublishedConfig(name, DispatcherConfig.model_validate_json(text), text)
     except ValidationError:
         return None  # of a release that is too far away
 
 
-def choose(snapshot: PushDomainSnapshot, newest: Newest) -> Served:
+def select_config(snapshot: PushDomainSnapshot, newest: Candidate) -> Selection:
     """Decide what to serve."""
     old = published(snapshot)
     if newest.spec is None:
-        return Served(None, newest=False, old=old)
+        return Selection(None, newest=False, old=old)
     spec = newest.spec
 
-    def source(config: DispatcherConfig) -> Input:
+    def source(config: DispatcherConfig) -> Source:
         name = Names.config_map(snapshot.name, config.secret_names())
-        return Input(snapshot.document, spec, config, name, snapshot.settings)
+        return Source(snapshot.document, spec, config, name, snapshot.settings)
 
     too_large = None
     if newest.config is not None:
@@ -109,12 +109,14 @@ def choose(snapshot: PushDomainSnapshot, newest: Newest) -> Served:
     if newest.config is not None and too_large is None and not newest.blocking(in_use):
         if old is not None and _same(old, newest.config):
             # A new generation number for the same contents is not worth a write.
-            return Served(source(old.config), newest=True, old=old)
-        return Served(source(newest.config), newest=True, old=old)
-    return Served(source(old.config) if old is not None else None, newest=False, too_large=too_large, old=old)
+            return Selection(source(old.config), newest=True, old=old)
+        return Selection(source(newest.config), newest=True, old=old)
+    return Selection(
+        source(old.config) if old is not None else None, newest=False, too_large=too_large, old=old
+    )
 
 
-def _same(old: Published, newest: DispatcherConfig) -> bool:
+def _same(old: PublishedConfig, newest: DispatcherConfig) -> bool:
     """Whether what is published says the same, but for its generation.
 
     The texts are compared: another release of the operator may write the same contents in another way, and

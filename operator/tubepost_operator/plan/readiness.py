@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from tubepost_api.conditions import ConditionType, Reason
 from tubepost_api.config import DeliveryMode
-from tubepost_operator.conditions import Verdict, bad, first_fault, good, unknown
-from tubepost_operator.model import Key, Pod
+from tubepost_operator.conditions import Condition, bad, first_fault, good, unknown
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Key, Pod
 from tubepost_operator.plan.children import ChildrenPlan, deployment_body, rolled_out
-from tubepost_operator.plan.served import Served
+from tubepost_operator.plan.select import Selection
 from tubepost_operator.plan.snapshot import PushDomainSnapshot
 
 _PROGRAMMED = ConditionType.PROGRAMMED
@@ -18,7 +18,9 @@ _DELIVERING = ConditionType.DELIVERING
 _READY = ConditionType.READY
 
 
-def programmed(snapshot: PushDomainSnapshot, served: Served, children: ChildrenPlan, digest: str) -> Verdict:
+def programmed(
+    snapshot: PushDomainSnapshot, served: Selection, children: ChildrenPlan, digest: str
+) -> Condition:
     """Whether everything exists as planned and the pods run the newest configuration."""
     if children.conflicts:
         named = ", ".join(f"{key.kind} {key.namespace}/{key.name}" for key in children.conflicts)
@@ -64,7 +66,7 @@ def _serves_on(generation: int) -> str:
     )
 
 
-def _rolled(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> Verdict | None:
+def _rolled(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> Condition | None:
     body = deployment_body(snapshot)
     nobody = body is not None and not body["spec"].get("replicas", 1)
     if body is None or (_new_template(snapshot, children) and not nobody):
@@ -96,7 +98,7 @@ def _new_template(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> bool:
     return False
 
 
-def _confirmed(snapshot: PushDomainSnapshot, children: ChildrenPlan, digest: str) -> Verdict:
+def _confirmed(snapshot: PushDomainSnapshot, children: ChildrenPlan, digest: str) -> Condition:
     asked = [pod for pod in snapshot.pods if not pod.sidecar and pod.report is not None]
     answered = [pod for pod in asked if pod.report is not None and pod.report.digest is not None]
     others = [pod for pod in answered if pod.report is not None and pod.report.digest != digest]
@@ -136,7 +138,7 @@ def _config_map(snapshot: PushDomainSnapshot) -> str:
     return child.meta.annotations.get(Names.CONFIG_ANNOTATION, "") if child is not None else ""
 
 
-def ready(snapshot: PushDomainSnapshot, before: Sequence[Verdict], replicas: int) -> Verdict:
+def ready(snapshot: PushDomainSnapshot, before: Sequence[Condition], replicas: int) -> Condition:
     """The sum of the conditions before, and whether anybody is there to serve."""
     fault = first_fault(before)
     if fault is not None:
@@ -169,7 +171,7 @@ def ready(snapshot: PushDomainSnapshot, before: Sequence[Verdict], replicas: int
     return good(_READY, Reason.READY, f"{min(available, replicas)} of {replicas} replicas are ready.")
 
 
-def delivering(snapshot: PushDomainSnapshot, served: Served, replicas: int) -> Verdict:
+def delivering(snapshot: PushDomainSnapshot, served: Selection, replicas: int) -> Condition:
     """Whether APNs takes what is sent."""
     config = served.source.config if served.source else served.old.config if served.old else None
     if config is None:

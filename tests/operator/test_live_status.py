@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tubepost_dispatcher.metrics import CATALOG, Metrics
-from tubepost_operator.facts import Rates, coarse, read_metrics
-from tubepost_operator.model import PodReport
+from tubepost_operator.live_status import Rates, coarse, read_metrics
+from tubepost_operator.observed import PodReport
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tubepost_operator.kinds import CHILDREN
-from tubepost_operator.model import Document, Key, Meta
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Document, Key, Meta
 from tubepost_operator.references import References, references
 
 _PREFIX = "tubepost.io/"
@@ -37,7 +37,7 @@ def read_meta(document: Mapping[str, Any], kind: str) -> Meta:
     )
 
 
-class Store:
+class Cache:
     """Everything that is known, and who uses whom."""
 
     def __init__(self) -> None:

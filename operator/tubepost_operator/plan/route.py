@@ -1,4 +1,4 @@
-"""The plans of ApnRoute and ApnLogger: they have no children, only a status."""
+"""The plan of an ApnRoute."""
 
 from __future__ import annotations
 
@@ -6,27 +6,23 @@ from tubepost_api.apnroute import ApnRoute
 from tubepost_api.compile import route_config
 from tubepost_api.conditions import ConditionType, Reason
 from tubepost_api.endpoint import parse_endpoint
+from tubepost_operator.actions import Plan
 from tubepost_operator.conditions import (
     USABLE,
-    Verdict,
-    bad,
-    events,
-    first_fault,
+    Condition,
     good,
-    merged,
     of_findings,
     stamp,
     unknown,
 )
 from tubepost_operator.credentials import RouteFacts, route_facts
-from tubepost_operator.model import Document, Plan
-from tubepost_operator.plan.newest import invalid_route, logger_findings
-from tubepost_operator.plan.snapshot import PartSnapshot
+from tubepost_operator.observed import Document
+from tubepost_operator.plan.candidate import invalid_route
+from tubepost_operator.plan.snapshot import ReferencedSnapshot
+from tubepost_operator.plan.status_only import plan_status
 
-_MOST_USERS = 256
 
-
-def plan_route(snapshot: PartSnapshot) -> Plan:
+def plan_route(snapshot: ReferencedSnapshot) -> Plan:
     """Decide what to say of an ApnRoute."""
     route, findings = invalid_route(snapshot.document)
     facts = None
@@ -52,43 +48,13 @@ def plan_route(snapshot: PartSnapshot) -> Plan:
                 references[0].reason,
                 "A reference does not lead to a credential; see ReferencesResolved.",
             )
-    return _plan(snapshot, verdicts, _route_status(route, facts), facts)
-
-
-def plan_logger(snapshot: PartSnapshot) -> Plan:
-    """Decide what to say of an ApnLogger."""
-    findings = logger_findings(snapshot.document)
-    return _plan(snapshot, [of_findings(ConditionType.ACCEPTED, findings, Reason.VALID)], {}, None)
-
-
-def _plan(snapshot: PartSnapshot, before: list[Verdict], facts: Document, route: RouteFacts | None) -> Plan:
-    fault = first_fault(before)
-    if fault is not None:
-        ready = bad(ConditionType.READY, fault.reason, fault.message)
-    elif not snapshot.users:
-        ready = good(ConditionType.READY, Reason.NOT_USED)
-    else:
-        ready = good(ConditionType.READY, Reason.READY)
-    verdicts = [*before, ready]
-    old = snapshot.document.get("status") or {}
-    generation = int(snapshot.document["metadata"].get("generation", 1))
-    status: Document = {
-        "observedGeneration": generation,
-        "conditions": merged(old.get("conditions") or (), verdicts, generation, snapshot.now),
-        **facts,
-        "users": sorted(snapshot.users)[:_MOST_USERS],
-    }
-    status = {key: value for key, value in status.items() if value is not None and value != []}
-    turns = [turn for turn in (route.not_before, route.not_after) if turn] if route else []
-    ahead = [(turn - snapshot.now).total_seconds() + 1.0 for turn in turns]
-    return Plan(
-        status=status if status != old else None,
-        events=events(old.get("conditions") or (), verdicts),
-        again=min((seconds for seconds in ahead if seconds >= 1.0), default=None),
+    turns = (facts.not_before, facts.not_after) if facts is not None else ()
+    return plan_status(
+        snapshot, verdicts, _route_status(route, facts), turns=[turn for turn in turns if turn is not None]
     )
 
 
-def _accepted(route: ApnRoute) -> Verdict:
+def _accepted(route: ApnRoute) -> Condition:
     endpoint = route.spec.endpoint
     if endpoint is not None and parse_endpoint(endpoint).legacy:
         used = parse_endpoint(endpoint)

@@ -1,0 +1,16 @@
+"""The plan of an ApnLogger."""
+
+from __future__ import annotations
+
+from tubepost_api.conditions import ConditionType, Reason
+from tubepost_operator.actions import Plan
+from tubepost_operator.conditions import of_findings
+from tubepost_operator.plan.candidate import logger_findings
+from tubepost_operator.plan.snapshot import ReferencedSnapshot
+from tubepost_operator.plan.status_only import plan_status
+
+
+def plan_logger(snapshot: ReferencedSnapshot) -> Plan:
+    """Decide what to say of an ApnLogger."""
+    findings = logger_findings(snapshot.document)
+    return plan_status(snapshot, [of_findings(ConditionType.ACCEPTED, findings, Reason.VALID)], {})

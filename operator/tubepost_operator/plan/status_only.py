@@ -1,0 +1,54 @@
+"""What the plans of ApnRoute and ApnLogger share: these kinds have no children, only a status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from tubepost_api.conditions import ConditionType, Reason
+from tubepost_operator.actions import Plan
+from tubepost_operator.conditions import Condition, bad, events, first_fault, good, merged
+from tubepost_operator.observed import Document
+from tubepost_operator.plan.snapshot import ReferencedSnapshot
+
+_MOST_USERS: Final = 256
+
+
+def plan_status(
+    snapshot: ReferencedSnapshot,
+    before: Sequence[Condition],
+    fields: Document,
+    turns: Sequence[datetime] = (),
+) -> Plan:
+    """Ready after the conditions `before`, and the status.
+
+    Args:
+        snapshot: the object.
+        before: its other conditions.
+        fields: what only this kind has in its status.
+        turns: times at which a certificate begins or ends.
+    """
+    fault = first_fault(before)
+    if fault is not None:
+        ready = bad(ConditionType.READY, fault.reason, fault.message)
+    elif not snapshot.users:
+        ready = good(ConditionType.READY, Reason.NOT_USED)
+    else:
+        ready = good(ConditionType.READY, Reason.READY)
+    verdicts = [*before, ready]
+    old = snapshot.document.get("status") or {}
+    generation = int(snapshot.document["metadata"].get("generation", 1))
+    status: Document = {
+        "observedGeneration": generation,
+        "conditions": merged(old.get("conditions") or (), verdicts, generation, snapshot.now),
+        **fields,
+        "users": sorted(snapshot.users)[:_MOST_USERS],
+    }
+    status = {key: value for key, value in status.items() if value is not None and value != []}
+    ahead = [(turn - snapshot.now).total_seconds() + 1.0 for turn in turns]
+    return Plan(
+        status=status if status != old else None,
+        events=events(old.get("conditions") or (), verdicts),
+        again=min((seconds for seconds in ahead if seconds >= 1.0), default=None),
+    )
