@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.queue.entries import EntryRuntime, Snapshot
-from tubepost_dispatcher.smtp.relay import RelayKind, relay
+from tubepost_dispatcher.smtp.client import RelayKind, relay
 from tubepost_dispatcher.transaction import Content, Transaction
 
 _LOG = logging.getLogger("tubepost.mail")

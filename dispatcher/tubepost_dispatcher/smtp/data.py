@@ -1,4 +1,4 @@
-r"""The message between `354` and its end (RFC 5321 4.1.1.4, 4.5.2). Pure but for the spool file.
+r"""The message between `354` and its end (RFC 5321 4.1.1.4, 4.5.2). Pure but for the temporary file.
 
 Only CR LF `.` CR LF ends a message; the first CR LF may be the one of the DATA command. Nothing else is
 looked at: bare CR, bare LF and NUL stay as they are, neither end a line nor make a dot special.
@@ -15,12 +15,12 @@ from typing import IO
 from tubepost_dispatcher.transaction import Content
 
 TERMINATOR = b"\r\n.\r\n"
-SPOOL_ABOVE = 256 * 1024
+FILE_ABOVE = 256 * 1024
 """Octets that one message may hold in memory before it goes to a file."""
-SPOOL_ABOVE_UNDER_PRESSURE = 16 * 1024
+FILE_ABOVE_UNDER_PRESSURE = 16 * 1024
 """The same while all messages together hold more than `MEMORY_BUDGET`."""
 MEMORY_BUDGET = 64 * 1024 * 1024
-"""Octets of incomplete messages that a listener holds in memory before it spools early."""
+"""Octets of incomplete messages that a listener holds in memory before smaller ones go to a file too."""
 
 
 class DataFault(enum.Enum):
@@ -72,7 +72,7 @@ class DataReceiver:
         "_memory",
         "_parts",
         "_skip",
-        "_spool_dir",
+        "_temp_dir",
         "_window",
         "fault",
         "raw",
@@ -85,13 +85,13 @@ class DataReceiver:
         max_size: int = 0,
         max_header: int = 0,
         max_line: int = 0,
-        spool_dir: Path | None = None,
+        temp_dir: Path | None = None,
         memory: Memory | None = None,
     ) -> None:
         self._max_size = max_size
         self._max_header = max_header
         self._max_line = max_line
-        self._spool_dir = spool_dir
+        self._temp_dir = temp_dir
         self._memory = memory or Memory()
         self._parts: list[bytes] = []
         self._held = 0
@@ -111,7 +111,7 @@ class DataReceiver:
     @property
     def hopeless(self) -> bool:
         """The client has sent more than twice what is allowed: not worth following any more."""
-        return self._max_size > 0 and self.raw > 2 * self._max_size + SPOOL_ABOVE
+        return self._max_size > 0 and self.raw > 2 * self._max_size + FILE_ABOVE
 
     @property
     def in_memory(self) -> int:
@@ -224,12 +224,12 @@ class DataReceiver:
         self._held += len(piece)
         memory = self._memory
         memory.used += len(piece)
-        above = SPOOL_ABOVE if memory.used <= MEMORY_BUDGET else SPOOL_ABOVE_UNDER_PRESSURE
+        above = FILE_ABOVE if memory.used <= MEMORY_BUDGET else FILE_ABOVE_UNDER_PRESSURE
         if self._held <= above:
             return
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(dir=self._spool_dir)  # noqa: SIM115 - outlives this call
+                self._file = tempfile.TemporaryFile(dir=self._temp_dir)  # noqa: SIM115 - outlives this call
             self._flush(self._file)
         except OSError:
             self._fail(DataFault.NO_SPACE)

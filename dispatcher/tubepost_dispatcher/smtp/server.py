@@ -1,4 +1,4 @@
-"""The SMTP listener: sockets, settings, the sweep over idle sessions, and the way down."""
+"""The SMTP listener: sockets, config, the sweep over idle sessions, and the way down."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from tubepost_api.config import ListenerConfig
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.smtp.config import EffectiveConfig
+from tubepost_dispatcher.smtp.listener import ListenerState
 from tubepost_dispatcher.smtp.session import SmtpSession
-from tubepost_dispatcher.smtp.settings import Settings
-from tubepost_dispatcher.smtp.shared import Shared
 from tubepost_dispatcher.transaction import Acceptance
 
 BACKLOG = 1_024
@@ -28,7 +28,7 @@ class SmtpServer:
 
     `config` holds the limits; `acceptance` takes the messages; `tls` is the context for STARTTLS, None
     while there is no certificate; `users` are the names and passwords for AUTH, None while there are none;
-    `spool_dir` is where messages above 256 KiB are kept while they come in (default: the system's place
+    `temp_dir` is where messages above 256 KiB are kept while they come in (default: the system's place
     for temporary files). Raises ValueError when a network of `config` is malformed.
     """
 
@@ -40,9 +40,11 @@ class SmtpServer:
         *,
         tls: ssl.SSLContext | None = None,
         users: Mapping[str, str] | None = None,
-        spool_dir: Path | None = None,
+        temp_dir: Path | None = None,
     ) -> None:
-        self._shared = Shared(Settings(config, acceptance, tls=tls, users=users), metrics, spool_dir, 0.0)
+        self._listener = ListenerState(
+            EffectiveConfig(config, acceptance, tls=tls, users=users), metrics, temp_dir, 0.0
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._servers: dict[int, asyncio.Server] = {}
         """By the inode of the listening socket, which its duplicates share."""
@@ -51,18 +53,18 @@ class SmtpServer:
     @property
     def sessions(self) -> int:
         """Sessions that are open now."""
-        return len(self._shared.sessions)
+        return len(self._listener.sessions)
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections on `sockets`, which listen already and stay the caller's to close."""
         self._loop = asyncio.get_running_loop()
-        self._shared.now = self._loop.time()
+        self._listener.now = self._loop.time()
         await self.serve(sockets)
         self._sweep()
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
         """Accept on exactly these sockets from now on; open sessions are not concerned."""
-        loop, shared = asyncio.get_running_loop(), self._shared
+        loop, listener = asyncio.get_running_loop(), self._listener
         wanted = {os.fstat(listening.fileno()).st_ino: listening for listening in sockets}
         for inode, listening in wanted.items():
             if inode in self._servers:
@@ -72,7 +74,7 @@ class SmtpServer:
             own = listening.dup()
             own.setblocking(False)
             self._servers[inode] = await loop.create_server(
-                lambda: SmtpSession(shared, loop), sock=own, backlog=BACKLOG
+                lambda: SmtpSession(listener, loop), sock=own, backlog=BACKLOG
             )
         for inode in self._servers.keys() - wanted.keys():
             self._servers.pop(inode).close()
@@ -88,7 +90,7 @@ class SmtpServer:
 
         Raises ValueError when a network of `config` is malformed; the old values stay in force then.
         """
-        self._shared.settings = Settings(config, acceptance, tls=tls, users=users)
+        self._listener.config = EffectiveConfig(config, acceptance, tls=tls, users=users)
 
     def stop_accepting(self) -> None:
         """Take no more connections; open sessions go on."""
@@ -98,7 +100,7 @@ class SmtpServer:
 
     def set_overloaded(self, overloaded: bool) -> None:
         """Refuse new sessions (421 4.3.2) while there is no room for more; open ones go on."""
-        self._shared.overloaded = overloaded
+        self._listener.overloaded = overloaded
 
     async def drain(self, grace: float) -> int:
         """Stop accepting, end every session between two transactions with 421 4.3.2.
@@ -107,13 +109,13 @@ class SmtpServer:
         returns their number.
         """
         self.stop_accepting()
-        shared = self._shared
-        shared.draining = True
-        for session in tuple(shared.sessions):
+        listener = self._listener
+        listener.draining = True
+        for session in tuple(listener.sessions):
             session.retire()
         deadline = asyncio.get_running_loop().time() + grace
         await self._until_empty(deadline)
-        left = tuple(shared.sessions)
+        left = tuple(listener.sessions)
         for session in left:
             session.cut()
         if self._sweeper is not None:
@@ -122,27 +124,27 @@ class SmtpServer:
         return len(left)
 
     async def _until_empty(self, deadline: float) -> None:
-        shared = self._shared
-        if not shared.sessions:
+        listener = self._listener
+        if not listener.sessions:
             return
-        empty = shared.emptied = asyncio.Event()
+        empty = listener.emptied = asyncio.Event()
         try:
             async with asyncio.timeout_at(deadline):
                 await empty.wait()
         except TimeoutError:
             pass
         finally:
-            shared.emptied = None
+            listener.emptied = None
 
     def _sweep(self) -> None:
         assert self._loop is not None
-        shared = self._shared
-        now = shared.now = self._loop.time()
-        settings = shared.settings
-        limits = settings.limits
-        timeout = settings.timeout(len(shared.sessions))
+        listener = self._listener
+        now = listener.now = self._loop.time()
+        config = listener.config
+        limits = config.limits
+        timeout = config.timeout(len(listener.sessions))
         short = min(t for t in (timeout, limits.max_session_age, 4 * SWEEP_INTERVAL) if t)
         interval = min(SWEEP_INTERVAL, max(short / 4, 0.02))
-        for session in tuple(shared.sessions):
+        for session in tuple(listener.sessions):
             session.tick(now, timeout, interval)
         self._sweeper = self._loop.call_later(interval, self._sweep)

@@ -1,7 +1,7 @@
 """One SMTP session: the command loop, the way of a message in, the way of its reply out.
 
 Everything happens in callbacks. A chunk of input is worked through line by line or message by message, the
-replies of a chunk leave in one write. Only STARTTLS and AUTH run in a task (see `cold`).
+replies of a chunk leave in one write. Only STARTTLS and AUTH run in a task (see `auth`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import replies
-from tubepost_dispatcher.smtp.cold import CLOSING, COLD, COMMAND, DATA, WAIT, YIELD
-from tubepost_dispatcher.smtp.conversation import MAX_AUTH_COMMAND, MAX_ENVELOPE_LINE, Conversation
+from tubepost_dispatcher.smtp.auth import CLOSING, COLD, COMMAND, DATA, WAIT, YIELD
+from tubepost_dispatcher.smtp.config import printable_address
 from tubepost_dispatcher.smtp.data import DataFault, DataReceiver, take_whole
-from tubepost_dispatcher.smtp.settings import printable_address
-from tubepost_dispatcher.smtp.shared import Shared
+from tubepost_dispatcher.smtp.listener import ListenerState
+from tubepost_dispatcher.smtp.protocol import MAX_AUTH_COMMAND, MAX_ENVELOPE_LINE, Conversation
 from tubepost_dispatcher.transaction import Content, SessionFacts, Transaction
 
 log = logging.getLogger("tubepost.smtp")
@@ -50,9 +50,9 @@ _DATA_FAULTS: Mapping[DataFault, bytes] = {
 class SmtpSession(Conversation):
     """A client's connection; also the `Replier` of its transactions."""
 
-    def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(shared, loop)
-        self._opened = shared.now
+    def __init__(self, listener: ListenerState, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(listener, loop)
+        self._opened = listener.now
         self._gone = False
         self._busy = False
         """Working through input: replies are collected, `_run` writes them."""
@@ -66,17 +66,17 @@ class SmtpSession(Conversation):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the client, or turn it away."""
         self.transport = transport
-        shared = self._shared
-        settings = self._settings = shared.settings
-        self._opened = self._last = shared.now
+        listener = self._listener
+        config = self._config = listener.config
+        self._opened = self._last = listener.now
         address, port = printable_address(transport.get_extra_info("peername"))
         self.session.peer = (address, port)
         self._facts = SessionFacts(address, port)
-        refusal = shared.admit(self, address)
+        refusal = listener.admit(self, address)
         if refusal is None:
             self._state = COMMAND
             self._update_gate()
-            self._out.append(settings.greeting)
+            self._out.append(config.greeting)
         else:
             self._out.append(refusal)
         self._flush()
@@ -110,7 +110,7 @@ class SmtpSession(Conversation):
         self._in = b""
         self._out.clear()
         if self._handshaking:
-            self._shared.refused("tls", "0")
+            self._listener.refused("tls", "0")
         if self._task is not None:
             self._task.cancel()
         if self._receiver is not None:
@@ -124,7 +124,7 @@ class SmtpSession(Conversation):
                     transaction.pending.abandon()
             except Exception:
                 log.exception("internal error while a message of %s was withdrawn", self._facts.remote_ip)
-        self._shared.leave(self, self._facts.remote_ip)
+        self._listener.leave(self, self._facts.remote_ip)
 
     def pause_writing(self) -> None:
         """The client does not take its replies: read no more commands."""
@@ -144,20 +144,20 @@ class SmtpSession(Conversation):
             if idle > LINGER:
                 self.transport.abort()
             return
-        age = self._shared.settings.limits.max_session_age
+        age = self._listener.config.limits.max_session_age
         if age and now - self._opened > age:
             self._retire = True
         if state == WAIT or (state == COLD and self._line_waiter is None):
             return
         if self._retire and state == COMMAND and self._mail_from is None and idle >= interval:
-            self.end(replies.SHUTTING_DOWN if self._shared.draining else replies.SESSION_OVER)
+            self.end(replies.SHUTTING_DOWN if self._listener.draining else replies.SESSION_OVER)
         elif timeout and idle > timeout:
-            self._shared.refused("data" if state == DATA else "command", "421")
+            self._listener.refused("data" if state == DATA else "command", "421")
             self.end(replies.IDLE)
         elif timeout and state == DATA:
             received = self._receiver.raw if self._receiver is not None else 0
             if now - self._data_since > timeout + received / MIN_DATA_RATE:
-                self._shared.refused("data", "421")
+                self._listener.refused("data", "421")
                 self.end(replies.TOO_SLOW)
 
     def retire(self) -> None:
@@ -174,7 +174,7 @@ class SmtpSession(Conversation):
         """Say `reply` and close."""
         self._out.append(reply)
         self._state = CLOSING
-        self._last = self._shared.now
+        self._last = self._listener.now
         if self._task is not None:
             self._task.cancel()
         self._flush()
@@ -235,7 +235,7 @@ class SmtpSession(Conversation):
         self._busy = False
         if in_data or budget != COMMANDS_PER_TURN:
             # Octets of an unfinished command buy no time.
-            self._last = self._shared.now
+            self._last = self._listener.now
         if position < size:
             self._in = chunk[position:]
             if len(self._in) > MAX_HELD and self._state >= WAIT:
@@ -251,7 +251,10 @@ class SmtpSession(Conversation):
             if self._eof:
                 self._state = CLOSING
             elif (
-                self._retire and self._shared.draining and self._state == COMMAND and self._mail_from is None
+                self._retire
+                and self._listener.draining
+                and self._state == COMMAND
+                and self._mail_from is None
             ):
                 self._out.append(replies.SHUTTING_DOWN)
                 self._state = CLOSING
@@ -269,7 +272,7 @@ class SmtpSession(Conversation):
 
     def _resume(self) -> None:
         """Go on after a reply, a cold command or another session's turn."""
-        self._last = self._shared.now
+        self._last = self._listener.now
         held, self._in = self._in, b""
         if self._paused:
             self._unpause(_PAUSED_HELD | _PAUSED_TURN)
@@ -328,26 +331,26 @@ class SmtpSession(Conversation):
     def _body_chunk(self, chunk: bytes, position: int) -> int:
         """Take a part of a message; the position behind what was used."""
         receiver = self._receiver
-        settings = self._settings
+        config = self._config
         if receiver is None:
-            whole = take_whole(chunk, position, settings.plain_size)
+            whole = take_whole(chunk, position, config.plain_size)
             if whole is not None:
                 self._hand_over(whole[0])
                 return whole[1]
-            limits = settings.limits
+            limits = config.limits
             receiver = self._receiver = DataReceiver(
                 max_size=limits.max_message_size,
                 max_header=limits.max_header_size,
                 max_line=limits.max_line_length,
-                spool_dir=self._shared.spool_dir,
-                memory=self._shared.memory,
+                temp_dir=self._listener.temp_dir,
+                memory=self._listener.memory,
             )
         used = receiver.feed(chunk, position)
         if used < 0:
             if receiver.hopeless:
                 self._error(replies.TOO_LARGE, "data")
                 self._state = CLOSING
-            elif not self._paused & _PAUSED_SHARE and not self._shared.charge(self, len(chunk)):
+            elif not self._paused & _PAUSED_SHARE and not self._listener.charge(self, len(chunk)):
                 self._pause(_PAUSED_SHARE)
             return len(chunk)
         self._receiver = None
@@ -363,13 +366,13 @@ class SmtpSession(Conversation):
 
     def _hand_over(self, content: Content) -> None:
         """Give a complete message to the acceptance."""
-        shared = self._shared
+        listener = self._listener
         assert self._mail_from is not None
-        shared.received.inc(len(content))
+        listener.received.inc(len(content))
         transaction = self._transaction = Transaction(
             self,
             self._facts,
-            shared.ids.next(),
+            listener.ids.next(),
             self._mail_from,
             self._recipients,
             content,
@@ -379,7 +382,7 @@ class SmtpSession(Conversation):
         )
         self._state = WAIT
         try:
-            self._settings.acceptance.accept(transaction)
+            self._config.acceptance.accept(transaction)
         except Exception:
             log.exception("internal error in message %s", transaction.message_id)
             if self._transaction is transaction:
@@ -387,7 +390,7 @@ class SmtpSession(Conversation):
                 self._answer(replies.OUR_FAULT, 451)
 
     def _refuse_data(self, fault: DataFault, received: int) -> None:
-        self._shared.received.inc(received)
+        self._listener.received.inc(received)
         self._messages += 1
         self._reset()
         self._state = COMMAND
@@ -399,11 +402,11 @@ class SmtpSession(Conversation):
         self._reset()
         self._out.append(reply)
         self._messages += 1
-        limit = self._settings.limits.max_messages_per_session
+        limit = self._config.limits.max_messages_per_session
         if limit and self._messages >= limit:
             self._retire = True
         if code < 400:
             self._errors = 0
         else:
-            self._shared.refused("data", str(code))
+            self._listener.refused("data", str(code))
         self._state = CLOSING if code == 421 else COMMAND

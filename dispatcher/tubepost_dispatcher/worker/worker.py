@@ -45,7 +45,6 @@ class Worker:
             metrics,
             tls=prepared.starttls,
             users=prepared.users,
-            spool_dir=None,
         )
         self._serving = False
         self._told_holds: set[tuple[str, str]] = set()

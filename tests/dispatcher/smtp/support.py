@@ -14,10 +14,10 @@ from typing import Any
 from tubepost_api.config import AuthConfig, ListenerConfig, ListenerLimits, StartTlsConfig, StartTlsMode
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.smtp.config import EffectiveConfig
+from tubepost_dispatcher.smtp.listener import ListenerState
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.smtp.session import SmtpSession
-from tubepost_dispatcher.smtp.settings import Settings
-from tubepost_dispatcher.smtp.shared import Shared
 from tubepost_dispatcher.transaction import SessionFacts, Transaction
 
 UNKNOWN = Reply(550, "5.1.2", "Unknown domain")
@@ -124,11 +124,11 @@ class Wire:
     ) -> None:
         self.acceptance = acceptance or Recorder()
         self.metrics = Metrics()
-        settings = Settings(config or listener(), self.acceptance, **more)
-        self.shared = Shared(settings, self.metrics, None, 1_000.0)
+        effective = EffectiveConfig(config or listener(), self.acceptance, **more)
+        self.listener = ListenerState(effective, self.metrics, None, 1_000.0)
         self.loop: Any = StubLoop()
         self.transport: Any = FakeTransport()
-        self.session = SmtpSession(self.shared, self.loop)
+        self.session = SmtpSession(self.listener, self.loop)
         self.session.connection_made(self.transport)
 
     def turn(self) -> None:
@@ -217,11 +217,11 @@ async def running(
     *,
     tls: ssl.SSLContext | None = None,
     users: Mapping[str, str] | None = None,
-    spool_dir: Path | None = None,
+    temp_dir: Path | None = None,
 ) -> AsyncIterator[Running]:
     acceptance = acceptance or Recorder()
     metrics = Metrics()
-    server = SmtpServer(config or listener(), acceptance, metrics, tls=tls, users=users, spool_dir=spool_dir)
+    server = SmtpServer(config or listener(), acceptance, metrics, tls=tls, users=users, temp_dir=temp_dir)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         await server.start([listening])
         it = Running(server, listening.getsockname()[1], acceptance, metrics)

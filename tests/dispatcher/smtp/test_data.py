@@ -157,11 +157,11 @@ def test_lines_have_a_limit(cut: int) -> None:
 
 def test_large_messages_go_to_a_nameless_file(tmp_path: Path) -> None:
     memory = Memory()
-    receiver = DataReceiver(spool_dir=tmp_path, memory=memory)
+    receiver = DataReceiver(temp_dir=tmp_path, memory=memory)
     line = b"x" * 998 + b"\r\n"
     for _ in range(1_000):
         receiver.feed(line)
-        assert receiver.in_memory <= data.SPOOL_ABOVE + len(line)
+        assert receiver.in_memory <= data.FILE_ABOVE + len(line)
     assert receiver.feed(b".\r\n") == 3
     content = receiver.finish()
     assert isinstance(content, mmap.mmap)
@@ -170,19 +170,19 @@ def test_large_messages_go_to_a_nameless_file(tmp_path: Path) -> None:
     assert memory.used == 0
 
 
-def test_under_memory_pressure_small_messages_are_spooled_too(tmp_path: Path) -> None:
+def test_under_memory_pressure_small_messages_go_to_a_file_too(tmp_path: Path) -> None:
     memory = Memory()
     memory.used = data.MEMORY_BUDGET
-    receiver = DataReceiver(spool_dir=tmp_path, memory=memory)
+    receiver = DataReceiver(temp_dir=tmp_path, memory=memory)
     receiver.feed(b"x" * 20_000)
     assert receiver.in_memory == 0
     receiver.release()
     assert memory.used == data.MEMORY_BUDGET
 
 
-def test_a_spool_that_fails_is_no_space(tmp_path: Path) -> None:
-    receiver = DataReceiver(spool_dir=tmp_path / "missing")
-    receiver.feed(b"x" * (data.SPOOL_ABOVE + 10))
+def test_a_temporary_file_that_fails_is_no_space(tmp_path: Path) -> None:
+    receiver = DataReceiver(temp_dir=tmp_path / "missing")
+    receiver.feed(b"x" * (data.FILE_ABOVE + 10))
     assert receiver.feed(b"\r\n.\r\n") == 5
     assert receiver.finish() is DataFault.NO_SPACE
 
@@ -191,8 +191,8 @@ def test_a_full_disk_is_no_space(monkeypatch: pytest.MonkeyPatch) -> None:
     full = Path("/dev/full").open("wb")  # noqa: SIM115 - the receiver closes it
     monkeypatch.setattr(data.tempfile, "TemporaryFile", lambda dir: full)  # noqa: A006 - as called
     receiver = DataReceiver()
-    receiver.feed(b"x" * (data.SPOOL_ABOVE * 2))
-    receiver.feed(b"x" * (data.SPOOL_ABOVE * 2))
+    receiver.feed(b"x" * (data.FILE_ABOVE * 2))
+    receiver.feed(b"x" * (data.FILE_ABOVE * 2))
     assert receiver.feed(b"\r\n.\r\n") == 5
     assert receiver.finish() is DataFault.NO_SPACE
     assert full.closed

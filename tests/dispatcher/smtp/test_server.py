@@ -23,8 +23,8 @@ from tests.dispatcher.smtp.support import (
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import session as session_module
+from tubepost_dispatcher.smtp.listener import TURN_BUDGET, ListenerState
 from tubepost_dispatcher.smtp.server import SmtpServer
-from tubepost_dispatcher.smtp.shared import TURN_BUDGET, MessageIds, Shared
 
 
 async def envelope(client: Client) -> None:
@@ -237,9 +237,9 @@ def test_the_sockets_stay_with_their_owner(run: Runner) -> None:
 
 def test_ten_large_messages_at_once_stay_out_of_memory(run: Runner, tmp_path: Path) -> None:
     spent: list[int] = []
-    original = Shared.charge
+    original = ListenerState.charge
 
-    def observed(self: Shared, session: session_module.SmtpSession, octets: int) -> bool:
+    def observed(self: ListenerState, session: session_module.SmtpSession, octets: int) -> bool:
         try:
             return original(self, session, octets)
         finally:
@@ -254,26 +254,26 @@ def test_ten_large_messages_at_once_stay_out_of_memory(run: Runner, tmp_path: Pa
         await client.send(b"\r\n")
         for _ in range(count):
             await client.send(block)
-            held.append(shared.memory.used)
+            held.append(state.memory.used)
         await client.send(b".\r\n")
         assert await client.reply() == DELIVERED
         await client.close()
 
     async def main() -> None:
-        nonlocal shared
-        async with running(listener(max_message_size=0), spool_dir=tmp_path) as it:
-            shared = it.server._shared
+        nonlocal state
+        async with running(listener(max_message_size=0), temp_dir=tmp_path) as it:
+            state = it.server._listener
             clients = [await it.greeted() for _ in range(10)]
             await asyncio.gather(*(one(client, 20) for client in clients))
             for transaction in it.acceptance.accepted:
                 assert isinstance(transaction.content, mmap.mmap)
                 assert len(transaction.content) == 20_000_002
                 assert transaction.content[-1_000:] == line
-            assert shared.memory.used == 0
+            assert state.memory.used == 0
 
-    shared = SmtpServer(listener(), Recorder(), Metrics())._shared
+    state = SmtpServer(listener(), Recorder(), Metrics())._listener
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Shared, "charge", observed)
+        patch.setattr(ListenerState, "charge", observed)
         run(main())
     # What one turn of the loop can be kept busy with: the budget and one more piece of each session.
     assert sum(spent) > 0
@@ -282,9 +282,9 @@ def test_ten_large_messages_at_once_stay_out_of_memory(run: Runner, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_spool_that_cannot_be_written(run: Runner, tmp_path: Path) -> None:
+def test_a_temporary_file_that_cannot_be_written(run: Runner, tmp_path: Path) -> None:
     async def main() -> None:
-        async with running(spool_dir=tmp_path / "missing") as it:
+        async with running(temp_dir=tmp_path / "missing") as it:
             client = await it.greeted()
             await envelope(client)
             await client.send(b"\r\n" + (b"x" * 998 + b"\r\n") * 1_000 + b".\r\n")
@@ -295,30 +295,12 @@ def test_a_spool_that_cannot_be_written(run: Runner, tmp_path: Path) -> None:
     run(main())
 
 
-def test_message_ids_are_unique_and_sorted() -> None:
-    ids = MessageIds()
-    made = [ids.next() for _ in range(10_000)]
-    assert len(set(made)) == len(made)
-    assert sorted(made) == made
-    assert {len(one) for one in made} == {25}
-    assert made[0][-8:] != MessageIds().next()[-8:]
-
-
-def test_message_ids_stay_sorted_when_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    ids = MessageIds()
-    first = ids.next()
-    monkeypatch.setattr("time.time", lambda: 0.0)
-    ids._counter = 0xFFFFFE
-    rest = [ids.next() for _ in range(3)]
-    assert sorted([first, *rest]) == [first, *rest]
-
-
-def test_malformed_networks_leave_the_old_settings_in_force() -> None:
+def test_malformed_networks_leave_the_old_configuration_in_force() -> None:
     server = SmtpServer(listener(), Recorder(), Metrics())
-    before = server._shared.settings
+    before = server._listener.config
     with pytest.raises(ValueError, match="nonsense"):
         server.update(listener(networks=("nonsense",)), None, None, Recorder())
-    assert server._shared.settings is before
+    assert server._listener.config is before
 
 
 FALSE_ENDS = [

@@ -141,8 +141,8 @@ def test_a_disconnect_at_every_octet(held: bool, by_octet: bool, caplog: pytest.
             assert transaction.abandoned is held
             transaction.reply(Reply(250, "2.0.0", "too late"))
         assert wire.take() == b""
-        assert not wire.shared.sessions
-        assert wire.shared.memory.used == 0
+        assert not wire.listener.sessions
+        assert wire.listener.memory.used == 0
         assert wire.metrics.smtp_sessions._value.get() == 0
     assert not caplog.records
 
@@ -199,8 +199,8 @@ def test_large_messages_share_the_turns_of_the_loop() -> None:
     wires = [first]
     for _ in range(9):
         wire = Wire()
-        wire.shared = first.shared
-        wire.session._shared = first.shared
+        wire.listener = first.listener
+        wire.session._listener = first.listener
         wire.loop = wire.session.loop = first.loop
         wires.append(wire.hello())
     for wire in wires:
@@ -304,7 +304,7 @@ def test_a_fault_in_abandon_is_contained(
     wire.send(ENVELOPE + MESSAGE + b".\r\n")
     monkeypatch.delattr(wire.acceptance, "abandoned")
     wire.lose()
-    assert not wire.shared.sessions
+    assert not wire.listener.sessions
     assert caplog.records
 
 
@@ -348,9 +348,9 @@ def test_limits_inside_a_message(limit: str, message: bytes, reply: bytes) -> No
 
 class TestTimes:
     def tick(self, wire: Wire, seconds: float, timeout: float = 300.0) -> bytes:
-        wire.shared.now += seconds
+        wire.listener.now += seconds
         if not wire.session._gone:
-            wire.session.tick(wire.shared.now, timeout, 1.0)
+            wire.session.tick(wire.listener.now, timeout, 1.0)
         return wire.take()
 
     def test_an_idle_client_is_told_and_closed(self) -> None:
@@ -380,7 +380,7 @@ class TestTimes:
             wire.send(b"x" * 500_000 + b"\r\n")
         assert self.tick(wire, 301).startswith(b"421 4.4.2 ")
         wire.lose()
-        assert wire.shared.memory.used == 0
+        assert wire.listener.memory.used == 0
 
     def test_a_message_that_trickles_is_given_up(self) -> None:
         wire = Wire().hello()
@@ -427,7 +427,7 @@ def test_shutting_down_ends_sessions_between_transactions() -> None:
     waiting.send(ENVELOPE + MESSAGE + b".\r\n" + ENVELOPE)
     for wire in (idle, busy, waiting):
         wire.take()
-        wire.shared.draining = True
+        wire.listener.draining = True
         wire.session.retire()
     assert idle.take() == b"421 4.3.2 Shutting down, try again\r\n"
     assert busy.take() == waiting.take() == b""

@@ -21,7 +21,7 @@ from tests.dispatcher.smtp.support import (
 )
 from tubepost_api.config import AuthConfig, StartTlsMode
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp.settings import Settings
+from tubepost_dispatcher.smtp.config import EffectiveConfig
 
 USERS = {"app": "p\u00e4ss w\u00f6rd", "other": "x"}
 PLAIN_AUTH = AuthConfig(secret="s", require_tls=False)
@@ -266,7 +266,7 @@ def test_a_fault_in_auth_is_451(run: Runner, monkeypatch: pytest.MonkeyPatch) ->
     def fail(*args: object) -> bool:
         raise OSError("/secret/path")
 
-    monkeypatch.setattr(Settings, "password_matches", fail)
+    monkeypatch.setattr(EffectiveConfig, "password_matches", fail)
 
     async def main() -> None:
         async with running(listener(auth=PLAIN_AUTH), users=USERS) as it:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp.commands import (
+from tubepost_dispatcher.smtp.syntax import (
     FAST_MAIL,
     FAST_RCPT,
     Mail,
@@ -221,6 +221,6 @@ def test_the_fast_reader_takes_nothing_that_the_other_refuses(text: str) -> None
 def test_known_domains_are_bounded() -> None:
     for number in range(5_000):
         assert plain_domain(f"D{number}.example".encode()) == f"d{number}.example"
-    from tubepost_dispatcher.smtp import commands
+    from tubepost_dispatcher.smtp import syntax
 
-    assert len(commands._plain_domains) <= 4_096
+    assert len(syntax._plain_domains) <= 4_096

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp import commands, replies
-from tubepost_dispatcher.smtp.cold import CLOSING, DATA, ColdCommands
-from tubepost_dispatcher.smtp.shared import Shared
+from tubepost_dispatcher.smtp import replies, syntax
+from tubepost_dispatcher.smtp.auth import CLOSING, DATA, ColdCommands
+from tubepost_dispatcher.smtp.listener import ListenerState
 from tubepost_dispatcher.transaction import Recipient, SessionFacts
 
 MAX_COMMAND_LINE = 510
@@ -31,8 +31,8 @@ _control = re.compile(rb"[\x00-\x1f\x7f]").search
 class Conversation(ColdCommands):
     """The commands of one session, and its transaction."""
 
-    def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(shared, loop)
+    def __init__(self, listener: ListenerState, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(listener, loop)
         self._skipped = 0
         """Octets dropped of a line that is too long."""
         self._errors = 0
@@ -69,13 +69,13 @@ class Conversation(ColdCommands):
     def _error(self, reply: bytes, stage: str) -> None:
         """Refuse, count, and end the session of a client that gets too much wrong."""
         self._out.append(reply)
-        self._shared.refused(stage, reply[:3].decode())
+        self._listener.refused(stage, reply[:3].decode())
         if reply[0] == 0x35:  # 5yz
             self._errors += 1
-            limit = self._settings.limits.max_errors
+            limit = self._config.limits.max_errors
             if limit and self._errors >= limit:
                 self._out.append(replies.TOO_MANY_ERRORS)
-                self._shared.refused("command", "421")
+                self._listener.refused("command", "421")
                 self._state = CLOSING
 
     def _argument(self, line: bytes, verb: bytes = b"", *, wanted: bool = False) -> bytes | None:
@@ -96,32 +96,32 @@ class Conversation(ColdCommands):
             return None
         return argument
 
-    # ---- settings in force ---------------------------------------------------------------------------
+    # ---- config in force ---------------------------------------------------------------------------
 
     def _adopt(self) -> bool:
-        """Take over changed settings, between two transactions; False when the session ends by them."""
-        settings = self._settings = self._shared.settings
+        """Take over changed config, between two transactions; False when the session ends by them."""
+        config = self._config = self._listener.config
         facts = self._facts
-        if not settings.allows(facts.remote_ip):
+        if not config.allows(facts.remote_ip):
             self._error(replies.NOT_ALLOWED, "command")
             self._state = CLOSING
             return False
-        if facts.user and settings.users.get(facts.user.encode()) != self._user_digest:
+        if facts.user and config.users.get(facts.user.encode()) != self._user_digest:
             self._facts = SessionFacts(facts.remote_ip, facts.remote_port, helo=facts.helo, tls=facts.tls)
             self.session.authenticated = None
         self._update_gate()
         return True
 
     def _current(self) -> bool:
-        if self._shared.settings is self._settings or self._mail_from is not None:
+        if self._listener.config is self._config or self._mail_from is not None:
             return True
         return self._adopt()
 
     def _update_gate(self) -> None:
-        settings = self._settings
-        if settings.tls_required and not self._secure:
+        config = self._config
+        if config.tls_required and not self._secure:
             self._gate = replies.NEED_TLS
-        elif settings.auth_required and not self._facts.user:
+        elif config.auth_required and not self._facts.user:
             self._gate = replies.NEED_AUTH
         else:
             self._gate = None
@@ -136,8 +136,8 @@ class Conversation(ColdCommands):
             self._error(replies.SYNTAX_HELO, "command")
             return
         extended = line[:1] in b"Ee"
-        settings = self._settings
-        if not extended and settings.tls_required and not self._secure:
+        config = self._config
+        if not extended and config.tls_required and not self._secure:
             # RFC 3207 4 names the commands that stay open before STARTTLS; HELO leads nowhere.
             self._error(replies.NEED_TLS, "command")
             return
@@ -150,16 +150,16 @@ class Conversation(ColdCommands):
         self.session.host_name = name
         self.session.extended_smtp = extended
         if extended:
-            self._out.append(settings.ehlo_tls if self._secure else settings.ehlo_plain)
+            self._out.append(config.ehlo_tls if self._secure else config.ehlo_plain)
         else:
-            self._out.append(settings.hello)
+            self._out.append(config.hello)
 
     def _mail(self, line: bytes) -> None:
-        shared = self._shared
-        if shared.settings is not self._settings and not self._current():
+        listener = self._listener
+        if listener.config is not self._config and not self._current():
             return
         if self._retire and self._mail_from is None:
-            self._out.append(replies.SHUTTING_DOWN if shared.draining else replies.SESSION_OVER)
+            self._out.append(replies.SHUTTING_DOWN if listener.draining else replies.SESSION_OVER)
             self._state = CLOSING
             return
         if self._gate is not None:
@@ -171,9 +171,9 @@ class Conversation(ColdCommands):
         if self._mail_from is not None:
             self._error(replies.NESTED_MAIL, "mail")
             return
-        plain = commands.FAST_MAIL(line)
+        plain = syntax.FAST_MAIL(line)
         mail = None
-        if plain is not None and (plain[2] is None or commands.plain_domain(plain[2]) is not None):
+        if plain is not None and (plain[2] is None or syntax.plain_domain(plain[2]) is not None):
             sender, _, declared, kind = plain.groups()
             address = sender.decode() if sender else ""
             size = int(declared) if declared else 0
@@ -183,7 +183,7 @@ class Conversation(ColdCommands):
             if mail is None:
                 return
             address, size, body = mail.address, mail.size, mail.body
-        limit = self._settings.limits.max_message_size
+        limit = self._config.limits.max_message_size
         if limit and size > limit:
             self._error(replies.TOO_LARGE, "mail")
         else:
@@ -194,11 +194,11 @@ class Conversation(ColdCommands):
                 self._dsn = mail.dsn
             self._out.append(replies.SENDER_OK)
 
-    def _read_mail(self, line: bytes) -> commands.Mail | None:
+    def _read_mail(self, line: bytes) -> syntax.Mail | None:
         argument = self._argument(line, wanted=True)
         if argument is None:
             return None
-        mail = commands.parse_mail(argument)
+        mail = syntax.parse_mail(argument)
         if isinstance(mail, Reply):
             self._error(replies.render(mail), "mail")
             return None
@@ -209,8 +209,8 @@ class Conversation(ColdCommands):
             if self._current():
                 self._error(self._gate or replies.NEED_MAIL, "rcpt")
             return
-        plain = commands.FAST_RCPT(line)
-        domain = commands.plain_domain(plain[2]) if plain is not None else None
+        plain = syntax.FAST_RCPT(line)
+        domain = syntax.plain_domain(plain[2]) if plain is not None else None
         dsn = None
         if plain is not None and domain is not None:
             address = plain[1].decode()
@@ -218,14 +218,14 @@ class Conversation(ColdCommands):
             argument = self._argument(line, wanted=True)
             if argument is None:
                 return
-            rcpt = commands.parse_rcpt(argument, smtputf8=self._smtputf8)
+            rcpt = syntax.parse_rcpt(argument, smtputf8=self._smtputf8)
             if isinstance(rcpt, Reply):
                 self._error(replies.render(rcpt), "rcpt")
                 return
             address, domain, dsn = rcpt.address, rcpt.domain, rcpt.dsn
             # RFC 5321 4.5.1: `postmaster` alone is the postmaster of this very host.
-            domain = domain or self._settings.hostname.lower()
-        serving = self._settings.acceptance.check_recipient(self._facts, domain, len(self._recipients))
+            domain = domain or self._config.hostname.lower()
+        serving = self._config.acceptance.check_recipient(self._facts, domain, len(self._recipients))
         if isinstance(serving, Reply):
             self._error(replies.render(serving), "rcpt")
         else:
@@ -238,7 +238,7 @@ class Conversation(ColdCommands):
         if self._recipients:
             self._out.append(replies.GO_AHEAD)
             self._state = DATA
-            self._data_since = self._shared.now
+            self._data_since = self._listener.now
         elif self._mail_from is not None:
             self._error(replies.NO_RECIPIENTS, "data")
         else:
@@ -289,7 +289,7 @@ class Conversation(ColdCommands):
             self._error(replies.TLS_ALREADY, "tls")
         elif self._mail_from is not None:
             self._error(replies.NOT_NOW, "tls")
-        elif self._settings.tls is None:
+        elif self._config.tls is None:
             self._error(replies.TLS_NOT_AVAILABLE, "tls")
         else:
             self._start_cold(self.smtp_STARTTLS(""))
@@ -298,15 +298,15 @@ class Conversation(ColdCommands):
         argument = self._argument(line, wanted=True)
         if argument is None or not self._current():
             return
-        settings = self._settings
+        config = self._config
         words = argument.split()
-        if not settings.auth_offered:
+        if not config.auth_offered:
             self._error(replies.NOT_IMPLEMENTED, "auth")
         elif not self.session.host_name or not self.session.extended_smtp:
             self._error(replies.NEED_EHLO, "auth")
-        elif settings.auth_needs_tls and not self._secure:
+        elif config.auth_needs_tls and not self._secure:
             self._error(replies.AUTH_NEEDS_TLS, "auth")
-        elif settings.tls_required and not self._secure:
+        elif config.tls_required and not self._secure:
             self._error(replies.NEED_TLS, "auth")
         elif self._mail_from is not None:
             self._error(replies.NOT_NOW, "auth")
@@ -316,7 +316,7 @@ class Conversation(ColdCommands):
             self._error(replies.SYNTAX_AUTH, "auth")
         elif words[0].upper() not in (b"PLAIN", b"LOGIN"):
             self._error(replies.UNKNOWN_MECHANISM, "auth")
-        elif not settings.users:
+        elif not config.users:
             self._error(replies.AUTH_NOT_READY, "auth")
         else:
             self._start_cold(self._authenticate_client(b" ".join(words).decode()))

@@ -1,4 +1,4 @@
-"""One configuration of the listener, with everything resolved that a session would else compute again."""
+"""The configuration of a listener, precomputed once per change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMEOUT_UNDER_LOAD = 10.0
 _COMPARE_KEY = secrets.token_bytes(32)
 
 
-class Settings:
+class EffectiveConfig:
     """What a session works with between MAIL and the reply; replaced as a whole, never changed.
 
     Raises ValueError when a network of `allowed_networks` is malformed.
@@ -33,7 +33,6 @@ class Settings:
         "auth_needs_tls",
         "auth_offered",
         "auth_required",
-        "config",
         "ehlo_plain",
         "ehlo_tls",
         "greeting",
@@ -55,7 +54,6 @@ class Settings:
         tls: ssl.SSLContext | None = None,
         users: Mapping[str, str] | None = None,
     ) -> None:
-        self.config = config
         self.acceptance = acceptance
         self.limits = limits = config.limits
         self.hostname = config.hostname
@@ -70,7 +68,7 @@ class Settings:
         self.auth_needs_tls = auth is not None and auth.require_tls
         self.users = {name.encode(): _digest(secret.encode()) for name, secret in (users or {}).items()}
         """Digests by name: comparing takes the same time for any guess, and no password is kept."""
-        bounds = (limits.max_message_size, limits.max_header_size, limits.max_line_length, data.SPOOL_ABOVE)
+        bounds = (limits.max_message_size, limits.max_header_size, limits.max_line_length, data.FILE_ABOVE)
         self.plain_size = min(bound for bound in bounds if bound)
         """A message up to this many octets cannot exceed any limit."""
         self.greeting = f"220 {self.hostname} ESMTP Tubepost\r\n".encode()

@@ -1,10 +1,8 @@
-"""What all sessions of one listener share: settings, counts, the coarse clock, message ids."""
+"""What all sessions of one listener share: config, counts, the coarse clock, message ids."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -12,8 +10,9 @@ from prometheus_client import Counter
 
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.smtp import replies
+from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.data import Memory
-from tubepost_dispatcher.smtp.settings import Settings
+from tubepost_dispatcher.smtp.message_ids import MessageIds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,39 +29,7 @@ RESUMED_PER_TURN = 4
 """Sessions of that queue that may go on in each turn, with a piece of at most 256 KB each."""
 
 
-class MessageIds:
-    """Message ids: unique, sortable by time, 25 of `0-9a-f`.
-
-    Milliseconds since the epoch (11 digits), a counter (6) that orders what one process makes within a
-    millisecond, and 8 random digits that tell processes apart. The clock going back does not unsort them.
-    """
-
-    __slots__ = ("_counter", "_latest", "_prefix", "_suffix")
-
-    def __init__(self) -> None:
-        self._suffix = secrets.token_hex(4)
-        self._prefix = ""
-        self._counter = 0
-        self._latest = 0
-
-    def next(self) -> str:
-        """A new id."""
-        now = int(time.time() * 1000)
-        if now > self._latest:
-            self._start(now)
-        elif self._counter == 0xFFFFFF:
-            self._start(self._latest + 1)
-        else:
-            self._counter += 1
-        return f"{self._prefix}{self._counter:06x}{self._suffix}"
-
-    def _start(self, milliseconds: int) -> None:
-        self._latest = milliseconds
-        self._prefix = f"{milliseconds:011x}"
-        self._counter = 0
-
-
-class Shared:
+class ListenerState:
     """State of one listener. `now` is monotonic seconds as of the last sweep, near enough for timeouts."""
 
     __slots__ = (
@@ -71,6 +38,7 @@ class Shared:
         "_rejections",
         "_turn_ends",
         "_waiting",
+        "config",
         "draining",
         "emptied",
         "ids",
@@ -81,14 +49,13 @@ class Shared:
         "overloaded",
         "received",
         "sessions",
-        "settings",
         "spent",
-        "spool_dir",
+        "temp_dir",
     )
 
-    def __init__(self, settings: Settings, metrics: Metrics, spool_dir: Path | None, now: float) -> None:
-        self.settings = settings
-        self.spool_dir = spool_dir
+    def __init__(self, config: EffectiveConfig, metrics: Metrics, temp_dir: Path | None, now: float) -> None:
+        self.config = config
+        self.temp_dir = temp_dir
         self.now = now
         self.draining = False
         self.overloaded = False
@@ -136,15 +103,15 @@ class Shared:
 
     def admit(self, session: SmtpSession, address: str) -> bytes | None:
         """Count a new session in, or return the reply that turns it away."""
-        settings = self.settings
-        limits = settings.limits
+        config = self.config
+        limits = config.limits
         here = self._per_client.get(address, 0)
         refusal = None
         if self.draining:
             refusal = replies.SHUTTING_DOWN
         elif self.overloaded:
             refusal = replies.OVERLOADED
-        elif not settings.allows(address):
+        elif not config.allows(address):
             refusal = replies.NOT_ALLOWED
         elif limits.max_connections and len(self.sessions) >= limits.max_connections:
             refusal = replies.TOO_MANY_CONNECTIONS

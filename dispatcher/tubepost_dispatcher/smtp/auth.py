@@ -16,8 +16,8 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tubepost_dispatcher.smtp import replies
-from tubepost_dispatcher.smtp.settings import Settings
-from tubepost_dispatcher.smtp.shared import Shared
+from tubepost_dispatcher.smtp.config import EffectiveConfig
+from tubepost_dispatcher.smtp.listener import ListenerState
 from tubepost_dispatcher.transaction import SessionFacts
 
 log = logging.getLogger("tubepost.smtp")
@@ -69,14 +69,14 @@ class ColdCommands(SMTP):
     transport: Any
     _reader: Any
 
-    def __init__(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, listener: ListenerState, loop: asyncio.AbstractEventLoop) -> None:
         # Not super().__init__(): see the module's docstring and `_prepare_auth`.
         self.loop = loop
         self.transport = None
         self.session = ClientSession(loop)
         self.envelope = None
-        self._shared = shared
-        self._settings: Settings = shared.settings
+        self._listener = listener
+        self._config: EffectiveConfig = listener.config
         self._facts = SessionFacts("", 0)
         self._state = CLOSING
         self._secure = False
@@ -86,7 +86,7 @@ class ColdCommands(SMTP):
         """Input not yet looked at."""
         self._out: list[bytes] = []
         """Replies not yet written."""
-        self._last = shared.now
+        self._last = listener.now
         self._task: asyncio.Task[None] | None = None
         self._line_waiter: asyncio.Future[None] | None = None
         self._auth_failures = 0
@@ -142,7 +142,7 @@ class ColdCommands(SMTP):
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
         """Upgrade to TLS (RFC 3207); replaces aiosmtpd's, which knows no handshake timeout and no uvloop."""
         del arg
-        tls = self._settings.tls
+        tls = self._config.tls
         assert tls is not None
         plain = self.transport
         # What was sent before the handshake is an injection (RFC 3207 6): gone before TLS reads anything.
@@ -158,7 +158,7 @@ class ColdCommands(SMTP):
                 self,
                 tls,
                 server_side=True,
-                ssl_handshake_timeout=self._settings.limits.tls_handshake_timeout or None,
+                ssl_handshake_timeout=self._config.limits.tls_handshake_timeout or None,
             )
         except OSError as error:
             log.info("TLS handshake with %s failed: %s", self._facts.remote_ip, type(error).__name__)
@@ -182,7 +182,7 @@ class ColdCommands(SMTP):
         self._facts = SessionFacts(self._facts.remote_ip, self._facts.remote_port, tls=version)
         self._user_digest = None
         self._update_gate()
-        self._last = self._shared.now
+        self._last = self._listener.now
 
     async def _authenticate_client(self, argument: str) -> None:
         self._prepare_auth()
@@ -204,7 +204,7 @@ class ColdCommands(SMTP):
             tls=facts.tls,
             user=login.decode("utf-8", "replace"),
         )
-        self._user_digest = self._settings.users.get(login)
+        self._user_digest = self._config.users.get(login)
         self._update_gate()
 
     def _prepare_auth(self) -> None:
@@ -217,7 +217,7 @@ class ColdCommands(SMTP):
             self,
             None,
             enable_SMTPUTF8=True,
-            hostname=self._settings.hostname,
+            hostname=self._config.hostname,
             auth_require_tls=False,
             authenticator=self._check_login,
             loop=self.loop,
@@ -229,7 +229,7 @@ class ColdCommands(SMTP):
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: LoginPassword
     ) -> AuthResult:
         del server, session, envelope, mechanism
-        if self._settings.password_matches(login.login, login.password):
+        if self._config.password_matches(login.login, login.password):
             # The session keeps this; it need not keep the password.
             return AuthResult(success=True, auth_data=LoginPassword(login.login, b""))
         self._auth_failures += 1
@@ -242,7 +242,7 @@ class ColdCommands(SMTP):
                 raise _LineTooLong
             if end >= 0:
                 line, self._in = self._in[: end + 1], self._in[end + 1 :]
-                self._last = self._shared.now
+                self._last = self._listener.now
                 return line
             self._line_waiter = self.loop.create_future()
             try:

@@ -5,7 +5,7 @@ import pytest
 from tests.dispatcher.smtp.support import DELIVERED, ENVELOPE, ENVELOPE_OK, MESSAGE, Recorder, Wire, listener
 from tubepost_api.config import AuthConfig, StartTlsMode
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp.settings import Settings
+from tubepost_dispatcher.smtp.config import EffectiveConfig
 
 
 @pytest.mark.parametrize(
@@ -189,11 +189,11 @@ def test_auth_is_checked_before_it_starts() -> None:
     assert Wire(config).hello().send(b"AUTH PLAIN AGEAYg==\r\n").startswith(b"454 4.7.0 ")
 
 
-def test_new_settings_apply_between_two_transactions() -> None:
+def test_a_new_configuration_applies_between_two_transactions() -> None:
     wire = Wire(listener(max_message_size=1_000)).hello()
     other = Recorder()
     wire.send(b"MAIL FROM:<a@b.example>\r\n")
-    wire.shared.settings = Settings(listener(max_message_size=10), other)
+    wire.listener.config = EffectiveConfig(listener(max_message_size=10), other)
     assert wire.send(b"RCPT TO:<x@push.example>\r\nDATA\r\n" + MESSAGE + b".\r\n").endswith(DELIVERED)
     assert len(wire.acceptance.accepted) == 1
     assert wire.send(b"MAIL FROM:<a@b.example> SIZE=11\r\n").startswith(b"552 ")
@@ -203,7 +203,7 @@ def test_new_settings_apply_between_two_transactions() -> None:
 
 def test_a_client_that_is_no_longer_allowed_is_sent_away() -> None:
     wire = Wire().hello()
-    wire.shared.settings = Settings(listener(networks=("10.0.0.0/8",)), wire.acceptance)
+    wire.listener.config = EffectiveConfig(listener(networks=("10.0.0.0/8",)), wire.acceptance)
     assert wire.send(b"MAIL FROM:<>\r\n") == b"554 5.7.1 Client address not allowed\r\n"
     assert wire.transport.closed
 
@@ -211,5 +211,5 @@ def test_a_client_that_is_no_longer_allowed_is_sent_away() -> None:
 def test_auth_and_tls_can_become_required() -> None:
     wire = Wire().hello()
     config = listener(auth=AuthConfig(secret="s", require_tls=False))
-    wire.shared.settings = Settings(config, wire.acceptance, users={"a": "b"})
+    wire.listener.config = EffectiveConfig(config, wire.acceptance, users={"a": "b"})
     assert wire.send(b"MAIL FROM:<>\r\n") == b"530 5.7.0 Authentication required\r\n"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.dispatcher.smtp.conftest import Runner, TlsPair
 from tests.dispatcher.smtp.support import Recorder, listener, running
 from tubepost_api.config import AuthConfig, PassthruConfig, StartTlsMode
-from tubepost_dispatcher.smtp.relay import RelayKind, RelayResult, normalise, received_field, relay
+from tubepost_dispatcher.smtp.client import RelayKind, RelayResult, normalise, received_field, relay
 from tubepost_dispatcher.transaction import SessionFacts
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"

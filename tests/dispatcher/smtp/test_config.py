@@ -6,18 +6,18 @@ import pytest
 
 from tests.dispatcher.smtp.support import Recorder, listener
 from tubepost_api.config import AuthConfig, StartTlsMode
-from tubepost_dispatcher.smtp.settings import Settings, printable_address
+from tubepost_dispatcher.smtp.config import EffectiveConfig, printable_address
 
 
 def test_extensions_follow_the_configuration() -> None:
-    plain = Settings(listener(max_message_size=0), Recorder())
+    plain = EffectiveConfig(listener(max_message_size=0), Recorder())
     assert plain.ehlo_plain == (
         b"250-mx.push.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
         b"250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250 HELP\r\n"
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     config = listener(starttls=StartTlsMode.OPTIONAL, auth=AuthConfig(secret="s"))
-    full = Settings(config, Recorder(), tls=context)
+    full = EffectiveConfig(config, Recorder(), tls=context)
     assert b"250-SIZE 10240000\r\n" in full.ehlo_plain
     assert b"STARTTLS" in full.ehlo_plain
     assert b"AUTH" not in full.ehlo_plain
@@ -27,31 +27,31 @@ def test_extensions_follow_the_configuration() -> None:
 
 
 def test_networks() -> None:
-    settings = Settings(listener(networks=("10.0.0.0/8", "2001:db8::/32")), Recorder())
-    assert settings.allows("10.1.2.3")
-    assert settings.allows("2001:db8::1")
-    assert not settings.allows("192.0.2.1")
-    assert not settings.allows("")
-    assert Settings(listener(), Recorder()).allows("192.0.2.1")
+    config = EffectiveConfig(listener(networks=("10.0.0.0/8", "2001:db8::/32")), Recorder())
+    assert config.allows("10.1.2.3")
+    assert config.allows("2001:db8::1")
+    assert not config.allows("192.0.2.1")
+    assert not config.allows("")
+    assert EffectiveConfig(listener(), Recorder()).allows("192.0.2.1")
     with pytest.raises(ValueError, match="ten"):
-        Settings(listener(networks=("ten",)), Recorder())
+        EffectiveConfig(listener(networks=("ten",)), Recorder())
 
 
 def test_passwords() -> None:
-    settings = Settings(listener(), Recorder(), users={"app": "secret", "ü": "ß"})
-    assert settings.password_matches(b"app", b"secret")
-    assert settings.password_matches("ü".encode(), "ß".encode())
-    assert not settings.password_matches(b"app", b"Secret")
-    assert not settings.password_matches(b"nobody", b"secret")
-    assert b"secret" not in repr(settings.users).encode()
+    config = EffectiveConfig(listener(), Recorder(), users={"app": "secret", "ü": "ß"})
+    assert config.password_matches(b"app", b"secret")
+    assert config.password_matches("ü".encode(), "ß".encode())
+    assert not config.password_matches(b"app", b"Secret")
+    assert not config.password_matches(b"nobody", b"secret")
+    assert b"secret" not in repr(config.users).encode()
 
 
 def test_idle_clients_get_less_time_near_the_connection_cap() -> None:
-    settings = Settings(listener(max_connections=100), Recorder())
-    assert settings.timeout(80) == 300
-    assert settings.timeout(81) == 10
-    assert Settings(listener(max_connections=100, command_timeout=0), Recorder()).timeout(81) == 10
-    assert Settings(listener(max_connections=0), Recorder()).timeout(10_000) == 300
+    config = EffectiveConfig(listener(max_connections=100), Recorder())
+    assert config.timeout(80) == 300
+    assert config.timeout(81) == 10
+    assert EffectiveConfig(listener(max_connections=100, command_timeout=0), Recorder()).timeout(81) == 10
+    assert EffectiveConfig(listener(max_connections=0), Recorder()).timeout(10_000) == 300
 
 
 def test_peer_addresses() -> None:
