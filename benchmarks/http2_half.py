@@ -102,10 +102,11 @@ async def send_by_pool(options: argparse.Namespace, progress: Progress) -> None:
                 response_timeout=5.0,
                 give_up_at=math.inf,
                 on_outcome=answered,
+                owner=None,
             )
         )
 
-    def answered(_request: ApnsRequest, outcome: Outcome) -> None:
+    def answered(_request: ApnsRequest[object], outcome: Outcome) -> None:
         nonlocal waiting
         if outcome.kind is not OutcomeKind.DELIVERED:
             if not finished.done():

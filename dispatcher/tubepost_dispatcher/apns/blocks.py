@@ -29,7 +29,7 @@ class BlockBuilder:
             # Never indexed: it must not end up in any intermediary's table.
             self._authorization = field(b"authorization", bearer, never_indexed=True) if bearer else b""
 
-    def block(self, request: ApnsRequest) -> bytes:
+    def block(self, request: ApnsRequest[object]) -> bytes:
         """Encode the header block of a request.
 
         Raises:

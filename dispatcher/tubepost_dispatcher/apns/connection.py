@@ -11,7 +11,7 @@ import contextlib
 import math
 import ssl
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from tubepost_dispatcher.apns.dialing import DialError
 from tubepost_dispatcher.apns.http2.engine import Engine
@@ -33,6 +33,10 @@ SECOND_LOOK = 0.05
 WRITE_BUFFER = 256 * 1024
 """Bytes in the transport's buffer above which no more requests are put on the connection."""
 
+Request: TypeAlias = ApnsRequest[object]
+"""Whose requests they are does not matter here."""
+Result: TypeAlias = StreamResult[Request]
+
 
 class Owner(Protocol):
     """What a connection tells its pool. None of these may raise."""
@@ -41,10 +45,10 @@ class Owner(Protocol):
     def idle_timeout(self) -> float:
         """Seconds after which a connection without requests is closed."""
 
-    def results(self, connection: Connection, results: list[StreamResult], now: float) -> None:
-        """Streams have ended."""
+    def results(self, connection: Connection, results: list[Result], now: float) -> None:
+        """Streams have ended; `ApnsRequest.sent_at` says when each began."""
 
-    def timed_out(self, connection: Connection, request: ApnsRequest) -> None:
+    def timed_out(self, connection: Connection, request: Request) -> None:
         """The answer to a request did not come in time on a connection that is otherwise alive."""
 
     def changed(self, connection: Connection) -> None:
@@ -58,12 +62,16 @@ class Connection(asyncio.Protocol):
     """A connection from TCP's opening to its end.
 
     It is usable once APNs' SETTINGS have come (`wait_ready`), and until it is `retired`, told to go away or
-    closed. `flights` holds what has been sent: by response timeout, then by request in the order of sending,
-    with the moment and the stream id.
+    closed. `_flights` holds what has been sent: by response timeout, then by request in the order of sending,
+    with the stream id.
     """
 
     def __init__(
-        self, owner: Owner, engine: Engine, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]
+        self,
+        owner: Owner,
+        engine: Engine[Request],
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
     ) -> None:
         self.engine = engine
         self.cause = ""
@@ -87,7 +95,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._clock = clock
         self._transport: asyncio.Transport | None = None
-        self._flights: dict[float, dict[ApnsRequest, tuple[float, int]]] = {}
+        self._flights: dict[float, dict[Request, int]] = {}
         self._paused = False
         self._flush_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -130,23 +138,18 @@ class Connection(asyncio.Protocol):
             return 0
         return self.engine.capacity()
 
-    def submit(self, request: ApnsRequest, block: bytes, now: float) -> None:
+    def submit(self, request: Request, block: bytes, now: float) -> None:
         """Put a request on the connection; `flush` sends it. Allowed `capacity()` times."""
         stream_id = self.engine.submit(block, request.payload, request)
         timeout = request.response_timeout
         flight = self._flights.get(timeout)
         if flight is None:
             flight = self._flights[timeout] = {}
-        flight[request] = (now, stream_id)
+        flight[request] = stream_id
+        request.sent_at = now
         self.submitted += 1
         if now + timeout * PING_SHARE < self._wake_at:
             self._wake(now + timeout * PING_SHARE)
-
-    def finish(self, request: ApnsRequest) -> float:
-        """Forget a request whose result has come; returns the moment of its sending."""
-        flight = self._flights[request.response_timeout]
-        sent_at, _ = flight.pop(request)
-        return sent_at
 
     def flush(self) -> None:
         """Write what the engine has to say, unless the peer reads too slowly."""
@@ -191,7 +194,7 @@ class Connection(asyncio.Protocol):
             # First of all, so that the pool knows why before it sees what came back.
             self._owner.changed(self)
         if results:
-            self._owner.results(self, results, now)
+            self._tell(results, now)
             if not engine.open_streams:
                 self._idle_since = now
         if engine.state is ConnectionState.CLOSED:
@@ -245,6 +248,13 @@ class Connection(asyncio.Protocol):
                 self._end("retired", "", graceful=True)
         return self.is_closed
 
+    def _tell(self, results: list[Result], now: float) -> None:
+        flights = self._flights
+        for result in results:
+            request = result.key
+            del flights[request.response_timeout][request]
+        self._owner.results(self, results, now)
+
     def _end(self, cause: str, detail: str, *, graceful: bool) -> None:
         if self.is_closed:
             return
@@ -266,7 +276,7 @@ class Connection(asyncio.Protocol):
             self._timer = None
         lost = self.engine.eof()
         if lost:
-            self._owner.results(self, lost, self._clock())
+            self._tell(lost, self._clock())
         if not self._ready.done():
             reason = "TlsFailed" if cause == "tls" else "ConnectFailed"
             # A server that refuses the client certificate in TLS 1.3 often just closes.
@@ -322,15 +332,13 @@ class Connection(asyncio.Protocol):
 
     def _deadlines(self) -> list[float]:
         """For each response timeout, the moment at which the oldest request's time is up."""
-        return [
-            next(iter(flight.values()))[0] + timeout for timeout, flight in self._flights.items() if flight
-        ]
+        return [next(iter(flight)).sent_at + timeout for timeout, flight in self._flights.items() if flight]
 
-    def _expired(self, now: float) -> list[tuple[ApnsRequest, int]]:
+    def _expired(self, now: float) -> list[tuple[Request, int]]:
         found = []
         for timeout, flight in self._flights.items():
-            for request, (sent_at, stream_id) in flight.items():
-                if sent_at + timeout > now:
+            for request, stream_id in flight.items():
+                if request.sent_at + timeout > now:
                     break
                 found.append((request, stream_id))
         return found
@@ -345,7 +353,7 @@ class Connection(asyncio.Protocol):
             if not flight:
                 continue
             busy = True
-            sent_at = next(iter(flight.values()))[0]
+            sent_at = next(iter(flight)).sent_at
             wake = min(wake, sent_at + timeout)
             if self._ping_at > self._last_read:
                 wake = min(wake, sent_at + timeout - 2 * SECOND_LOOK)

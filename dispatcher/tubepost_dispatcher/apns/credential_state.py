@@ -88,7 +88,7 @@ class CredentialState:
             self.hold.success(sent_at)
 
     def interpret(
-        self, status: int, body: bytes, request: ApnsRequest, sent_at: float, now: float, wall: float
+        self, status: int, body: bytes, request: ApnsRequest[object], sent_at: float, now: float, wall: float
     ) -> Interpretation:
         """Say what an answer other than 200 means, and note what it says about the credential."""
         reason, timestamp = reasons.parse_body(body)
@@ -140,7 +140,7 @@ class CredentialState:
         )
         return False
 
-    def _mismatch(self, request: ApnsRequest, sent_at: float, now: float) -> None:
+    def _mismatch(self, request: ApnsRequest[object], sent_at: float, now: float) -> None:
         if self.hold.reason == "EnvironmentMismatch":
             self.hold.failure(now, sent_at, "EnvironmentMismatch", self.hold.detail)
         elif self.environment.refused(request.token, request.sender):

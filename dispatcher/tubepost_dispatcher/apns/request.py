@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar
 
 from tubepost_dispatcher.outcome import Outcome
 
+OwnerT_co = TypeVar("OwnerT_co", covariant=True)
 
-class ApnsRequest:
+
+class ApnsRequest(Generic[OwnerT_co]):
     """A notification to hand to a pool.
 
     Header values are checked before they come here (`mcmt`): they hold no byte that could not stand in an
@@ -16,8 +18,8 @@ class ApnsRequest:
     sending to answer. `give_up_at` is a `time.monotonic()` value: what has not been sent by then comes back
     as a transient outcome. `sender` tells senders apart for the environment breaker (one sender's bad list
     must not hold a route); its bytes are only compared. `on_outcome` is called exactly once for every
-    submitted request, on the event loop, never from inside `submit`. `owner` belongs to the caller; pools
-    never touch it. The remaining slots are the pool's own book-keeping.
+    submitted request, on the event loop, never from inside `submit`. `owner` belongs to the caller: to pools
+    every request is an `ApnsRequest[object]`. The remaining slots are the pool's own book-keeping.
     """
 
     __slots__ = (
@@ -25,14 +27,16 @@ class ApnsRequest:
         "collapse_id",
         "expiration",
         "give_up_at",
+        "moves",
         "on_outcome",
         "owner",
         "payload",
-        "pool_state",
         "priority",
         "push_type",
+        "queue",
         "response_timeout",
         "sender",
+        "sent_at",
         "token",
         "topic",
     )
@@ -50,8 +54,8 @@ class ApnsRequest:
         collapse_id: bytes,
         response_timeout: float,
         give_up_at: float,
-        on_outcome: Callable[[ApnsRequest, Outcome], None],
-        owner: Any = None,
+        on_outcome: Callable[[ApnsRequest[OwnerT_co], Outcome], None],
+        owner: OwnerT_co,
         sender: bytes = b"",
     ) -> None:
         self.token = token
@@ -71,4 +75,9 @@ class ApnsRequest:
         self.on_outcome = on_outcome
         self.owner = owner
         self.sender = sender
-        self.pool_state: Any = None
+        self.queue: object = None
+        """The queue in which it waits, None elsewhere. Which one it is matters, not what it can do."""
+        self.sent_at = 0.0
+        """When it was last put on a connection; monotonic seconds."""
+        self.moves = 0
+        """How often it was taken off a connection because the server had not seen it."""

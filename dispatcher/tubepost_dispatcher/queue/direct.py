@@ -96,7 +96,7 @@ class Delivery:
         self.attempt = 0
         self.instant_retries = 0
         self.excluded: set[str] | None = None
-        self.request: ApnsRequest | None = None
+        self.request: ApnsRequest[Delivery] | None = None
         self.resolved: ResolvedPush | None = None
         self.route: RouteRuntime | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -391,8 +391,8 @@ class DirectAcceptance:
 
     # -- outcomes -------------------------------------------------------------------------------------
 
-    def _on_outcome(self, request: ApnsRequest, outcome: Outcome) -> None:
-        delivery: Delivery = request.owner
+    def _on_outcome(self, request: ApnsRequest[Delivery], outcome: Outcome) -> None:
+        delivery = request.owner
         self._guarded(delivery, self._settle, delivery, outcome)
 
     def _expire(self, delivery: Delivery) -> None:

@@ -20,10 +20,10 @@ class RequestSink(Protocol):
     def held_until(self) -> float:
         """Monotonic seconds until which requests are refused; 0.0 when the route takes them."""
 
-    def submit(self, request: ApnsRequest) -> None:
+    def submit(self, request: ApnsRequest[object]) -> None:
         """Take a request; its `on_outcome` follows, once, not from inside this call."""
 
-    def withdraw(self, request: ApnsRequest) -> bool:
+    def withdraw(self, request: ApnsRequest[object]) -> bool:
         """Take a request back that was not sent; False when it is too late."""
 
 

@@ -77,6 +77,7 @@ def request(outcomes: Callable[[ApnsRequest, Outcome], None], number: int = 0, *
         "response_timeout": 10.0,
         "give_up_at": time.monotonic() + BOUND,
         "on_outcome": outcomes,
+        "owner": None,
     }
     return ApnsRequest(**(values | changes))
 

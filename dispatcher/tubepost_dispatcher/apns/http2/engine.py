@@ -24,6 +24,7 @@ from tubepost_dispatcher.apns.http2.results import (
     ConnectionState,
     EngineLimits,
     ErrorCode,
+    Key,
     StreamResult,
 )
 from tubepost_dispatcher.apns.http2.state import PeerError
@@ -33,7 +34,7 @@ _BOTH_ENDS: Final = frames.END_STREAM | frames.END_HEADERS
 DEFAULT_LIMITS: Final = EngineLimits()
 
 
-class Engine(Receiver):
+class Engine(Receiver[Key]):
     """A connection: see the module's text for how to drive it.
 
     `authority` is the server's `host` or `host:port`; it is only kept for the owner, whose blocks hold it.
@@ -67,7 +68,7 @@ class Engine(Receiver):
             return 0
         return min(room, window // (self._typical_body or 1) or 1)
 
-    def submit(self, block: bytes, body: bytes, key: object) -> int:
+    def submit(self, block: bytes, body: bytes, key: Key) -> int:
         """Start a request and return its stream id.
 
         `block` is an encoded header block that touches no dynamic table, as `hpackenc` builds them. `key`
@@ -125,7 +126,7 @@ class Engine(Receiver):
         self._preface_taken = True
         return data
 
-    def receive(self, data: bytes) -> list[StreamResult]:
+    def receive(self, data: bytes) -> list[StreamResult[Key]]:
         """Process bytes from the server and return the streams that they finished.
 
         Never raises on what a server sends: an error of its making queues a GOAWAY, closes the connection
@@ -145,7 +146,7 @@ class Engine(Receiver):
             buffer.clear()
         elif type(data) is not bytes:
             data = bytes(data)
-        done: list[StreamResult] = []
+        done: list[StreamResult[Key]] = []
         pos = 0
         end = len(data)
         keys = self._keys
@@ -229,11 +230,11 @@ class Engine(Receiver):
             self._out.append(frames.goaway(ErrorCode.NO_ERROR))
             self._drain()
 
-    def eof(self) -> list[StreamResult]:
+    def eof(self) -> list[StreamResult[Key]]:
         """Note that the transport is gone and return what was open: LOST, or UNPROCESSED if never taken."""
         if self.state is ConnectionState.CLOSED:
             return []
-        done: list[StreamResult] = []
+        done: list[StreamResult[Key]] = []
         self._end(done, self.goaway.error_code if self.goaway else 0)
         self._buffer.clear()
         return done

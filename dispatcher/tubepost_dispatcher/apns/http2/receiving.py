@@ -10,6 +10,7 @@ from tubepost_dispatcher.apns.http2.results import (
     ConnectionState,
     ErrorCode,
     Goaway,
+    Key,
     StreamError,
     StreamResult,
 )
@@ -19,12 +20,14 @@ _DEBUG_KEPT: Final = 1024
 _SETTINGS_COST: Final = 16
 
 
-class Receiver(EngineState):
+class Receiver(EngineState[Key]):
     """The handling of every frame; `engine.Engine` is the class to use."""
 
     __slots__ = ()
 
-    def _frame(self, kind: int, flags: int, stream_id: int, body: bytes, done: list[StreamResult]) -> None:
+    def _frame(
+        self, kind: int, flags: int, stream_id: int, body: bytes, done: list[StreamResult[Key]]
+    ) -> None:
         """Handle one frame; raises PeerError."""
         if len(body) > frames.DEFAULT_MAX_FRAME:
             self._oversized()
@@ -54,7 +57,7 @@ class Receiver(EngineState):
             # PRIORITY is deprecated, and unknown types are to be ignored (RFC 9113, sections 5.3.2 and 5.5).
             self._charge(1)
 
-    def _headers(self, flags: int, stream_id: int, body: bytes, done: list[StreamResult]) -> None:
+    def _headers(self, flags: int, stream_id: int, body: bytes, done: list[StreamResult[Key]]) -> None:
         self._must_exist(stream_id, "HEADERS")
         block = _unpadded(flags, body)
         if flags & frames.HAS_PRIORITY:
@@ -68,7 +71,7 @@ class Receiver(EngineState):
             self._block = (stream_id, flags, bytearray(block))
             self._plain_type = NO_TYPE
 
-    def _continuation(self, flags: int, body: bytes, done: list[StreamResult]) -> None:
+    def _continuation(self, flags: int, body: bytes, done: list[StreamResult[Key]]) -> None:
         assert self._block is not None
         stream_id, first_flags, block = self._block
         self._charge(1)
@@ -80,7 +83,7 @@ class Receiver(EngineState):
             self._plain_type = frames.HEADERS
             self._header_block(first_flags, stream_id, bytes(block), done)
 
-    def _header_block(self, flags: int, stream_id: int, block: bytes, done: list[StreamResult]) -> None:
+    def _header_block(self, flags: int, stream_id: int, block: bytes, done: list[StreamResult[Key]]) -> None:
         if len(block) > self._limits.max_header_block:
             raise PeerError(ErrorCode.ENHANCE_YOUR_CALM, "a header block that is too long")
         try:
@@ -111,7 +114,7 @@ class Receiver(EngineState):
             self._answers[stream_id] = Answer(head)
             self._special.add(stream_id)
 
-    def _data(self, flags: int, stream_id: int, body: bytes, done: list[StreamResult]) -> None:
+    def _data(self, flags: int, stream_id: int, body: bytes, done: list[StreamResult[Key]]) -> None:
         self._must_exist(stream_id, "DATA")
         ends = flags & frames.END_STREAM
         if not ends:
@@ -146,7 +149,7 @@ class Receiver(EngineState):
             self._control(frames.window_update(stream_id, answer.unacknowledged))
             answer.unacknowledged = 0
 
-    def _rst_stream(self, stream_id: int, body: bytes, done: list[StreamResult]) -> None:
+    def _rst_stream(self, stream_id: int, body: bytes, done: list[StreamResult[Key]]) -> None:
         if len(body) != 4:
             raise PeerError(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of a wrong length")
         self._must_exist(stream_id, "RST_STREAM")
@@ -215,7 +218,7 @@ class Receiver(EngineState):
         else:
             self._charge(1)
 
-    def _goaway(self, stream_id: int, body: bytes, done: list[StreamResult]) -> None:
+    def _goaway(self, stream_id: int, body: bytes, done: list[StreamResult[Key]]) -> None:
         if stream_id:
             raise PeerError(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream")
         if len(body) < 8:
@@ -236,7 +239,7 @@ class Receiver(EngineState):
         for open_id in unseen:
             self._finish(open_id, StreamError.UNPROCESSED, code, done)
 
-    def _window_update(self, stream_id: int, body: bytes, done: list[StreamResult]) -> None:
+    def _window_update(self, stream_id: int, body: bytes, done: list[StreamResult[Key]]) -> None:
         if len(body) != 4:
             raise PeerError(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong length")
         self._charge(1)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from tubepost_dispatcher.apns.http2.huffman import huffman_decode
+
+Key = TypeVar("Key")
+"""What the caller names a request with."""
 
 
 class ErrorCode(enum.IntEnum):
@@ -99,7 +103,7 @@ class EngineLimits:
     """Highest stream id to use; after it the connection drains (RFC 9113, section 5.1.1)."""
 
 
-class StreamResult:
+class StreamResult(Generic[Key]):
     """One finished stream.
 
     `key` is what was submitted. `status` is the HTTP status, 0 where none was read. `error_code` is the
@@ -121,7 +125,7 @@ class StreamResult:
 
     def __init__(
         self,
-        key: object,
+        key: Key,
         status: int = 0,
         apns_id: bytes = b"",
         huffman: bool = False,

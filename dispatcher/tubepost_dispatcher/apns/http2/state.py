@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import Final, Generic, NoReturn
 
 from tubepost_dispatcher.apns.http2 import frames
 from tubepost_dispatcher.apns.http2.response import BlockReader, Head
@@ -11,6 +11,7 @@ from tubepost_dispatcher.apns.http2.results import (
     EngineLimits,
     ErrorCode,
     Goaway,
+    Key,
     StreamError,
     StreamResult,
 )
@@ -58,7 +59,7 @@ class Answer:
         self.unacknowledged = 0
 
 
-class EngineState:
+class EngineState(Generic[Key]):
     """What a connection knows, and how it and its streams end; `engine.Engine` is the class to use."""
 
     __slots__ = (
@@ -113,7 +114,7 @@ class EngineState:
         self.failure_code = 0
         """The code of the GOAWAY that said so."""
         self._limits = limits
-        self._keys: dict[int, object] = {}
+        self._keys: dict[int, Key] = {}
         self._special: set[int] = set()  # streams with an unfinished upload or a begun answer
         self._answers: dict[int, Answer] = {}
         self._uploads = Uploads()
@@ -153,7 +154,7 @@ class EngineState:
         self._unflushed.discard(stream_id)
         return self._uploads.drop(stream_id)
 
-    def _finish(self, stream_id: int, error: StreamError, code: int, done: list[StreamResult]) -> None:
+    def _finish(self, stream_id: int, error: StreamError, code: int, done: list[StreamResult[Key]]) -> None:
         """Turn an open stream into a result."""
         answer = self._answers.get(stream_id)
         head, body = (answer.head, b"".join(answer.body)) if answer is not None else (_NO_HEAD, b"")
@@ -167,7 +168,7 @@ class EngineState:
         body: bytes,
         error: StreamError,
         code: int,
-        done: list[StreamResult],
+        done: list[StreamResult[Key]],
     ) -> None:
         done.append(
             StreamResult(
@@ -183,13 +184,13 @@ class EngineState:
             ),
         )
 
-    def _complete(self, stream_id: int, head: Head, body: bytes, done: list[StreamResult]) -> None:
+    def _complete(self, stream_id: int, head: Head, body: bytes, done: list[StreamResult[Key]]) -> None:
         """End a stream with its answer. An upload that the server did not wait for is called off."""
         self._append(stream_id, head, body, StreamError.NONE, 0, done)
         if stream_id in self._special and self._forget(stream_id):
             self._control(frames.rst_stream(stream_id, ErrorCode.CANCEL))
 
-    def _reset(self, stream_id: int, code: ErrorCode, done: list[StreamResult]) -> None:
+    def _reset(self, stream_id: int, code: ErrorCode, done: list[StreamResult[Key]]) -> None:
         """End a stream whose answer cannot be used."""
         self._finish(stream_id, StreamError.PROTOCOL, code, done)
         self._control(frames.rst_stream(stream_id, code))
@@ -199,7 +200,7 @@ class EngineState:
             self.state = ConnectionState.DRAINING
         self._room = 0
 
-    def _end(self, done: list[StreamResult], code: int) -> None:
+    def _end(self, done: list[StreamResult[Key]], code: int) -> None:
         """Close: every open stream becomes a result, and nothing that was not taken goes out any more."""
         for stream_id in list(self._keys):
             unseen = stream_id > self._taken_id
@@ -211,7 +212,7 @@ class EngineState:
         self.ping_outstanding = False
         self._out[:] = [] if self._preface_taken else [_hello(self._limits)]
 
-    def _fail(self, fault: PeerError, done: list[StreamResult]) -> None:
+    def _fail(self, fault: PeerError, done: list[StreamResult[Key]]) -> None:
         self.failure = str(fault)
         self.failure_code = fault.code
         self._end(done, fault.code)

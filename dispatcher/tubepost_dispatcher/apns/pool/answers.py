@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tubepost_dispatcher.apns.http2.results import StreamError, StreamResult
+from tubepost_dispatcher.apns.connection import Result
+from tubepost_dispatcher.apns.http2.results import StreamError
 from tubepost_dispatcher.apns.reasons import local_outcome
 from tubepost_dispatcher.outcome import Outcome
 
 
-def unanswered(result: StreamResult, cause: str, *, closing: bool) -> Outcome | None:
+def unanswered(result: Result, cause: str, *, closing: bool) -> Outcome | None:
     """Return the outcome of a request without an answer, or None when it may be sent again unnoticed.
 
     None only when APNs cannot have acted on it: it refused the stream, the stream is above a GOAWAY's last

@@ -24,19 +24,18 @@ from tubepost_api.config import RouteConfig
 from tubepost_credentials import CertificateCredential, TokenCredential
 from tubepost_dispatcher.apns import reasons
 from tubepost_dispatcher.apns.blocks import BlockBuilder
-from tubepost_dispatcher.apns.connection import Connection, describe
+from tubepost_dispatcher.apns.connection import Connection, Request, Result, describe
 from tubepost_dispatcher.apns.connector import Connector
 from tubepost_dispatcher.apns.credential_state import CredentialState
 from tubepost_dispatcher.apns.dialing import DialError, Target, parse_proxy
 from tubepost_dispatcher.apns.http2.engine import Engine
-from tubepost_dispatcher.apns.http2.results import StreamError, StreamResult
+from tubepost_dispatcher.apns.http2.results import StreamError
 from tubepost_dispatcher.apns.pool.answers import unanswered
 from tubepost_dispatcher.apns.pool.gauges import PoolGauges
 from tubepost_dispatcher.apns.pool.options import PoolOptions, pool_key
 from tubepost_dispatcher.apns.pool.policy import PATIENCE, Demand, dials_wanted, spread
 from tubepost_dispatcher.apns.pool.waiting import Waiting
 from tubepost_dispatcher.apns.reasons import local_outcome
-from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.apns.tls import client_context
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
@@ -108,7 +107,6 @@ class Pool:
         if isinstance(credential, CertificateCredential):
             metrics.certificate_expiry.labels(route.name).set(credential.not_after.timestamp())
         self._waiting = Waiting()
-        self._moves: dict[ApnsRequest, int] = {}
         self._connections: list[Connection] = []
         self._pump_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -143,7 +141,7 @@ class Pool:
         """Seconds after which a connection without requests is closed."""
         return self._options.idle_timeout or math.inf
 
-    def submit(self, request: ApnsRequest) -> None:
+    def submit(self, request: Request) -> None:
         """Take a request. Its `on_outcome` is called later, exactly once, unless it is withdrawn before."""
         if self._closing is not None:
             self._loop.call_soon(self._tell, request, local_outcome("ShuttingDown", retry_at_once=True))
@@ -154,12 +152,10 @@ class Pool:
         if not self._pump_scheduled:
             self._schedule_pump()
 
-    def withdraw(self, request: ApnsRequest) -> bool:
+    def withdraw(self, request: Request) -> bool:
         """Take a request back. True: it was not sent, and its `on_outcome` will not be called."""
-        if not self._waiting.withdraw(request):
-            return False
-        self._moves.pop(request, None)
-        return True
+        request.moves = 0
+        return self._waiting.withdraw(request)
 
     def set_options(self, options: PoolOptions) -> None:
         """Apply other options; connections above a lower maximum close after their last answer."""
@@ -299,7 +295,6 @@ class Pool:
             request = pop()
             if request is None:
                 return
-            request.pool_state = connection
             try:
                 header = block(request)
             except ValueError as error:  # a fault of ours: such requests should not come here
@@ -321,25 +316,22 @@ class Pool:
         for request in self._waiting.take_all(keep):
             self._tell(request, outcome)
 
-    def _resubmit(self, requests: list[ApnsRequest]) -> None:
+    def _resubmit(self, requests: list[Request]) -> None:
         """Put requests that no server has seen at the front of the queue, in their order."""
-        front: list[ApnsRequest] = []
+        front: list[Request] = []
         for request in requests:
-            moves = self._moves.get(request, 0) + 1
-            if moves > MAX_MOVES:
-                self._tell(request, local_outcome("StreamRefused", f"refused unseen {moves} times"))
+            request.moves += 1
+            if request.moves > MAX_MOVES:
+                self._tell(request, local_outcome("StreamRefused", f"refused unseen {request.moves} times"))
             else:
-                self._moves[request] = moves
                 front.append(request)
         if front:
             self._waiting.push_front(front)
             self._gauges.resubmitted.inc(len(front))
             self._schedule_pump()
 
-    def _tell(self, request: ApnsRequest, outcome: Outcome) -> None:
-        request.pool_state = None
-        if self._moves:
-            self._moves.pop(request, None)
+    def _tell(self, request: Request, outcome: Outcome) -> None:
+        request.moves = 0
         try:
             request.on_outcome(request, outcome)
         except Exception as error:  # noqa: BLE001 - one caller's fault must not cost others their outcome
@@ -355,15 +347,15 @@ class Pool:
 
     # -- what connections tell -----------------------------------------------------------------------
 
-    def results(self, connection: Connection, results: list[StreamResult], now: float) -> None:
+    def results(self, connection: Connection, results: list[Result], now: float) -> None:
         """Streams of a connection have ended."""
         delivered = 0
         sent_at = 0.0
-        unseen: list[ApnsRequest] = []
+        unseen: list[Request] = []
         observe = self._gauges.observe_latency
         for result in results:
-            request: ApnsRequest = result.key  # type: ignore[assignment] # engines take any key, ours are these
-            sent_at = connection.finish(request)
+            request = result.key
+            sent_at = request.sent_at
             if result.status == 200:
                 if not delivered:
                     self._accepted(connection, sent_at)
@@ -372,7 +364,7 @@ class Pool:
                 outcome = Outcome(OutcomeKind.DELIVERED, "", 200, request.apns_id.decode("ascii"))
                 self._tell(request, outcome)
             else:
-                self._not_accepted(connection, result, request, sent_at, now, unseen)
+                self._not_accepted(connection, result, now, unseen)
         if unseen:
             self._resubmit(unseen)
         if self._waiting:
@@ -390,12 +382,11 @@ class Pool:
     def _not_accepted(
         self,
         connection: Connection,
-        result: StreamResult,
-        request: ApnsRequest,
-        sent_at: float,
+        result: Result,
         now: float,
-        unseen: list[ApnsRequest],
+        unseen: list[Request],
     ) -> None:
+        request = result.key
         if not result.status:
             if result.error is StreamError.REFUSED:
                 # What refuses is busy, or about to say that it allows fewer streams.
@@ -409,13 +400,14 @@ class Pool:
             return
         connection.answered += 1
         self._connector.succeeded()
+        sent_at = request.sent_at
         self._gauges.observe_latency(now - sent_at)
         meaning = self._credential.interpret(result.status, result.body, request, sent_at, now, self._wall())
         if meaning.replace_connection:
             connection.retire()
         self._tell(request, meaning.outcome)
 
-    def timed_out(self, connection: Connection, request: ApnsRequest) -> None:
+    def timed_out(self, connection: Connection, request: Request) -> None:
         """The answer to a request did not come in time on a connection that is otherwise alive."""
         del connection
         detail = f"no answer in {request.response_timeout:g} s"
@@ -477,7 +469,7 @@ class Pool:
 
     def _make_connection(self) -> Connection:
         authority = f"{self._route.host}:{self._route.port}".encode("ascii")
-        return Connection(self, Engine(authority), self._loop, self._clock)
+        return Connection(self, Engine[Request](authority), self._loop, self._clock)
 
     # -- timers --------------------------------------------------------------------------------------
 

@@ -11,72 +11,73 @@ from tubepost_dispatcher.apns.request import ApnsRequest
 class Waiting:
     """A queue in which a request can be withdrawn without looking for it.
 
-    A withdrawn request stays in the queue as a ghost until its turn comes. `ApnsRequest.pool_state` is this
-    object for as long as a request waits here.
+    A withdrawn request stays in the queue as a ghost until its turn comes. `ApnsRequest.queue` is this object
+    for as long as a request waits here.
     """
 
     __slots__ = ("_ghosts", "_queue", "next_give_up")
 
     def __init__(self) -> None:
-        self._queue: deque[ApnsRequest] = deque()
-        self._ghosts: set[ApnsRequest] = set()
+        self._queue: deque[ApnsRequest[object]] = deque()
+        self._ghosts: set[ApnsRequest[object]] = set()
         self.next_give_up = math.inf
         """No request is to be given up before; monotonic seconds."""
 
     def __len__(self) -> int:
         return len(self._queue) - len(self._ghosts)
 
-    def append(self, request: ApnsRequest) -> None:
+    def append(self, request: ApnsRequest[object]) -> None:
         """Add a request at the end."""
         if self._ghosts and request in self._ghosts:
             # It is still in the queue: without this, its ghost would come to life.
             self._ghosts.discard(request)
             self._queue.remove(request)
-        request.pool_state = self
+        request.queue = self
         self._queue.append(request)
         self.next_give_up = min(self.next_give_up, request.give_up_at)
 
-    def push_front(self, requests: list[ApnsRequest]) -> None:
+    def push_front(self, requests: list[ApnsRequest[object]]) -> None:
         """Put requests, none of which waits here, before all others, in their order."""
         for request in reversed(requests):
-            request.pool_state = self
+            request.queue = self
             self._queue.appendleft(request)
             self.next_give_up = min(self.next_give_up, request.give_up_at)
 
-    def withdraw(self, request: ApnsRequest) -> bool:
+    def withdraw(self, request: ApnsRequest[object]) -> bool:
         """Take a request out; False when it does not wait here."""
-        if request.pool_state is not self:
+        if request.queue is not self:
             return False
-        request.pool_state = None
+        request.queue = None
         self._ghosts.add(request)
         if len(self._ghosts) == len(self._queue):
             self.clear()
         return True
 
-    def pop(self) -> ApnsRequest | None:
-        """Take the first request out; None when there is none. `pool_state` is the caller's to set."""
+    def pop(self) -> ApnsRequest[object] | None:
+        """Take the first request out; None when there is none."""
         queue = self._queue
         while queue:
             request = queue.popleft()
-            if request.pool_state is self:
+            if request.queue is self:
+                request.queue = None
                 return request
             self._ghosts.discard(request)
         self.next_give_up = math.inf
         return None
 
-    def take_late(self, now: float) -> list[ApnsRequest]:
+    def take_late(self, now: float) -> list[ApnsRequest[object]]:
         """Take out those whose `give_up_at` has come."""
-        late: list[ApnsRequest] = []
-        stay: deque[ApnsRequest] = deque()
+        late: list[ApnsRequest[object]] = []
+        stay: deque[ApnsRequest[object]] = deque()
         for request in self._queue:
-            if request.pool_state is self:
+            if request.queue is self:
                 (late if request.give_up_at <= now else stay).append(request)
         self._replace(stay, late)
         return late
 
-    def take_all(self, keep: int = 0) -> list[ApnsRequest]:
+    def take_all(self, keep: int = 0) -> list[ApnsRequest[object]]:
         """Take out all but the first `keep`."""
-        live = [request for request in self._queue if request.pool_state is self]
+        live = [request for request in self._queue if request.queue is self]
         self._replace(deque(live[:keep]), live[keep:])
         return live[keep:]
 
@@ -86,9 +87,9 @@ class Waiting:
         self._ghosts.clear()
         self.next_give_up = math.inf
 
-    def _replace(self, stay: deque[ApnsRequest], taken: list[ApnsRequest]) -> None:
+    def _replace(self, stay: deque[ApnsRequest[object]], taken: list[ApnsRequest[object]]) -> None:
         for request in taken:
-            request.pool_state = None
+            request.queue = None
         self._queue = stay
         self._ghosts.clear()
         self.next_give_up = min((request.give_up_at for request in stay), default=math.inf)

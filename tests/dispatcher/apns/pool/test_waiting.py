@@ -21,7 +21,7 @@ class Queue(RuleBasedStateMachine):
 
     def _leave(self, gone: list[ApnsRequest]) -> None:
         for item in gone:
-            item.pool_state = None
+            item.queue = None
         self.outside += gone
 
     @rule(pick=st.integers(0, 100), give_up_at=st.floats(0, 100))
