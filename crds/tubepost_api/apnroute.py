@@ -9,7 +9,15 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tubepost_api.conditions import Conditions
-from tubepost_api.endpoint import ENDPOINT_PATTERN, Environment, parse_endpoint
+from tubepost_api.config import (
+    CertificateConfig,
+    RouteConfig,
+    RouteDefaults,
+    RouteTls,
+    SecretKeyRef,
+    TokenConfig,
+)
+from tubepost_api.endpoint import ENDPOINT_PATTERN, HOSTS, Environment, parse_endpoint
 from tubepost_api.fields import Checked, Name, SecretKey, SecretName
 from tubepost_api.resource import NAME_RULE, Column, KindNames, Resource, age_column, ready_column
 from tubepost_api.rules import Rule, SpecModel
@@ -257,3 +265,60 @@ class ApnRoute(Resource):
     """Where notifications go and with what credential."""
     status: ApnRouteStatus | None = None
     """What the operator found; never written by users."""
+
+
+def route_config(route: ApnRoute) -> RouteConfig:
+    """A valid ApnRoute as the dispatcher reads it."""
+    spec = route.spec
+    if spec.endpoint is not None:
+        endpoint = parse_endpoint(spec.endpoint)
+        environment, host, port = endpoint.environment, endpoint.host, endpoint.port
+    else:
+        assert spec.environment is not None
+        environment, host, port = spec.environment, HOSTS[spec.environment], 443
+    proxy = spec.proxy
+    return RouteConfig(
+        name=route.metadata.name,
+        environment=environment,
+        host=host,
+        port=port,
+        certificate=_certificate(spec),
+        token=_token(spec),
+        topic=spec.topic,
+        defaults=RouteDefaults(
+            push_type=spec.defaults.push_type,
+            priority=spec.defaults.priority,
+            collapse_id=spec.defaults.collapse_id,
+        ),
+        tls=RouteTls(
+            verify=spec.tls.verify,
+            ca=SecretKeyRef(secret=spec.tls.ca.secret_name, key=spec.tls.ca.key) if spec.tls.ca else None,
+            ciphers=spec.tls.ciphers,
+            min_version=spec.tls.min_version,
+        ),
+        proxy=proxy.url.rstrip("/") if proxy else None,
+        proxy_auth=SecretKeyRef(secret=proxy.auth.secret_name, key=proxy.auth.key)
+        if proxy and proxy.auth
+        else None,
+    )
+
+
+def _certificate(spec: ApnRouteSpec) -> CertificateConfig | None:
+    given = spec.certificate
+    if given is None:
+        return None
+    return CertificateConfig(
+        certificate=SecretKeyRef(secret=given.secret_name, key=given.certificate_key),
+        private_key=SecretKeyRef(secret=given.secret_name, key=given.private_key_key),
+    )
+
+
+def _token(spec: ApnRouteSpec) -> TokenConfig | None:
+    given = spec.token
+    if given is None:
+        return None
+    return TokenConfig(
+        private_key=SecretKeyRef(secret=given.secret_name, key=given.private_key_key),
+        key_id=SecretKeyRef(secret=given.secret_name, key=given.key_id_key),
+        team_id=SecretKeyRef(secret=given.secret_name, key=given.team_id_key),
+    )

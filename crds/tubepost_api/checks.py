@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from tubepost_api import listener
 from tubepost_api.apnlogger import ApnLogger
-from tubepost_api.apnroute import ApnRoute
+from tubepost_api.apnroute import ApnRoute, route_config
 from tubepost_api.config import DeliveryMode
 from tubepost_api.delivery import DeliverySpec, merged
 from tubepost_api.durations import parse_duration
 from tubepost_api.endpoint import HOSTS, Endpoint, parse_endpoint
 from tubepost_api.problems import Problem
-from tubepost_api.pushdomain import PushDomain
+from tubepost_api.pushdomain import PushDomain, passthru_config
 from tubepost_api.read import Inventory, Loaded, suggestion
+from tubepost_api.references import SecretReference
 
 SHORT_IDLE = 60.0
 """Seconds: an idleTimeout below it has APNs connections opened and closed all the time."""
@@ -49,7 +51,7 @@ def _push_domain(
     loaded: Loaded, domain: PushDomain, inventory: Inventory, used: set[tuple[str, str, str]]
 ) -> Iterator[Problem]:
     spec, namespace = domain.spec, domain.metadata.namespace
-    references: list[tuple[str, str, str]] = []
+    named: list[tuple[str, str, str]] = []
     lists: list[tuple[str, tuple[str, ...]]] = []
     if spec.routes is not None:
         lists.append(("spec.routes", spec.routes))
@@ -63,17 +65,21 @@ def _push_domain(
         if entry.routes is not None
     ]
     for path, routes in lists:
-        references += [(f"{path}[{index}]", "ApnRoute", route) for index, route in enumerate(routes)]
-    references += [(f"spec.loggers[{index}]", "ApnLogger", name) for index, name in enumerate(spec.loggers)]
-    for path, kind, name in references:
-        key = (kind, namespace, name)
+        named += [(f"{path}[{index}]", "ApnRoute", route) for index, route in enumerate(routes)]
+    named += [(f"spec.loggers[{index}]", "ApnLogger", name) for index, name in enumerate(spec.loggers)]
+    for path, kind, target in named:
+        key = (kind, namespace, target)
         used.add(key)
         if key not in inventory.declared:
-            yield _not_found(loaded, path, kind, name, inventory)
+            yield _not_found(loaded, path, kind, target, inventory)
     for path, routes in lists:
         yield from _failover(loaded, path, routes, namespace, inventory)
     yield from _same_file(loaded, domain, inventory)
-    yield from _domain_secrets(loaded, domain, inventory)
+    name = domain.metadata.name
+    references = [*listener.to_config(spec.listener, hostname=name).references(name)]
+    if spec.passthru is not None:
+        references += passthru_config(spec.passthru).references(name)
+    yield from _secrets(loaded, references, inventory)
     yield from _unwise(loaded, domain)
 
 
@@ -158,45 +164,32 @@ def _same_file(loaded: Loaded, domain: PushDomain, inventory: Inventory) -> Iter
         seen.setdefault(path, name)
 
 
-def _domain_secrets(loaded: Loaded, domain: PushDomain, inventory: Inventory) -> Iterator[Problem]:
-    spec = domain.spec
-    tls, auth = spec.listener.start_tls, spec.listener.auth
-    if tls.secret_name is not None:
-        path = "spec.listener.startTls.secretName"
-        yield from _secret(loaded, path, tls.secret_name, ("tls.crt", "tls.key"), inventory)
-    if auth is not None:
-        path = "spec.listener.auth.secretName"
-        present = inventory.secrets.get((domain.metadata.namespace, auth.secret_name))
-        wanted: tuple[str, ...] = ("username", "password")
-        if present is not None and not present & {"username", "password"}:
-            wanted = ("users",) if "users" in present else wanted
-        yield from _secret(loaded, path, auth.secret_name, wanted, inventory)
-    if spec.passthru is not None and spec.passthru.auth_secret_name is not None:
-        path = "spec.passthru.authSecretName"
-        yield from _secret(loaded, path, spec.passthru.auth_secret_name, ("username", "password"), inventory)
-
-
-def _secret(
-    loaded: Loaded, path: str, name: str, keys: tuple[str, ...], inventory: Inventory
+def _secrets(
+    loaded: Loaded, references: Iterable[SecretReference], inventory: Inventory
 ) -> Iterator[Problem]:
-    namespace = loaded.resource.metadata.namespace
+    for reference in references:
+        yield from _secret(loaded, reference, inventory)
+
+
+def _secret(loaded: Loaded, reference: SecretReference, inventory: Inventory) -> Iterator[Problem]:
+    namespace, name = loaded.resource.metadata.namespace, reference.secret
     present = inventory.secrets.get((namespace, name))
     if present is None:
         yield loaded.problem(
             "warning",
-            path,
+            reference.path,
             f"Secret {name!r} is not among the manifests",
-            f"make sure that namespace {namespace} has it, with {_listed(keys)}",
+            f"make sure that namespace {namespace} has it, with {_listed(reference.keys)}",
+            absent_secret=name,
         )
         return
-    for key in keys:
-        if key not in present:
-            yield loaded.problem(
-                "error",
-                path,
-                f"Secret {name!r} has no key {key!r}",
-                f"add the key to the Secret; it has {_listed(sorted(present)) or 'none'}",
-            )
+    for key in reference.missing(present):
+        yield loaded.problem(
+            "error",
+            reference.path,
+            f"Secret {name!r} has no key {key!r}",
+            f"add the key to the Secret; it has {_listed(sorted(present)) or 'none'}",
+        )
 
 
 def _listed(keys: tuple[str, ...] | list[str]) -> str:
@@ -267,28 +260,14 @@ def _route(loaded: Loaded, route: ApnRoute, inventory: Inventory) -> Iterator[Pr
         )
         if spec.tls.ca is not None:
             yield loaded.problem(warning, "spec.tls.ca", "is not used without verify", "set verify: true")
-    if spec.token is not None:
-        token = spec.token
-        keys: tuple[str, ...] = (token.private_key_key, token.key_id_key, token.team_id_key)
-        yield from _secret(loaded, "spec.token.secretName", token.secret_name, keys, inventory)
-        if spec.topic is None:
-            yield loaded.problem(
-                warning,
-                "spec.topic",
-                "a provider token has no topic of its own: push parts without apns-topic will be refused",
-                "set topic to the bundle id of the app",
-            )
-    if spec.certificate is not None:
-        certificate = spec.certificate
-        keys = (certificate.certificate_key, certificate.private_key_key)
-        yield from _secret(loaded, "spec.certificate.secretName", certificate.secret_name, keys, inventory)
-    if spec.tls.ca is not None:
-        yield from _secret(
-            loaded, "spec.tls.ca.secretName", spec.tls.ca.secret_name, (spec.tls.ca.key,), inventory
+    yield from _secrets(loaded, route_config(route).references(), inventory)
+    if spec.token is not None and spec.topic is None:
+        yield loaded.problem(
+            warning,
+            "spec.topic",
+            "a provider token has no topic of its own: push parts without apns-topic will be refused",
+            "set topic to the bundle id of the app",
         )
-    if spec.proxy is not None and spec.proxy.auth is not None:
-        auth = spec.proxy.auth
-        yield from _secret(loaded, "spec.proxy.auth.secretName", auth.secret_name, (auth.key,), inventory)
 
 
 def _logger(loaded: Loaded, logger: ApnLogger) -> Iterator[Problem]:

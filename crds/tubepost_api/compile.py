@@ -7,27 +7,19 @@ from dataclasses import dataclass
 
 from tubepost_api import delivery, listener
 from tubepost_api.apnlogger import ApnLogger
-from tubepost_api.apnroute import ApnRoute, ApnRouteSpec
+from tubepost_api.apnroute import ApnRoute, route_config
 from tubepost_api.checks import check
 from tubepost_api.config import (
     AcceptanceConfig,
-    CertificateConfig,
     DispatcherConfig,
     EntryConfig,
     FileSink,
     LoggerConfig,
     LoggerFormats,
-    PassthruConfig,
-    RouteConfig,
-    RouteDefaults,
-    RouteTls,
-    SecretKeyRef,
-    TokenConfig,
 )
 from tubepost_api.durations import parse_duration, parse_size
-from tubepost_api.endpoint import HOSTS, parse_endpoint
 from tubepost_api.problems import Manifest, Problem
-from tubepost_api.pushdomain import PushDomain
+from tubepost_api.pushdomain import PushDomain, passthru_config
 from tubepost_api.read import Inventory, Loaded, read_manifests, suggestion
 
 __all__ = [
@@ -115,16 +107,6 @@ def _compile(domain: PushDomain, inventory: Inventory) -> DispatcherConfig:
         )
         for entry in sorted(spec.domains, key=lambda entry: entry.name is None)
     ]
-    passthru = None
-    if spec.passthru is not None:
-        passthru = PassthruConfig(
-            host=spec.passthru.host,
-            port=spec.passthru.port,
-            tls=spec.passthru.tls,
-            verify=spec.passthru.verify,
-            auth=spec.passthru.auth_secret_name,
-            timeout=parse_duration(spec.passthru.timeout),
-        )
     in_use = dict.fromkeys(route for entry in entries for route in entry.routes)
     return DispatcherConfig(
         name=name,
@@ -137,7 +119,7 @@ def _compile(domain: PushDomain, inventory: Inventory) -> DispatcherConfig:
         entries=tuple(entries),
         routes={route: route_config(_route(inventory, namespace, route)) for route in in_use},
         loggers=tuple(logger_config(_logger(inventory, namespace, logger)) for logger in spec.loggers),
-        passthru=passthru,
+        passthru=passthru_config(spec.passthru) if spec.passthru else None,
         log_level=spec.log_level,
         workers=spec.workers,
     )
@@ -157,63 +139,6 @@ def _logger(inventory: Inventory, namespace: str, name: str) -> ApnLogger:
     resource = _found(inventory, "ApnLogger", namespace, name).resource
     assert isinstance(resource, ApnLogger)
     return resource
-
-
-def route_config(route: ApnRoute) -> RouteConfig:
-    """A valid ApnRoute as the dispatcher reads it."""
-    spec = route.spec
-    if spec.endpoint is not None:
-        endpoint = parse_endpoint(spec.endpoint)
-        environment, host, port = endpoint.environment, endpoint.host, endpoint.port
-    else:
-        assert spec.environment is not None
-        environment, host, port = spec.environment, HOSTS[spec.environment], 443
-    proxy = spec.proxy
-    return RouteConfig(
-        name=route.metadata.name,
-        environment=environment,
-        host=host,
-        port=port,
-        certificate=_certificate(spec),
-        token=_token(spec),
-        topic=spec.topic,
-        defaults=RouteDefaults(
-            push_type=spec.defaults.push_type,
-            priority=spec.defaults.priority,
-            collapse_id=spec.defaults.collapse_id,
-        ),
-        tls=RouteTls(
-            verify=spec.tls.verify,
-            ca=SecretKeyRef(secret=spec.tls.ca.secret_name, key=spec.tls.ca.key) if spec.tls.ca else None,
-            ciphers=spec.tls.ciphers,
-            min_version=spec.tls.min_version,
-        ),
-        proxy=proxy.url.rstrip("/") if proxy else None,
-        proxy_auth=SecretKeyRef(secret=proxy.auth.secret_name, key=proxy.auth.key)
-        if proxy and proxy.auth
-        else None,
-    )
-
-
-def _certificate(spec: ApnRouteSpec) -> CertificateConfig | None:
-    given = spec.certificate
-    if given is None:
-        return None
-    return CertificateConfig(
-        certificate=SecretKeyRef(secret=given.secret_name, key=given.certificate_key),
-        private_key=SecretKeyRef(secret=given.secret_name, key=given.private_key_key),
-    )
-
-
-def _token(spec: ApnRouteSpec) -> TokenConfig | None:
-    given = spec.token
-    if given is None:
-        return None
-    return TokenConfig(
-        private_key=SecretKeyRef(secret=given.secret_name, key=given.private_key_key),
-        key_id=SecretKeyRef(secret=given.secret_name, key=given.key_id_key),
-        team_id=SecretKeyRef(secret=given.secret_name, key=given.team_id_key),
-    )
 
 
 def logger_config(logger: ApnLogger) -> LoggerConfig:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic.alias_generators import to_camel
+
+from tubepost_api.references import ACCOUNT_KEYS, SecretReference
 
 SCHEMA_VERSION = 1
 """Version of this document; a dispatcher reads its own version and the one before."""
@@ -123,6 +127,15 @@ class ListenerConfig(_Compiled):
     allowed_networks: tuple[str, ...] = ()
     limits: ListenerLimits = ListenerLimits()
 
+    def references(self, name: str) -> Iterator[SecretReference]:
+        """The Secrets that the listener of PushDomain `name` needs."""
+        certificate, private_key = self.starttls.certificate, self.starttls.private_key
+        if certificate is not None and private_key is not None:
+            keys = (certificate.key, private_key.key)
+            yield SecretReference("StartTls", name, certificate.secret, keys)
+        if self.auth is not None:
+            yield SecretReference("Users", name, self.auth.secret, ACCOUNT_KEYS)
+
 
 class AcceptanceConfig(_Compiled):
     """When a message is acknowledged; `deadline` is seconds between the end of DATA and the reply."""
@@ -210,6 +223,23 @@ class RouteConfig(_Compiled):
     proxy_auth: SecretKeyRef | None = None
     """A Secret key that holds `user:password` for the proxy."""
 
+    def references(self) -> Iterator[SecretReference]:
+        """The Secrets that the route needs."""
+        if self.certificate is not None:
+            pair = self.certificate
+            keys: tuple[str, ...] = (pair.certificate.key, pair.private_key.key)
+            secret = pair.certificate.secret
+            yield SecretReference("Certificate", self.name, secret, keys, self.environment)
+        if self.token is not None:
+            token = self.token
+            keys = (token.private_key.key, token.key_id.key, token.team_id.key)
+            yield SecretReference("Token", self.name, token.private_key.secret, keys)
+        if self.tls.ca is not None:
+            yield SecretReference("Authorities", self.name, self.tls.ca.secret, (self.tls.ca.key,))
+        if self.proxy_auth is not None:
+            account = self.proxy_auth
+            yield SecretReference("ProxyAccount", self.name, account.secret, (account.key,))
+
 
 class FileSink(_Compiled):
     """A log file. `mode` is its permission bits; rotation by size, `max_size` 0 means never."""
@@ -252,6 +282,11 @@ class PassthruConfig(_Compiled):
     auth: str | None = None
     timeout: float = 30.0
 
+    def references(self, name: str) -> Iterator[SecretReference]:
+        """The Secret that the relay of PushDomain `name` needs."""
+        if self.auth is not None:
+            yield SecretReference("RelayAccount", name, self.auth, ACCOUNT_KEYS)
+
 
 class DispatcherConfig(_Compiled):
     """Everything one dispatcher needs to know, short of the secrets' contents."""
@@ -279,33 +314,18 @@ class DispatcherConfig(_Compiled):
         """The first 16 hex digits of the SHA-256 of `to_json()`: the config hash in metrics and status."""
         return text_digest(self.to_json())
 
+    def references(self) -> Iterator[SecretReference]:
+        """The Secrets that the PushDomain itself needs, without those of its routes."""
+        yield from self.listener.references(self.name)
+        if self.passthru is not None:
+            yield from self.passthru.references(self.name)
+
     def secret_names(self) -> frozenset[str]:
-        """Names of all Secrets that this configuration refers to."""
-        names: set[str] = set()
-        for value in _walk(self):
-            if isinstance(value, SecretKeyRef):
-                names.add(value.secret)
-        if self.listener.auth:
-            names.add(self.listener.auth.secret)
-        if self.passthru and self.passthru.auth:
-            names.add(self.passthru.auth)
-        return frozenset(names)
+        """Names of all Secrets that this configuration refers to, those of its routes included."""
+        every = chain(self.references(), *(route.references() for route in self.routes.values()))
+        return frozenset(reference.secret for reference in every)
 
 
 def text_digest(text: str) -> str:
     """`DispatcherConfig.digest` of a document that is there as its canonical JSON."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _walk(value: object) -> list[object]:
-    found: list[object] = [value]
-    if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            found += _walk(getattr(value, name))
-    elif isinstance(value, dict):
-        for item in value.values():
-            found += _walk(item)
-    elif isinstance(value, tuple):
-        for item in value:
-            found += _walk(item)
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,6 +15,15 @@ class Manifest:
     origin: str
     index: int
     document: Mapping[str, Any]
+
+
+class ProblemCode(enum.Enum):
+    """Kinds of problems that a program treats in a way of their own."""
+
+    OTHER = enum.auto()
+    """Any that concerns nobody but the reader."""
+    SECRET_NOT_FOUND = enum.auto()
+    """The Secret `Problem.secret` is not there; it may be somewhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,8 @@ class Problem:
     field: str
     message: str
     remedy: str
+    code: ProblemCode = ProblemCode.OTHER
+    secret: str = ""
 
     def __str__(self) -> str:
         """One line, without the severity: where, what is wrong, what to do.

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from tubepost_api.crd import KINDS
 from tubepost_api.fields import PROBLEM_TYPE
-from tubepost_api.problems import Manifest, Problem
+from tubepost_api.problems import Manifest, Problem, ProblemCode
 from tubepost_api.resource import API_VERSION, GROUP, Resource
 from tubepost_api.rules import violations
 
@@ -30,9 +30,15 @@ class Loaded:
     resource: Resource
 
     def problem(
-        self, severity: Literal["error", "warning"], field: str, message: str, remedy: str
+        self,
+        severity: Literal["error", "warning"],
+        field: str,
+        message: str,
+        remedy: str,
+        *,
+        absent_secret: str = "",
     ) -> Problem:
-        """A problem of this object."""
+        """A problem of this object; `absent_secret` names a Secret that is not there."""
         metadata = self.resource.metadata
         return Problem(
             severity,
@@ -43,6 +49,8 @@ class Loaded:
             field,
             message,
             remedy,
+            ProblemCode.SECRET_NOT_FOUND if absent_secret else ProblemCode.OTHER,
+            absent_secret,
         )
 
 

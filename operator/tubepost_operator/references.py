@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tubepost_api.references import SECRET_FIELDS
+
 
 @dataclass(frozen=True, slots=True)
 class References:
@@ -19,30 +21,18 @@ class References:
 def references(document: Mapping[str, Any]) -> References:
     """What a PushDomain or an ApnRoute refers to by itself; an ApnLogger refers to nothing."""
     spec = _mapping(document.get("spec"))
-    if document.get("kind") == "PushDomain":
-        return References(
-            frozenset(route for _, route in route_fields(spec)),
-            frozenset(logger for _, logger in logger_fields(spec)),
-            frozenset(
-                _texts(
-                    _mapping(_mapping(spec.get("listener")).get("startTls")).get("secretName"),
-                    _mapping(_mapping(spec.get("listener")).get("auth")).get("secretName"),
-                    _mapping(spec.get("passthru")).get("authSecretName"),
-                )
-            ),
-        )
-    if document.get("kind") == "ApnRoute":
-        return References(
-            secrets=frozenset(
-                _texts(
-                    _mapping(spec.get("certificate")).get("secretName"),
-                    _mapping(spec.get("token")).get("secretName"),
-                    _mapping(_mapping(spec.get("tls")).get("ca")).get("secretName"),
-                    _mapping(_mapping(spec.get("proxy")).get("auth")).get("secretName"),
-                )
-            )
-        )
-    return References()
+    secrets = frozenset(
+        secret
+        for field in SECRET_FIELDS.values()
+        if field.kind == document.get("kind") and (secret := _text(document, field.path))
+    )
+    if document.get("kind") != "PushDomain":
+        return References(secrets=secrets)
+    return References(
+        frozenset(route for _, route in route_fields(spec)),
+        frozenset(logger for _, logger in logger_fields(spec)),
+        secrets,
+    )
 
 
 def route_fields(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -69,7 +59,9 @@ def _list(value: object) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def _texts(*values: object) -> Iterator[str]:
-    for value in values:
-        if isinstance(value, str) and value:
-            yield value
+def _text(document: Mapping[str, Any], path: str) -> str:
+    """The text at a path such as `spec.tls.ca.secretName`, empty where there is none."""
+    value: object = document
+    for step in path.split("."):
+        value = _mapping(value).get(step)
+    return value if isinstance(value, str) else ""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tubepost_api.compile import compile_manifests
 from tubepost_api.config import SCHEMA_VERSION, DispatcherConfig
-from tubepost_api.problems import Problem
+from tubepost_api.problems import Problem, ProblemCode
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
 
@@ -98,8 +98,11 @@ class ManifestSource:
         if self._transform is not None:
             bundle = self._transform(bundle)
             # What the transformation supplies is no longer missing.
-            supplied = [f"Secret {name!r} is not among" for name in bundle.secrets]
-            problems = [p for p in problems if not any(words in p.message for words in supplied)]
+            problems = [
+                problem
+                for problem in problems
+                if problem.code is not ProblemCode.SECRET_NOT_FOUND or problem.secret not in bundle.secrets
+            ]
         origins = {
             (manifest.document["kind"], manifest.document["metadata"]["name"]): manifest.origin
             for manifest in manifests
