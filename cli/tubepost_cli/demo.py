@@ -19,8 +19,8 @@ from tubepost_cli.problems import show
 from tubepost_cli.simulated import SimulatedApns
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.source import ManifestSource
-from tubepost_dispatcher.logging import process
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
+from tubepost_runtime import process_log
 
 LOG_WAIT = 5.0
 
@@ -34,7 +34,7 @@ def command(verbose: bool) -> None:
     injects the manual's sample message by SMTP, and prints the notification as APNs got it, the logger's
     line, and the metrics that moved. Needs no cluster, no credentials and no network.
     """
-    process.setup("Info" if verbose else "Error")
+    process_log.setup("Info" if verbose else "Error")
     raise SystemExit(asyncio.run(_demo()))
 
 

@@ -13,9 +13,9 @@ import click
 from tubepost_cli.problems import show
 from tubepost_cli.simulated import SimulatedApns
 from tubepost_dispatcher.config.source import ConfigSource, ManifestSource, MountedSource
-from tubepost_dispatcher.logging import process
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
+from tubepost_runtime import process_log
 
 
 @click.command()
@@ -112,7 +112,7 @@ def command(
     """
     if bool(files) == bool(config_dir):
         raise click.UsageError("Name manifests with -f FILE (or, in a pod, the mounted --config DIRECTORY).")
-    process.setup("Info", log_format)
+    process_log.setup("Info", log_format)
     settings = SupervisorSettings(
         smtp_host=host,
         smtp_port=port,

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tubepost_dispatcher.metrics import CATALOG, MetricSpec
+from tubepost_dispatcher.metrics import CATALOG
+from tubepost_runtime.metrics import MetricSpec
 
 Snapshot = dict[str, list[list[Any]]]
 """Sample name -> list of [label values in the order of the catalogue (and `le` last), value]."""

@@ -16,7 +16,6 @@ from tubepost_operator.cluster import Cluster
 from tubepost_operator.conditions import unix_time
 from tubepost_operator.election import Election
 from tubepost_operator.handlers.watching import watch_objects
-from tubepost_operator.health import HealthServer
 from tubepost_operator.leadership import Leadership
 from tubepost_operator.lease import Guard
 from tubepost_operator.liveness import Liveness
@@ -24,6 +23,7 @@ from tubepost_operator.metrics import OperatorMetrics, Sample
 from tubepost_operator.observed import Document
 from tubepost_operator.pods import HttpPodAsker
 from tubepost_operator.settings import Settings
+from tubepost_runtime.endpoints import ProcessEndpoints
 
 _LOG = logging.getLogger("tubepost.operator")
 
@@ -43,8 +43,12 @@ class Operator:
         self._leadership: Leadership | None = None
         self._election: Election | None = None
         self._webhook_port: int | None = None
-        self.health = HealthServer(
-            settings.health_host, settings.health_port, self._metrics, self._live, self._ready
+        self.health = ProcessEndpoints(
+            settings.health_host,
+            settings.health_port,
+            lambda: self._metrics.registry,
+            self._live,
+            self._ready,
         )
         self._register()
 
@@ -147,9 +151,9 @@ class Operator:
 
     def _register(self) -> None:
         self._metrics.leader.set_function(lambda: float(self._guard.held))
-        self._metrics.compute("tubepost_operator_watch_age_seconds", self._ages)
-        self._metrics.compute("tubepost_operator_objects", self._objects)
-        self._metrics.compute("tubepost_operator_credential_expiry_timestamp_seconds", self._expiries)
+        self._metrics.watch_age.compute(self._ages)
+        self._metrics.objects.compute(self._objects)
+        self._metrics.credential_expiry.compute(self._expiries)
 
     def _ages(self) -> Iterator[Sample]:
         for name, age in self._liveness.ages().items():

@@ -11,15 +11,8 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from tubepost_operator.observed import LiveStatus, PodReport
+from tubepost_runtime import pod_metrics
 
-_WANTED: Final = (
-    "tubepost_config_info",
-    "tubepost_config_last_reload_failed",
-    "tubepost_config_refused_info",
-    "tubepost_smtp_sessions",
-    "tubepost_attempts",
-    "tubepost_route_held",
-)
 _DELIVERED: Final = "delivered"
 _PERMANENT: Final = "permanent"
 
@@ -31,7 +24,7 @@ def read_metrics(text: str) -> PodReport:
         ValueError: this is no such text.
     """
     # Only a few of the lines matter, and the parser is slow.
-    lines = [line for line in text.splitlines() if line.startswith(_WANTED)]
+    lines = [line for line in text.splitlines() if line.startswith(pod_metrics.NAMES)]
     digest: str | None = None
     refused, refused_digest = False, ""
     sessions = 0
@@ -41,19 +34,19 @@ def read_metrics(text: str) -> PodReport:
         for sample in family.samples:
             labels, value = sample.labels, sample.value
             match sample.name:
-                case "tubepost_config_info" if value:
+                case pod_metrics.CONFIG_INFO if value:
                     # Workers that take a new configuration at different moments: not all have it yet.
                     digest = labels["hash"] if digest is None else ""
-                case "tubepost_config_last_reload_failed":
+                case pod_metrics.CONFIG_LAST_RELOAD_FAILED:
                     refused = value > 0
-                case "tubepost_config_refused_info" if value:
+                case pod_metrics.CONFIG_REFUSED_INFO if value:
                     refused_digest = labels["hash"]
-                case "tubepost_smtp_sessions":
+                case pod_metrics.SMTP_SESSIONS:
                     sessions = int(value)
-                case "tubepost_attempts_total":
+                case pod_metrics.ATTEMPTS_TOTAL:
                     key = (labels["route"], labels["outcome"], labels["reason"])
                     attempts[key] = attempts.get(key, 0.0) + value
-                case "tubepost_route_held" if value:
+                case pod_metrics.ROUTE_HELD if value:
                     held.add(labels["route"])
     return PodReport(digest or "", refused, sessions, attempts, frozenset(held), refused_digest)
 

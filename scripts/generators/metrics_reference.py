@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tubepost_dispatcher.metrics import CATALOG, LATENCY_BUCKETS, MetricSpec
+from tubepost_dispatcher.metrics import CATALOG, LATENCY_BUCKETS
+from tubepost_runtime.metrics import MetricSpec
 
 _HEAD = """\
 # Metrics

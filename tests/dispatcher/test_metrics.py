@@ -4,10 +4,13 @@ import re
 
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from tubepost_dispatcher.metrics import CATALOG, Metrics, MetricSpec
+from tubepost_dispatcher.metrics import CATALOG, Metrics
+from tubepost_runtime.metrics import MetricSpec
 
 KINDS = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
 
@@ -49,8 +52,11 @@ def test_both_texts_can_be_parsed() -> None:
     metrics.messages.labels("push", "accepted").inc(2)
     metrics.apns_latency.labels("prod").observe(0.3)
     expected = {spec.name for spec in CATALOG}
-    plain = {family.name: family for family in text_string_to_metric_families(metrics.text().decode())}
+    plain = {
+        family.name: family
+        for family in text_string_to_metric_families(generate_latest(metrics.registry).decode())
+    }
     assert expected <= plain.keys()
     assert plain["tubepost_messages"].samples[0].value == 2
-    rich = {family.name for family in parse_openmetrics(metrics.openmetrics_text().decode())}
+    rich = {family.name for family in parse_openmetrics(generate_openmetrics(metrics.registry).decode())}
     assert rich == expected

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.exposition import generate_latest
 
 from tests.operator.server import Handler, Request, Script
 from tubepost_operator import cluster as edge
@@ -235,6 +236,6 @@ async def test_a_lease_does_not_wait_behind_requests_that_hang(api: Edge) -> Non
 async def test_requests_are_counted(api: Edge) -> None:
     api.answers((503, {}), (200, {}))
     await api.cluster.get(POD, "default", "a")
-    text = api.metrics.text().decode()
+    text = generate_latest(api.metrics.registry).decode()
     assert 'tubepost_operator_api_requests_total{method="GET",status="503"} 1.0' in text
     assert 'tubepost_operator_api_requests_total{method="GET",status="200"} 1.0' in text

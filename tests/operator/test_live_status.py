@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.exposition import generate_latest
 
 from tubepost_dispatcher.metrics import CATALOG, Metrics
 from tubepost_operator.live_status import Rates, coarse, read_metrics
@@ -21,7 +22,7 @@ def test_a_dispatchers_own_metrics_are_understood() -> None:
     metrics.attempts.labels("apns", "permanent", "BadDeviceToken").inc(2)
     metrics.route_held.labels("apns").set(1)
     metrics.route_held.labels("other").set(0)
-    report = read_metrics(metrics.text().decode())
+    report = read_metrics(generate_latest(metrics.registry).decode())
     assert report == PodReport(
         "abc",
         False,
@@ -30,9 +31,11 @@ def test_a_dispatchers_own_metrics_are_understood() -> None:
         frozenset({"apns"}),
     )
     metrics.config_last_reload_failed.set(1)
-    assert read_metrics(metrics.text().decode()).refuses("any, since it does not say which")
+    assert read_metrics(generate_latest(metrics.registry).decode()).refuses(
+        "any, since it does not say which"
+    )
     metrics.config_refused_info.labels("abd").set(1)
-    refusing = read_metrics(metrics.text().decode())
+    refusing = read_metrics(generate_latest(metrics.registry).decode())
     assert refusing.refuses("abd")
     assert not refusing.refuses("one that was published since")
 

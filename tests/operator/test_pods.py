@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from prometheus_client.exposition import generate_latest
 
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_operator import pods as module
@@ -98,7 +99,7 @@ async def test_a_pod_is_asked(serve: Callable[[Answer], Awaitable[str]]) -> None
     metrics.config_info.labels("abc").set(1)
 
     async def answer(_: web.Request) -> web.StreamResponse:
-        return web.Response(body=metrics.text())
+        return web.Response(body=generate_latest(metrics.registry))
 
     url = await serve(answer)
     asker = HttpPodAsker()

@@ -7,20 +7,13 @@ that a log reader can take it off the recipient list. That is the dead-token fee
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import orjson
-
 from tubepost_dispatcher.logging.events import TOKEN_CONTEXT, LogEvent, shield, short_token
-
-# What would move a terminal's cursor, break a line for a careless reader or reorder text: DEL, C1 controls
-# with NEL, U+2028 to U+202E, U+2066 to U+2069. JSON allows them bare; a log line had better not.
-_DISGUISES = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]").search
+from tubepost_runtime.json_line import encode
 
 _HTTP_GONE = 410
 
@@ -132,26 +125,6 @@ def json_line(event: LogEvent) -> bytes:
 def json_heartbeat(time: float, push_domain: str) -> bytes:
     """The heartbeat as a JSON object, without line end; `time` in unix seconds."""
     return encode({"time": _timestamp(time), "event": "heartbeat", "pushDomain": push_domain})
-
-
-def encode(record: Mapping[str, Any], default: Callable[[Any], Any] | None = None) -> bytes:
-    """A JSON object on one line, with nothing in it that could pass for another line.
-
-    What orjson cannot write (lone surrogates) or should not (see `_DISGUISES`) is escaped as JSON allows.
-    `default` turns values of other types into ones that JSON has.
-    """
-    try:
-        line = orjson.dumps(record, default)
-    except TypeError:
-        return _ascii(record, default)
-    if line.isascii() and b"\x7f" not in line:
-        return line
-    return line if _DISGUISES(line) is None else _ascii(orjson.loads(line))
-
-
-def _ascii(record: Any, default: Callable[[Any], Any] | None = None) -> bytes:
-    # json leaves DEL alone, which is the one ASCII character that is neither printable nor escaped by it.
-    return json.dumps(record, separators=(",", ":"), default=default).replace("\x7f", "\\u007f").encode()
 
 
 def _context(context: Mapping[str, str], token: str) -> dict[str, str]:

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import generate_latest
-from prometheus_client.openmetrics import exposition as openmetrics
 
 from tubepost_api.problems import Problem
 from tubepost_dispatcher.channel import pack_bundle
 from tubepost_dispatcher.config.bundle import Prepared, prepare
 from tubepost_dispatcher.config.source import ConfigSource
-from tubepost_dispatcher.http import AdminEndpoint, PublicEndpoints
+from tubepost_dispatcher.http import AdminEndpoint
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.cgroup import MEMORY_SHARE, default_workers, memory_limit
 from tubepost_dispatcher.supervisor.levels import Change, Level, compare
@@ -26,6 +24,7 @@ from tubepost_dispatcher.supervisor.sockets import ListenerSockets
 from tubepost_dispatcher.supervisor.watch import INTERVAL, Settler, look
 from tubepost_dispatcher.supervisor.worker_pool import WorkerPool
 from tubepost_dispatcher.totals import Totals, take_snapshot
+from tubepost_runtime.endpoints import ProcessEndpoints
 
 _T = TypeVar("_T")
 
@@ -89,13 +88,8 @@ class Supervisor:
         self._tolerated: frozenset[tuple[str, str, str]] = frozenset()
         """What the configuration in force lacks since a lenient start."""
         self._waiting_reload: asyncio.Task[Change | None] | None = None
-        self._public = PublicEndpoints(
-            settings.http_host,
-            settings.http_port,
-            self._render,
-            lambda: True,
-            self._ready,
-            openmetrics_text=self._render_openmetrics,
+        self._public = ProcessEndpoints(
+            settings.http_host, settings.http_port, self._collect, lambda: (True, ""), self._ready
         )
         self._admin = AdminEndpoint("127.0.0.1", settings.admin_port, self._status)
 
@@ -400,18 +394,10 @@ class Supervisor:
 
     # -- endpoints ------------------------------------------------------------------------------------
 
-    async def _collect(self) -> None:
+    async def _collect(self) -> CollectorRegistry:
         await self._pool.snapshots()
         self._totals.update("supervisor", take_snapshot(self._metrics.registry))
-
-    async def _render(self) -> bytes:
-        await self._collect()
-        return generate_latest(self._registry)
-
-    async def _render_openmetrics(self) -> bytes:
-        await self._collect()
-        text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]  # untyped
-        return text
+        return self._registry
 
     def _ready(self) -> tuple[bool, str]:
         if self._draining:

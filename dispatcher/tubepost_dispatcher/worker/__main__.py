@@ -20,11 +20,11 @@ from typing import Any
 
 from tubepost_dispatcher.channel import Channel, Message, unpack_bundle
 from tubepost_dispatcher.config.bundle import prepare
-from tubepost_dispatcher.logging import process
 from tubepost_dispatcher.loop import run
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.totals import take_snapshot
 from tubepost_dispatcher.worker.worker import Worker
+from tubepost_runtime import process_log
 
 _LOG = logging.getLogger("tubepost.worker")
 
@@ -72,7 +72,7 @@ class WorkerProcess:
         handler(message)
 
     def _op_start(self, message: Message) -> None:
-        process.setup(message["logLevel"], message["logFormat"])
+        process_log.setup(message["logLevel"], message["logFormat"])
         self._memory_limit = message["memoryLimit"]
         prepared, _ = prepare(unpack_bundle(message))
         self._worker = Worker(prepared, self._metrics, index=message["index"], count=message["count"])
@@ -110,7 +110,7 @@ class WorkerProcess:
     def _op_config(self, message: Message) -> None:
         assert self._worker is not None
         assert self._channel is not None
-        process.set_level(message["logLevel"])
+        process_log.set_level(message["logLevel"])
         self._memory_limit = message["memoryLimit"]
         prepared, problems = prepare(unpack_bundle(message))
         # The supervisor has checked it already; what differs here is a fault, and is said.

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from prometheus_client.exposition import generate_latest
 
 from tests.dispatcher.bundles import SECRETS, bundle, prepared
 from tests.dispatcher.supervisor.conftest import FakeWorkers, alive, eventually
@@ -406,7 +407,7 @@ async def test_secrets_that_come_one_after_another_to_a_lenient_start(
 async def test_the_generation_is_known_while_no_worker_says_it(site: FakedSite) -> None:
     site.contents = bundle(log_level="Debug", generation=7)
     await site.supervisor.reload()
-    text = (await site.supervisor._render()).decode()
+    text = generate_latest(await site.supervisor._collect()).decode()
     assert "tubepost_config_generation 7.0" in text
     assert f'tubepost_config_info{{hash="{site.supervisor.prepared.digest}"}} 1.0' in text
     assert text.count("tubepost_config_info{") == 1

@@ -73,7 +73,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr(module.process, "setup", lambda *_: None)  # the tests' own logging stays
+    monkeypatch.setattr(module.process_log, "setup", lambda *_: None)  # the tests' own logging stays
     made = Bench()
     await made.begin()
     yield made

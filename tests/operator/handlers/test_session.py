@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from aiohttp import web
+from prometheus_client.exposition import generate_latest
 
 from tubepost_operator.cluster import ConnectionInfo
 from tubepost_operator.handlers.session import make_session
@@ -69,7 +70,7 @@ async def test_every_piece_of_a_watch_is_a_sign_of_life(server: Server) -> None:
     finally:
         await session.close()
     assert server.authorizations == ["Bearer one", "Bearer two"]
-    text = metrics.text().decode()
+    text = generate_latest(metrics.registry).decode()
     assert 'tubepost_operator_api_requests_total{method="WATCH",status="200"} 1.0' in text
 
 

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import aiohttp
 
-from tubepost_operator.health import HealthServer
 from tubepost_operator.metrics import CATALOG, OperatorMetrics
+from tubepost_runtime.endpoints import ProcessEndpoints
 
 
 async def test_probes_and_metrics() -> None:
     metrics = OperatorMetrics()
     metrics.reconciles.labels("PushDomain", "written").inc()
-    metrics.compute("tubepost_operator_watch_age_seconds", lambda: [(("secrets",), 3.0)])
+    metrics.watch_age.compute(lambda: [(("secrets",), 3.0)])
     live = (True, "ok")
-    server = HealthServer("127.0.0.1", 0, metrics, lambda: live, lambda: (False, "not yet"))
+    server = ProcessEndpoints(
+        "127.0.0.1", 0, lambda: metrics.registry, lambda: live, lambda: (False, "not yet")
+    )
     await server.start()
     base = f"http://127.0.0.1:{server.port}"
     try:

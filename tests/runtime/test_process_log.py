@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tubepost_dispatcher.logging import process
+from tubepost_runtime import process_log
 
 TOKEN = "a1b2c3d4" * 8
 LOG = logging.getLogger("tubepost.test")
@@ -23,9 +23,9 @@ def set_up() -> Iterator[Setup]:
 
     def start(level: str = "Info", fmt: Literal["text", "json"] = "text") -> io.StringIO:
         # pytest's own handlers would stumble over what ours must not.
-        root.handlers[:] = [one for one in root.handlers if isinstance(one, process._Handler)]
+        root.handlers[:] = [one for one in root.handlers if isinstance(one, process_log._Handler)]
         stream = io.StringIO()
-        process.setup(level, fmt, stream)
+        process_log.setup(level, fmt, stream)
         return stream
 
     yield start
@@ -100,13 +100,13 @@ def test_levels(set_up: Setup) -> None:
     stream = set_up("Warning")
     LOG.info("no")
     LOG.warning("yes")
-    process.set_level("Debug")
+    process_log.set_level("Debug")
     LOG.debug("now")
     logging.getLogger("asyncio.elsewhere").info("not ours")
     logging.getLogger("elsewhere").warning("but this")
     assert [line.split("] ")[1] for line in stream.getvalue().splitlines()] == ["yes", "now", "but this"]
     with pytest.raises(ValueError, match="unknown log level 'Loud'"):
-        process.set_level("Loud")
+        process_log.set_level("Loud")
 
 
 def test_a_second_setup_replaces_the_first(set_up: Setup) -> None:
@@ -150,7 +150,7 @@ JWT = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJURUFNIn0.c2lnbmF0dXJl"
     ],
 )
 def test_redaction(text: str, clean: str) -> None:
-    assert process.redact(text) == clean
+    assert process_log.redact(text) == clean
 
 
 @pytest.mark.parametrize("fmt", ["text", "json"])

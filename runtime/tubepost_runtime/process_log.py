@@ -1,4 +1,4 @@
-"""The process's own log, on standard error: what the dispatcher does, not what becomes of notifications.
+"""A process's own log, on standard error: what the program does, not what becomes of notifications.
 
 One record is one line, as text or JSON; only a traceback in text form goes on in lines that are indented.
 Whatever looks like a secret is taken out of every record, and a control character never reaches the stream.
@@ -11,9 +11,11 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
-from tubepost_dispatcher.logging.json_format import encode
+from tubepost_runtime.json_line import encode
 
 ROOT = "tubepost"
 """The logger under which all of ours stand; others (asyncio, aiohttp) are heard from Warning on."""
@@ -54,13 +56,34 @@ def redact(text: str) -> str:
     return text
 
 
-def setup(level: str, fmt: Literal["text", "json"] = "text", stream: TextIO | None = None) -> logging.Handler:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a program's lines look like.
+
+    Attributes:
+        head: how a line of text begins, before the message; a format with the keys time, level, logger, pid.
+        fields: which of a record's extra attributes are shown, and under which names; None: all, as they are.
+        fields_in_text: whether lines of text show them too, as `name=value` behind the message.
+    """
+
+    head: str = "{time} {level} {logger}[{pid}] "
+    fields: Mapping[str, str] | None = None
+    fields_in_text: bool = True
+
+
+def setup(
+    level: str,
+    fmt: Literal["text", "json"] = "text",
+    stream: TextIO | None = None,
+    layout: Layout = Layout(),
+) -> logging.Handler:
     """Set up the standard library's logging for this process; a second call replaces the first.
 
     Args:
         level: Debug, Info, Warning or Error.
         fmt: the form of the lines.
         stream: standard error by default.
+        layout: what they look like.
 
     Returns:
         The handler that was installed.
@@ -70,7 +93,7 @@ def setup(level: str, fmt: Literal["text", "json"] = "text", stream: TextIO | No
     """
     set_level(level)
     handler = _Handler(stream if stream is not None else sys.stderr)
-    handler.setFormatter(_JsonFormatter() if fmt == "json" else _TextFormatter())
+    handler.setFormatter(_JsonFormatter(layout) if fmt == "json" else _TextFormatter(layout))
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, _Handler)]:
         root.removeHandler(old)
@@ -99,14 +122,20 @@ class _Handler(logging.StreamHandler[TextIO]):
 class _TextFormatter(logging.Formatter):
     """`2026-01-31T12:00:00.000Z INFO tubepost.worker[17] message key=value`."""
 
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self._layout = layout
+
     def format(self, record: logging.LogRecord) -> str:
         """One record as text, without line end."""
-        fields = "".join(f" {name}={_text_value(value)}" for name, value in _extras(record).items())
-        message = _one_line(redact(_message(record)))
-        line = (
-            f"{_timestamp(record.created)} {record.levelname} {record.name}[{record.process}] "
-            f"{message}{fields}"
+        layout = self._layout
+        line = layout.head.format(
+            time=_timestamp(record.created), level=record.levelname, logger=record.name, pid=record.process
         )
+        line += _one_line(redact(_message(record)))
+        if layout.fields_in_text:
+            extras = _extras(record, layout.fields)
+            line += "".join(f" {name}={_text_value(value)}" for name, value in extras.items())
         trace = self._trace(record)
         if trace:
             line += "".join(f"\n    {_one_line(part)}" for part in trace.split("\n"))
@@ -136,7 +165,7 @@ class _JsonFormatter(_TextFormatter):
         trace = self._trace(record)
         if trace:
             document["exception"] = trace
-        for name, value in _extras(record).items():
+        for name, value in _extras(record, self._layout.fields).items():
             document.setdefault(name, value)
         return encode(document).decode()
 
@@ -148,17 +177,20 @@ def _message(record: logging.LogRecord) -> str:
         return f"{record.msg} {record.args!r}"
 
 
-def _extras(record: logging.LogRecord) -> dict[str, str | int | float | bool | None]:
+def _extras(
+    record: logging.LogRecord, names: Mapping[str, str] | None
+) -> dict[str, str | int | float | bool | None]:
     """What was given as `extra=`, as plain values."""
-    return {
-        name: value
-        if value is None
-        or isinstance(value, (bool, float))
-        or (isinstance(value, int) and abs(value) < 2**53)
-        else redact(str(value))
-        for name, value in vars(record).items()
-        if name not in _STANDARD
-    }
+    given = vars(record)
+    if names is None:
+        return {name: _plain(value) for name, value in given.items() if name not in _STANDARD}
+    return {shown: _plain(given[name]) for name, shown in names.items() if given.get(name)}
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**53):
+        return value
+    return redact(str(value))
 
 
 def _text_value(value: str | float | None) -> str:

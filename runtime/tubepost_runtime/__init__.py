@@ -1,0 +1,1 @@
+"""What every process of Tubepost is made of, whatever its job: tasks, back-off, log, metrics, endpoints."""

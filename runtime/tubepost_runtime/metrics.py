@@ -1,0 +1,146 @@
+"""Metrics, each declared once: the declaration makes the row of the catalogue, the object and the attribute.
+
+class Metrics(MetricSet):
+messages = counter("tubepost_messages", "Messages, by result.", "result")
+
+metrics = Metrics()
+metrics.messages.labels("accepted").inc()
+Metrics.messages.spec.help
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, Literal, Self, TypeVar, overload
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+M = TypeVar("M", bound=Collector)
+
+Sample = tuple[tuple[str, ...], float]
+"""Values of the labels, and the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One row of a catalogue.
+
+    Attributes:
+        name: without the suffix that its samples may have (`_total`, `_bucket`, ...).
+        kind: its type, in Prometheus' words.
+        help: a sentence.
+        labels: their names.
+        aggregate: how the values of several processes become one.
+        buckets: upper bounds of a histogram.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    aggregate: Literal["sum", "max"] = "sum"
+    buckets: tuple[float, ...] = ()
+
+
+class Declared(Generic[M]):
+    """A metric of a `MetricSet`: the class has the declaration, every instance the metric itself."""
+
+    def __init__(self, spec: MetricSpec, make: Callable[[MetricSpec, CollectorRegistry], M]) -> None:
+        self.spec = spec
+        self.make = make
+        self._attribute = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._attribute = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> M: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | M:
+        # An instance has the metric in its own dictionary, which is found first: no call on the hot path.
+        if instance is None:
+            return self
+        raise AttributeError(f"{owner.__name__}.{self._attribute} before MetricSet.__init__")
+
+
+class ComputedGauge(Collector):
+    """A gauge whose values are made when somebody asks."""
+
+    def __init__(self, spec: MetricSpec) -> None:
+        self._spec = spec
+        self._values: Callable[[], Iterable[Sample]] = tuple
+
+    def compute(self, values: Callable[[], Iterable[Sample]]) -> None:
+        """From now on the values are these; until the first call there are none."""
+        self._values = values
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client.registry.Collector."""
+        family = GaugeMetricFamily(self._spec.name, self._spec.help, labels=self._spec.labels)
+        for labels, value in self._values():
+            family.add_metric(labels, value)
+        yield family
+
+
+def counter(name: str, text: str, *labels: str) -> Declared[Counter]:
+    """Declare a counter; the format adds `_total` to its name."""
+
+    def make(spec: MetricSpec, registry: CollectorRegistry) -> Counter:
+        return Counter(spec.name, spec.help, spec.labels, registry=registry)
+
+    return Declared(MetricSpec(name, "counter", text, labels), make)
+
+
+def gauge(name: str, text: str, *labels: str, aggregate: Literal["sum", "max"] = "sum") -> Declared[Gauge]:
+    """Declare a gauge."""
+
+    def make(spec: MetricSpec, registry: CollectorRegistry) -> Gauge:
+        return Gauge(spec.name, spec.help, spec.labels, registry=registry)
+
+    return Declared(MetricSpec(name, "gauge", text, labels, aggregate), make)
+
+
+def histogram(
+    name: str, text: str, *labels: str, buckets: tuple[float, ...] = Histogram.DEFAULT_BUCKETS
+) -> Declared[Histogram]:
+    """Declare a histogram; `buckets` are upper bounds, without infinity."""
+
+    def make(spec: MetricSpec, registry: CollectorRegistry) -> Histogram:
+        return Histogram(spec.name, spec.help, spec.labels, buckets=spec.buckets, registry=registry)
+
+    return Declared(MetricSpec(name, "histogram", text, labels, buckets=buckets), make)
+
+
+def computed(name: str, text: str, *labels: str) -> Declared[ComputedGauge]:
+    """Declare a gauge whose values are made when somebody asks."""
+
+    def make(spec: MetricSpec, registry: CollectorRegistry) -> ComputedGauge:
+        made = ComputedGauge(spec)
+        registry.register(made)
+        return made
+
+    return Declared(MetricSpec(name, "gauge", text, labels), make)
+
+
+class MetricSet:
+    """The metrics of a program, in one registry (its own by default, so that instances do not share)."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        for name, declared in _declarations(type(self)):
+            self.__dict__[name] = declared.make(declared.spec, self.registry)
+
+    @classmethod
+    def catalogue(cls) -> tuple[MetricSpec, ...]:
+        """What was declared, in that order."""
+        return tuple(declared.spec for _, declared in _declarations(cls))
+
+
+def _declarations(cls: type[MetricSet]) -> Iterator[tuple[str, Declared[Collector]]]:
+    for name, value in vars(cls).items():
+        if isinstance(value, Declared):
+            yield name, value

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+
+from tubepost_runtime.metrics import MetricSet, MetricSpec, computed, counter, gauge, histogram
+
+
+class Example(MetricSet):
+    done = counter("example_done", "Things done, by kind.", "kind")
+    open = gauge("example_open", "Things open.", aggregate="max")
+    seconds = histogram("example_seconds", "Duration.", buckets=(0.1, 1.0))
+    age = computed("example_age_seconds", "Age.", "thing")
+
+
+def test_one_declaration_makes_row_object_and_attribute() -> None:
+    example = Example()
+    example.done.labels("a").inc(2)
+    example.open.set(3)
+    example.seconds.observe(0.5)
+    example.age.compute(lambda: [(("x",), 7.0)])
+    value = example.registry.get_sample_value
+    assert value("example_done_total", {"kind": "a"}) == 2
+    assert value("example_open") == 3
+    assert value("example_seconds_bucket", {"le": "0.1"}) == 0
+    assert value("example_seconds_bucket", {"le": "1.0"}) == 1
+    assert value("example_age_seconds", {"thing": "x"}) == 7
+    assert Example.catalogue() == (
+        MetricSpec("example_done", "counter", "Things done, by kind.", ("kind",)),
+        MetricSpec("example_open", "gauge", "Things open.", aggregate="max"),
+        MetricSpec("example_seconds", "histogram", "Duration.", buckets=(0.1, 1.0)),
+        MetricSpec("example_age_seconds", "gauge", "Age.", ("thing",)),
+    )
+    assert Example.done.spec.name == "example_done"
+
+
+def test_a_computed_gauge_has_no_values_until_it_is_told_how() -> None:
+    example = Example()
+    assert b"\nexample_age_seconds{" not in generate_latest(example.registry)
+
+
+def test_instances_do_not_share_and_may_be_given_a_registry() -> None:
+    registry = CollectorRegistry()
+    one, other = Example(registry), Example()
+    one.done.labels("a").inc()
+    assert registry.get_sample_value("example_done_total", {"kind": "a"}) == 1
+    assert other.registry.get_sample_value("example_done_total", {"kind": "a"}) is None
+
+
+def test_a_metric_of_an_instance_that_is_not_initialised_names_itself() -> None:
+    example = Example.__new__(Example)
+    with pytest.raises(AttributeError, match=r"Example\.done"):
+        _ = example.done
