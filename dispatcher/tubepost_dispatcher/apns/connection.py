@@ -8,28 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import ssl
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, cast
 
+from tubepost_dispatcher.apns.alarm import Alarm
 from tubepost_dispatcher.apns.dialing import DialError
 from tubepost_dispatcher.apns.http2.engine import Engine
 from tubepost_dispatcher.apns.http2.results import ConnectionState, StreamResult
+from tubepost_dispatcher.apns.liveness import IDLE_PING, PING_SHARE, SECOND_LOOK, Liveness, Oldest
 from tubepost_dispatcher.apns.request import ApnsRequest
 
-PING_SHARE = 0.4
-"""Share of the response timeout after which an unanswered request makes us send PING."""
-QUIET_SHARE = 0.1
-"""Share of the response timeout for which nothing may have been read before that PING."""
-PING_ANSWER_SHARE = 0.4
-"""Share of the response timeout for which nothing may be read after the PING; then the connection is dead."""
-IDLE_PING = 60.0
-"""Seconds without a byte on a connection without requests, before PING (NATs forget silent connections)."""
-IDLE_PING_ANSWER = 20.0
-"""Seconds within which something must be read after that."""
-SECOND_LOOK = 0.05
-"""Seconds between finding a connection dead and believing it: what has arrived is read first."""
 WRITE_BUFFER = 256 * 1024
 """Bytes in the transport's buffer above which no more requests are put on the connection."""
 
@@ -98,11 +87,8 @@ class Connection(asyncio.Protocol):
         self._flights: dict[float, dict[Request, int]] = {}
         self._paused = False
         self._flush_scheduled = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._wake_at = math.inf
-        self._last_read = self._idle_since = self.opened_at
-        self._ping_at = -math.inf
-        self._ping_patience = IDLE_PING_ANSWER
+        self._alarm = Alarm(loop, clock, self._on_alarm)
+        self._liveness = Liveness(self.opened_at)
         self._suspect = False
 
     # -- for the pool ------------------------------------------------------------------------------
@@ -148,8 +134,8 @@ class Connection(asyncio.Protocol):
         flight[request] = stream_id
         request.sent_at = now
         self.submitted += 1
-        if now + timeout * PING_SHARE < self._wake_at:
-            self._wake(now + timeout * PING_SHARE)
+        if now + timeout * PING_SHARE < self._alarm.at:
+            self._alarm.set(now + timeout * PING_SHARE)
 
     def flush(self) -> None:
         """Write what the engine has to say, unless the peer reads too slowly."""
@@ -172,7 +158,7 @@ class Connection(asyncio.Protocol):
 
     def silence(self, now: float) -> float:
         """Seconds since the last byte was read."""
-        return now - self._last_read
+        return now - self._liveness.last_read
 
     # -- for the transport -------------------------------------------------------------------------
 
@@ -180,7 +166,7 @@ class Connection(asyncio.Protocol):
         """Send preface and SETTINGS."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
-        self._last_read = self._idle_since = self._clock()
+        self._liveness = Liveness(self._clock())
         self.flush()
 
     def data_received(self, data: bytes) -> None:
@@ -188,7 +174,7 @@ class Connection(asyncio.Protocol):
         if self.is_closed:
             return
         engine = self.engine
-        now = self._last_read = self._clock()
+        now = self._liveness.last_read = self._clock()
         results = engine.receive(data)
         if engine.state is not ConnectionState.OPEN:
             # First of all, so that the pool knows why before it sees what came back.
@@ -196,13 +182,13 @@ class Connection(asyncio.Protocol):
         if results:
             self._tell(results, now)
             if not engine.open_streams:
-                self._idle_since = now
+                self._liveness.idle_since = now
         if engine.state is ConnectionState.CLOSED:
             self._end("protocol", "the peer broke HTTP/2", graceful=True)
             return
         if not self.is_ready and engine.settings_received:
             self.is_ready = True
-            self._wake(now + min(IDLE_PING, self._owner.idle_timeout))
+            self._alarm.set(now + min(IDLE_PING, self._owner.idle_timeout))
             if not self._ready.done():
                 self._ready.set_result(None)
         self._owner.changed(self)
@@ -271,9 +257,7 @@ class Connection(asyncio.Protocol):
                 else:
                     transport.abort()
         self.is_closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.cancel()
         lost = self.engine.eof()
         if lost:
             self._tell(lost, self._clock())
@@ -286,53 +270,41 @@ class Connection(asyncio.Protocol):
             self._ready.exception()  # nobody may be waiting any more
         self._owner.closed(self)
 
-    def _wake(self, when: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._wake_at = when
-        # The timer runs on the loop's clock, of which only differences are used.
-        self._timer = self._loop.call_later(max(0.0, when - self._clock()), self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._wake_at = math.inf
+    def _on_alarm(self) -> None:
         if self.is_closed:
             return
         now = self._clock()
-        silent = self._ping_at > self._last_read
-        if silent and self._is_dead(now):
+        liveness = self._liveness
+        if liveness.is_dead(now, self._oldest()):
             if self._suspect:
                 self._end("silent", "nothing was read, and no answer to PING", graceful=False)
                 return
             self._suspect = True
-            self._wake(now + SECOND_LOOK)
+            self._alarm.set(now + SECOND_LOOK)
             return
         self._suspect = False
         for request, stream_id in self._expired(now):
             del self._flights[request.response_timeout][request]
             self.engine.cancel(stream_id)
-            self._idle_since = now
+            liveness.idle_since = now
             self._owner.timed_out(self, request)
         if self._close_when_done():
             return
-        if not self.engine.open_streams and now - self._idle_since >= self._owner.idle_timeout:
+        if not self.engine.open_streams and now - liveness.idle_since >= self._owner.idle_timeout:
             self._end("idle", "", graceful=True)
             return
-        self._next(now)
+        if len(self._flights) > 16:  # timeouts that a changed configuration left behind
+            self._flights = {timeout: flight for timeout, flight in self._flights.items() if flight}
+        ping, wake = liveness.next(now, self._oldest(), self._owner.idle_timeout)
+        if ping and not self.engine.ping_outstanding:
+            self.engine.ping()
+        self._alarm.set(wake)
         self.flush()
 
-    def _is_dead(self, now: float) -> bool:
-        """Nothing was read since the PING: tell whether that is long enough."""
-        if now >= self._ping_at + self._ping_patience:
-            return True
-        # A deadline is near: a request that could still move to another connection must not just time out.
-        return any(now >= deadline - 2 * SECOND_LOOK for deadline in self._deadlines()) and (
-            now >= self._ping_at + self._ping_patience / 2
-        )
-
-    def _deadlines(self) -> list[float]:
-        """For each response timeout, the moment at which the oldest request's time is up."""
-        return [next(iter(flight)).sent_at + timeout for timeout, flight in self._flights.items() if flight]
+    def _oldest(self) -> list[Oldest]:
+        return [
+            Oldest(timeout, next(iter(flight)).sent_at) for timeout, flight in self._flights.items() if flight
+        ]
 
     def _expired(self, now: float) -> list[tuple[Request, int]]:
         found = []
@@ -342,48 +314,6 @@ class Connection(asyncio.Protocol):
                     break
                 found.append((request, stream_id))
         return found
-
-    def _next(self, now: float) -> None:
-        """Send a PING if one is due, and set the timer for whatever comes next."""
-        if len(self._flights) > 16:  # timeouts that a changed configuration left behind
-            self._flights = {timeout: flight for timeout, flight in self._flights.items() if flight}
-        wake = math.inf
-        busy = False
-        for timeout, flight in self._flights.items():
-            if not flight:
-                continue
-            busy = True
-            sent_at = next(iter(flight)).sent_at
-            wake = min(wake, sent_at + timeout)
-            if self._ping_at > self._last_read:
-                wake = min(wake, sent_at + timeout - 2 * SECOND_LOOK)
-                continue
-            due = max(
-                sent_at + timeout * PING_SHARE,
-                self._last_read + timeout * QUIET_SHARE,
-                self._ping_at + timeout * PING_SHARE,
-            )
-            if due <= now:
-                self._ping(now, timeout * PING_ANSWER_SHARE)
-            else:
-                wake = min(wake, due)
-        if not busy:
-            idle_end = self._idle_since + self._owner.idle_timeout
-            due = max(self._last_read, self._ping_at, self._idle_since) + IDLE_PING
-            if due <= now:
-                self._ping(now, IDLE_PING_ANSWER)
-                due = math.inf
-            wake = min(idle_end, due)
-        if self._ping_at > self._last_read:
-            wake = min(wake, self._ping_at + self._ping_patience)
-        # Never in the past, lest the timer spins: times within this tick were looked at above.
-        self._wake(max(wake, now + SECOND_LOOK / 5))
-
-    def _ping(self, now: float, patience: float) -> None:
-        self._ping_at = now
-        self._ping_patience = patience
-        if not self.engine.ping_outstanding:
-            self.engine.ping()
 
 
 def describe(connection: Connection, now: float) -> dict[str, Any]:

@@ -35,18 +35,12 @@ DEFAULT_LIMITS: Final = EngineLimits()
 
 
 class Engine(Receiver[Key]):
-    """A connection: see the module's text for how to drive it.
+    """A connection: see the module's text for how to drive it."""
 
-    `authority` is the server's `host` or `host:port`; it is only kept for the owner, whose blocks hold it.
-    """
+    __slots__ = ("_buffer", "_wanted")
 
-    __slots__ = ("_buffer", "_wanted", "authority", "bytes_received")
-
-    def __init__(self, authority: bytes, *, limits: EngineLimits = DEFAULT_LIMITS) -> None:
+    def __init__(self, limits: EngineLimits = DEFAULT_LIMITS) -> None:
         super().__init__(limits)
-        self.authority = authority
-        self.bytes_received = 0
-        """Everything that `receive` was given, in bytes."""
         self._buffer = bytearray()
         self._wanted = 0
 
@@ -134,7 +128,6 @@ class Engine(Receiver[Key]):
         """
         if self.state is ConnectionState.CLOSED:
             return []
-        self.bytes_received += len(data)
         buffer = self._buffer
         if buffer:
             # Looked at only when the frame that it starts is complete, so that no byte is copied again
@@ -203,8 +196,7 @@ class Engine(Receiver[Key]):
     def ping(self, payload: bytes = b"tubepost") -> None:
         """Queue a PING of eight bytes; nothing while one is outstanding or the connection is closed.
 
-        Raises ValueError for another length. When the answer is in, `ping_outstanding` is False again and
-        `pong_count` one higher.
+        Raises ValueError for another length. When the answer is in, `ping_outstanding` is False again.
         """
         if len(payload) != 8:
             raise ValueError("a PING holds eight bytes")

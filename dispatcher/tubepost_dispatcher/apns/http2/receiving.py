@@ -191,11 +191,8 @@ class Receiver(EngineState[Key]):
             elif name == frames.SETTINGS_HEADER_TABLE_SIZE:
                 self._table_shrunk |= value < self._table_announced
                 self._table_announced = value
-            elif name == frames.SETTINGS_ENABLE_PUSH:
-                if value:
-                    raise PeerError(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH from a server")
-            elif name == frames.SETTINGS_MAX_HEADER_LIST_SIZE:
-                self.max_header_list_size = value
+            elif name == frames.SETTINGS_ENABLE_PUSH and value:
+                raise PeerError(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH from a server")
         if not self._uploads.set_initial(initial):
             raise PeerError(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window above 2^31-1")
         if self.state is ConnectionState.OPEN:
@@ -213,7 +210,6 @@ class Receiver(EngineState[Key]):
             self._control(frames.ping(body, frames.ACK))
         elif self.ping_outstanding and body == self._ping_payload:
             self.ping_outstanding = False
-            self.pong_count += 1
             self._idle_frames = 0
         else:
             self._charge(1)

@@ -43,8 +43,6 @@ class StreamError(enum.Enum):
     `PROTOCOL`: this side reset the stream because the answer was malformed or too long; the server has
     seen the request. `status` is set where it had been read.
     `LOST`: the connection ended; the server may have acted on the request.
-    `CANCELLED`: given up by the caller. The engine never returns it, since the caller knows; it stands here
-    for callers that keep such results themselves.
 
     For `RESET` and `LOST`, `StreamResult.fully_sent` tells a request that may have been acted on from one
     whose end was never handed out: a server that needs the whole body, as APNs does, cannot have acted.
@@ -56,7 +54,6 @@ class StreamError(enum.Enum):
     UNPROCESSED = "unprocessed"
     LOST = "lost"
     PROTOCOL = "protocol"
-    CANCELLED = "cancelled"
 
 
 class ConnectionState(enum.Enum):

@@ -90,9 +90,7 @@ class EngineState(Generic[Key]):
         "failure",
         "failure_code",
         "goaway",
-        "max_header_list_size",
         "ping_outstanding",
-        "pong_count",
         "settings_received",
         "state",
         "stream_limit",
@@ -104,11 +102,8 @@ class EngineState(Generic[Key]):
         """Whether the server's first SETTINGS is in; until then `stream_limit` is an assumption."""
         self.stream_limit = limits.initial_stream_limit
         """The server's MAX_CONCURRENT_STREAMS as last announced; 2^31-1 where it announced none."""
-        self.max_header_list_size = 0
-        """The server's MAX_HEADER_LIST_SIZE in bytes, 0 where it announced none."""
         self.goaway: Goaway | None = None
         self.ping_outstanding = False
-        self.pong_count = 0
         self.failure = ""
         """What the server did wrong, where that ended the connection."""
         self.failure_code = 0

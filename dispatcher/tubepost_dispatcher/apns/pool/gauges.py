@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from tubepost_dispatcher.metrics import Metrics
+
+INTERVAL = 0.25
+"""Seconds between refreshes of the gauges while there is traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What the gauges show. `token_age` is in seconds, None without a provider token in use."""
+
+    connections: int = 0
+    streams: int = 0
+    stream_limit: int = 0
+    pending: int = 0
+    held: bool = False
+    token_age: float | None = None
 
 
 class PoolGauges:
     """The metrics of one pool, with its label children kept."""
 
-    INTERVAL = 0.25
-    """Seconds between refreshes of the gauges while there is traffic."""
-
     __slots__ = (
         "_gauges",
         "_held",
+        "_loop",
         "_metrics",
         "_opened",
+        "_read",
         "_route",
+        "_scheduled",
         "_shown",
+        "_stopped",
         "observe_latency",
         "resubmitted",
     )
 
-    def __init__(self, route: str, metrics: Metrics) -> None:
+    def __init__(
+        self, route: str, metrics: Metrics, loop: asyncio.AbstractEventLoop, read: Callable[[], Readings]
+    ) -> None:
         self._route = route
         self._metrics = metrics
+        self._loop = loop
+        self._read = read
         self.observe_latency = metrics.apns_latency.labels(route).observe
         """Take the seconds between a request and its answer."""
         self.resubmitted = metrics.apns_resubmitted.labels(route)
@@ -38,6 +62,8 @@ class PoolGauges:
             metrics.apns_pending.labels(route),
         )
         self._shown = [0, 0, 0, 0]
+        self._scheduled = False
+        self._stopped = False
 
     def opened(self) -> None:
         """Count a connection that became usable."""
@@ -51,26 +77,29 @@ class PoolGauges:
         """Count a failed attempt to connect."""
         self._metrics.apns_connect_failures.labels(self._route, cause).inc()
 
-    def show(
-        self,
-        *,
-        connections: int,
-        streams: int,
-        stream_limit: int,
-        pending: int,
-        held: bool,
-        token_age: float | None,
-    ) -> None:
-        """Move the gauges to these values."""
-        values = (connections, streams, stream_limit, pending)
+    def refresh_soon(self) -> None:
+        """Something has changed: refresh the gauges in a moment, not for each request."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_later(INTERVAL, self.refresh)
+
+    def refresh(self) -> None:
+        """Move the gauges to the present readings."""
+        self._scheduled = False
+        if not self._stopped:
+            self._show(self._read())
+
+    def stop(self) -> None:
+        """Take this pool's part out of the gauges, for good."""
+        self._stopped = True
+        self._show(Readings())
+
+    def _show(self, now: Readings) -> None:
+        values = (now.connections, now.streams, now.stream_limit, now.pending)
         for place, (gauge, value) in enumerate(zip(self._gauges, values, strict=True)):
             if value != self._shown[place]:
                 gauge.inc(value - self._shown[place])
                 self._shown[place] = value
-        self._held.set(1 if held else 0)
-        if token_age is not None:
-            self._metrics.provider_token_age.labels(self._route).set(token_age)
-
-    def zero(self) -> None:
-        """Take this pool's part out of the gauges."""
-        self.show(connections=0, streams=0, stream_limit=0, pending=0, held=False, token_age=None)
+        self._held.set(1 if now.held else 0)
+        if now.token_age is not None:
+            self._metrics.provider_token_age.labels(self._route).set(now.token_age)

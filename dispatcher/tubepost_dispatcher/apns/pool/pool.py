@@ -23,38 +23,26 @@ from typing import Any
 from tubepost_api.config import RouteConfig
 from tubepost_credentials import CertificateCredential, TokenCredential
 from tubepost_dispatcher.apns import reasons
+from tubepost_dispatcher.apns.alarm import Alarm
 from tubepost_dispatcher.apns.blocks import BlockBuilder
-from tubepost_dispatcher.apns.connection import Connection, Request, Result, describe
-from tubepost_dispatcher.apns.connector import Connector
+from tubepost_dispatcher.apns.connection import Connection, Request, Result
 from tubepost_dispatcher.apns.credential_state import CredentialState
-from tubepost_dispatcher.apns.dialing import DialError, Target, parse_proxy
-from tubepost_dispatcher.apns.http2.engine import Engine
-from tubepost_dispatcher.apns.http2.results import StreamError
-from tubepost_dispatcher.apns.pool.answers import unanswered
-from tubepost_dispatcher.apns.pool.gauges import PoolGauges
-from tubepost_dispatcher.apns.pool.options import PoolOptions, pool_key
-from tubepost_dispatcher.apns.pool.policy import PATIENCE, Demand, dials_wanted, spread
+from tubepost_dispatcher.apns.dialing import Target, parse_proxy
+from tubepost_dispatcher.apns.pool.answers import Answers
+from tubepost_dispatcher.apns.pool.connections import Connections
+from tubepost_dispatcher.apns.pool.gauges import PoolGauges, Readings
+from tubepost_dispatcher.apns.pool.options import PoolOptions
+from tubepost_dispatcher.apns.pool.policy import spread
 from tubepost_dispatcher.apns.pool.waiting import Waiting
 from tubepost_dispatcher.apns.reasons import local_outcome
 from tubepost_dispatcher.apns.tls import client_context
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.outcome import Outcome
 
 _LOG = logging.getLogger("tubepost.apns")
 
-MAX_MOVES = 5
-"""Times that a request may be moved to another connection because the server never saw it."""
-REST = 0.05
-"""Seconds for which nothing is put on a connection that refused a stream."""
-NO_LIMIT_CONNECT_TIMEOUT = 300.0
-"""Seconds, where the connect timeout is 0."""
 NO_LIMIT_RESPONSE_TIMEOUT = 3600.0
 """Seconds, where the response timeout is 0: nothing waits for ever."""
-
-_OWN_ENDS = frozenset({"idle", "retired", "shutdown", "exhausted"})
-
-
-__all__ = ["Pool", "PoolOptions", "pool_key"]
 
 
 class Pool:
@@ -83,63 +71,38 @@ class Pool:
     ) -> None:
         self._route = route
         self._options = options
-        self._loop = loop or asyncio.get_running_loop()
+        self._loop = loop = loop or asyncio.get_running_loop()
         self._clock = clock
         self._wall = wall
-        self._credential = CredentialState(credential)
         target: Target | None = None
         if credential is not None:
             proxy = parse_proxy(route.proxy, proxy_auth) if route.proxy else None
             target = Target(route.host, route.port, client_context(route.tls, credential, ca_pem), proxy)
+        self._credential = CredentialState(credential)
         self._builder = BlockBuilder(route.host, route.port)
-        self._gauges = PoolGauges(route.name, metrics)
-        self._connector = Connector(
-            route.name,
-            target,
-            self._loop,
-            clock,
-            rng,
-            make=self._make_connection,
-            opened=self._opened,
-            settled=self._schedule_pump,
-            failed=self._gauges.connect_failed,
+        self._waiting = Waiting()
+        self._gauges = PoolGauges(route.name, metrics, loop, self._readings)
+        self._connections = Connections(
+            route.name, target, self, self._gauges, loop, clock, rng, settled=self._schedule_pump
         )
+        self._answers = Answers(
+            self._credential, self._connections.connector, self._waiting, self._gauges, loop, wall
+        )
+        self._tell = self._answers.tell
         if isinstance(credential, CertificateCredential):
             metrics.certificate_expiry.labels(route.name).set(credential.not_after.timestamp())
-        self._waiting = Waiting()
-        self._connections: list[Connection] = []
         self._pump_scheduled = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf
-        self._starved_since = math.inf
-        self._refresh_scheduled = False
+        self._alarm = Alarm(loop, clock, self._schedule_pump)
         self._closing: asyncio.Future[None] | None = None
         self._closed = False
 
     # -- interface -----------------------------------------------------------------------------------
 
     @property
-    def topics(self) -> tuple[str, ...]:
-        """Topics that the certificate names; empty with tokens."""
-        credential = self._credential.credential
-        return credential.topics if isinstance(credential, CertificateCredential) else ()
-
-    @property
-    def default_topic(self) -> str | None:
-        """The certificate's own topic; None with tokens. The route's `topic` is the caller's business."""
-        credential = self._credential.credential
-        return credential.default_topic if isinstance(credential, CertificateCredential) else None
-
-    @property
     def held_until(self) -> float:
         """Monotonic seconds before which requests come back at once; 0.0 when they do not."""
         refusal = self._refusal(self._clock())
         return refusal.held_until if refusal is not None else 0.0
-
-    @property
-    def idle_timeout(self) -> float:
-        """Seconds after which a connection without requests is closed."""
-        return self._options.idle_timeout or math.inf
 
     def submit(self, request: Request) -> None:
         """Take a request. Its `on_outcome` is called later, exactly once, unless it is withdrawn before."""
@@ -160,10 +123,7 @@ class Pool:
     def set_options(self, options: PoolOptions) -> None:
         """Apply other options; connections above a lower maximum close after their last answer."""
         self._options = options
-        usable = sorted((c for c in self._connections if c.usable), key=lambda c: c.open_streams)
-        if options.max_connections:
-            for connection in usable[: max(0, len(usable) - options.max_connections)]:
-                connection.retire()
+        self._connections.retire_above(options.max_connections)
         self._schedule_pump()
 
     @property
@@ -187,18 +147,13 @@ class Pool:
     def status(self) -> dict[str, Any]:
         """Facts for the status page: JSON values, nothing secret."""
         now, wall = self._clock(), self._wall()
-        self._refresh()
+        self._gauges.refresh()
         facts = self._credential.describe(now, wall)
         return {
             "endpoint": f"{self._route.host}:{self._route.port}",
             "state": "closing" if self._closing else "held" if facts["held"] else "open",
             "pending": len(self._waiting),
-            "streams": sum(c.open_streams for c in self._connections),
-            "streamLimit": sum(c.engine.stream_limit for c in self._connections if c.usable),
-            "dialling": len(self._connector),
-            "connections": [describe(c, now) for c in self._connections],
-            "connectFailures": self._connector.backoff.failures,
-            "lastError": str(self._connector.trouble) if self._connector.trouble else None,
+            **self._connections.describe(now),
             **facts,
         }
 
@@ -217,14 +172,13 @@ class Pool:
                 await asyncio.shield(self._closing)
         if self._closed:
             return
-        self._closed = True
+        self._closed = self._answers.closed = True
+        self._connections.shut()
+        # What came back unseen from those connections waits by now like the others.
         self._return_waiting(local_outcome("ShuttingDown", retry_at_once=True))
-        for connection in list(self._connections):
-            connection.shut("shutdown")
-        await self._connector.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._gauges.zero()
+        self._alarm.cancel()
+        await self._connections.connector.cancel()
+        self._gauges.stop()
 
     # -- the queue -----------------------------------------------------------------------------------
 
@@ -234,7 +188,7 @@ class Pool:
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
-        """Send what can be sent, return what cannot, see to connections and timers."""
+        """Send what can be sent, return what cannot, see to connections and the alarm."""
         self._pump_scheduled = False
         now = self._clock()
         if now >= self._waiting.next_give_up:
@@ -248,25 +202,22 @@ class Pool:
                     self._return_waiting(self._credential.held(now), keep=1)  # the one kept is the probe
                 self._fill(now)
         if self._waiting:
-            if self._starved_since == math.inf:
-                self._starved_since = now
-            self._dial(now)
-            self._arm(now)
+            again = self._connections.demand(
+                len(self._waiting), now, self._options, by_token=self._credential.token is not None
+            )
+            self._alarm.no_later_than(min(again, self._waiting.next_give_up))
         else:
-            self._starved_since = math.inf
+            self._connections.satisfied()
             self._check_drained()
-        self._refresh_soon()
+        self._gauges.refresh_soon()
 
     def _refusal(self, now: float) -> Outcome | None:
         """Return the outcome of requests that should not even wait."""
-        refusal = self._credential.refusal(now, self._wall())
-        if refusal is None and self._connector.trouble and not any(c.usable for c in self._connections):
-            refusal = self._connector.refusal(now)
-        return refusal
+        return self._credential.refusal(now, self._wall()) or self._connections.refusal(now)
 
     def _fill(self, now: float) -> None:
         """Put waiting requests on the connections, each of which then writes once."""
-        connections = [c for c in self._connections if c.usable]
+        connections = self._connections.usable()
         if not connections:
             return
         self._builder.authorize(self._credential.bearer(now, self._wall()))
@@ -306,8 +257,8 @@ class Pool:
                 hold.admit(now)
 
     def _give_up(self, now: float) -> None:
-        """Return what has waited for longer than its caller wants to wait."""
-        trouble = self._connector.trouble
+        """Return what has waited for longer than its owner wants to wait."""
+        trouble = self._connections.connector.trouble
         outcome = local_outcome("NoConnectionInTime", str(trouble) if trouble else "all streams are taken")
         for request in self._waiting.take_late(now):
             self._tell(request, outcome)
@@ -316,106 +267,31 @@ class Pool:
         for request in self._waiting.take_all(keep):
             self._tell(request, outcome)
 
-    def _resubmit(self, requests: list[Request]) -> None:
-        """Put requests that no server has seen at the front of the queue, in their order."""
-        front: list[Request] = []
-        for request in requests:
-            request.moves += 1
-            if request.moves > MAX_MOVES:
-                self._tell(request, local_outcome("StreamRefused", f"refused unseen {request.moves} times"))
-            else:
-                front.append(request)
-        if front:
-            self._waiting.push_front(front)
-            self._gauges.resubmitted.inc(len(front))
-            self._schedule_pump()
-
-    def _tell(self, request: Request, outcome: Outcome) -> None:
-        request.moves = 0
-        try:
-            request.on_outcome(request, outcome)
-        except Exception as error:  # noqa: BLE001 - one caller's fault must not cost others their outcome
-            self._loop.call_exception_handler(
-                {"message": "on_outcome of a push request raised", "exception": error}
-            )
-
     def _check_drained(self) -> None:
         if self._closing is None or self._closing.done() or self._waiting:
             return
-        if not any(c.open_streams for c in self._connections):
+        if not self._connections.open_streams:
             self._closing.set_result(None)
 
     # -- what connections tell -----------------------------------------------------------------------
 
+    @property
+    def idle_timeout(self) -> float:
+        """Seconds after which a connection without requests is closed."""
+        return self._options.idle_timeout or math.inf
+
     def results(self, connection: Connection, results: list[Result], now: float) -> None:
         """Streams of a connection have ended."""
-        delivered = 0
-        sent_at = 0.0
-        unseen: list[Request] = []
-        observe = self._gauges.observe_latency
-        for result in results:
-            request = result.key
-            sent_at = request.sent_at
-            if result.status == 200:
-                if not delivered:
-                    self._accepted(connection, sent_at)
-                delivered += 1
-                observe(now - sent_at)
-                outcome = Outcome(OutcomeKind.DELIVERED, "", 200, request.apns_id.decode("ascii"))
-                self._tell(request, outcome)
-            else:
-                self._not_accepted(connection, result, now, unseen)
-        if unseen:
-            self._resubmit(unseen)
-        if self._waiting:
-            self._schedule_pump()
-        elif self._closing is not None:
-            self._loop.call_soon(self._check_drained)
-        self._refresh_soon()
-
-    def _accepted(self, connection: Connection, sent_at: float) -> None:
-        connection.answered += 1
-        connection.proven = True
-        self._credential.accepted(sent_at)
-        self._connector.succeeded()
-
-    def _not_accepted(
-        self,
-        connection: Connection,
-        result: Result,
-        now: float,
-        unseen: list[Request],
-    ) -> None:
-        request = result.key
-        if not result.status:
-            if result.error is StreamError.REFUSED:
-                # What refuses is busy, or about to say that it allows fewer streams.
-                connection.rest_until = now + REST
-            cause = connection.detail or connection.cause
-            outcome = unanswered(result, cause, closing=self._closed)
-            if outcome is None:
-                unseen.append(request)
-            else:
-                self._tell(request, outcome)
-            return
-        connection.answered += 1
-        self._connector.succeeded()
-        sent_at = request.sent_at
-        self._gauges.observe_latency(now - sent_at)
-        meaning = self._credential.interpret(result.status, result.body, request, sent_at, now, self._wall())
-        if meaning.replace_connection:
-            connection.retire()
-        self._tell(request, meaning.outcome)
+        self._answers.take(connection, results, now)
+        self._streams_are_free()
+        self._gauges.refresh_soon()
 
     def timed_out(self, connection: Connection, request: Request) -> None:
         """The answer to a request did not come in time on a connection that is otherwise alive."""
         del connection
         detail = f"no answer in {request.response_timeout:g} s"
         self._tell(request, local_outcome("ResponseTimeout", detail, possible_double=True))
-        if self._waiting:
-            self._schedule_pump()
-        elif self._closing is not None:
-            self._loop.call_soon(self._check_drained)
+        self._streams_are_free()
 
     def changed(self, connection: Connection) -> None:
         """A connection's capacity may have grown, or it takes no more requests."""
@@ -430,86 +306,23 @@ class Pool:
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone."""
-        if connection not in self._connections:
-            return  # it never became usable: its dial reports that
-        self._connections.remove(connection)
-        cause = connection.cause
-        if cause == "goaway" and connection.goaway_reason in reasons.REASONS:
-            cause = connection.goaway_reason
-        self._gauges.closed(cause)
-        if not connection.answered and cause not in _OWN_ENDS and not self._closed:
-            # Opened and ended without a single answer: as bad as one that could not be opened.
-            detail = connection.detail or f"the connection ended before any answer: {cause}"
-            self._connector.failed(DialError("TlsFailed" if cause == "tls" else "ConnectFailed", detail))
-        if not self._closed:
+        if self._connections.closed(connection) and not self._closed:
             self._schedule_pump()
 
-    # -- opening connections -------------------------------------------------------------------------
+    def _streams_are_free(self) -> None:
+        if self._waiting:
+            self._schedule_pump()
+        elif self._closing is not None:
+            self._loop.call_soon(self._check_drained)
 
-    def _dial(self, now: float) -> None:
-        if now < self._connector.backoff.until or self._closed:
-            return
-        usable = [c for c in self._connections if c.usable]
-        demand = Demand(
-            left=len(self._waiting),
-            usable=len(usable),
-            unproven=sum(not c.proven for c in usable),
-            dialling=len(self._connector),
-            most=self._options.max_connections or 1_000_000,
-            starved_for=now - self._starved_since,
-            stream_limit=max((c.engine.stream_limit for c in usable), default=0),
-            by_token=self._credential.token is not None,
+    def _readings(self) -> Readings:
+        now, wall = self._clock(), self._wall()
+        token = self._credential.token
+        return Readings(
+            connections=self._connections.ready,
+            streams=self._connections.open_streams,
+            stream_limit=self._connections.stream_limit,
+            pending=len(self._waiting),
+            held=self._credential.hold.held or self._credential.refusal(now, wall) is not None,
+            token_age=token.age(wall) if token is not None and token.iat else None,
         )
-        for _ in range(dials_wanted(demand)):
-            self._connector.start(self._options.connect_timeout or NO_LIMIT_CONNECT_TIMEOUT)
-
-    def _opened(self, connection: Connection) -> None:
-        self._connections.append(connection)
-        self._gauges.opened()
-
-    def _make_connection(self) -> Connection:
-        authority = f"{self._route.host}:{self._route.port}".encode("ascii")
-        return Connection(self, Engine[Request](authority), self._loop, self._clock)
-
-    # -- timers --------------------------------------------------------------------------------------
-
-    def _arm(self, now: float) -> None:
-        """Wake up when waiting requests may go on, or have waited long enough."""
-        moments = [self._starved_since + PATIENCE, self._connector.backoff.until]
-        moments += [c.rest_until for c in self._connections]
-        wake = min((moment for moment in moments if moment > now), default=math.inf)
-        wake = min(wake, self._waiting.next_give_up)
-        if self._timer is not None:
-            if self._timer_at <= wake:
-                return
-            self._timer.cancel()
-        if wake == math.inf:
-            self._timer = None
-            return
-        self._timer_at = wake
-        self._timer = self._loop.call_later(max(0.0, wake - now), self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._timer_at = math.inf
-        self._schedule_pump()
-
-    def _refresh_soon(self) -> None:
-        if not self._refresh_scheduled:
-            self._refresh_scheduled = True
-            self._loop.call_later(PoolGauges.INTERVAL, self._refresh)
-
-    def _refresh(self) -> None:
-        """Set the gauges; called now and then, not for each request."""
-        self._refresh_scheduled = False
-        if not self._closed:
-            token = self._credential.token
-            refused = self._credential.refusal(self._clock(), self._wall()) is not None
-            self._gauges.show(
-                connections=sum(c.is_ready for c in self._connections),
-                streams=sum(c.open_streams for c in self._connections),
-                stream_limit=sum(c.engine.stream_limit for c in self._connections if c.usable),
-                pending=len(self._waiting),
-                held=refused or self._credential.hold.held,
-                token_age=token.age(self._wall()) if token is not None and token.iat else None,
-            )

@@ -27,7 +27,7 @@ HEADERS_END = frames.END_HEADERS
 
 
 def test_the_greeting_is_the_preface_settings_and_a_big_window() -> None:
-    written = Engine(b"localhost").take()
+    written = Engine().take()
     assert written.startswith(frames.PREFACE)
     settings, window = split(written)
     assert settings.kind == frames.SETTINGS
@@ -41,7 +41,7 @@ def test_the_greeting_is_the_preface_settings_and_a_big_window() -> None:
 
 
 def test_one_stream_is_assumed_before_the_servers_settings() -> None:
-    engine = Engine(b"localhost")
+    engine = Engine()
     assert (engine.settings_received, engine.stream_limit, engine.capacity()) == (False, 1, 1)
     engine.submit(BLOCK, b"{}", "a")
     assert engine.capacity() == 0
@@ -235,11 +235,11 @@ def test_a_ping_is_outstanding_until_its_own_answer() -> None:
     engine.ping(b"ignored!")
     assert split(engine.take()) == [Frame(frames.PING, 0, 0, b"12345678")]
     engine.receive(frames.ping(b"ignored!", frames.ACK))
-    assert (engine.ping_outstanding, engine.pong_count) == (True, 0)
+    assert engine.ping_outstanding
     engine.receive(frames.ping(b"12345678", frames.ACK))
-    assert (engine.ping_outstanding, engine.pong_count) == (False, 1)
+    assert not engine.ping_outstanding
     engine.receive(frames.ping(b"12345678", frames.ACK))
-    assert engine.pong_count == 1
+    assert not engine.ping_outstanding
 
 
 def test_a_ping_of_another_length_is_refused() -> None:
@@ -321,7 +321,7 @@ def test_after_a_fault_nothing_but_the_goodbye_goes_out() -> None:
 
 
 def test_a_fault_before_anything_was_taken_still_starts_with_the_greeting() -> None:
-    engine = Engine(b"localhost")
+    engine = Engine()
     engine.submit(BLOCK, b"{}", "a")
     result = only(engine.receive(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     assert result.error is StreamError.UNPROCESSED
@@ -344,7 +344,6 @@ def test_any_cut_of_the_bytes_gives_the_same_results() -> None:
         for start in range(0, len(stream_of_bytes), size):
             results += engine.receive(stream_of_bytes[start : start + size])
         assert [(one.key, one.status) for one in results] == [("1", 200), ("3", 400), ("5", 200)]
-        assert engine.bytes_received > len(stream_of_bytes)
         assert len(split(engine.take())) == 1
 
 

@@ -33,7 +33,7 @@ CHUNKS = st.one_of(st.integers(1, 40), st.integers(1, 70_000))
 class EngineAgainstH2(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.engine = Engine(b"localhost")
+        self.engine = Engine()
         self.server = H2Connection(H2Configuration(client_side=False, header_encoding=None))
         self.to_server = bytearray()
         self.to_client = bytearray()

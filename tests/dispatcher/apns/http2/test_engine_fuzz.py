@@ -69,7 +69,6 @@ def feed(engine: Engine, sent: bytes, cuts: Sequence[int]) -> None:
         position += size
         for result in results:
             ended.append(result.key)
-            assert result.error is not StreamError.CANCELLED
             assert len(result.body) <= 16_384
             assert isinstance(result.apns_id, bytes)
             assert result.error is not StreamError.NONE or result.status >= 200
@@ -85,7 +84,7 @@ def feed(engine: Engine, sent: bytes, cuts: Sequence[int]) -> None:
 
 @given(st.binary(max_size=400), CUTS, st.booleans())
 def test_random_bytes(sent: bytes, cuts: list[int], greeted: bool) -> None:
-    feed(connected() if greeted else Engine(b"localhost"), sent, cuts)
+    feed(connected() if greeted else Engine(), sent, cuts)
 
 
 @settings(max_examples=300)

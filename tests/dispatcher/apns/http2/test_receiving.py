@@ -274,7 +274,7 @@ def test_goaway_keeps_1024_bytes_of_what_it_says() -> None:
 
 
 def test_goaway_before_anything_was_taken_leaves_the_greeting() -> None:
-    engine = Engine(b"localhost")
+    engine = Engine()
     engine.submit(BLOCK, b"{}", "a")
     result = only(engine.receive(frames.settings({}) + goaway(0)))
     assert result.error is StreamError.UNPROCESSED
@@ -288,8 +288,8 @@ def test_goaway_before_anything_was_taken_leaves_the_greeting() -> None:
 
 def test_settings_are_applied_before_they_are_acknowledged() -> None:
     engine = connected()
-    engine.receive(frames.settings({frames.SETTINGS_MAX_HEADER_LIST_SIZE: 8000, 0x99: 7}))
-    assert engine.max_header_list_size == 8000
+    engine.receive(frames.settings({frames.SETTINGS_MAX_CONCURRENT_STREAMS: 8000, 0x99: 7}))
+    assert engine.stream_limit == 8000
     assert engine.take() == frames.SETTINGS_ACK
 
 
@@ -415,7 +415,7 @@ def test_a_fault_ends_the_connection_and_gives_every_stream_back(name: str) -> N
     "sent", [frames.ping(b"\0" * 8), frames.SETTINGS_ACK, ok(1), b"HTTP/1.1 400 Bad Request\r\n\r\n"]
 )
 def test_a_server_that_does_not_start_with_settings_is_no_http2_server(sent: bytes) -> None:
-    engine = Engine(b"localhost")
+    engine = Engine()
     engine.submit(BLOCK, b"{}", "a")
     engine.take()
     assert only(engine.receive(sent)).error is StreamError.LOST

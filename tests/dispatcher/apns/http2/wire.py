@@ -69,7 +69,7 @@ def connected(
     **values: int,
 ) -> Engine:
     """Make an engine of which the greetings are over and everything written is taken."""
-    engine = Engine(b"localhost", limits=limits or EngineLimits())
+    engine = Engine(limits or EngineLimits())
     engine.take()
     announced = {} if limit is None else {frames.SETTINGS_MAX_CONCURRENT_STREAMS: limit}
     announced |= {getattr(frames, f"SETTINGS_{name.upper()}"): value for name, value in values.items()}

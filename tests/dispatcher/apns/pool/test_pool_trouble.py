@@ -48,8 +48,7 @@ async def test_without_a_credential_everything_is_held() -> None:
         assert outcome.held_until > time.monotonic()
         assert pool.held_until > time.monotonic()
         assert pool.status()["held"]["reason"] == "CredentialMissing"
-        assert pool.topics == ()
-        assert pool.default_topic is None
+        assert pool.status()["credential"] is None
 
 
 @pytest.mark.parametrize(("start", "word"), [(-30, "expired"), (5, "not valid before")])
@@ -64,7 +63,7 @@ async def test_a_certificate_out_of_date_is_not_used(start: int, word: str) -> N
         assert outcome.reason == "CredentialExpired"
         assert word in outcome.detail
         assert not peer.connections
-        assert pool.topics == ("com.example.app",)
+        assert pool.status()["credential"]["topics"] == ["com.example.app"]
 
 
 async def test_a_client_certificate_is_presented() -> None:
@@ -132,7 +131,7 @@ async def test_nobody_listening_comes_back_after_three_attempts_and_recovers() -
         assert pool.status()["connectFailures"] == 3
         assert "ConnectFailed" in pool.status()["lastError"]
         async with Peer(port=port):
-            pool._connector.backoff.until = 0.0
+            pool._connections.connector.backoff.until = 0.0
             pool.submit(request(outcomes))
             assert (await outcomes.wait(2))[-1].kind is DELIVERED
             assert pool.held_until == 0.0

@@ -1,0 +1,168 @@
+"""The connections of a pool: which there are, and when another one is opened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tubepost_dispatcher.apns import reasons
+from tubepost_dispatcher.apns.connection import Connection, Owner, Request, describe
+from tubepost_dispatcher.apns.connector import Connector
+from tubepost_dispatcher.apns.dialing import DialError, Target
+from tubepost_dispatcher.apns.http2.engine import Engine
+from tubepost_dispatcher.apns.pool.gauges import PoolGauges
+from tubepost_dispatcher.apns.pool.options import PoolOptions
+from tubepost_dispatcher.apns.pool.policy import PATIENCE, Demand, dials_wanted
+from tubepost_dispatcher.outcome import Outcome
+
+_LOG = logging.getLogger("tubepost.apns")
+
+NO_LIMIT_CONNECT_TIMEOUT = 300.0
+"""Seconds, where the connect timeout is 0."""
+
+_OWN_ENDS = frozenset({"idle", "retired", "shutdown", "exhausted"})
+
+
+class Connections:
+    """Opens connections on demand, and knows those that became usable until they are closed.
+
+    `owner` is told what happens on each of them; `settled` is called after each attempt to open one.
+    """
+
+    def __init__(
+        self,
+        route: str,
+        target: Target | None,
+        owner: Owner,
+        gauges: PoolGauges,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
+        rng: Callable[[], float],
+        *,
+        settled: Callable[[], None],
+    ) -> None:
+        self._route = route
+        self._owner = owner
+        self._gauges = gauges
+        self._loop = loop
+        self._clock = clock
+        self._known: list[Connection] = []
+        self._starved_since = math.inf
+        self.connector = Connector(
+            route,
+            target,
+            loop,
+            clock,
+            rng,
+            make=self._make,
+            opened=self._opened,
+            settled=settled,
+            failed=gauges.connect_failed,
+        )
+
+    def usable(self) -> list[Connection]:
+        """Those that take requests, if not at once then later."""
+        return [connection for connection in self._known if connection.usable]
+
+    @property
+    def ready(self) -> int:
+        """How many there are, those included that only wait for their last answers."""
+        return sum(connection.is_ready for connection in self._known)
+
+    @property
+    def open_streams(self) -> int:
+        """Requests that wait for their answer."""
+        return sum(connection.open_streams for connection in self._known)
+
+    @property
+    def stream_limit(self) -> int:
+        """How many requests may be on the usable connections at a time, as APNs has it."""
+        return sum(connection.engine.stream_limit for connection in self.usable())
+
+    def refusal(self, now: float) -> Outcome | None:
+        """Return the outcome of requests where connecting fails and there is no connection; else None."""
+        if self.connector.trouble is None or self.usable():
+            return None
+        return self.connector.refusal(now)
+
+    def satisfied(self) -> None:
+        """Note that no request waits for a stream."""
+        self._starved_since = math.inf
+
+    def demand(self, waiting: int, now: float, options: PoolOptions, *, by_token: bool) -> float:
+        """Open what is wanted for requests that wait for a stream; returns when to ask again.
+
+        Args:
+            waiting: how many requests wait.
+            now: monotonic seconds.
+            options: the pool's.
+            by_token: authentication is by provider token.
+        """
+        if self._starved_since == math.inf:
+            self._starved_since = now
+        backoff = self.connector.backoff
+        if now >= backoff.until:
+            usable = self.usable()
+            demand = Demand(
+                left=waiting,
+                usable=len(usable),
+                unproven=sum(not c.proven for c in usable),
+                dialling=len(self.connector),
+                most=options.max_connections or 1_000_000,
+                starved_for=now - self._starved_since,
+                stream_limit=max((c.engine.stream_limit for c in usable), default=0),
+                by_token=by_token,
+            )
+            for _ in range(dials_wanted(demand)):
+                self.connector.start(options.connect_timeout or NO_LIMIT_CONNECT_TIMEOUT)
+        moments = [self._starved_since + PATIENCE, backoff.until, *(c.rest_until for c in self._known)]
+        return min((moment for moment in moments if moment > now), default=math.inf)
+
+    def retire_above(self, most: int) -> None:
+        """Let the emptiest connections above a maximum close after their last answer; 0 is no maximum."""
+        usable = sorted(self.usable(), key=lambda connection: connection.open_streams)
+        if most:
+            for connection in usable[: max(0, len(usable) - most)]:
+                connection.retire()
+
+    def closed(self, connection: Connection) -> bool:
+        """Note the end of a connection; False when it never became usable: its attempt reports that."""
+        if connection not in self._known:
+            return False
+        self._known.remove(connection)
+        cause = connection.cause
+        if cause == "goaway" and connection.goaway_reason in reasons.REASONS:
+            cause = connection.goaway_reason
+        self._gauges.closed(cause)
+        if not connection.answered and cause not in _OWN_ENDS:
+            # Opened and ended without a single answer: as bad as one that could not be opened.
+            detail = connection.detail or f"the connection ended before any answer: {cause}"
+            self.connector.failed(DialError("TlsFailed" if cause == "tls" else "ConnectFailed", detail))
+        return True
+
+    def shut(self) -> None:
+        """Close all; what still waits for an answer is lost."""
+        for connection in list(self._known):
+            connection.shut("shutdown")
+
+    def describe(self, now: float) -> dict[str, Any]:
+        """Facts for the status page."""
+        trouble = self.connector.trouble
+        return {
+            "streams": self.open_streams,
+            "streamLimit": self.stream_limit,
+            "dialling": len(self.connector),
+            "connections": [describe(connection, now) for connection in self._known],
+            "connectFailures": self.connector.backoff.failures,
+            "lastError": str(trouble) if trouble else None,
+        }
+
+    def _make(self) -> Connection:
+        return Connection(self._owner, Engine[Request](), self._loop, self._clock)
+
+    def _opened(self, connection: Connection) -> None:
+        self._known.append(connection)
+        self._gauges.opened()
