@@ -8,7 +8,8 @@ from typing import Self
 from tubepost_api.config import RouteConfig, RouteTls, SecretKeyRef
 from tubepost_credentials import CredentialError, load_certificate
 from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_token_key
-from tubepost_dispatcher.config.bundle import ConfigBundle, Secrets
+from tubepost_credentials.secrets import Secrets
+from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_simulator import Simulator, SimulatorSettings, TokenKey
 
 CA_SECRET = "tubepost-simulator"  # noqa: S105 - a Secret's name

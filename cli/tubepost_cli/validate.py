@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from tubepost_api.compile import push_domain_names
-from tubepost_api.problems import Problem
+from tubepost_api.problems import Problem, ProblemCode
 from tubepost_cli.problems import show
 from tubepost_dispatcher.config.bundle import prepare
 from tubepost_dispatcher.config.manifests import load_manifests
@@ -51,7 +52,7 @@ def command(files: tuple[Path, ...], recursive: bool, push_domain: str | None, o
     warnings = len(problems) - errors
     if output == "json":
         click.echo(
-            json.dumps({"valid": not errors, "problems": [asdict(p) for p in problems.values()]}, indent=2)
+            json.dumps({"valid": not errors, "problems": [_public(p) for p in problems.values()]}, indent=2)
         )
     else:
         show(problems.values())
@@ -70,8 +71,12 @@ def _check(files: tuple[Path, ...], push_domain: str | None, *, recursive: bool)
     loaded = ManifestSource(files, push_domain, recursive=recursive).load()
     if loaded.bundle is None:
         return loaded.problems
-    _, found = prepare(loaded.bundle)
+    prepared, found = prepare(loaded.bundle, time.time())
     # A Secret that is not among the files may well be in the cluster: compiling has warned of it.
-    absent = loaded.bundle.config.secret_names() - loaded.bundle.secrets.keys()
-    kept = tuple(p for p in found if not any(f"Secret {name!r} is missing" in p.message for name in absent))
-    return loaded.problems + loaded.locate(kept)
+    kept = [problem for problem in found if problem.code is not ProblemCode.SECRET_NOT_FOUND]
+    return loaded.problems + loaded.locate((*kept, *prepared.warnings))
+
+
+def _public(problem: Problem) -> dict[str, str]:
+    """A problem as JSON has it."""
+    return {name: value for name, value in asdict(problem).items() if name not in {"code", "secret"}}

@@ -1,4 +1,4 @@
-"""Certificate authentication: an APNs client certificate with its key.
+"""Certificate authentication: an APNs client certificate with its key; also a server's own.
 
 Apple puts the topics into the subject's UID and, for universal certificates, into an extension of its own
 ("Establishing a certificate-based connection to APNs").
@@ -7,6 +7,7 @@ Apple puts the topics into the subject's UID and, for universal certificates, in
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from tubepost_credentials import der
-from tubepost_credentials.errors import CredentialError, Validity
+from tubepost_credentials.errors import CredentialError, Fault, Validity
 from tubepost_credentials.pem import check_pem, load_key, private_key_block
 
 Environment = Literal["Production", "Sandbox"]
@@ -30,15 +31,19 @@ OID_SANDBOX = x509.ObjectIdentifier("1.2.840.113635.100.6.3.1")
 OID_PRODUCTION = x509.ObjectIdentifier("1.2.840.113635.100.6.3.2")
 """Present when the certificate is good for the production service."""
 
-_CERTIFICATE = "the client certificate"
-_KEY = "the client certificate's private key"
-_WANTED_CERTIFICATE = "the APNs client certificate in PEM (-----BEGIN CERTIFICATE-----)"
+Side = Literal["client", "server"]
+"""Who shows a certificate: a client of APNs, or a server such as the SMTP listener."""
+
+_WANTED_CERTIFICATE: Mapping[Side, str] = {
+    "client": "the APNs client certificate in PEM (-----BEGIN CERTIFICATE-----)",
+    "server": "the server's certificate chain in PEM (-----BEGIN CERTIFICATE-----)",
+}
 _WANTED_KEY = "the certificate's private key in PEM (-----BEGIN PRIVATE KEY-----)"
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateCredential:
-    """A client certificate whose key has been checked to match. Its `repr` holds no key.
+    """A certificate whose key has been checked to match. Its `repr` holds no key.
 
     `certificate_pem` starts with the leaf, the rest of the chain follows. `topics` are in Apple's order,
     `default_topic` is the subject's UID. An empty `environments` means that the certificate does not say
@@ -81,8 +86,8 @@ class CertificateCredential:
         }
 
 
-def load_certificate(cert_pem: bytes, key_pem: bytes) -> CertificateCredential:
-    """Read a client certificate (a chain, in any order) and its key.
+def load_certificate(cert_pem: bytes, key_pem: bytes, *, side: Side = "client") -> CertificateCredential:
+    """Read a certificate (a chain, in any order) and its key.
 
     The leaf is the certificate that the key belongs to. Being in date is not checked here: see
     `CertificateCredential.validity`.
@@ -90,32 +95,34 @@ def load_certificate(cert_pem: bytes, key_pem: bytes) -> CertificateCredential:
     Raises:
         CredentialError: what is wrong and how to mend it, never with any of the content.
     """
-    check_pem(cert_pem, _CERTIFICATE, _WANTED_CERTIFICATE)
-    key_block = private_key_block(key_pem, _KEY, _WANTED_KEY)
+    what, wanted = f"the {side} certificate", _WANTED_CERTIFICATE[side]
+    check_pem(cert_pem, what, wanted)
+    key_block = private_key_block(key_pem, f"{what}'s private key", _WANTED_KEY)
     try:
         certificates = x509.load_pem_x509_certificates(cert_pem)
     except ValueError:
         certificates = []
     if not certificates:
         detail = "holds a private key where" if b"PRIVATE KEY" in cert_pem else "is damaged:"
-        raise CredentialError(f"{_CERTIFICATE} {detail} a certificate was expected", _WANTED_REMEDY)
-    key = cast("PrivateKeyTypes", load_key(key_block, _KEY))
+        raise CredentialError(
+            f"{what} {detail} a certificate was expected", f"put {wanted} there, copied whole"
+        )
+    key = cast("PrivateKeyTypes", load_key(key_block, f"{what}'s private key"))
     spki = _spki(key.public_key())
     leaf = next((item for item in certificates if _matches(item, spki)), None)
     if leaf is None:
+        source = "from the same export (.p12)" if side == "client" else "that were issued together"
         raise CredentialError(
-            "the private key does not belong to the client certificate",
-            "take certificate and key from the same export (.p12), and change both together",
+            f"the private key does not belong to {what}",
+            f"take certificate and key {source}, and change both together",
+            Fault.KEY_MISMATCH,
         )
     chain = [leaf, *(item for item in certificates if item is not leaf)]
-    return _describe_leaf(leaf, chain, key_block, spki)
-
-
-_WANTED_REMEDY = f"put {_WANTED_CERTIFICATE} there, copied whole"
+    return _describe_leaf(leaf, chain, key_block, spki, side)
 
 
 def _describe_leaf(
-    leaf: x509.Certificate, chain: list[x509.Certificate], key_block: bytes, spki: bytes
+    leaf: x509.Certificate, chain: list[x509.Certificate], key_block: bytes, spki: bytes, side: Side
 ) -> CertificateCredential:
     warnings: list[str] = []
     digest = hashlib.sha256()
@@ -127,7 +134,7 @@ def _describe_leaf(
     topics = _topics(extensions, warnings)
     if default_topic is not None and default_topic not in topics:
         topics = (default_topic, *topics)
-    if not topics:
+    if not topics and side == "client":
         warnings.append("The certificate names no topic: it may not be an APNs certificate.")
     environments: set[Environment] = set()
     if OID_PRODUCTION in extensions:

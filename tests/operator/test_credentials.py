@@ -12,7 +12,8 @@ from tubepost_api.compile import compile_manifests, route_config
 from tubepost_api.conditions import Reason
 from tubepost_api.config import RouteConfig
 from tubepost_api.problems import Manifest
-from tubepost_operator.credentials import listener_findings, route_facts
+from tubepost_credentials import Fault
+from tubepost_operator.credentials import REASONS, Finding, listener_findings, route_facts
 from tubepost_operator.observed import Secret
 from tubepost_operator.plan.candidate import read_spec
 
@@ -137,3 +138,14 @@ def test_users_and_relay() -> None:
     assert listener(spec, relay, secret("users", kind="text", text={"user": "a"})) == [Reason.KEY_MISSING]
     assert listener(spec, relay) == [Reason.SECRET_NOT_FOUND]
     assert listener(spec, secret("users", kind="text", text={"users": "a:b"})) == [Reason.SECRET_NOT_FOUND]
+
+
+def test_every_fault_of_a_secret_is_a_reason() -> None:
+    assert set(REASONS) == set(Fault)
+    assert {fault for fault, reason in REASONS.items() if _finding(reason).of_reference} == {
+        fault for fault in Fault if fault.of_reference
+    }
+
+
+def _finding(reason: Reason) -> Finding:
+    return Finding(reason, "", "")

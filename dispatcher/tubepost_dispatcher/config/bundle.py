@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tubepost_api.config import DispatcherConfig, RouteConfig, SecretKeyRef, StartTlsMode
+from tubepost_api.config import DispatcherConfig, RouteConfig, StartTlsMode
 from tubepost_api.digest import bundle_digest
-from tubepost_api.problems import Problem
-from tubepost_credentials import (
-    CertificateCredential,
-    CredentialError,
-    TokenCredential,
-    load_certificate,
-    load_token,
-)
+from tubepost_api.problems import Problem, ProblemCode
+from tubepost_api.references import SecretReference
+from tubepost_credentials import CertificateCredential, Fault, TokenCredential
+from tubepost_credentials.secrets import Finding, Material, Secrets, check
 from tubepost_credentials.tls import server_context
 from tubepost_dispatcher.apns.tls import client_context
-
-Secrets = Mapping[str, Mapping[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +48,8 @@ class Prepared:
     starttls: ssl.SSLContext | None
     users: Mapping[str, str] | None = field(repr=False)
     relay_auth: tuple[str, str] | None = field(repr=False)
+    warnings: tuple[Problem, ...] = ()
+    """Credentials that can be tried, but are out of their time or of the other environment."""
 
     @property
     def config(self) -> DispatcherConfig:
@@ -76,186 +72,111 @@ class Prepared:
             return "no ApnRoute has a credential that can be used"
         return ""
 
+    def loses_users_of(self, old: Prepared) -> bool:
+        """Whether `old` has users who may log in, and nobody could any more though AUTH is asked for.
 
-class _Reader:
-    """Reads secrets, and collects what is wrong with them instead of raising."""
-
-    def __init__(self, bundle: ConfigBundle) -> None:
-        self.bundle = bundle
-        self.problems: list[Problem] = []
-
-    def problem(self, kind: str, name: str, where: str, message: str, remedy: str) -> None:
-        self.problems.append(
-            Problem(
-                severity="error",
-                origin="",
-                kind=kind,
-                namespace=self.bundle.config.namespace,
-                name=name,
-                field=where,
-                message=message,
-                remedy=remedy,
-            )
-        )
-
-    def key(self, ref: SecretKeyRef, kind: str, name: str, where: str) -> bytes | None:
-        secret = self.bundle.secrets.get(ref.secret)
-        if secret is None:
-            self.problem(
-                kind, name, where, f"Secret {ref.secret!r} is missing", f"create Secret {ref.secret!r}"
-            )
-            return None
-        value = secret.get(ref.key)
-        if value is None:
-            have = ", ".join(sorted(secret)) or "none"
-            self.problem(
-                kind,
-                name,
-                where,
-                f"Secret {ref.secret!r} has no key {ref.key!r} (it has: {have})",
-                f"add the key {ref.key!r} to the Secret, or name the right key in {where}",
-            )
-        return value
+        A line that is not `name:password` is a fault that a lenient dispatcher lives with from its start;
+        its Secret's next fault must not take the good users with it.
+        """
+        return bool(old.users) and self.users == {}
 
 
-def prepare(bundle: ConfigBundle) -> tuple[Prepared, tuple[Problem, ...]]:
+def prepare(bundle: ConfigBundle, now: float | None = None) -> tuple[Prepared, tuple[Problem, ...]]:
     """Read and check every secret that the configuration names.
+
+    Args:
+        bundle: the configuration and the Secrets' contents.
+        now: unix seconds, for warnings of certificates that are not valid then; None: their time is not
+            looked at.
 
     Returns:
         The prepared bundle and what is wrong with it. With problems, the prepared bundle can still serve
-        whatever is not concerned: a route without a usable credential holds its requests. Whoever replaces
-        a working configuration must refuse one that has problems.
+        whatever is not concerned: a route without a usable credential holds its requests, users that can be
+        read may log in. Whoever replaces a working configuration must refuse one that has problems.
     """
-    reader = _Reader(bundle)
     config = bundle.config
-    routes = {name: _prepare_route(reader, route) for name, route in config.routes.items()}
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+
+    def read(references: Iterable[SecretReference]) -> Material:
+        material = check(references, bundle.secrets, now)
+        for finding in material.findings:
+            (warnings if finding.fault.serves else problems).append(_problem(config, finding))
+        return material
+
+    routes = {}
+    for name, route in config.routes.items():
+        routes[name] = _prepare_route(config, route, read(route.references()), problems)
+    own = read(config.references())
     prepared = Prepared(
         bundle=bundle,
         digest=bundle.digest(),
         routes=routes,
-        starttls=_prepare_starttls(reader),
-        users=_prepare_users(reader),
-        relay_auth=_prepare_relay_auth(reader),
+        starttls=_prepare_starttls(config, own, problems),
+        users=own.users,
+        relay_auth=own.relay_account,
+        warnings=tuple(warnings),
     )
-    return prepared, tuple(reader.problems)
+    return prepared, tuple(problems)
 
 
-def _prepare_route(reader: _Reader, route: RouteConfig) -> PreparedRoute:
-    kind, name = "ApnRoute", route.name
-    credential: CertificateCredential | TokenCredential | None = None
-    where = "spec.certificate" if route.certificate else "spec.token"
-    try:
-        if route.certificate:
-            cert = reader.key(route.certificate.certificate, kind, name, f"{where}.secretName")
-            key = reader.key(route.certificate.private_key, kind, name, f"{where}.secretName")
-            if cert is not None and key is not None:
-                credential = load_certificate(cert, key)
-        elif route.token:
-            p8 = reader.key(route.token.private_key, kind, name, f"{where}.secretName")
-            key_id = reader.key(route.token.key_id, kind, name, f"{where}.secretName")
-            team_id = reader.key(route.token.team_id, kind, name, f"{where}.secretName")
-            if p8 is not None and key_id is not None and team_id is not None:
-                credential = load_token(p8, key_id, team_id)
-    except CredentialError as error:
-        reader.problem(kind, name, where, error.message, error.remedy)
-    ca_pem = None
-    if route.tls.ca:
-        ca_pem = reader.key(route.tls.ca, kind, name, "spec.tls.caSecretName")
-        if ca_pem is None:
-            credential = None  # without the CA that was asked for, no server is trusted
+def _problem(config: DispatcherConfig, finding: Finding) -> Problem:
+    absent = finding.fault is Fault.SECRET_NOT_FOUND
+    return Problem(
+        severity="warning" if finding.fault.serves else "error",
+        origin="",
+        kind=finding.kind,
+        namespace=config.namespace,
+        name=finding.name,
+        field=finding.field,
+        message=finding.message,
+        remedy=finding.remedy,
+        code=ProblemCode.SECRET_NOT_FOUND if absent else ProblemCode.OTHER,
+        secret=finding.secret,
+    )
+
+
+def _unusable(
+    config: DispatcherConfig, kind: str, name: str, field: str, message: str, remedy: str
+) -> Problem:
+    return Problem("error", "", kind, config.namespace, name, field, message, remedy)
+
+
+def _prepare_route(
+    config: DispatcherConfig, route: RouteConfig, material: Material, problems: list[Problem]
+) -> PreparedRoute:
+    # Without the authorities or the proxy account that were asked for, nothing is sent either.
+    credential = (material.certificate or material.token) if material.complete else None
     if credential is not None:
         try:
-            client_context(route.tls, credential, ca_pem)
+            # Beyond what was checked: OpenSSL's own opinion of ciphers and of the strength of keys.
+            client_context(route.tls, credential, material.authorities)
         except (ssl.SSLError, ValueError) as error:
-            reader.problem(kind, name, "spec.tls", f"cannot be used: {error}", "correct the TLS options")
             credential = None
-    proxy_auth = None
-    if route.proxy_auth:
-        raw = reader.key(route.proxy_auth, kind, name, "spec.proxy.authSecretName")
-        if raw is None:
-            credential = None
-        else:
-            proxy_auth = raw.decode("utf-8", "replace").strip()
-    return PreparedRoute(config=route, credential=credential, ca_pem=ca_pem, proxy_auth=proxy_auth)
+            message = f"cannot be used: {error}"
+            problems.append(
+                _unusable(config, "ApnRoute", route.name, "spec.tls", message, "correct the TLS options")
+            )
+    return PreparedRoute(
+        config=route,
+        credential=credential,
+        ca_pem=material.authorities,
+        proxy_auth=material.proxy_account,
+    )
 
 
-def _prepare_starttls(reader: _Reader) -> ssl.SSLContext | None:
-    config = reader.bundle.config
-    starttls = config.listener.starttls
-    if starttls.mode is StartTlsMode.DISABLED or not starttls.certificate or not starttls.private_key:
-        return None
-    where = "spec.listener.startTls"
-    cert = reader.key(starttls.certificate, "PushDomain", config.name, f"{where}.secretName")
-    key = reader.key(starttls.private_key, "PushDomain", config.name, f"{where}.secretName")
-    if cert is None or key is None:
+def _prepare_starttls(
+    config: DispatcherConfig, material: Material, problems: list[Problem]
+) -> ssl.SSLContext | None:
+    starttls, pair = config.listener.starttls, material.certificate
+    if starttls.mode is StartTlsMode.DISABLED or pair is None:
         return None
     try:
-        return server_context(cert, key, min_version=starttls.min_version)
+        return server_context(pair.certificate_pem, pair.private_key_pem, min_version=starttls.min_version)
     except (ssl.SSLError, ValueError) as error:
-        reader.problem(
-            "PushDomain",
-            config.name,
-            where,
-            f"certificate and key of Secret {starttls.certificate.secret!r} cannot be used: {error}",
-            "store a PEM certificate chain in tls.crt and its private key in tls.key",
+        message = f"certificate and key cannot be used: {error}"
+        remedy = "store a PEM certificate chain in tls.crt and its private key in tls.key"
+        problems.append(
+            _unusable(config, "PushDomain", config.name, "spec.listener.startTls", message, remedy)
         )
         return None
-
-
-def _prepare_users(reader: _Reader) -> Mapping[str, str] | None:
-    config = reader.bundle.config
-    auth = config.listener.auth
-    if auth is None:
-        return None
-    where = "spec.listener.auth.secretName"
-    secret = reader.bundle.secrets.get(auth.secret)
-    if secret is None:
-        reader.problem(
-            "PushDomain",
-            config.name,
-            where,
-            f"Secret {auth.secret!r} is missing",
-            f"create Secret {auth.secret!r} with the keys 'username' and 'password'",
-        )
-        return {}
-    users: dict[str, str] = {}
-    for line in secret.get("users", b"").decode("utf-8", "replace").splitlines():
-        user, colon, password = line.strip().partition(":")
-        if user and not user.startswith("#"):
-            if colon and password:
-                users[user] = password
-            else:
-                reader.problem(
-                    "PushDomain",
-                    config.name,
-                    where,
-                    f"key 'users' of Secret {auth.secret!r} has a line without 'name:password'",
-                    "write one name:password per line",
-                )
-    if "username" in secret and "password" in secret:
-        user = secret["username"].decode("utf-8", "replace").strip()
-        users[user] = secret["password"].decode("utf-8", "replace").rstrip("\r\n")
-    if not users:
-        have = ", ".join(sorted(secret)) or "none"
-        reader.problem(
-            "PushDomain",
-            config.name,
-            where,
-            f"Secret {auth.secret!r} names no user (its keys: {have})",
-            "give it the keys 'username' and 'password', or 'users' with name:password lines",
-        )
-    return users
-
-
-def _prepare_relay_auth(reader: _Reader) -> tuple[str, str] | None:
-    config = reader.bundle.config
-    if config.passthru is None or config.passthru.auth is None:
-        return None
-    where = "spec.passthru.authSecretName"
-    values = [
-        reader.key(SecretKeyRef(secret=config.passthru.auth, key=key), "PushDomain", config.name, where)
-        for key in ("username", "password")
-    ]
-    if values[0] is None or values[1] is None:
-        return None
-    return values[0].decode("utf-8", "replace").strip(), values[1].decode("utf-8", "replace").rstrip("\r\n")

@@ -164,7 +164,7 @@ def _text(value: object) -> bytes | None:
 
 
 class ManifestSecrets:
-    """The Secrets among manifests, as a `SecretSource` for one namespace."""
+    """The Secrets among manifests, by name. What they hold must never reach a log line or a message."""
 
     def __init__(self, manifests: Iterable[Manifest], namespace: str | None = None) -> None:
         """Keep the Secrets of a namespace; None: of all, the first of a name counts."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry
@@ -148,12 +148,12 @@ class Supervisor:
         loaded = await asyncio.to_thread(self._source.load)
         if loaded.bundle is None:
             raise ConfigRefused(tuple(p for p in loaded.problems if p.severity == "error"))
-        prepared, found = prepare(loaded.bundle)
+        prepared, found = prepare(loaded.bundle, time.time())
         problems = loaded.locate(found)
         if problems and self._settings.strict:
             raise ConfigRefused(problems)
-        self._warnings = loaded.problems
-        for problem in (*loaded.problems, *problems):
+        self._warnings = (*loaded.problems, *loaded.locate(prepared.warnings))
+        for problem in (*self._warnings, *problems):
             _LOG.warning("%s", problem)
         self._prepared = prepared
         self._tolerated = _places(problems)
@@ -304,17 +304,17 @@ class Supervisor:
         if loaded.bundle is None:
             self._reload_status.refuse(tuple(p for p in loaded.problems if p.severity == "error"))
             return None
-        prepared, found = prepare(loaded.bundle)
+        prepared, found = prepare(loaded.bundle, time.time())
         problems = loaded.locate(found)
         # What could not be read at a lenient start does not keep the rest from changing; what could be read
         # must not be lost.
         places = _places(problems)
-        if not places <= self._tolerated:
+        if not places <= self._tolerated or prepared.loses_users_of(self.prepared):
             self._reload_status.refuse(problems, prepared.digest)
             return None
         change = await self._apply(prepared)
         if change is not None:
-            self._warnings = loaded.problems
+            self._warnings = (*loaded.problems, *loaded.locate(prepared.warnings))
             self._tolerated = places
             if problems:
                 self._reload_status.lacks(problems, prepared.digest)
@@ -433,14 +433,7 @@ class Supervisor:
 def _with_generation(prepared: Prepared, generation: int) -> Prepared:
     config = prepared.config.model_copy(update={"generation": generation})
     bundle = type(prepared.bundle)(config, prepared.bundle.secrets)
-    return Prepared(
-        bundle=bundle,
-        digest=prepared.digest,
-        routes=prepared.routes,
-        starttls=prepared.starttls,
-        users=prepared.users,
-        relay_auth=prepared.relay_auth,
-    )
+    return replace(prepared, bundle=bundle)
 
 
 def _places(problems: Iterable[Problem]) -> frozenset[tuple[str, str, str]]:

@@ -6,9 +6,10 @@ import pytest
 
 from tests.dispatcher.bundles import SECRETS, bundle, prepared, ref
 from tubepost_api.config import AuthConfig, PassthruConfig, RouteTls, StartTlsConfig, StartTlsMode
+from tubepost_api.problems import ProblemCode
 from tubepost_credentials import CertificateCredential, TokenCredential
-from tubepost_credentials.authoring import make_ca, make_server_certificate
-from tubepost_dispatcher.config.bundle import prepare
+from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_server_certificate
+from tubepost_dispatcher.config.bundle import Prepared, prepare
 
 _SERVER = make_server_certificate(make_ca(), ("mx.test",))
 
@@ -70,8 +71,12 @@ def test_without_the_ca_that_was_asked_for_no_server_is_trusted() -> None:
     changes = {"apns": route, "token": bundle().config.routes["token"]}
     found, problems = prepare(bundle(routes=changes))
     assert found.routes["apns"].credential is None
-    assert [p.field for p in problems] == ["spec.tls.caSecretName"]
+    assert [p.field for p in problems] == ["spec.tls.ca"]
     broken, problems = prepare(bundle(routes=changes, secrets={**SECRETS, "ca": {"ca.crt": b"no"}}))
+    assert broken.routes["apns"].credential is None
+    assert [p.field for p in problems] == ["spec.tls.ca"]
+    route = route.model_copy(update={"tls": RouteTls(ciphers="NONSENSE")})
+    broken, problems = prepare(bundle(routes={**changes, "apns": route}))
     assert broken.routes["apns"].credential is None
     assert [p.field for p in problems] == ["spec.tls"]
 
@@ -126,6 +131,8 @@ def test_mail_for_the_relay_needs_no_credential() -> None:
         ({"username": b"a\n", "password": b" p \n"}, {"a": " p "}, 0),
         ({"users": b"# staff\na:1:2\n\nb:3\n"}, {"a": "1:2", "b": "3"}, 0),
         ({"users": b"a\nb:3"}, {"b": "3"}, 1),
+        ({"users": b":1\nb:3"}, {"b": "3"}, 1),
+        ({"users": b"b:3", "username": b"a"}, {"b": "3"}, 1),
         ({"other": b""}, {}, 1),
         (None, {}, 1),
     ],
@@ -143,4 +150,62 @@ def test_the_relays_account() -> None:
     assert prepared(passthru=passthru, secrets={**SECRETS, "relay": account}).relay_auth == ("u", "p")
     found, problems = prepare(bundle(passthru=passthru))
     assert found.relay_auth is None
-    assert len(problems) == 2
+    assert [(p.field, p.message, p.code, p.secret) for p in problems] == [
+        (
+            "spec.passthru.authSecretName",
+            "Secret 'relay' does not exist",
+            ProblemCode.SECRET_NOT_FOUND,
+            "relay",
+        )
+    ]
+
+
+def test_without_the_account_that_the_proxy_asks_for_nothing_is_sent() -> None:
+    routes = bundle().config.routes
+    route = routes["apns"].model_copy(update={"proxy_auth": ref("proxy", "account")})
+    changes = {**routes, "apns": route}
+    found, problems = prepare(bundle(routes=changes))
+    assert found.routes["apns"].credential is None
+    assert [p.field for p in problems] == ["spec.proxy.auth"]
+    found, problems = prepare(bundle(routes=changes, secrets={**SECRETS, "proxy": {"account": b"u:p\n"}}))
+    assert problems == ()
+    assert found.routes["apns"].proxy_auth == "u:p"
+
+
+def test_a_certificate_out_of_its_time_or_environment_serves_with_a_warning() -> None:
+    routes = bundle().config.routes
+    credential = prepared().routes["apns"].credential
+    assert isinstance(credential, CertificateCredential)
+    after = credential.not_after.timestamp() + 1
+    found, problems = prepare(bundle(), after)
+    assert problems == ()
+    assert found.routes["apns"].credential is not None
+    (warning,) = found.warnings
+    assert (warning.severity, warning.name, warning.field) == ("warning", "apns", "spec.certificate")
+    assert "expired" in warning.message
+    assert prepare(bundle(), after - 2)[0].warnings == ()
+    sandbox = make_apns_certificate(make_ca(), ("com.example.app",), ("Sandbox",))
+    secrets = {
+        **SECRETS,
+        "cert": {"tls.crt": sandbox.certificate_pem, "tls.key": sandbox.private_key_pem},
+    }
+    production = routes["apns"].model_copy(update={"environment": "Production"})
+    found, problems = prepare(bundle(routes={**routes, "apns": production}, secrets=secrets))
+    assert problems == ()
+    assert "the certificate is for Sandbox" in found.warnings[0].message
+
+
+def test_the_last_user_is_not_lost() -> None:
+    listener = _listener(auth=AuthConfig(secret="auth"))
+
+    def users(text: bytes | None) -> Prepared:
+        secrets = {**SECRETS, "auth": {"users": text}} if text is not None else SECRETS
+        return prepared(listener=listener, secrets=secrets)
+
+    some = users(b"a:1\n:2\n")
+    assert some.users == {"a": "1"}
+    assert not users(b"b:1\n:2\n").loses_users_of(some)
+    assert users(None).loses_users_of(some)
+    assert users(b"# nobody").loses_users_of(some)
+    assert not prepared().loses_users_of(some)
+    assert not users(None).loses_users_of(users(b":2"))

@@ -9,7 +9,6 @@ import pytest
 from tubepost_api.problems import Manifest
 from tubepost_dispatcher.config import manifests as module
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
-from tubepost_dispatcher.config.secrets import SecretSource
 
 A = "apiVersion: v1\nkind: A\nmetadata: {name: a}\n"
 
@@ -144,7 +143,7 @@ def b64(text: str) -> str:
 
 
 def test_secrets_are_decoded_and_text_wins() -> None:
-    source: SecretSource = ManifestSecrets(
+    source = ManifestSecrets(
         [
             Manifest("a.yaml", 0, {"kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": b64("1")}}),
             secret("a", data={"a": b64("1"), "b": b64("2"), "c": None}, stringData={"b": "3", "d": "é"}),

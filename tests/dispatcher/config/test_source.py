@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from tests.dispatcher.bundles import SECRETS, bundle
+from tubepost_api.problems import ProblemCode
+from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.source import ManifestSource, MountedSource
 from tubepost_dispatcher.supervisor.watch import look
 
@@ -183,3 +185,17 @@ def test_broken_manifests_are_problems(tmp_path: Path) -> None:
     loaded = ManifestSource([file]).load()
     assert loaded.bundle is None
     assert any(p.severity == "error" for p in loaded.problems)
+
+
+def test_a_secret_that_a_transformation_supplies_is_not_missing(tmp_path: Path) -> None:
+    file = tmp_path / "push.yaml"
+    file.write_text(_manifests(certificate={"secretName": "other"}, token=None))
+
+    def supply(bundle: ConfigBundle) -> ConfigBundle:
+        return ConfigBundle(bundle.config, {"other": SECRETS["cert"]})
+
+    def fields(source: ManifestSource) -> list[str]:
+        return [p.field for p in source.load().problems if p.code is ProblemCode.SECRET_NOT_FOUND]
+
+    assert fields(ManifestSource([file])) == ["spec.certificate.secretName"]
+    assert fields(ManifestSource([file], transform=supply)) == []

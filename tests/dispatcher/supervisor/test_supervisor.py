@@ -17,7 +17,7 @@ from prometheus_client.exposition import generate_latest
 
 from tests.dispatcher.bundles import SECRETS, bundle, prepared
 from tests.dispatcher.supervisor.conftest import FakeWorkers, alive, eventually
-from tubepost_api.config import DeliveryConfig, DispatcherConfig
+from tubepost_api.config import AuthConfig, DeliveryConfig, DispatcherConfig
 from tubepost_cli.simulated import SimulatedApns
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.source import Loaded, ManifestSource
@@ -402,6 +402,31 @@ async def test_secrets_that_come_one_after_another_to_a_lenient_start(
         assert await supervisor.reload() is None
     finally:
         await supervisor.drain()
+
+
+async def test_users_who_can_log_in_are_not_lost_to_a_line_that_was_broken_at_a_lenient_start(
+    tmp_path: Path, fake_workers: FakeWorkers
+) -> None:
+    fake_workers("good")
+    site = FakedSite(tmp_path, strict=False, watch=False)
+    listener = bundle().config.listener.model_copy(update={"auth": AuthConfig(secret="auth")})
+
+    def users(text: bytes) -> ConfigBundle:
+        return bundle(listener=listener, secrets={**SECRETS, "auth": {"users": text}})
+
+    site.contents = users(b"a:1\n:2\n")
+    await site.supervisor.start()
+    try:
+        assert site.supervisor.prepared.users == {"a": "1"}
+        assert "a line is not NAME:PASSWORD" in str(site.supervisor._reload_status.status()["refused"])
+        site.contents = bundle(listener=listener)
+        assert await site.supervisor.reload() is None
+        assert site.supervisor.prepared.users == {"a": "1"}
+        site.contents = users(b"a:1\nb:2\n:3\n")
+        assert await site.supervisor.reload() is not None
+        assert site.supervisor.prepared.users == {"a": "1", "b": "2"}
+    finally:
+        await site.supervisor.drain()
 
 
 async def test_the_generation_is_known_while_no_worker_says_it(site: FakedSite) -> None:

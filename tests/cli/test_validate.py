@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from tests.api.manifests import push_domain, route
+from tubepost_cli.validate import command
+from tubepost_credentials.authoring import make_apns_certificate, make_ca
+
+
+def secret(name: str, **keys: bytes) -> dict[str, Any]:
+    strings = {key.replace("_", "."): value.decode() for key, value in keys.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": strings}
+
+
+def validated(tmp_path: Path, *documents: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    file = tmp_path / "push.yaml"
+    file.write_text(yaml.safe_dump_all(documents))
+    result = CliRunner().invoke(command, ["-f", str(file), "-o", "json"])
+    return result.exit_code, json.loads(result.output)
+
+
+def pair(days: float = 30) -> dict[str, Any]:
+    made = make_apns_certificate(make_ca(), ("com.example.app",), days=days)
+    return secret("cert", tls_crt=made.certificate_pem, tls_key=made.private_key_pem)
+
+
+def test_a_secret_that_is_not_among_the_files_is_told_once_as_a_warning(tmp_path: Path) -> None:
+    code, found = validated(tmp_path, push_domain(), route())
+    assert (code, found["valid"]) == (0, True)
+    (problem,) = found["problems"]
+    assert (problem["severity"], problem["field"]) == ("warning", "spec.certificate.secretName")
+    assert set(problem) == {
+        "severity",
+        "origin",
+        "kind",
+        "namespace",
+        "name",
+        "field",
+        "message",
+        "remedy",
+    }
+
+
+def test_a_sound_credential_is_no_problem(tmp_path: Path) -> None:
+    assert validated(tmp_path, push_domain(), route(), pair()) == (0, {"valid": True, "problems": []})
+
+
+def test_an_expired_certificate_is_a_warning(tmp_path: Path) -> None:
+    code, found = validated(tmp_path, push_domain(), route(), pair(days=0.01))
+    assert code == 0
+    (problem,) = found["problems"]
+    assert (problem["severity"], problem["name"], problem["field"]) == ("warning", "apns", "spec.certificate")
+    assert "expired" in problem["message"]
+    assert problem["origin"] == str(tmp_path / "push.yaml")
+
+
+@pytest.mark.parametrize("users", [b"a:1\n:2", b"a:1\nb"])
+def test_a_line_that_is_no_user_is_an_error(tmp_path: Path, users: bytes) -> None:
+    domain = push_domain(listener={"auth": {"secretName": "auth", "requireTls": False}})
+    code, found = validated(tmp_path, domain, route(), pair(), secret("auth", users=users))
+    assert code == 2
+    errors = [problem for problem in found["problems"] if problem["severity"] == "error"]
+    assert [problem["message"] for problem in errors] == [
+        "Secret 'auth', key 'users': a line is not NAME:PASSWORD"
+    ]
