@@ -8,11 +8,11 @@ import ipaddress
 import secrets
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Generic
 
 from tubepost_api.config import ListenerConfig, StartTlsMode
 from tubepost_dispatcher.smtp import data
-from tubepost_dispatcher.transaction import Acceptance
+from tubepost_dispatcher.transaction import Acceptance, DomainT
 
 LOADED_ABOVE = 0.8
 """Share of the connection cap above which idle clients get less time."""
@@ -22,7 +22,7 @@ TIMEOUT_UNDER_LOAD = 10.0
 _COMPARE_KEY = secrets.token_bytes(32)
 
 
-class EffectiveConfig:
+class EffectiveConfig(Generic[DomainT]):
     """What a session works with between MAIL and the reply; replaced as a whole, never changed.
 
     Raises ValueError when a network of `allowed_networks` is malformed.
@@ -49,7 +49,7 @@ class EffectiveConfig:
     def __init__(
         self,
         config: ListenerConfig,
-        acceptance: Acceptance[Any],
+        acceptance: Acceptance[DomainT],
         *,
         tls: ssl.SSLContext | None = None,
         users: Mapping[str, str] | None = None,

@@ -1,43 +1,39 @@
-"""What all sessions of one listener share: config, counts, the coarse clock, message ids."""
+"""The state of one listener: configuration in force, open sessions and their counts, a coarse clock."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Generic, Protocol
 
 from prometheus_client import Counter
 
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.config import EffectiveConfig
-from tubepost_dispatcher.smtp.data import Memory
+from tubepost_dispatcher.smtp.data import DataReceiver, Memory
 from tubepost_dispatcher.smtp.message_ids import MessageIds
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tubepost_dispatcher.smtp.session import SmtpSession
+from tubepost_dispatcher.smtp.turns import TurnBudget
+from tubepost_dispatcher.transaction import DomainT
 
 
-TURN_BUDGET = 1024 * 1024
-"""Octets of large messages that all sessions together take in one turn of the loop; then they queue up.
+class OpenSession(Protocol):
+    """A session as its listener knows it."""
 
-libuv hands a busy connection's input over in up to 32 pieces of 256 KB without a break: ten such connections
-would hold the loop for a tenth of a second."""
-RESUMED_PER_TURN = 4
-"""Sessions of that queue that may go on in each turn, with a piece of at most 256 KB each."""
+    def tick(self, now: float, timeout: float, interval: float) -> None:
+        """Apply the time limits, once in `interval`. Seconds; `timeout` is for idle clients, 0 means none."""
+
+    def shut_down(self, *, at_once: bool) -> None:
+        """End between two transactions, or reset the connection now."""
 
 
-class ListenerState:
+class ListenerState(Generic[DomainT]):
     """State of one listener. `now` is monotonic seconds as of the last sweep, near enough for timeouts."""
 
     __slots__ = (
         "_per_client",
         "_refusals",
         "_rejections",
-        "_turn_ends",
-        "_waiting",
         "config",
         "draining",
         "emptied",
@@ -49,11 +45,13 @@ class ListenerState:
         "overloaded",
         "received",
         "sessions",
-        "spent",
         "temp_dir",
+        "turns",
     )
 
-    def __init__(self, config: EffectiveConfig, metrics: Metrics, temp_dir: Path | None, now: float) -> None:
+    def __init__(
+        self, config: EffectiveConfig[DomainT], metrics: Metrics, temp_dir: Path | None, now: float
+    ) -> None:
         self.config = config
         self.temp_dir = temp_dir
         self.now = now
@@ -62,17 +60,14 @@ class ListenerState:
         self.emptied: asyncio.Event | None = None
         self.ids = MessageIds()
         self.memory = Memory()
-        self.sessions: set[SmtpSession] = set()
+        self.turns = TurnBudget()
+        self.sessions: set[OpenSession] = set()
         self.open_gauge = metrics.smtp_sessions
         self.opened = metrics.smtp_sessions_opened
         self.received = metrics.smtp_received_bytes
         self._rejections = metrics.smtp_rejections
         self._refusals: dict[tuple[str, str], Counter] = {}
         self._per_client: dict[str, int] = {}
-        self._waiting: deque[SmtpSession] = deque()
-        self._turn_ends = False
-        self.spent = 0
-        """Octets of `TURN_BUDGET` that are spent in this turn."""
 
     def refused(self, stage: str, code: str) -> None:
         """Count a refusal; `stage` is one of those that the metric's help names."""
@@ -81,27 +76,18 @@ class ListenerState:
             child = self._refusals[stage, code] = self._rejections.labels(stage, code)
         child.inc()
 
-    def charge(self, session: SmtpSession, octets: int) -> bool:
-        """Spend from this turn's budget; False when `session` has to wait for `take_share` to be called."""
-        self.spent += octets
-        if not self._turn_ends:
-            self._turn_ends = True
-            session.loop.call_soon(self._next_turn, session.loop)
-        if self.spent <= TURN_BUDGET:
-            return True
-        self._waiting.append(session)
-        return False
+    def receiver(self, config: EffectiveConfig[DomainT]) -> DataReceiver:
+        """Receives one message within the limits of `config`."""
+        limits = config.limits
+        return DataReceiver(
+            max_size=limits.max_message_size,
+            max_header=limits.max_header_size,
+            max_line=limits.max_line_length,
+            temp_dir=self.temp_dir,
+            memory=self.memory,
+        )
 
-    def _next_turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.spent = 0
-        waiting = self._waiting
-        for _ in range(min(RESUMED_PER_TURN, len(waiting))):
-            waiting.popleft().take_share()
-        self._turn_ends = bool(waiting)
-        if waiting:
-            loop.call_soon(self._next_turn, loop)
-
-    def admit(self, session: SmtpSession, address: str) -> bytes | None:
+    def admit(self, session: OpenSession, address: str) -> bytes | None:
         """Count a new session in, or return the reply that turns it away."""
         config = self.config
         limits = config.limits
@@ -126,7 +112,7 @@ class ListenerState:
         self.open_gauge.inc()
         return None
 
-    def leave(self, session: SmtpSession, address: str) -> None:
+    def leave(self, session: OpenSession, address: str) -> None:
         """Count a session out again; without effect for one that was never admitted."""
         if session not in self.sessions:
             return

@@ -8,14 +8,14 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Generic
 
 from tubepost_api.config import ListenerConfig
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.listener import ListenerState
 from tubepost_dispatcher.smtp.session import SmtpSession
-from tubepost_dispatcher.transaction import Acceptance
+from tubepost_dispatcher.transaction import Acceptance, DomainT
 
 BACKLOG = 1_024
 """Connections that may wait to be accepted, per socket."""
@@ -23,7 +23,7 @@ SWEEP_INTERVAL = 1.0
 """Seconds between two looks at the sessions' times; less when a limit is shorter."""
 
 
-class SmtpServer:
+class SmtpServer(Generic[DomainT]):
     """The listener.
 
     `config` holds the limits; `acceptance` takes the messages; `tls` is the context for STARTTLS, None
@@ -35,7 +35,7 @@ class SmtpServer:
     def __init__(
         self,
         config: ListenerConfig,
-        acceptance: Acceptance[Any],
+        acceptance: Acceptance[DomainT],
         metrics: Metrics,
         *,
         tls: ssl.SSLContext | None = None,
@@ -84,7 +84,7 @@ class SmtpServer:
         config: ListenerConfig,
         tls: ssl.SSLContext | None,
         users: Mapping[str, str] | None,
-        acceptance: Acceptance[Any],
+        acceptance: Acceptance[DomainT],
     ) -> None:
         """Put new values in force; open sessions take them over between two transactions.
 
@@ -112,12 +112,12 @@ class SmtpServer:
         listener = self._listener
         listener.draining = True
         for session in tuple(listener.sessions):
-            session.retire()
+            session.shut_down(at_once=False)
         deadline = asyncio.get_running_loop().time() + grace
         await self._until_empty(deadline)
         left = tuple(listener.sessions)
         for session in left:
-            session.cut()
+            session.shut_down(at_once=True)
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None

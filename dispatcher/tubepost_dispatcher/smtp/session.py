@@ -1,7 +1,7 @@
-"""One SMTP session: the command loop, the way of a message in, the way of its reply out.
+"""One SMTP session on its connection: input into lines and messages, replies out, time limits.
 
 Everything happens in callbacks. A chunk of input is worked through line by line or message by message, the
-replies of a chunk leave in one write. Only STARTTLS and AUTH run in a task (see `auth`).
+replies of a chunk leave in one write. Only the handshake of STARTTLS runs in a task.
 """
 
 from __future__ import annotations
@@ -9,22 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import Generic, TypeVar, cast
 
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp import replies
-from tubepost_dispatcher.smtp.auth import CLOSING, COLD, COMMAND, DATA, WAIT, YIELD
+from tubepost_dispatcher.smtp import commands, flow, replies, starttls
+from tubepost_dispatcher.smtp.auth import MAX_AUTH_LINE
+from tubepost_dispatcher.smtp.commands import MAX_ENVELOPE_LINE
 from tubepost_dispatcher.smtp.config import printable_address
 from tubepost_dispatcher.smtp.data import DataFault, DataReceiver, take_whole
 from tubepost_dispatcher.smtp.listener import ListenerState
-from tubepost_dispatcher.smtp.protocol import MAX_AUTH_COMMAND, MAX_ENVELOPE_LINE, Conversation
-from tubepost_dispatcher.transaction import Content, SessionFacts, Transaction
+from tubepost_dispatcher.smtp.protocol import SmtpProtocol
+from tubepost_dispatcher.smtp.state import ACCEPTANCE, AUTH, CLOSING, COMMAND, DATA, STARTTLS, YIELDED
+from tubepost_dispatcher.transaction import Content, DomainT, Transaction
 
 log = logging.getLogger("tubepost.smtp")
 
-MAX_SKIPPED = 65_536
-"""Octets of an overlong line that are followed to its end; a longer one ends the session."""
 MAX_HELD = 65_536
 """Octets of input held back before reading pauses."""
 COMMANDS_PER_TURN = 200
@@ -36,54 +35,63 @@ LINGER = 10.0
 
 _held_quit = re.compile(rb"(?:\A|\n)QUIT *\r\n", re.IGNORECASE).search
 
-_PAUSED_HELD, _PAUSED_WRITE, _PAUSED_TURN, _PAUSED_SHARE = 1, 2, 4, 8
+_AnyDomainT = TypeVar("_AnyDomainT")
 
 
-_DATA_FAULTS: Mapping[DataFault, bytes] = {
-    DataFault.TOO_LARGE: replies.TOO_LARGE,
-    DataFault.HEADER_TOO_LARGE: replies.HEADER_TOO_LARGE,
-    DataFault.LINE_TOO_LONG: replies.LONG_TEXT_LINE,
-    DataFault.NO_SPACE: replies.NO_SPACE,
-}
-
-
-class SmtpSession(Conversation):
+class SmtpSession(asyncio.Protocol, Generic[DomainT]):
     """A client's connection; also the `Replier` of its transactions."""
 
-    def __init__(self, listener: ListenerState, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(listener, loop)
-        self._opened = listener.now
+    __slots__ = (
+        "_busy",
+        "_eof",
+        "_gone",
+        "_handshake",
+        "_in",
+        "_last",
+        "_listener",
+        "_loop",
+        "_opened",
+        "_reading",
+        "_receiver",
+        "_smtp",
+        "_transaction",
+        "_transport",
+    )
+
+    _reading: flow.Reading
+    _transport: asyncio.Transport
+
+    def __init__(self, listener: ListenerState[DomainT], loop: asyncio.AbstractEventLoop) -> None:
+        self._listener = listener
+        self._loop = loop
+        self._smtp = SmtpProtocol(listener, loop)
+        self._in = b""
+        """Input not yet looked at."""
+        self._opened = self._last = listener.now
         self._gone = False
         self._busy = False
         """Working through input: replies are collected, `_run` writes them."""
         self._eof = False
-        self._paused = 0
         self._receiver: DataReceiver | None = None
-        self._transaction: Transaction[Any] | None = None
+        self._transaction: Transaction[DomainT] | None = None
+        self._handshake: asyncio.Task[None] | None = None
 
     # ---- what the event loop calls -------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the client, or turn it away."""
-        self.transport = transport
+        # A cast, since uvloop's transports do not derive from asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+        self._reading = flow.Reading(self._transport)
         listener = self._listener
-        config = self._config = listener.config
         self._opened = self._last = listener.now
         address, port = printable_address(transport.get_extra_info("peername"))
-        self.session.peer = (address, port)
-        self._facts = SessionFacts(address, port)
-        refusal = listener.admit(self, address)
-        if refusal is None:
-            self._state = COMMAND
-            self._update_gate()
-            self._out.append(config.greeting)
-        else:
-            self._out.append(refusal)
+        self._smtp.open(address, port, listener.admit(self, address))
         self._flush()
 
     def data_received(self, data: bytes) -> None:
         """Work through a chunk of input, or hold it back."""
-        if self._state >= WAIT:
+        if not self._smtp.state.reads:
             self._hold(data)
             return
         if self._in:
@@ -94,11 +102,12 @@ class SmtpSession(Conversation):
     def eof_received(self) -> bool:
         """Whether to keep the connection: yes while a reply is due to a client that has said QUIT."""
         self._eof = True
-        if self._secure or self._state == CLOSING:
+        state = self._smtp.state
+        if self._smtp.secure or state is CLOSING:
             return False
         # A client that just vanished sends the same FIN as one that has only finished speaking; the latter
         # has said QUIT.
-        return self._state == YIELD or (self._state == WAIT and _held_quit(self._in) is not None)
+        return state is YIELDED or (state is ACCEPTANCE and _held_quit(self._in) is not None)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Clean up; withdraw the message that still waits for its reply."""
@@ -106,13 +115,13 @@ class SmtpSession(Conversation):
         if self._gone:
             return
         self._gone = True
-        self._state = CLOSING
+        smtp = self._smtp
+        smtp.closed()
         self._in = b""
-        self._out.clear()
-        if self._handshaking:
+        handshake, self._handshake = self._handshake, None
+        if handshake is not None:
             self._listener.refused("tls", "0")
-        if self._task is not None:
-            self._task.cancel()
+            handshake.cancel()
         if self._receiver is not None:
             self._receiver.release()
             self._receiver = None
@@ -123,290 +132,261 @@ class SmtpSession(Conversation):
                 if transaction.pending is not None:
                     transaction.pending.abandon()
             except Exception:
-                log.exception("internal error while a message of %s was withdrawn", self._facts.remote_ip)
-        self._listener.leave(self, self._facts.remote_ip)
+                log.exception("internal error while a message of %s was withdrawn", smtp.facts.remote_ip)
+        self._listener.leave(self, smtp.facts.remote_ip)
 
     def pause_writing(self) -> None:
         """The client does not take its replies: read no more commands."""
-        self._pause(_PAUSED_WRITE)
+        self._reading.pause(flow.WRITE)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        self._unpause(_PAUSED_WRITE)
+        self._reading.resume(flow.WRITE)
 
-    # ---- what the server calls -----------------------------------------------------------------------
+    # ---- what the listener calls ---------------------------------------------------------------------
 
     def tick(self, now: float, timeout: float, interval: float) -> None:
         """Apply the time limits; called by the server's sweep. Seconds, `timeout` 0 means none."""
-        state = self._state
+        smtp = self._smtp
+        state = smtp.state
         idle = now - self._last
-        if state == CLOSING:
+        if state is CLOSING:
             if idle > LINGER:
-                self.transport.abort()
+                self._transport.abort()
             return
         age = self._listener.config.limits.max_session_age
         if age and now - self._opened > age:
-            self._retire = True
-        if state == WAIT or (state == COLD and self._line_waiter is None):
+            smtp.retiring = True
+        if not state.timed:
             return
-        if self._retire and state == COMMAND and self._mail_from is None and idle >= interval:
-            self.end(replies.SHUTTING_DOWN if self._listener.draining else replies.SESSION_OVER)
+        if smtp.retiring and smtp.between_transactions and idle >= interval:
+            self._end(replies.SHUTTING_DOWN if self._listener.draining else replies.SESSION_OVER)
         elif timeout and idle > timeout:
-            self._listener.refused("data" if state == DATA else "command", "421")
-            self.end(replies.IDLE)
-        elif timeout and state == DATA:
+            self._listener.refused("data" if state is DATA else "command", "421")
+            self._end(replies.IDLE)
+        elif timeout and state is DATA:
             received = self._receiver.raw if self._receiver is not None else 0
-            if now - self._data_since > timeout + received / MIN_DATA_RATE:
+            if now - smtp.data_since > timeout + received / MIN_DATA_RATE:
                 self._listener.refused("data", "421")
-                self.end(replies.TOO_SLOW)
+                self._end(replies.TOO_SLOW)
 
-    def retire(self) -> None:
-        """Shutting down: end now when between two transactions, else after the reply."""
-        self._retire = True
-        if self._state == COMMAND and self._mail_from is None:
-            self.end(replies.SHUTTING_DOWN)
+    def shut_down(self, *, at_once: bool) -> None:
+        """End between two transactions, after the reply if one is open; or reset the connection now."""
+        smtp = self._smtp
+        if at_once:
+            smtp.state = CLOSING
+            self._transport.abort()
+            self.connection_lost(None)
+            return
+        smtp.retiring = True
+        if smtp.between_transactions:
+            self._end(replies.SHUTTING_DOWN)
 
-    def take_share(self) -> None:
-        """Read on: it is this session's turn again to take a piece of a large message."""
-        self._unpause(_PAUSED_SHARE)
-
-    def end(self, reply: bytes) -> None:
-        """Say `reply` and close."""
-        self._out.append(reply)
-        self._state = CLOSING
+    def _end(self, reply: bytes) -> None:
+        self._smtp.out.append(reply)
+        self._smtp.state = CLOSING
         self._last = self._listener.now
-        if self._task is not None:
-            self._task.cancel()
         self._flush()
-
-    def cut(self) -> None:
-        """Reset the connection, whatever the session is at."""
-        self._state = CLOSING
-        self.transport.abort()
-        self.connection_lost(None)
 
     # ---- what the acceptance calls -------------------------------------------------------------------
 
-    def transaction_done(self, transaction: Transaction[Any], reply: Reply) -> None:
+    def transaction_done(self, transaction: Transaction[_AnyDomainT], reply: Reply) -> None:
         """Answer DATA; without effect when the session has ended or the answer was given."""
         if transaction is not self._transaction:
             return
-        self._answer(replies.render(reply), reply.code)
+        self._transaction = None
+        self._smtp.end_transaction(replies.render(reply), reply.code)
         if not self._busy:
             self._resume()
 
     # ---- input ---------------------------------------------------------------------------------------
 
     def _run(self, chunk: bytes) -> None:
+        smtp = self._smtp
         position = 0
         size = len(chunk)
         budget = COMMANDS_PER_TURN
         self._busy = True
-        in_data = self._state == DATA
+        in_message = smtp.state is DATA
         while position < size:
-            state = self._state
-            if state == COMMAND:
+            state = smtp.state
+            if state is COMMAND:
                 end = chunk.find(b"\n", position)
                 if end < 0:
-                    if self._skipped or size - position > MAX_ENVELOPE_LINE + 1:
-                        position = self._overlong(chunk, position)
+                    if smtp.skipped or size - position > MAX_ENVELOPE_LINE + 1:
+                        position = commands.drop_overlong(smtp, chunk, position)
                     break
-                if not budget:
+                if budget <= 0:
                     self._yield_turn()
                     break
                 budget -= 1
                 line = chunk[position : end - 1] if end > position and chunk[end - 1] == 0x0D else None
                 position = end + 1
                 try:
-                    self._command(line)
+                    commands.answer(smtp, line)
                 except Exception:
-                    log.exception("internal error in a session of %s", self._facts.remote_ip)
-                    self._error(replies.OUR_FAULT, "command")
-            elif state == DATA:
+                    log.exception("internal error in a session of %s", smtp.facts.remote_ip)
+                    smtp.refuse(replies.OUR_FAULT, "command")
+            elif state is DATA:
                 try:
                     position = self._body_chunk(chunk, position)
                 except Exception:
                     # Where the message ends is not known any more, so the session cannot go on.
-                    log.exception("internal error in a message of %s", self._facts.remote_ip)
-                    self._error(replies.OUR_FAULT, "data")
-                    self._state = CLOSING
+                    log.exception("internal error in a message of %s", smtp.facts.remote_ip)
+                    smtp.refuse(replies.OUR_FAULT, "data")
+                    smtp.state = CLOSING
+            elif state is AUTH:
+                end = chunk.find(b"\n", position)
+                if (end if end >= 0 else size) - position > MAX_AUTH_LINE:
+                    smtp.refuse(replies.AUTH_LINE_TOO_LONG, "auth")
+                    smtp.state = CLOSING
+                if end < 0 or smtp.state is CLOSING:
+                    break
+                budget -= 1
+                line = chunk[position : end + 1]
+                position = end + 1
+                try:
+                    smtp.auth_line(line)
+                except Exception:
+                    log.exception("internal error in a session of %s", smtp.facts.remote_ip)
+                    smtp.refuse(replies.OUR_FAULT, "command")
             else:
                 break
         self._busy = False
-        if in_data or budget != COMMANDS_PER_TURN:
+        if in_message or budget != COMMANDS_PER_TURN:
             # Octets of an unfinished command buy no time.
             self._last = self._listener.now
+        state = smtp.state
         if position < size:
             self._in = chunk[position:]
-            if len(self._in) > MAX_HELD and self._state >= WAIT:
-                self._pause(_PAUSED_HELD)
-        if self._retire or self._eof or self._state == CLOSING:
+            if len(self._in) > MAX_HELD and not state.reads:
+                self._reading.pause(flow.HELD)
+        if state is STARTTLS and self._handshake is None:
+            self._handshake = self._loop.create_task(self._start_tls())
+        if self._eof or state is CLOSING or smtp.retiring:
             self._turn_over()
-        elif self._out:
-            self.transport.write(b"".join(self._out))
-            self._out.clear()
+        elif smtp.out:
+            self._transport.write(b"".join(smtp.out))
+            smtp.out.clear()
 
     def _turn_over(self) -> None:
-        if self._state <= DATA:
+        smtp = self._smtp
+        if smtp.state.reads:
             if self._eof:
-                self._state = CLOSING
-            elif (
-                self._retire
-                and self._listener.draining
-                and self._state == COMMAND
-                and self._mail_from is None
-            ):
-                self._out.append(replies.SHUTTING_DOWN)
-                self._state = CLOSING
+                smtp.state = CLOSING
+            elif smtp.retiring and self._listener.draining and smtp.between_transactions:
+                smtp.out.append(replies.SHUTTING_DOWN)
+                smtp.state = CLOSING
         self._flush()
 
     def _flush(self) -> None:
-        out = self._out
-        transport = self.transport
+        smtp = self._smtp
+        out = smtp.out
         if out and not self._gone:
-            transport.write(b"".join(out))
+            self._transport.write(b"".join(out))
             out.clear()
-        if self._state == CLOSING:
+        if smtp.state is CLOSING:
             self._in = b""
-            transport.close()
+            self._transport.close()
 
     def _resume(self) -> None:
-        """Go on after a reply, a cold command or another session's turn."""
+        """Go on after a reply, a handshake or another session's turn."""
         self._last = self._listener.now
         held, self._in = self._in, b""
-        if self._paused:
-            self._unpause(_PAUSED_HELD | _PAUSED_TURN)
-        if held and self._state <= DATA:
+        if self._reading.reasons:
+            self._reading.resume(flow.HELD | flow.TURN)
+        smtp = self._smtp
+        if held and smtp.state.reads:
             self._run(held)
-        elif self._retire or self._eof or self._state == CLOSING:
+        elif self._eof or smtp.retiring or smtp.state is CLOSING:
             self._turn_over()
         else:
             self._flush()
 
     def _hold(self, data: bytes) -> None:
-        if self._state == CLOSING:
+        if self._smtp.state is CLOSING:
             return
         self._in += data
-        if self._line_waiter is not None:
-            if not self._line_waiter.done():
-                self._line_waiter.set_result(None)
-        elif len(self._in) > MAX_HELD:
-            self._pause(_PAUSED_HELD)
+        if len(self._in) > MAX_HELD:
+            self._reading.pause(flow.HELD)
 
     def _yield_turn(self) -> None:
-        self._state = YIELD
-        self._pause(_PAUSED_TURN)
-        self.loop.call_soon(self._take_turn)
+        self._smtp.state = YIELDED
+        self._reading.pause(flow.TURN)
+        self._loop.call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
-        if self._state == YIELD:
-            self._state = COMMAND
+        if self._smtp.state is YIELDED:
+            self._smtp.state = COMMAND
             self._resume()
 
-    def _pause(self, why: int) -> None:
-        if not self._paused and not self._gone and not self.transport.is_closing():
-            self.transport.pause_reading()
-        self._paused |= why
-
-    def _unpause(self, why: int) -> None:
-        before, self._paused = self._paused, self._paused & ~why
-        if before and not self._paused and not self._gone and not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def _overlong(self, chunk: bytes, position: int) -> int:
-        """Drop the beginning of a line that is too long already; its end gets the reply."""
-        left = len(chunk) - position
-        if (
-            not self._skipped
-            and left <= MAX_AUTH_COMMAND + 1
-            and chunk[position : position + 5].upper() == b"AUTH "
-        ):
-            return position
-        self._skipped += left
-        if self._skipped > MAX_SKIPPED:
-            self._error(replies.LINE_TOO_LONG, "command")
-            self._state = CLOSING
-        return len(chunk)
+    def _take_share(self) -> None:
+        """Read on: it is this session's turn again to take a piece of a large message."""
+        self._reading.resume(flow.SHARE)
 
     def _body_chunk(self, chunk: bytes, position: int) -> int:
         """Take a part of a message; the position behind what was used."""
+        smtp = self._smtp
+        listener = self._listener
         receiver = self._receiver
-        config = self._config
         if receiver is None:
-            whole = take_whole(chunk, position, config.plain_size)
+            whole = take_whole(chunk, position, smtp.config.plain_size)
             if whole is not None:
                 self._hand_over(whole[0])
                 return whole[1]
-            limits = config.limits
-            receiver = self._receiver = DataReceiver(
-                max_size=limits.max_message_size,
-                max_header=limits.max_header_size,
-                max_line=limits.max_line_length,
-                temp_dir=self._listener.temp_dir,
-                memory=self._listener.memory,
-            )
+            receiver = self._receiver = listener.receiver(smtp.config)
         used = receiver.feed(chunk, position)
         if used < 0:
             if receiver.hopeless:
-                self._error(replies.TOO_LARGE, "data")
-                self._state = CLOSING
-            elif not self._paused & _PAUSED_SHARE and not self._listener.charge(self, len(chunk)):
-                self._pause(_PAUSED_SHARE)
+                smtp.refuse(replies.TOO_LARGE, "data")
+                smtp.state = CLOSING
+            elif not self._reading.reasons & flow.SHARE and not listener.turns.charge(
+                self._loop, len(chunk), self._take_share
+            ):
+                self._reading.pause(flow.SHARE)
             return len(chunk)
         self._receiver = None
         size = receiver.size
         content = receiver.finish()
         if isinstance(content, DataFault):
-            self._refuse_data(content, size)
+            smtp.refuse_message(content, size)
         else:
             self._hand_over(content)
         return used
 
-    # ---- the way out ----------------------------------------------------------------------------------
-
     def _hand_over(self, content: Content) -> None:
         """Give a complete message to the acceptance."""
-        listener = self._listener
-        assert self._mail_from is not None
-        listener.received.inc(len(content))
-        transaction = self._transaction = Transaction(
-            self,
-            self._facts,
-            listener.ids.next(),
-            self._mail_from,
-            self._recipients,
-            content,
-            body_type=self._body,
-            smtputf8=self._smtputf8,
-            dsn=self._dsn,
-        )
-        self._state = WAIT
+        smtp = self._smtp
+        transaction = self._transaction = smtp.message(self, content)
         try:
-            self._config.acceptance.accept(transaction)
+            smtp.config.acceptance.accept(transaction)
         except Exception:
             log.exception("internal error in message %s", transaction.message_id)
             if self._transaction is transaction:
                 transaction.abandoned = True
-                self._answer(replies.OUR_FAULT, 451)
+                self._transaction = None
+                smtp.end_transaction(replies.OUR_FAULT, 451)
 
-    def _refuse_data(self, fault: DataFault, received: int) -> None:
-        self._listener.received.inc(received)
-        self._messages += 1
-        self._reset()
-        self._state = COMMAND
-        self._error(_DATA_FAULTS[fault], "data")
-
-    def _answer(self, reply: bytes, code: int) -> None:
-        """End the transaction with `reply`."""
-        self._transaction = None
-        self._reset()
-        self._out.append(reply)
-        self._messages += 1
-        limit = self._config.limits.max_messages_per_session
-        if limit and self._messages >= limit:
-            self._retire = True
-        if code < 400:
-            self._errors = 0
-        else:
-            self._listener.refused("data", str(code))
-        self._state = CLOSING if code == 421 else COMMAND
+    async def _start_tls(self) -> None:
+        smtp = self._smtp
+        plain = self._transport
+        tls = smtp.config.tls
+        assert tls is not None
+        # What was sent before the handshake is an injection (RFC 3207 6): gone before TLS reads anything.
+        # No turn of the loop lies between this, the 220 and the handshake taking over the input.
+        self._in = b""
+        smtp.begin_tls()
+        self._flush()
+        timeout = smtp.config.limits.tls_handshake_timeout
+        secured = await starttls.upgrade(self._loop, plain, self, tls, timeout, client=smtp.facts.remote_ip)
+        if secured is None:
+            # asyncio does not tell the protocol of a connection that ended before its handshake; uvloop does.
+            self.connection_lost(None)
+            return
+        self._handshake = None
+        if smtp.state is not STARTTLS:
+            secured.transport.abort()
+            return
+        self._transport = self._reading.transport = secured.transport
+        smtp.secured(secured.version)
+        self._resume()

@@ -120,13 +120,19 @@ class Wire:
     """One session on a fake connection."""
 
     def __init__(
-        self, config: ListenerConfig | None = None, acceptance: Recorder | None = None, **more: Any
+        self,
+        config: ListenerConfig | None = None,
+        acceptance: Recorder | None = None,
+        *,
+        beside: Wire | None = None,
+        **more: Any,
     ) -> None:
+        """`beside` is another session of the same listener and loop."""
         self.acceptance = acceptance or Recorder()
         self.metrics = Metrics()
         effective = EffectiveConfig(config or listener(), self.acceptance, **more)
-        self.listener = ListenerState(effective, self.metrics, None, 1_000.0)
-        self.loop: Any = StubLoop()
+        self.listener = beside.listener if beside else ListenerState(effective, self.metrics, None, 1_000.0)
+        self.loop: Any = beside.loop if beside else StubLoop()
         self.transport: Any = FakeTransport()
         self.session = SmtpSession(self.listener, self.loop)
         self.session.connection_made(self.transport)

@@ -4,6 +4,7 @@ import asyncio
 import mmap
 import smtplib
 import socket
+from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -22,9 +23,8 @@ from tests.dispatcher.smtp.support import (
 )
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp import session as session_module
-from tubepost_dispatcher.smtp.listener import TURN_BUDGET, ListenerState
 from tubepost_dispatcher.smtp.server import SmtpServer
+from tubepost_dispatcher.smtp.turns import TURN_BUDGET, TurnBudget
 
 
 async def envelope(client: Client) -> None:
@@ -237,11 +237,13 @@ def test_the_sockets_stay_with_their_owner(run: Runner) -> None:
 
 def test_ten_large_messages_at_once_stay_out_of_memory(run: Runner, tmp_path: Path) -> None:
     spent: list[int] = []
-    original = ListenerState.charge
+    original = TurnBudget.charge
 
-    def observed(self: ListenerState, session: session_module.SmtpSession, octets: int) -> bool:
+    def observed(
+        self: TurnBudget, loop: asyncio.AbstractEventLoop, octets: int, resume: Callable[[], None]
+    ) -> bool:
         try:
-            return original(self, session, octets)
+            return original(self, loop, octets, resume)
         finally:
             spent.append(self.spent)
 
@@ -273,7 +275,7 @@ def test_ten_large_messages_at_once_stay_out_of_memory(run: Runner, tmp_path: Pa
 
     state = SmtpServer(listener(), Recorder(), Metrics())._listener
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ListenerState, "charge", observed)
+        patch.setattr(TurnBudget, "charge", observed)
         run(main())
     # What one turn of the loop can be kept busy with: the budget and one more piece of each session.
     assert sum(spent) > 0

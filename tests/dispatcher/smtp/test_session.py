@@ -198,10 +198,7 @@ def test_large_messages_share_the_turns_of_the_loop() -> None:
     first = Wire().hello()
     wires = [first]
     for _ in range(9):
-        wire = Wire()
-        wire.listener = first.listener
-        wire.session._listener = first.listener
-        wire.loop = wire.session.loop = first.loop
+        wire = Wire(beside=first)
         wires.append(wire.hello())
     for wire in wires:
         wire.send(ENVELOPE)
@@ -428,7 +425,7 @@ def test_shutting_down_ends_sessions_between_transactions() -> None:
     for wire in (idle, busy, waiting):
         wire.take()
         wire.listener.draining = True
-        wire.session.retire()
+        wire.session.shut_down(at_once=False)
     assert idle.take() == b"421 4.3.2 Shutting down, try again\r\n"
     assert busy.take() == waiting.take() == b""
     assert busy.send(b"RSET\r\n") == b"250 2.0.0 OK\r\n421 4.3.2 Shutting down, try again\r\n"

@@ -1,0 +1,38 @@
+"""What a session is doing."""
+
+from __future__ import annotations
+
+import enum
+
+
+class State(enum.Enum):
+    """The state of a session.
+
+    A member's two predicates are plain attributes, since they are read for every chunk of input.
+    """
+
+    COMMAND = "command", True, True
+    """Reads commands."""
+    DATA = "data", True, True
+    """Reads a message, after 354."""
+    AUTH = "auth", True, True
+    """Reads the client's lines of an AUTH exchange."""
+    STARTTLS = "starttls", False, False
+    """Has accepted STARTTLS; the handshake has its own time limit."""
+    ACCEPTANCE = "acceptance", False, False
+    """Waits for `Transaction.reply`."""
+    YIELDED = "yielded", False, True
+    """Lets other sessions go first."""
+    CLOSING = "closing", False, True
+    """Has said its last reply."""
+
+    def __init__(self, word: str, reads: bool, timed: bool) -> None:
+        self.word = word
+        self.reads = reads
+        """Input is worked through as it comes; in other states it is held back, or dropped when closing."""
+        self.timed = timed
+        """The client is the one to act, so time limits apply."""
+
+
+COMMAND, DATA, AUTH, STARTTLS, ACCEPTANCE, YIELDED, CLOSING = State
+"""The members as names of this module: looking one up in an enum costs more than comparing it."""
