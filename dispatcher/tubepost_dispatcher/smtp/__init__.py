@@ -1,1 +1,4 @@
-"""The SMTP listener: the only package that knows aiosmtpd."""
+"""SMTP: the listener, by composition over aiosmtpd's authentication, and the client for relays.
+
+Knows the envelope, a `Reply` and the acceptance port; nothing of push.
+"""
