@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tubepost_api.conditions import Conditions
-from tubepost_api.config import LoggerFormats
+from tubepost_api.config import FileSink, LoggerConfig, LoggerFormats
+from tubepost_api.convert import converted
 from tubepost_api.fields import Checked, DurationOrZero, Name, Size
 from tubepost_api.logformat import parse_format
 from tubepost_api.resource import NAME_RULE, Column, KindNames, Resource, age_column, ready_column
@@ -153,3 +154,16 @@ class ApnLogger(Resource):
     """What to log, where, and in which form."""
     status: ApnLoggerStatus | None = None
     """What the operator found; never written by users."""
+
+
+def logger_config(logger: ApnLogger) -> LoggerConfig:
+    """A valid ApnLogger as the dispatcher reads it."""
+    spec = logger.spec
+    file = spec.sink.file
+    return converted(
+        spec,
+        LoggerConfig,
+        name=logger.metadata.name,
+        file=converted(file, FileSink, mode=int(file.mode, 8)) if file else None,
+        formats=converted(spec.formats, LoggerFormats),
+    )

@@ -17,6 +17,7 @@ from tubepost_api.config import (
     SecretKeyRef,
     TokenConfig,
 )
+from tubepost_api.convert import converted
 from tubepost_api.endpoint import ENDPOINT_PATTERN, HOSTS, Environment, parse_endpoint
 from tubepost_api.fields import Checked, Name, SecretKey, SecretName
 from tubepost_api.resource import NAME_RULE, Column, KindNames, Resource, age_column, ready_column
@@ -285,22 +286,15 @@ def route_config(route: ApnRoute) -> RouteConfig:
         certificate=_certificate(spec),
         token=_token(spec),
         topic=spec.topic,
-        defaults=RouteDefaults(
-            push_type=spec.defaults.push_type,
-            priority=spec.defaults.priority,
-            collapse_id=spec.defaults.collapse_id,
-        ),
-        tls=RouteTls(
-            verify=spec.tls.verify,
-            ca=SecretKeyRef(secret=spec.tls.ca.secret_name, key=spec.tls.ca.key) if spec.tls.ca else None,
-            ciphers=spec.tls.ciphers,
-            min_version=spec.tls.min_version,
-        ),
+        defaults=converted(spec.defaults, RouteDefaults),
+        tls=converted(spec.tls, RouteTls, ca=_key_of(spec.tls.ca)),
         proxy=proxy.url.rstrip("/") if proxy else None,
-        proxy_auth=SecretKeyRef(secret=proxy.auth.secret_name, key=proxy.auth.key)
-        if proxy and proxy.auth
-        else None,
+        proxy_auth=_key_of(proxy.auth) if proxy else None,
     )
+
+
+def _key_of(spec: CaSpec | SecretKeySpec | None) -> SecretKeyRef | None:
+    return SecretKeyRef(secret=spec.secret_name, key=spec.key) if spec is not None else None
 
 
 def _certificate(spec: ApnRouteSpec) -> CertificateConfig | None:

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tubepost_api import delivery, listener
-from tubepost_api.apnlogger import ApnLogger
+from tubepost_api.apnlogger import ApnLogger, logger_config
 from tubepost_api.apnroute import ApnRoute, route_config
 from tubepost_api.checks import check
 from tubepost_api.config import (
     AcceptanceConfig,
     DispatcherConfig,
     EntryConfig,
-    FileSink,
-    LoggerConfig,
-    LoggerFormats,
 )
-from tubepost_api.durations import parse_duration, parse_size
+from tubepost_api.convert import converted
 from tubepost_api.problems import Manifest, Problem
 from tubepost_api.pushdomain import PushDomain, passthru_config
 from tubepost_api.read import Inventory, Loaded, read_manifests, suggestion
@@ -113,9 +110,7 @@ def _compile(domain: PushDomain, inventory: Inventory) -> DispatcherConfig:
         namespace=namespace,
         generation=domain.metadata.generation,
         listener=listener.to_config(spec.listener, hostname=f"{name}.{namespace}.svc"),
-        acceptance=AcceptanceConfig(
-            mode=spec.acceptance.mode, deadline=parse_duration(spec.acceptance.deadline)
-        ),
+        acceptance=converted(spec.acceptance, AcceptanceConfig),
         entries=tuple(entries),
         routes={route: route_config(_route(inventory, namespace, route)) for route in in_use},
         loggers=tuple(logger_config(_logger(inventory, namespace, logger)) for logger in spec.loggers),
@@ -139,31 +134,3 @@ def _logger(inventory: Inventory, namespace: str, name: str) -> ApnLogger:
     resource = _found(inventory, "ApnLogger", namespace, name).resource
     assert isinstance(resource, ApnLogger)
     return resource
-
-
-def logger_config(logger: ApnLogger) -> LoggerConfig:
-    """A valid ApnLogger as the dispatcher reads it."""
-    spec = logger.spec
-    file = spec.sink.file
-    return LoggerConfig(
-        name=logger.metadata.name,
-        file=FileSink(
-            path=file.path,
-            mode=int(file.mode, 8),
-            max_size=parse_size(file.max_size),
-            max_files=file.max_files,
-        )
-        if file
-        else None,
-        format=spec.format,
-        formats=LoggerFormats(
-            delivery=spec.formats.delivery,
-            permfail=spec.formats.permfail,
-            tempfail=spec.formats.tempfail,
-            heartbeat=spec.formats.heartbeat,
-        ),
-        heartbeat=parse_duration(spec.heartbeat),
-        log_delivery=spec.log_delivery,
-        log_permfail=spec.log_permfail,
-        log_tempfail=spec.log_tempfail,
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from tubepost_api.config import DeliveryConfig, DeliveryMode, Throttle
+from tubepost_api.convert import converted
 from tubepost_api.durations import DURATION_PATTERN, parse_duration
 from tubepost_api.fields import Checked, Count, Duration, DurationOrZero
 from tubepost_api.rules import Rule, SpecModel
@@ -60,6 +61,8 @@ class DeliverySpec(SpecModel):
 class DeliveryOverride(SpecModel):
     """Delivery options of one domain; what is absent is as in the PushDomain's own delivery."""
 
+    # Every option of DeliverySpec, of the same type (a test says so), with a shorter description.
+
     mode: DeliveryMode | None = None
     """Deliver, Suspend or Blackhole."""
     response_timeout: Duration | None = None
@@ -82,10 +85,7 @@ def merged(base: DeliverySpec, override: DeliveryOverride | None) -> DeliverySpe
     """The options of a domain: its own where it has them, else the PushDomain's."""
     if override is None:
         return base
-    own = {
-        name: value for name in type(override).model_fields if (value := getattr(override, name)) is not None
-    }
-    return base.model_copy(update=own)
+    return base.model_copy(update={name: value for name, value in override if value is not None})
 
 
 def keeps_order(base: DeliverySpec, override: DeliveryOverride | None) -> bool:
@@ -98,13 +98,4 @@ def to_config(options: DeliverySpec) -> DeliveryConfig:
     """The options as the dispatcher reads them: seconds, and no throttle where it is 0."""
     messages, _, seconds = options.throttle.partition("/")
     throttle = Throttle(messages=int(messages), seconds=float(seconds or 1)) if int(messages) else None
-    return DeliveryConfig(
-        mode=options.mode,
-        response_timeout=parse_duration(options.response_timeout),
-        connect_timeout=parse_duration(options.connect_timeout),
-        idle_timeout=parse_duration(options.idle_timeout),
-        max_outbound_connections=options.max_outbound_connections,
-        max_deliveries_per_connection=options.max_deliveries_per_connection,
-        throttle=throttle,
-        expiry=parse_duration(options.expiry),
-    )
+    return converted(options, DeliveryConfig, throttle=throttle)

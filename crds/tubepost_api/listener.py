@@ -15,7 +15,7 @@ from tubepost_api.config import (
     StartTlsConfig,
     StartTlsMode,
 )
-from tubepost_api.durations import parse_duration, parse_size
+from tubepost_api.convert import converted
 from tubepost_api.fields import (
     UNIQUE,
     Count,
@@ -148,7 +148,6 @@ class ListenerSpec(SpecModel):
 
 def to_config(spec: ListenerSpec, *, hostname: str) -> ListenerConfig:
     """The listener as the dispatcher reads it; `hostname` serves where the spec names none."""
-    limits = spec.limits
     starttls = StartTlsConfig(mode=spec.start_tls.mode, min_version=spec.start_tls.min_version)
     if spec.start_tls.secret_name is not None:
         secret = spec.start_tls.secret_name
@@ -170,17 +169,5 @@ def to_config(spec: ListenerSpec, *, hostname: str) -> ListenerConfig:
         starttls=starttls,
         auth=auth,
         allowed_networks=spec.allowed_networks,
-        limits=ListenerLimits(
-            max_message_size=parse_size(limits.max_message_size),
-            max_header_size=parse_size(limits.max_header_size),
-            max_line_length=parse_size(limits.max_line_length),
-            max_connections=limits.max_connections,
-            max_connections_per_client=limits.max_connections_per_client,
-            max_recipients=limits.max_recipients,
-            max_errors=limits.max_errors,
-            command_timeout=parse_duration(limits.command_timeout),
-            tls_handshake_timeout=parse_duration(limits.tls_handshake_timeout),
-            max_session_age=parse_duration(limits.max_session_age),
-            max_messages_per_session=limits.max_messages_per_session,
-        ),
+        limits=converted(spec.limits, ListenerLimits),
     )

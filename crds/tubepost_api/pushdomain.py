@@ -10,8 +10,9 @@ from pydantic import AfterValidator, Field
 
 from tubepost_api.conditions import Conditions
 from tubepost_api.config import PassthruConfig
+from tubepost_api.convert import converted
 from tubepost_api.delivery import DeliveryOverride, DeliverySpec, keeps_order
-from tubepost_api.durations import DURATION_PATTERN, parse_duration
+from tubepost_api.durations import DURATION_PATTERN
 from tubepost_api.fields import UNIQUE, Checked, Duration, Host, Name, Port, SecretName, no_repeats
 from tubepost_api.listener import ListenerSpec
 from tubepost_api.patterns import check_pattern
@@ -325,11 +326,4 @@ def _disorder(spec: PushDomainSpec) -> int | None:
 
 def passthru_config(spec: PassthruSpec) -> PassthruConfig:
     """The relay as the dispatcher reads it."""
-    return PassthruConfig(
-        host=spec.host,
-        port=spec.port,
-        tls=spec.tls,
-        verify=spec.verify,
-        auth=spec.auth_secret_name,
-        timeout=parse_duration(spec.timeout),
-    )
+    return converted(spec, PassthruConfig, auth=spec.auth_secret_name)

@@ -24,6 +24,15 @@ def test_an_override_has_every_option() -> None:
     assert set(DeliveryOverride.model_fields) == set(DeliverySpec.model_fields)
 
 
+def test_an_override_takes_what_the_spec_takes() -> None:
+    own, optional = (model.model_json_schema(by_alias=True) for model in (DeliverySpec, DeliveryOverride))
+    for name, field in own["properties"].items():
+        value = {key: part for key, part in field.items() if key not in {"default", "description", "title"}}
+        choices = optional["properties"][name]["anyOf"]
+        assert choices == [value, {"type": "null"}], name
+        assert optional["properties"][name]["default"] is None
+
+
 def test_merging_takes_what_is_set_and_only_that() -> None:
     base = spec(mode="Suspend", expiry="1h")
     assert merged(base, None) == base
