@@ -42,3 +42,19 @@ def test_secrets_are_in_it_as_digests_only() -> None:
     assert "password" not in text
     assert "an authority" not in text
     assert "PRIVATE KEY" not in text
+
+
+def test_the_key_of_a_pool_changes_with_what_a_pool_depends_on() -> None:
+    base = pool_key(route(1), token_credential(), None, None)
+    assert base == pool_key(route(1, name="other", topic="x"), token_credential(), None, None)
+    others = [
+        pool_key(route(2), token_credential(), None, None),
+        pool_key(route(1, host="other"), token_credential(), None, None),
+        pool_key(route(1), certificate_credential(), None, None),
+        pool_key(route(1), None, None, None),
+        pool_key(route(1), token_credential(), b"ca", None),
+        pool_key(route(1), token_credential(), None, "u:p"),
+        pool_key(route(1, proxy="http://p:1"), token_credential(), None, None),
+        pool_key(route(1, tls=RouteTls(verify=False)), token_credential(), None, None),
+    ]
+    assert len({base, *others}) == len(others) + 1
