@@ -22,7 +22,7 @@ from tubepost_credentials.authoring import (
     make_token_key,
 )
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
-from tubepost_dispatcher.mcmt.values import is_topic
+from tubepost_dispatcher.header_values import is_topic
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 KEY_ID, TEAM_ID = "THROWAWAY1", "THROWATEAM"

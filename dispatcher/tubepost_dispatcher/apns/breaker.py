@@ -36,7 +36,7 @@ class Hold:
         self._since = -math.inf
         self._probing = False
         self.reason = ""
-        """Why it is held, one of `apns.reasons`; empty when it is not."""
+        """Why it is held, one of `reasons.catalogue`; empty when it is not."""
         self.detail = ""
         """A sentence for people."""
 

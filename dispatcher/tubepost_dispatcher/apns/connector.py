@@ -9,8 +9,8 @@ from collections.abc import Callable
 from tubepost_dispatcher.apns.breaker import Backoff
 from tubepost_dispatcher.apns.connection import Connection
 from tubepost_dispatcher.apns.dialing import DialError, Target, dial
-from tubepost_dispatcher.apns.reasons import local_outcome
 from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.reasons.catalogue import local_outcome
 
 _LOG = logging.getLogger("tubepost.apns")
 

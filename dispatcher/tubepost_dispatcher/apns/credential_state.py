@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from tubepost_credentials import CertificateCredential, TokenCredential
-from tubepost_dispatcher.apns import reasons
 from tubepost_dispatcher.apns.breaker import EnvironmentBreaker, Hold
-from tubepost_dispatcher.apns.reasons import Action, ReasonSpec, local_outcome
+from tubepost_dispatcher.apns.error_body import parse_body
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.apns.tokens import ProviderToken
 from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.reasons.catalogue import REASONS, local_outcome, lookup
+from tubepost_dispatcher.reasons.spec import Action, ReasonSpec
 
 LOOK_AGAIN = 60.0
 """Seconds after which a route whose credential is missing or out of date may be asked again."""
@@ -91,8 +92,8 @@ class CredentialState:
         self, status: int, body: bytes, request: ApnsRequest[object], sent_at: float, now: float, wall: float
     ) -> Interpretation:
         """Say what an answer other than 200 means, and note what it says about the credential."""
-        reason, timestamp = reasons.parse_body(body)
-        spec = reasons.lookup(status, reason)
+        reason, timestamp = parse_body(body)
+        spec = lookup(status, reason)
         retry_at_once = replace = False
         match spec.action:
             case Action.HOLD_ROUTE:
@@ -124,7 +125,7 @@ class CredentialState:
 
     def goaway(self, reason: str, now: float) -> None:
         """Note the reason that a GOAWAY carries; some of them concern the credential."""
-        spec = reasons.REASONS.get(reason)
+        spec = REASONS.get(reason)
         if spec is not None and spec.action is Action.HOLD_ROUTE:
             self.hold.failure(now, now, reason, f"APNs closed the connection with {reason}")
 

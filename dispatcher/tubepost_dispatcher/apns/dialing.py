@@ -25,7 +25,7 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class DialError(Exception):
-    """A connection could not be opened. `reason` is one of `apns.reasons.LOCAL_REASONS`."""
+    """A connection could not be opened. `reason` is one of `reasons.delivery.DELIVERY_REASONS`."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Literal
+
+from tubepost_dispatcher.notification import NO_CONTEXT
 
 EventKind = Literal["delivery", "permfail", "tempfail"]
 """Delivered, failed for good, failed for now: Momentum's `log_delivery`, `log_permfail`, `log_tempfail`."""
 
 EVENT_KINDS: tuple[EventKind, ...] = ("delivery", "permfail", "tempfail")
-
-NO_CONTEXT: Mapping[str, str] = MappingProxyType({})
 
 TOKEN_CONTEXT = "DLV_Dest_ID"  # noqa: S105 - a variable's name; its value is a device token
 """The context variable that holds the device token (Momentum)."""

@@ -1,4 +1,4 @@
-"""From a checked configuration to pools and entries, replacing only what must be replaced."""
+"""From a checked configuration to pools and domains, replacing only what must be replaced."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 from tubepost_api.config import DeliveryConfig
 from tubepost_credentials import CertificateCredential
+from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.apns.pool import Pool, PoolOptions, pool_key
 from tubepost_dispatcher.config.bundle import Prepared, PreparedRoute
-from tubepost_dispatcher.mcmt.resolve import RouteFacts
+from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
+from tubepost_dispatcher.delivery.headers import RouteFacts
+from tubepost_dispatcher.delivery.throttle import TokenBucket
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.queue.entries import EntryRuntime, RouteRuntime, Snapshot
-from tubepost_dispatcher.queue.throttle import TokenBucket
 from tubepost_dispatcher.routing import Router
 
 _LOG = logging.getLogger("tubepost.apns")
@@ -61,8 +62,8 @@ class PoolSet:
             self._count = count
             self._buckets = {}
 
-    def build(self, prepared: Prepared) -> Snapshot:
-        """The snapshot of a configuration. Pools that it no longer needs are closed after their last answer.
+    def build(self, prepared: Prepared) -> ActiveConfig:
+        """Put a configuration into pools and domains. Pools no longer needed close after their last answer.
 
         Args:
             prepared: a checked bundle.
@@ -100,10 +101,9 @@ class PoolSet:
             _LOG.info("route %s: a pool is replaced, it closes after its last answer", name)
             self._close(pool)
         self._record_expiry(prepared)
-        return Snapshot(
+        return ActiveConfig(
             config=config,
-            router=Router(config.entries),
-            entries=tuple(self._entries(prepared)),
+            domains=Domains(Router(config.entries), tuple(self._domains(prepared))),
             relay_auth=prepared.relay_auth,
         )
 
@@ -115,7 +115,7 @@ class PoolSet:
             max_deliveries_per_connection=delivery.max_deliveries_per_connection,
         )
 
-    def _entries(self, prepared: Prepared) -> Iterator[EntryRuntime]:
+    def _domains(self, prepared: Prepared) -> Iterator[Domain]:
         buckets: dict[tuple[str, Any], TokenBucket] = {}
         for entry in prepared.config.entries:
             label = entry.name or f"/{entry.pattern}/"
@@ -130,8 +130,8 @@ class PoolSet:
             for name in entry.routes:
                 route = prepared.routes[name]
                 pool = self._pools[name, route_key(route), options]
-                routes.append(RouteRuntime(name, pool, _facts(route)))
-            yield EntryRuntime(label, entry.delivery, routes, throttle)
+                routes.append(Route(name, pool, _facts(route)))
+            yield Domain(entry.delivery, routes, throttle)
         self._buckets = buckets
 
     def _record_expiry(self, prepared: Prepared) -> None:

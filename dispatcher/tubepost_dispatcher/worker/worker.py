@@ -9,10 +9,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.config.bundle import Prepared
+from tubepost_dispatcher.delivery.deliverer import Deliverer
+from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
+from tubepost_dispatcher.logging.delivery_log import DeliveryLog
 from tubepost_dispatcher.logging.hub import LogHub
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.queue.direct import DirectAcceptance
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.worker.pools import PoolSet, share
 
@@ -38,7 +41,10 @@ class Worker:
         config = prepared.config
         self._pools = PoolSet(metrics, index=index, count=count)
         self._hub = LogHub(config.loggers, config.name, metrics, heartbeats=index == 0)
-        self.acceptance = DirectAcceptance(self._pools.build(prepared), self._hub, metrics)
+        active = self._pools.build(prepared)
+        log = DeliveryLog(self._hub, time.time)
+        self._deliverer = Deliverer(active.domains, (MetricsListener(metrics), log), metrics)
+        self.acceptance = DirectAcceptance(active, self._deliverer, log, metrics)
         self._server = SmtpServer(
             self._share_limits(prepared),
             self.acceptance,
@@ -70,7 +76,9 @@ class Worker:
         self._pools.set_count(count)
         config = prepared.config
         self._hub.update(config.loggers, config.name)
-        self.acceptance.swap(self._pools.build(prepared))
+        active = self._pools.build(prepared)
+        self._deliverer.swap(active.domains)
+        self.acceptance.swap(active)
         self._server.update(
             self._share_limits(prepared),
             tls=prepared.starttls,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.dispatcher.apns.support import Outcomes, certificate_credential, request, token_credential
 from tubepost_dispatcher.apns.credential_state import CredentialState, Interpretation
-from tubepost_dispatcher.apns.reasons import APNS_REASONS, Action, ReasonSpec
 from tubepost_dispatcher.outcome import OutcomeKind
+from tubepost_dispatcher.reasons.catalogue import APNS_REASONS, Action, ReasonSpec
 
 WALL = 1_700_000_000.0
 

@@ -41,14 +41,14 @@ def _entry(**delivery: object) -> EntryConfig:
 
 
 async def test_pools_stay_where_endpoint_and_credential_stay(pools: PoolSet) -> None:
-    (before,) = pools.build(prepared()).entries
-    (after,) = pools.build(prepared(entries=(_entry(response_timeout=9.0),))).entries
+    (before,) = pools.build(prepared()).domains._domains
+    (after,) = pools.build(prepared(entries=(_entry(response_timeout=9.0),))).domains._domains
     assert [r.pool for r in after.routes] == [r.pool for r in before.routes]
-    (after,) = pools.build(prepared(entries=(_entry(max_outbound_connections=4),))).entries
+    (after,) = pools.build(prepared(entries=(_entry(max_outbound_connections=4),))).domains._domains
     assert [r.pool for r in after.routes] == [r.pool for r in before.routes]
     routes = dict(bundle().config.routes)
     routes["apns"] = routes["apns"].model_copy(update={"port": 2})
-    (after,) = pools.build(prepared(routes=routes)).entries
+    (after,) = pools.build(prepared(routes=routes)).domains._domains
     assert after.routes[0].pool is not before.routes[0].pool
     assert after.routes[1].pool is before.routes[1].pool
 
@@ -56,7 +56,7 @@ async def test_pools_stay_where_endpoint_and_credential_stay(pools: PoolSet) -> 
 async def test_a_pool_that_cannot_be_made_changes_nothing(
     pools: PoolSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (before,) = pools.build(prepared()).entries
+    (before,) = pools.build(prepared()).domains._domains
     routes = dict(bundle().config.routes)
     routes["apns"] = routes["apns"].model_copy(update={"port": 2})
 
@@ -67,7 +67,7 @@ async def test_a_pool_that_cannot_be_made_changes_nothing(
         patch.setattr(module, "Pool", broken)
         with pytest.raises(ssl.SSLError):
             pools.build(prepared(routes=routes))
-    (after,) = pools.build(prepared()).entries
+    (after,) = pools.build(prepared()).domains._domains
     assert [r.pool for r in after.routes] == [r.pool for r in before.routes]
 
 
@@ -79,13 +79,15 @@ async def test_connections_are_the_pods(pools: PoolSet) -> None:
 
 async def test_a_throttle_that_was_drawn_on_stays_so_until_it_changes(pools: PoolSet) -> None:
     entry = _entry(throttle=Throttle(messages=2, seconds=1.0))
-    (before,) = pools.build(prepared(entries=(entry,))).entries
-    (after,) = pools.build(prepared(entries=(entry,), log_level="Debug")).entries
+    (before,) = pools.build(prepared(entries=(entry,))).domains._domains
+    (after,) = pools.build(prepared(entries=(entry,), log_level="Debug")).domains._domains
     assert after.throttle is before.throttle
-    (after,) = pools.build(prepared(entries=(_entry(throttle=Throttle(messages=3, seconds=1.0)),))).entries
+    (after,) = pools.build(
+        prepared(entries=(_entry(throttle=Throttle(messages=3, seconds=1.0)),))
+    ).domains._domains
     assert after.throttle is not before.throttle
     pools.set_count(3)
-    (after,) = pools.build(prepared(entries=(entry,))).entries
+    (after,) = pools.build(prepared(entries=(entry,))).domains._domains
     assert after.throttle is not before.throttle
 
 

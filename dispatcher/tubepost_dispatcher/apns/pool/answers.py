@@ -11,8 +11,8 @@ from tubepost_dispatcher.apns.credential_state import CredentialState
 from tubepost_dispatcher.apns.http2.results import StreamError
 from tubepost_dispatcher.apns.pool.gauges import PoolGauges
 from tubepost_dispatcher.apns.pool.waiting import Waiting
-from tubepost_dispatcher.apns.reasons import local_outcome
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.reasons.catalogue import local_outcome
 
 MAX_MOVES = 5
 """Times that a request may be moved to another connection because the server never saw it."""

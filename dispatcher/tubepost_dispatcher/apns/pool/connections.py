@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tubepost_dispatcher.apns import reasons
 from tubepost_dispatcher.apns.connection import Connection, Owner, Request, describe
 from tubepost_dispatcher.apns.connector import Connector
 from tubepost_dispatcher.apns.dialing import DialError, Target
@@ -17,6 +16,7 @@ from tubepost_dispatcher.apns.pool.gauges import PoolGauges
 from tubepost_dispatcher.apns.pool.options import PoolOptions
 from tubepost_dispatcher.apns.pool.policy import PATIENCE, Demand, dials_wanted
 from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.reasons.catalogue import REASONS
 
 _LOG = logging.getLogger("tubepost.apns")
 
@@ -134,7 +134,7 @@ class Connections:
             return False
         self._known.remove(connection)
         cause = connection.cause
-        if cause == "goaway" and connection.goaway_reason in reasons.REASONS:
+        if cause == "goaway" and connection.goaway_reason in REASONS:
             cause = connection.goaway_reason
         self._gauges.closed(cause)
         if not connection.answered and cause not in _OWN_ENDS:

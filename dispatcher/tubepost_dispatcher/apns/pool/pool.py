@@ -22,22 +22,22 @@ from typing import Any
 
 from tubepost_api.config import RouteConfig
 from tubepost_credentials import CertificateCredential, TokenCredential
-from tubepost_dispatcher.apns import reasons
 from tubepost_dispatcher.apns.alarm import Alarm
 from tubepost_dispatcher.apns.blocks import BlockBuilder
 from tubepost_dispatcher.apns.connection import Connection, Request, Result
 from tubepost_dispatcher.apns.credential_state import CredentialState
 from tubepost_dispatcher.apns.dialing import Target, parse_proxy
+from tubepost_dispatcher.apns.error_body import parse_body
 from tubepost_dispatcher.apns.pool.answers import Answers
 from tubepost_dispatcher.apns.pool.connections import Connections
 from tubepost_dispatcher.apns.pool.gauges import PoolGauges, Readings
 from tubepost_dispatcher.apns.pool.options import PoolOptions
 from tubepost_dispatcher.apns.pool.policy import spread
 from tubepost_dispatcher.apns.pool.waiting import Waiting
-from tubepost_dispatcher.apns.reasons import local_outcome
 from tubepost_dispatcher.apns.tls import client_context
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.reasons.catalogue import local_outcome
 
 _LOG = logging.getLogger("tubepost.apns")
 
@@ -297,7 +297,7 @@ class Pool:
         """A connection's capacity may have grown, or it takes no more requests."""
         goaway = connection.engine.goaway
         if goaway is not None and not connection.goaway_reason:
-            reason, _ = reasons.parse_body(goaway.debug)
+            reason, _ = parse_body(goaway.debug)
             connection.goaway_reason = reason or "none"
             self._credential.goaway(reason, self._clock())
             _LOG.info("route %s: APNs sent GOAWAY, reason %s", self._route.name, reason or "none")

@@ -1,0 +1,1 @@
+"""Who says yes to a message, and when."""

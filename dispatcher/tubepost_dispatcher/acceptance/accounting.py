@@ -1,0 +1,62 @@
+"""Counts messages between the end of DATA and their reply, and what was remarkable about them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+from tubepost_dispatcher.intake.receive import Push
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.reply import Reply
+
+_LOG = logging.getLogger("tubepost.acceptance")
+
+MessageKind = Literal["push", "mail"]
+Result = Literal["accepted", "deferred", "rejected", "abandoned"]
+
+_KINDS: tuple[MessageKind, ...] = ("push", "mail")
+_RESULTS: tuple[Result, ...] = ("accepted", "deferred", "rejected", "abandoned")
+
+
+class Accounting:
+    """Every message is counted in by `opened` and out by `closed`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._in_flight = metrics.in_flight
+        self._push_parts = metrics.push_parts
+        self._warnings = metrics.push_part_warnings
+        self._messages = {
+            (kind, result): metrics.messages.labels(kind, result) for kind in _KINDS for result in _RESULTS
+        }
+        self.open = 0
+        """Messages between the end of DATA and the reply."""
+
+    def opened(self) -> None:
+        """A message has come in whole."""
+        self.open += 1
+        self._in_flight.inc()
+
+    def closed(self, kind: MessageKind, reply: Reply, *, abandoned: bool) -> None:
+        """A message got its reply; `abandoned`: nobody was there to hear it."""
+        self.open -= 1
+        self._in_flight.dec()
+        result: Result
+        if abandoned:
+            result = "abandoned"
+        elif reply.code < 300:
+            result = "accepted"
+        else:
+            result = "deferred" if reply.code < 500 else "rejected"
+        self._messages[kind, result].inc()
+
+    def noted(self, message_id: str, push: Push) -> None:
+        """Count the push parts of a message, log and count what was charitably read or left out."""
+        for notification in push.notifications:
+            self._push_parts.inc()
+            warnings = notification.push.warnings
+            if warnings:
+                for warning in warnings:
+                    self._warnings.labels(warning).inc()
+                _LOG.warning("message %s: push part read with warnings: %s", message_id, ", ".join(warnings))
+        if push.ignored:
+            _LOG.info("message %s: parts of other channels ignored: %s", message_id, ", ".join(push.ignored))

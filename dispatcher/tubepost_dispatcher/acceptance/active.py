@@ -1,0 +1,18 @@
+"""The configuration in force, as acceptance needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tubepost_api.config import DispatcherConfig
+from tubepost_dispatcher.delivery.domain import Domains
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveConfig:
+    """One configuration in force: swapped as a whole, between two transactions."""
+
+    config: DispatcherConfig
+    domains: Domains
+    relay_auth: tuple[str, str] | None
+    """User name and password for the passthru relay."""

@@ -1,0 +1,346 @@
+"""One notification to its end: choose a route, wait for its turn, send, settle; again or the end.
+
+Everything runs in callbacks on the event loop: no task and no future per notification. What decides is pure
+and stands beside: `headers`, `failover`, `retry`, `throttle`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, Protocol
+
+from tubepost_api.config import DeliveryMode
+from tubepost_dispatcher.apns.credential_state import LOOK_AGAIN
+from tubepost_dispatcher.apns.request import ApnsRequest
+from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.failover import blames_route, pick_route
+from tubepost_dispatcher.delivery.headers import resolve
+from tubepost_dispatcher.delivery.listeners import Delivery, DeliveryListener, DeliveryOwner
+from tubepost_dispatcher.delivery.retry import RetryPolicy, next_attempt
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.reasons.catalogue import local_outcome
+
+_LOG = logging.getLogger("tubepost.delivery")
+
+P = ParamSpec("P")
+
+
+class _Stage(enum.Enum):
+    """How far a delivery is that was taken back."""
+
+    WAITING = "for its turn, or for another attempt"
+    POOLED = "for a connection"
+    SENT = "for its answer"
+
+
+class DomainsInForce(Protocol):
+    """What the configuration of the moment says of a domain."""
+
+    def find(self, name: str) -> Domain | None:
+        """The domain that serves a recipient's, None when there is none any more."""
+
+
+class Deliverer:
+    """Brings notifications to their end. Lives on one event loop; every method is called on it.
+
+    Args:
+        domains: the configuration in force; `swap` replaces it.
+        listeners: told of every attempt and end, in this order, before the owner.
+        metrics: repetitions and failovers are counted there.
+        loop: schedules; the running loop by default.
+        clock: monotonic seconds.
+        wall: unix seconds.
+        chance: random numbers from 0.0 to 1.0, for jitter.
+    """
+
+    def __init__(
+        self,
+        domains: DomainsInForce,
+        listeners: Sequence[DeliveryListener],
+        metrics: Metrics,
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._domains = domains
+        self._listeners = tuple(listeners)
+        self._metrics = metrics
+        self._loop = loop or asyncio.get_running_loop()
+        self._clock = clock
+        self._wall = wall
+        self._chance = chance
+
+    def swap(self, domains: DomainsInForce) -> None:
+        """Put another configuration in force; what is under way goes on and is repeated with the new one."""
+        self._domains = domains
+
+    # -- what owners call -----------------------------------------------------------------------------
+
+    def prepare(
+        self,
+        notification: Notification,
+        domain: Domain,
+        owner: DeliveryOwner,
+        policy: RetryPolicy,
+        end_at: float,
+    ) -> tuple[Delivery, Outcome | None]:
+        """Choose a route and check the notification against it; nothing is sent, nobody is told.
+
+        Args:
+            notification: what to deliver.
+            domain: the one in force for it.
+            owner: hears the end.
+            policy: how patient to be.
+            end_at: monotonic seconds at which no further attempt is begun.
+
+        Returns:
+            The delivery, to be passed to `start`, or to `settle` with the outcome where there is one already.
+        """
+        now = self._clock()
+        delivery = Delivery(notification, domain, owner, policy, end_at, now)
+        return delivery, self._choose_route(delivery, now)
+
+    def start(self, delivery: Delivery) -> None:
+        """Send it as soon as the throttle lets it; what comes of it is told to listeners and owner."""
+        self._guarded(delivery, self._throttle, delivery, self._clock())
+
+    def settle(self, delivery: Delivery, outcome: Outcome, *, again: bool = True) -> None:
+        """Go by an outcome of `prepare`: try again where it makes sense and `again` allows it, else end."""
+        delivery.withdrawn = not again
+        self._guarded(delivery, self._not_sent, delivery, outcome, self._clock())
+
+    def withdraw(self, delivery: Delivery) -> bool:
+        """Make no further attempt: whoever asked for it has gone.
+
+        A delivery that waits ends now, as ClientGone. One that was sent stays: the outcome of that attempt is
+        its end.
+
+        Returns:
+            Whether it has ended.
+        """
+        if self._take_back(delivery) is _Stage.SENT:
+            return False
+        self._end(delivery, local_outcome("ClientGone"), self._clock())
+        return True
+
+    def give_up(self, delivery: Delivery) -> bool:
+        """Make no further attempt: its time is over.
+
+        A delivery that waits ends now, with the reason that says for what. One that was sent stays: the
+        outcome of that attempt is its end.
+
+        Returns:
+            Whether it has ended.
+        """
+        match self._take_back(delivery):
+            case _Stage.SENT:
+                return False
+            case _Stage.POOLED:
+                self._guarded(
+                    delivery, self._conclude, delivery, local_outcome("NoConnectionInTime"), self._clock()
+                )
+            case _Stage.WAITING:
+                outcome = local_outcome("ResponseTimeout", "no answer by the acceptance deadline")
+                self._end(delivery, outcome, self._clock())
+        return True
+
+    def _take_back(self, delivery: Delivery) -> _Stage:
+        delivery.withdrawn = True
+        if delivery.timer is not None:
+            delivery.timer.cancel()
+            delivery.timer = None
+        elif delivery.request is not None and not delivery.ended:
+            assert delivery.route is not None
+            return _Stage.POOLED if delivery.route.pool.withdraw(delivery.request) else _Stage.SENT
+        return _Stage.WAITING
+
+    # -- the way out ----------------------------------------------------------------------------------
+
+    def _choose_route(self, delivery: Delivery, now: float) -> Outcome | None:
+        """Set route and headers, or say why the notification cannot be sent now or at all."""
+        routes = delivery.domain.routes
+        if len(routes) == 1:
+            route = routes[0]
+        else:
+            route, fresh = pick_route(routes, delivery.failed_routes, now)
+            if not fresh:
+                delivery.failed_routes = ()
+        before, delivery.route = delivery.route, route
+        if route.facts is None:
+            delivery.headers = None
+            # As a pool without a credential says it: there is no sense in trying again every second.
+            return local_outcome("CredentialMissing", held_until=now + LOOK_AGAIN)
+        if route is before and delivery.headers is not None:
+            return None
+        if before is not None and route is not before:
+            self._metrics.failovers.labels(route.name).inc()
+        headers = resolve(
+            delivery.notification.push,
+            route.facts,
+            now=int(self._wall()),
+            expiry=delivery.domain.options.expiry,
+        )
+        if isinstance(headers, Outcome):
+            return headers
+        delivery.headers = headers
+        return None
+
+    def _throttle(self, delivery: Delivery, now: float) -> None:
+        bucket = delivery.domain.throttle
+        if bucket is not None:
+            turn = bucket.reserve(now, delivery.end_at)
+            if turn < 0:
+                self._not_sent(delivery, local_outcome("Throttled"), now)
+                return
+            if turn > now:
+                delivery.timer = self._loop.call_later(turn - now, self._turn_has_come, delivery)
+                return
+        self._send(delivery)
+
+    def _turn_has_come(self, delivery: Delivery) -> None:
+        delivery.timer = None
+        self._guarded(delivery, self._send, delivery)
+
+    def _send(self, delivery: Delivery) -> None:
+        headers, route, notification = delivery.headers, delivery.route, delivery.notification
+        assert headers is not None
+        assert route is not None
+        timeout = delivery.domain.options.response_timeout
+        request = delivery.request
+        if request is None:
+            delivery.request = request = ApnsRequest(
+                token=notification.push.token,
+                payload=notification.push.payload,
+                apns_id=notification.apns_id,
+                topic=headers.topic,
+                push_type=headers.push_type,
+                priority=headers.priority,
+                expiration=headers.expiration,
+                collapse_id=headers.collapse_id,
+                response_timeout=timeout,
+                give_up_at=delivery.end_at,
+                on_outcome=self._on_outcome,
+                owner=delivery,
+                sender=notification.sender.encode("utf-8", "replace"),
+            )
+        else:
+            request.topic = headers.topic
+            request.push_type = headers.push_type
+            request.priority = headers.priority
+            request.collapse_id = headers.collapse_id
+            request.response_timeout = timeout
+        notification.attempt += 1
+        route.pool.submit(request)
+
+    # -- outcomes -------------------------------------------------------------------------------------
+
+    def _on_outcome(self, request: ApnsRequest[Delivery], outcome: Outcome) -> None:
+        delivery = request.owner
+        self._guarded(delivery, self._conclude, delivery, outcome, self._clock())
+
+    def _conclude(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
+        """Tell what an attempt came to; again or the end."""
+        delivery.outcome = outcome
+        for listener in self._listeners:
+            listener.attempted(delivery, outcome, now)
+        self._again_or_end(delivery, outcome, now)
+
+    def _not_sent(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
+        """Go by what kept it from being sent. A missing credential counts as an attempt that failed."""
+        if outcome.reason == "CredentialMissing":
+            self._conclude(delivery, outcome, now)
+        else:
+            self._again_or_end(delivery, outcome, now)
+
+    def _again_or_end(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
+        at = None
+        if outcome.kind is OutcomeKind.TRANSIENT and not delivery.withdrawn:
+            at = self._next_attempt(delivery, outcome, now)
+        if at is None:
+            self._end(delivery, outcome, now)
+        elif at - now > delivery.policy.in_memory:
+            delivery.ended = True
+            delivery.owner.deferred(delivery, outcome, at)
+        else:
+            delivery.timer = self._loop.call_later(at - now, self._again, delivery)
+
+    def _next_attempt(self, delivery: Delivery, outcome: Outcome, now: float) -> float | None:
+        route = delivery.route
+        routes = delivery.domain.routes
+        another = False
+        if route is not None and len(routes) > 1:
+            if blames_route(outcome, now) and route.name not in delivery.failed_routes:
+                delivery.failed_routes = (*delivery.failed_routes, route.name)
+            picked, fresh = pick_route(routes, delivery.failed_routes, now)
+            # Once all have failed the wait counts, lest two bad routes be tried in turn without a pause.
+            another = fresh and picked.name != route.name
+        at = next_attempt(
+            delivery.policy,
+            outcome,
+            attempt=delivery.notification.attempt,
+            instant_retries=delivery.instant_retries,
+            another_route=another,
+            end_at=delivery.end_at,
+            now=now,
+            chance=self._chance(),
+        )
+        if at == now and outcome.retry_at_once:
+            delivery.instant_retries += 1
+        return at
+
+    def _again(self, delivery: Delivery) -> None:
+        delivery.timer = None
+        self._guarded(delivery, self._try_again, delivery)
+
+    def _try_again(self, delivery: Delivery) -> None:
+        # The configuration may have changed since: the one in force now decides.
+        now = self._clock()
+        domain = self._domains.find(delivery.notification.domain)
+        if domain is None:
+            self._not_sent(delivery, local_outcome("DomainGone"), now)
+            return
+        if domain is not delivery.domain:
+            if domain.options.mode is not DeliveryMode.DELIVER:
+                # What the mode in force means is decided when the message comes again.
+                self._not_sent(delivery, local_outcome("Suspended"), now)
+                return
+            delivery.domain = domain
+            delivery.route = None
+        outcome = self._choose_route(delivery, now)
+        if outcome is not None:
+            self._not_sent(delivery, outcome, now)
+            return
+        assert delivery.route is not None
+        self._metrics.retries.labels(delivery.route.name).inc()
+        self._send(delivery)
+
+    def _end(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
+        if delivery.ended:
+            return
+        delivery.ended = True
+        for listener in self._listeners:
+            listener.ended(delivery, outcome, now)
+        delivery.owner.ended(delivery, outcome)
+
+    def _guarded(
+        self, delivery: Delivery, step: Callable[P, None], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        try:
+            step(*args, **kwargs)
+        except Exception:  # noqa: BLE001 - a fault of ours is a transient failure, whatever it is
+            _LOG.exception("message %s: internal error", delivery.notification.message_id)
+            if delivery.timer is not None:
+                delivery.timer.cancel()
+                delivery.timer = None
+            # Listeners are left out: the fault may be theirs. The owner must hear an end in any case.
+            delivery.ended = True
+            delivery.owner.ended(delivery, local_outcome("InternalError"))

@@ -1,0 +1,69 @@
+"""What a domain is while running: its options, and its routes with their pools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tubepost_api.config import DeliveryConfig
+from tubepost_dispatcher.apns.request import ApnsRequest
+from tubepost_dispatcher.delivery.headers import RouteFacts
+from tubepost_dispatcher.delivery.throttle import TokenBucket
+from tubepost_dispatcher.routing import Router
+
+
+class RequestSink(Protocol):
+    """The part of a pool that delivery needs."""
+
+    @property
+    def held_until(self) -> float:
+        """Monotonic seconds until which requests are refused; 0.0 when the route takes them."""
+
+    def submit(self, request: ApnsRequest[object]) -> None:
+        """Take a request; its `on_outcome` follows, once, not from inside this call."""
+
+    def withdraw(self, request: ApnsRequest[object]) -> bool:
+        """Take a request back that was not sent; False when it is too late."""
+
+
+class Route:
+    """A route as one domain sees it: where requests go, and what is checked before they go.
+
+    `facts` None: the route's credential could not be read, so nothing can be checked or sent.
+    """
+
+    __slots__ = ("facts", "name", "pool")
+
+    def __init__(self, name: str, pool: RequestSink, facts: RouteFacts | None) -> None:
+        self.name = name
+        self.pool = pool
+        self.facts = facts
+
+
+class Domain:
+    """A domain, or a pattern of domains, of the PushDomain: delivery options, routes in order, throttle."""
+
+    __slots__ = ("options", "routes", "throttle")
+
+    def __init__(
+        self, options: DeliveryConfig, routes: Sequence[Route], throttle: TokenBucket | None = None
+    ) -> None:
+        self.options = options
+        self.routes = tuple(routes)
+        self.throttle = throttle
+
+
+class Domains:
+    """The domains of one configuration; replaced as a whole, never changed."""
+
+    __slots__ = ("_domains", "_router")
+
+    def __init__(self, router: Router, domains: Sequence[Domain]) -> None:
+        self._router = router
+        self._domains = tuple(domains)
+        """By the index that the router gives."""
+
+    def find(self, name: str) -> Domain | None:
+        """The domain that serves a recipient's, None when there is none."""
+        index = self._router.lookup(name)
+        return None if index is None else self._domains[index]

@@ -1,0 +1,32 @@
+"""Which of a domain's routes a notification takes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from tubepost_dispatcher.delivery.domain import Route
+from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.reasons.catalogue import is_route_fault
+
+
+def pick_route(routes: Sequence[Route], failed: Collection[str], now: float) -> tuple[Route, bool]:
+    """Choose a route.
+
+    Args:
+        routes: of the domain, in order; at least one.
+        failed: names of those that have failed this notification.
+        now: monotonic seconds.
+
+    Returns:
+        The first route that is open and has not failed; where there is none, the one that opens first has the
+        best chance. The flag is False in that case: what has failed is forgotten, all start anew.
+    """
+    for route in routes:
+        if route.name not in failed and route.facts is not None and route.pool.held_until <= now:
+            return route, True
+    return min(routes, key=lambda route: (route.facts is None, route.pool.held_until)), False
+
+
+def blames_route(outcome: Outcome, now: float) -> bool:
+    """Whether another route may fare better with the same notification at once."""
+    return outcome.held_until > now or is_route_fault(outcome.reason)

@@ -1,0 +1,45 @@
+"""The listener that counts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter
+
+from tubepost_dispatcher.delivery.listeners import Delivery
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+
+_MAX_REMEMBERED: Final = 10_000  # unknown reasons come from outside
+
+
+class MetricsListener:
+    """Counts attempts, possible doubles and dead tokens. Implements `DeliveryListener`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._attempts: dict[tuple[str, OutcomeKind, str], Counter] = {}
+
+    def attempted(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
+        """Count one attempt by route, outcome and reason."""
+        del now
+        assert delivery.route is not None
+        route, kind = delivery.route.name, outcome.kind
+        child = self._attempts.get((route, kind, outcome.reason))
+        if child is None:
+            child = self._child(route, kind, outcome.reason)
+        child.inc()
+        if kind is not OutcomeKind.DELIVERED:
+            if outcome.possible_double:
+                self._metrics.possible_doubles.labels(route).inc()
+            if outcome.status == 410:
+                self._metrics.dead_tokens.labels(route).inc()
+
+    def ended(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
+        """Nothing: how messages end is counted where they were accepted."""
+
+    def _child(self, route: str, kind: OutcomeKind, reason: str) -> Counter:
+        child = self._metrics.attempts.labels(route, kind.value, reason)
+        if len(self._attempts) < _MAX_REMEMBERED:
+            self._attempts[route, kind, reason] = child
+        return child

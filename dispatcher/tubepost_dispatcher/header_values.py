@@ -1,0 +1,24 @@
+"""What values of APNs' request headers may hold (Apple, "Sending notification requests to APNs"). Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_TOPIC: Final = 255
+"""Bytes of the longest topic."""
+MAX_COLLAPSE_ID: Final = 64
+"""Bytes of the longest apns-collapse-id."""
+
+_TOPIC = re.compile(rb"[0-9A-Za-z._\-]+")
+_COLLAPSE_ID = re.compile(rb"[!-~](?:[ -~]*[!-~])?")
+
+
+def is_topic(value: bytes) -> bool:
+    """Whether `value` has the characters of a bundle identifier; its length is not looked at."""
+    return _TOPIC.fullmatch(value) is not None
+
+
+def is_collapse_id(value: bytes) -> bool:
+    """Whether `value` can be an apns-collapse-id: printable ASCII, at most `MAX_COLLAPSE_ID` bytes."""
+    return len(value) <= MAX_COLLAPSE_ID and _COLLAPSE_ID.fullmatch(value) is not None

@@ -1,0 +1,1 @@
+"""From bytes and envelope to notifications, mail, or a refusal. Pure."""

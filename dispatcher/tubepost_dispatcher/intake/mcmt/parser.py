@@ -1,0 +1,378 @@
+"""MCMT messages: from the bytes of a mail to push parts, or to a rejection that says what is wrong where.
+
+The message is never copied as a whole and no byte is scanned more than a fixed number of times: delimiters
+are found by `bytes.find` / `mmap.find`, nested multiparts draw on a budget of scanned bytes.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from typing import Final
+
+from tubepost_dispatcher.intake.mcmt.inner import decode_body, read_push_part
+from tubepost_dispatcher.intake.mcmt.limits import DEFAULT_LIMITS, McmtLimits
+from tubepost_dispatcher.intake.mcmt.message import NOT_MCMT, McmtMessage, NotMcmt, in_part
+from tubepost_dispatcher.intake.mcmt.mime import (
+    APN,
+    BASE64,
+    IDENTITY,
+    MCMT,
+    PartHead,
+    field_bodies,
+    has_bare_line_ends,
+    parse_content_type,
+    parse_part_head,
+    part_head,
+    transfer_encoding,
+)
+from tubepost_dispatcher.notification import PushPart
+from tubepost_dispatcher.reasons.catalogue import refusal
+from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.text import printable
+
+Content = bytes | mmap.mmap
+"""A whole message as received: CRLF line ends, dot-stuffing undone."""
+
+_MARK: Final = b"vnd.msys."  # stands in the Content-Type of every MCMT message, and in hardly any other mail
+_EMAIL_TYPES: Final = frozenset({b"message/rfc822", b"message/rfc2822"})
+_CHANNEL_MULTIPARTS: Final = frozenset(
+    {b"multipart/vnd.msys.mm7"}
+)  # content of another channel, not ours to open
+_MIN_BUDGET: Final = 1 << 20  # so that a small message may nest as deep as the limits say
+
+# What most senders write: one quoted boundary of the length that RFC 2046 allows. Only a short cut: the
+# general way gives the same.
+_USUAL_TOP = re.compile(
+    rb"\r\n[Cc]ontent-[Tt]ype: multipart/vnd\.msys\.mcmt;(?: |\r\n[ \t])boundary="
+    rb"\"([0-9A-Za-z'+_,\-./:= ]{0,69}[0-9A-Za-z'+_,\-./:=])\"\r\n(?![ \t])"
+)
+_CLOSE = re.compile(rb"--[ \t]*+(?:\r\n|\Z)")
+_PADDED = re.compile(rb"[ \t]*+\r\n")
+_CONTEXT = re.compile(rb"[ \t]*+([0-9A-Za-z_]{1,64})=([ -~]{0,1000})")
+_HEX_RECIPIENT = re.compile(r"[0-9A-Fa-f]{64,200}")
+
+
+class _Top:
+    """What the outer header block says. `boundary` None: the message is itself one push part."""
+
+    __slots__ = ("body", "boundary", "context", "head")
+
+    def __init__(self, body: int, boundary: bytes | None, context: dict[str, str], head: bytes) -> None:
+        self.body = body
+        self.boundary = boundary
+        self.context = context
+        self.head = head
+
+
+def is_mcmt(content: Content) -> bool:
+    """Whether `parse_message` would take (or reject) this as an MCMT message; reads the header block only."""
+    return _read_top(_with_crlf(content), DEFAULT_LIMITS) is not NOT_MCMT
+
+
+def parse_message(
+    content: Content, *, recipient_local_part: str, limits: McmtLimits = DEFAULT_LIMITS
+) -> McmtMessage | Reply | NotMcmt:
+    """Take an MCMT message apart (Momentum, "The Multi-Channel Message Type").
+
+    `content` is the whole mail with CRLF line ends; an mmap must stay open during the call only. A mail with
+    the line ends of Unix from its first line on (Python's `smtplib` sends `Message.as_bytes()` so) is read as
+    if it had CRLF; a mixture in the header block is refused. Mail whose
+    Content-Type is neither `multipart/vnd.msys.mcmt` nor `message/vnd.msys.apn` is `NOT_MCMT`. The latter is
+    taken as an MCMT message of one part whose MIME headers are the mail's; it has no closing boundary, so
+    that a truncated one shows only by its JSON.
+
+    Push parts may stand in multiparts inside the outer one. Parts are numbered from 1 in the order of the
+    message, multiparts included. A device token comes from the part's inner header block, else its MIME
+    headers, else the context variable DLV_Dest_ID of an `X-Tubepost-Context: NAME=value` header, else
+    `recipient_local_part` when that is 64 to 200 hex digits. Never raises: every fault is a `Reply`,
+    and one faulty part rejects the message.
+    """
+    content = _with_crlf(content)
+    top = _read_top(content, limits)
+    if not isinstance(top, _Top):
+        return top
+    walk = _Walk(content, limits, top.context, recipient_local_part)
+    if top.boundary is None:
+        return _single_part(walk, top)
+    refused = walk.multipart(top.body, len(content), top.boundary, 1)
+    if refused is not None:
+        return refused
+    if not walk.parts and walk.email is None:
+        return refusal("NoPushPart")
+    return McmtMessage(walk.parts, walk.email, tuple(walk.ignored), top.context)
+
+
+def _with_crlf(content: Content) -> Content:
+    first = content.find(b"\n", 0, 1_000)
+    if first <= 0 or content[first - 1] == 13:
+        return content
+    blank = content.find(b"\n\n", first, DEFAULT_LIMITS.max_header_bytes)
+    if blank < 0 or content.find(b"\r", 0, blank) >= 0:
+        return content
+    return content[:].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def _single_part(walk: _Walk, top: _Top) -> McmtMessage | Reply:
+    size = len(walk.content) - top.body - 2
+    if size > walk.limits.max_part_bytes:
+        return in_part(1, _too_large(size, walk.limits))
+    head = parse_part_head(top.head, walk.limits.max_boundary)
+    if head.fault:
+        return refusal(head.reason, head.fault)
+    part = read_push_part(walk.content[top.body + 2 :], head, walk.limits, walk.fallback_token)
+    if isinstance(part, Reply):
+        return in_part(1, part)
+    return McmtMessage([part], context=top.context)
+
+
+def _too_large(size: int, limits: McmtLimits) -> Reply:
+    text = f"the push part has {size} bytes, the limit is {limits.max_part_bytes}"
+    return refusal("PayloadTooLarge", text)
+
+
+def _read_top(content: Content, limits: McmtLimits) -> _Top | Reply | NotMcmt:
+    end = content.find(b"\r\n\r\n", 0, limits.max_header_bytes + 4)
+    if end < 0:
+        return _read_endless_top(content, limits)
+    head = b"\r\n" + content[: end + 2]
+    lower = head.lower()
+    if _MARK not in lower:
+        return NOT_MCMT
+    if content[:2] == b"\r\n":  # an empty header block: what follows is text
+        return NOT_MCMT
+    if has_bare_line_ends(head):
+        if _looks_like_mcmt(_uniform(head), limits) or _looks_like_mcmt(head, limits):
+            return refusal("BadMessage", "a bare CR, bare LF or NUL in the header block")
+        return NOT_MCMT
+    at = lower.find(b"\r\ncontent-t")
+    usual = _USUAL_TOP.match(head, at) if at >= 0 else None
+    if (
+        usual is not None
+        and lower.find(b"\r\ncontent-t", usual.end() - 2) < 0
+        and lower.find(b"\r\nx-tubepost-context") < 0
+        and len(head) <= 2 * limits.max_headers
+        and len(usual[1]) <= limits.max_boundary
+    ):
+        return _Top(end + 2, usual[1], {}, head)
+    bodies = field_bodies(head, lower, b"\r\ncontent-type")
+    types = [parse_content_type(body, limits.max_boundary) for body in bodies[:8]]
+    if not any(found.type in {MCMT, APN} for found in types):
+        return NOT_MCMT
+    if len(bodies) > 1:
+        return refusal("BadMessage", f"the message has {len(bodies)} Content-Type headers")
+    if len(head) > 2 * limits.max_headers and head.count(b"\r\n") > limits.max_headers + 1:
+        return refusal("LimitExceeded", f"the message has more than {limits.max_headers} header lines")
+    context = _read_context(head, lower, limits)
+    if isinstance(context, Reply):
+        return context
+    found = types[0]
+    if found.type == APN:
+        return _Top(end + 2, None, context, head)
+    if found.fault:
+        return refusal("BadMessage", found.fault)
+    if found.boundary is None:
+        return refusal("BadMessage", "the Content-Type of the message has no boundary")
+    encodings = field_bodies(head, lower, b"\r\ncontent-transfer-encoding")
+    if len(encodings) > 1:
+        return refusal("BadMessage", f"the message has {len(encodings)} Content-Transfer-Encoding headers")
+    if encodings and transfer_encoding(encodings[0]) is not IDENTITY:
+        return refusal(
+            "BadMessage",
+            f"Content-Transfer-Encoding {printable(encodings[0].strip())} of a multipart is not 7bit, 8bit "
+            "or binary",
+        )
+    return _Top(end + 2, found.boundary, context, head)
+
+
+def _read_endless_top(content: Content, limits: McmtLimits) -> Reply | NotMcmt:
+    head = content[: limits.max_header_bytes]
+    if _MARK not in head.lower():
+        return NOT_MCMT
+    # Line ends of Unix, a header block that is cut off, or one beyond the limit.
+    uniform = _uniform(head).partition(b"\r\n\r\n")[0]
+    if not _looks_like_mcmt(b"\r\n" + uniform + b"\r\n", limits):
+        return NOT_MCMT
+    if len(content) > limits.max_header_bytes:
+        return refusal("LimitExceeded", f"no end of the header block within {limits.max_header_bytes} bytes")
+    return refusal("MessageTruncated", "the header block has no end (a blank line, CR LF CR LF)")
+
+
+def _uniform(text: bytes) -> bytes:
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
+def _looks_like_mcmt(head: bytes, limits: McmtLimits) -> bool:
+    bodies = field_bodies(head, head.lower(), b"\r\ncontent-type")
+    return any(parse_content_type(body, limits.max_boundary).type in {MCMT, APN} for body in bodies[:8])
+
+
+def _read_context(head: bytes, lower: bytes, limits: McmtLimits) -> dict[str, str] | Reply:
+    context: dict[str, str] = {}
+    bodies = field_bodies(head, lower, b"\r\nx-tubepost-context")
+    if len(bodies) > limits.max_context:
+        return refusal("LimitExceeded", f"more than {limits.max_context} X-Tubepost-Context headers")
+    for body in bodies:
+        pair = _CONTEXT.fullmatch(body)
+        if pair is None:
+            return refusal("BadMessage", f"X-Tubepost-Context {printable(body.strip())} is not NAME=value")
+        name = pair[1].decode("ascii")
+        if name in context:
+            return refusal("DuplicateHeaders", f"two X-Tubepost-Context headers for {name}")
+        context[name] = pair[2].decode("ascii").strip()
+    return context
+
+
+class _Walk:
+    """One message being taken apart: what was found, and how much more may be looked at."""
+
+    __slots__ = (
+        "budget",
+        "content",
+        "context",
+        "count",
+        "email",
+        "false_delimiters",
+        "ignored",
+        "limits",
+        "parts",
+        "recipient",
+    )
+
+    def __init__(self, content: Content, limits: McmtLimits, context: dict[str, str], recipient: str) -> None:
+        self.content = content
+        self.limits = limits
+        self.context = context
+        self.recipient = recipient
+        self.parts: list[PushPart] = []
+        self.email: bytes | None = None
+        self.ignored: list[str] = []
+        self.count = 0
+        self.false_delimiters = 0
+        self.budget = max(_MIN_BUDGET, 4 * len(content))
+
+    def fallback_token(self) -> bytes | None:
+        """The token of parts that have none, unchecked; None: there is none."""
+        token = self.context.get("DLV_Dest_ID")
+        if token:
+            return token.encode("ascii")
+        if _HEX_RECIPIENT.fullmatch(self.recipient):
+            return self.recipient.encode("ascii")
+        return None
+
+    def multipart(self, start: int, end: int, boundary: bytes, depth: int) -> Reply | None:
+        """Read the parts between `start` (the CRLF before them) and `end` (the CRLF after them)."""
+        self.budget -= end - start
+        if self.budget < 0:
+            return refusal("LimitExceeded", "the multiparts of the message are nested too deep for its size")
+        number = self.count  # of this multipart; 0 is the message itself
+        content = self.content
+        delimiter = b"\r\n--" + boundary
+        size = len(delimiter)
+        begin = -1  # of the part being read; -1 in the preamble
+        at = start
+        while True:
+            at = content.find(delimiter, at, end)
+            if at < 0:
+                where = f"part {number}" if number else "the message"
+                return refusal(
+                    "MessageTruncated", f"{where} is truncated: its multipart has no closing boundary"
+                )
+            after = at + size
+            ending = content[after : after + 2]
+            closing = False
+            if ending == b"\r\n":
+                following = after + 2
+            elif ending == b"--" and _CLOSE.match(content, after) is not None:
+                closing = True
+                following = 0
+            else:
+                padded = _PADDED.match(content, after) if ending[:1] in {b" ", b"\t"} else None
+                if padded is None:  # only the beginning of a longer line, such as another boundary
+                    self.false_delimiters += 1
+                    if self.false_delimiters > self.limits.max_false_delimiters:
+                        return refusal(
+                            "LimitExceeded", "too many lines that look like a boundary and are none"
+                        )
+                    at = after
+                    continue
+                following = padded.end()
+            if begin >= 0:
+                refused = self._part(begin, at, depth)
+                if refused is not None:
+                    return refused
+            if closing:
+                return None
+            begin = following
+            at = begin - 2
+
+    def _part(self, begin: int, end: int, depth: int) -> Reply | None:
+        self.count = number = self.count + 1
+        limits = self.limits
+        if number > limits.max_parts:
+            return refusal("LimitExceeded", f"the message has more than {limits.max_parts} parts")
+        content = self.content
+        # The blank line may be made of the CRLF that belongs to the next delimiter: then the part is empty.
+        blank = content.find(b"\r\n\r\n", begin - 2, min(end + 2, begin + limits.max_header_bytes + 2))
+        if blank < 0:
+            if end - begin > limits.max_header_bytes:
+                text = f"MIME headers larger than {limits.max_header_bytes} bytes"
+                return in_part(number, refusal("LimitExceeded", text))
+            return in_part(number, refusal("BadMessage", "no blank line after the MIME headers"))
+        raw = content[begin - 2 : blank + 2]
+        if len(raw) > 2 * limits.max_headers and raw.count(b"\r\n") > limits.max_headers + 1:
+            text = f"more than {limits.max_headers} MIME header lines"
+            return in_part(number, refusal("LimitExceeded", text))
+        head = part_head(raw, limits.max_boundary)
+        if head.fault:
+            return in_part(number, refusal(head.reason, head.fault))
+        body = blank + 4
+        type_ = head.content_type.type
+        if type_ == APN:
+            if end - body > limits.max_part_bytes:
+                return in_part(number, _too_large(end - body, limits))
+            part = read_push_part(content[body:end] if body < end else b"", head, limits, self.fallback_token)
+            if isinstance(part, Reply):
+                return in_part(number, part)
+            if len(self.parts) >= limits.max_push_parts:
+                return refusal(
+                    "LimitExceeded", f"the message has more than {limits.max_push_parts} push parts"
+                )
+            self.parts.append(part)
+            return None
+        if type_.startswith(b"multipart/") and type_ not in _CHANNEL_MULTIPARTS:
+            return self._nested(number, head, blank + 2, end, depth)
+        if type_ in _EMAIL_TYPES:
+            return self._email(number, head, body, end)
+        self.ignored.append(type_.decode("ascii") or "unreadable")
+        return None
+
+    def _nested(self, number: int, head: PartHead, start: int, end: int, depth: int) -> Reply | None:
+        found = head.content_type
+        if found.fault:
+            return in_part(number, refusal("BadMessage", found.fault))
+        if found.boundary is None:
+            return in_part(number, refusal("BadMessage", "the Content-Type has no boundary"))
+        if head.encoding is not IDENTITY:
+            text = "the Content-Transfer-Encoding of a multipart is not 7bit, 8bit or binary"
+            return in_part(number, refusal("BadMessage", text))
+        if depth >= self.limits.max_depth:
+            text = f"multiparts nested deeper than {self.limits.max_depth}"
+            return in_part(number, refusal("LimitExceeded", text))
+        return self.multipart(start, end, found.boundary, depth + 1)
+
+    def _email(self, number: int, head: PartHead, begin: int, end: int) -> Reply | None:
+        if self.email is not None:
+            return in_part(number, refusal("BadMessage", "a second e-mail part; one is allowed"))
+        if head.encoding is None:
+            return in_part(number, refusal("BadMessage", "unknown Content-Transfer-Encoding"))
+        if head.encoding is not IDENTITY and end - begin > self.limits.max_encoded_email:
+            text = f"the encoded e-mail part exceeds {self.limits.max_encoded_email} bytes; send it as 8bit"
+            return in_part(number, refusal("EmailPartTooLarge", text))
+        decoded = decode_body(self.content[begin:end] if begin < end else b"", head.encoding)
+        if isinstance(decoded, Reply):
+            return in_part(number, decoded)
+        if head.encoding is BASE64:
+            decoded = decoded.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        self.email = decoded if decoded.endswith(b"\r\n") else decoded + b"\r\n"
+        return None

@@ -1,0 +1,244 @@
+"""A notification on its way: a value that can be stored, and read back by the next release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import orjson
+
+NO_CONTEXT: Final[Mapping[str, str]] = MappingProxyType({})
+"""The context of a message that sets no variables."""
+
+SCHEMA: Final = 1
+"""Version of the stored form. A reader takes its own and older ones; fields that join are optional."""
+
+
+class PushPart:
+    """One `message/vnd.msys.apn` part, checked: nothing in it needs escaping any more.
+
+    `payload` is a JSON object, byte for byte as the sender wrote it (but for a repaired trailing comma).
+    The `apns-*` values are None where the part has no such header. `token` is lower-case hex. `background`
+    and `is_mdm` say what the payload looks like, for parts (and routes) that name no push type.
+    """
+
+    __slots__ = (
+        "apns_id",
+        "background",
+        "collapse_id",
+        "expiration",
+        "is_mdm",
+        "payload",
+        "priority",
+        "push_type",
+        "return_path",
+        "token",
+        "topic",
+        "warnings",
+    )
+
+    def __init__(
+        self,
+        token: bytes,
+        payload: bytes,
+        *,
+        topic: bytes | None = None,
+        push_type: bytes | None = None,
+        priority: int | None = None,
+        expiration: int | None = None,
+        collapse_id: bytes | None = None,
+        apns_id: bytes | None = None,
+        return_path: str | None = None,
+        warnings: tuple[str, ...] = (),
+        background: bool = False,
+        is_mdm: bool = False,
+    ) -> None:
+        self.token = token
+        self.payload = payload
+        self.topic = topic
+        self.push_type = push_type
+        self.priority = priority
+        self.expiration = expiration
+        self.collapse_id = collapse_id
+        self.apns_id = apns_id
+        self.return_path = return_path
+        """Where bounces go: an address without angle brackets, empty for the null path, None: MAIL FROM."""
+        self.warnings = warnings
+        """Warning slugs: keys of `reasons.message.WARNINGS`."""
+        self.background = background
+        """`aps` asks for `content-available` and shows, badges and plays nothing."""
+        self.is_mdm = is_mdm
+        """The payload has a member `mdm`."""
+
+
+class Notification:
+    """One push part for one recipient: what to send, where it came from, and how often it was tried.
+
+    Nothing in it belongs to a session, an event loop or a pool; all of it survives `encode` and `decode`.
+    """
+
+    __slots__ = (
+        "accepted_at",
+        "apns_id",
+        "attempt",
+        "client_address",
+        "context",
+        "domain",
+        "dsn",
+        "message_id",
+        "push",
+        "recipient",
+        "sender",
+        "size",
+        "user",
+    )
+
+    def __init__(
+        self,
+        push: PushPart,
+        apns_id: bytes,
+        message_id: str,
+        sender: str,
+        recipient: str,
+        domain: str,
+        *,
+        context: Mapping[str, str] = NO_CONTEXT,
+        dsn: Mapping[str, str] | None = None,
+        user: str = "",
+        client_address: str = "",
+        size: int = 0,
+        accepted_at: float = 0.0,
+        attempt: int = 0,
+    ) -> None:
+        self.push = push
+        self.apns_id = apns_id
+        """Lower-case UUID: the part's, else ours. The same one for every attempt."""
+        self.message_id = message_id
+        """Ours, of the mail: Momentum's `%i`."""
+        self.sender = sender
+        """MAIL FROM without angle brackets, empty for the null sender."""
+        self.recipient = recipient
+        """RCPT TO without angle brackets."""
+        self.domain = domain
+        """Lower-cased domain of the recipient, as written."""
+        self.context = context
+        """Context variables (Momentum's `DLV_...` and the sender's own)."""
+        self.dsn = dsn
+        """RET, ENVID, NOTIFY and ORCPT as given (RFC 3461), None without."""
+        self.user = user
+        """Authenticated SMTP user, empty without."""
+        self.client_address = client_address
+        """Address of the client that injected it, printable text."""
+        self.size = size
+        """Bytes of the mail as received."""
+        self.accepted_at = accepted_at
+        """Unix seconds at which the message was received whole."""
+        self.attempt = attempt
+        """Attempts made so far."""
+
+    @property
+    def return_path(self) -> str:
+        """Where bounces go: the part's Return-Path, else the sender; empty for the null path."""
+        return self.sender if self.push.return_path is None else self.push.return_path
+
+    @property
+    def local_part(self) -> str:
+        """Of the recipient."""
+        return self.recipient.rpartition("@")[0]
+
+
+def encode(notification: Notification) -> bytes:
+    """The stored form: JSON in UTF-8, of version `SCHEMA`, without the fields that have their default."""
+    push = notification.push
+    document: dict[str, Any] = {
+        "v": SCHEMA,
+        "token": push.token.decode("ascii"),
+        "payload": push.payload.decode("utf-8"),
+        "apnsId": notification.apns_id.decode("ascii"),
+        "messageId": notification.message_id,
+        "sender": notification.sender,
+        "recipient": notification.recipient,
+        "domain": notification.domain,
+        "size": notification.size,
+        "acceptedAt": notification.accepted_at,
+        "attempt": notification.attempt,
+    }
+    optional: dict[str, Any] = {
+        "topic": _text(push.topic),
+        "pushType": _text(push.push_type),
+        "priority": push.priority,
+        "expiration": push.expiration,
+        "collapseId": _text(push.collapse_id),
+        "ownApnsId": push.apns_id is not None or None,
+        "returnPath": push.return_path,
+        "warnings": push.warnings or None,
+        "background": push.background or None,
+        "mdm": push.is_mdm or None,
+        "context": dict(notification.context) or None,
+        "dsn": dict(notification.dsn) if notification.dsn else None,
+        "user": notification.user or None,
+        "clientAddress": notification.client_address or None,
+    }
+    document.update((key, value) for key, value in optional.items() if value is not None)
+    return orjson.dumps(document)
+
+
+def decode(stored: bytes) -> Notification:
+    """Read what `encode` wrote, in this release or an earlier one; fields it does not know are passed over.
+
+    Raises:
+        ValueError: it is not such a document, or a later release wrote it.
+    """
+    try:
+        document = orjson.loads(stored)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"not a stored notification: {error}") from None
+    version = document.get("v") if isinstance(document, dict) else None
+    if not isinstance(version, int):
+        raise ValueError("not a stored notification: no version")  # noqa: TRY004 - of bytes, not of a call
+    if version > SCHEMA:
+        raise ValueError(
+            f"a notification of schema {version}, written by a later release; this one reads up to {SCHEMA}"
+        )
+    try:
+        apns_id = document["apnsId"].encode("ascii")
+        push = PushPart(
+            document["token"].encode("ascii"),
+            document["payload"].encode("utf-8"),
+            topic=_bytes(document.get("topic")),
+            push_type=_bytes(document.get("pushType")),
+            priority=document.get("priority"),
+            expiration=document.get("expiration"),
+            collapse_id=_bytes(document.get("collapseId")),
+            apns_id=apns_id if document.get("ownApnsId") else None,
+            return_path=document.get("returnPath"),
+            warnings=tuple(document.get("warnings", ())),
+            background=document.get("background", False),
+            is_mdm=document.get("mdm", False),
+        )
+        return Notification(
+            push,
+            apns_id,
+            document["messageId"],
+            document["sender"],
+            document["recipient"],
+            document["domain"],
+            context=document.get("context", NO_CONTEXT),
+            dsn=document.get("dsn"),
+            user=document.get("user", ""),
+            client_address=document.get("clientAddress", ""),
+            size=document["size"],
+            accepted_at=document["acceptedAt"],
+            attempt=document["attempt"],
+        )
+    except (KeyError, AttributeError, TypeError, UnicodeEncodeError) as error:
+        raise ValueError(f"a stored notification is incomplete or damaged: {error!r}") from None
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("ascii")
+
+
+def _bytes(value: str | None) -> bytes | None:
+    return None if value is None else value.encode("ascii")

@@ -1,1 +1,0 @@
-"""What happens between the end of DATA and the reply."""

@@ -1,0 +1,498 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tubepost_api.config import (
+    AcceptanceConfig,
+    DeliveryConfig,
+    DeliveryMode,
+    DispatcherConfig,
+    EntryConfig,
+    ListenerConfig,
+    McmtReception,
+    RouteConfig,
+    RouteDefaults,
+    Throttle,
+)
+from tubepost_dispatcher.acceptance.active import ActiveConfig
+from tubepost_dispatcher.acceptance.direct import DirectAcceptance
+from tubepost_dispatcher.apns.request import ApnsRequest
+from tubepost_dispatcher.delivery.deliverer import Deliverer
+from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
+from tubepost_dispatcher.delivery.headers import RouteFacts
+from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
+from tubepost_dispatcher.delivery.throttle import TokenBucket
+from tubepost_dispatcher.logging.delivery_log import DeliveryLog
+from tubepost_dispatcher.logging.events import EventKind, LogEvent
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.reasons.catalogue import local_outcome
+from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.routing import Router
+from tubepost_dispatcher.transaction import Recipient, SessionFacts, Transaction
+
+TOKEN = "ab" * 32
+WALL = 1_800_000_000.0
+DELIVERED = Outcome(OutcomeKind.DELIVERED, status=200, apns_id="11111111-2222-4333-8444-555555555555")
+BUSY = Outcome(OutcomeKind.TRANSIENT, "ServiceUnavailable", status=503)
+DEAD = Outcome(OutcomeKind.PERMANENT, "Unregistered", status=410, timestamp=1_700_000_000_000)
+
+
+@dataclass
+class Pool:
+    """A pool that keeps what it is given."""
+
+    requests: list[ApnsRequest] = field(default_factory=list)
+    held_until: float = 0.0
+    withdrawable: bool = True
+
+    def submit(self, request: ApnsRequest) -> None:
+        self.requests.append(request)
+
+    def withdraw(self, request: ApnsRequest) -> bool:
+        if self.withdrawable:
+            self.requests.remove(request)
+        return self.withdrawable
+
+    def answer(self, outcome: Outcome) -> None:
+        request = self.requests.pop(0)
+        request.on_outcome(request, outcome)
+
+
+@dataclass
+class Hub:
+    events: list[LogEvent] = field(default_factory=list)
+
+    def wants(self, kind: EventKind) -> bool:
+        return True
+
+    def log(self, event: LogEvent) -> None:
+        self.events.append(event)
+
+
+class Timer:
+    def __init__(self, due: float, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
+        self.due, self.callback, self.args, self.cancelled = due, callback, args, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Loop:
+    """Timers under the test's hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.timers: list[Timer] = []
+
+    def call_later(self, delay: float, callback: Callable[..., None], *args: Any) -> Timer:
+        timer = Timer(self.now + delay, callback, args)
+        self.timers.append(timer)
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        end = self.now + seconds
+        while True:
+            due = [t for t in self.timers if not t.cancelled and t.due <= end]
+            if not due:
+                break
+            timer = min(due, key=lambda t: t.due)
+            self.timers.remove(timer)
+            self.now = max(self.now, timer.due)
+            timer.callback(*timer.args)
+        self.now = end
+
+
+def abandon(transaction: Transaction[Domain]) -> None:
+    """As the listener does when the client has gone."""
+    transaction.abandoned = True
+    assert transaction.pending is not None
+    transaction.pending.abandon()
+
+
+class Bench:
+    """A DirectAcceptance with everything around it under the test's hand."""
+
+    def __init__(
+        self,
+        delivery: DeliveryConfig | None = None,
+        routes: int = 1,
+        reception: McmtReception = McmtReception.ALLOW,
+        deadline: float = 30.0,
+        facts: RouteFacts | str | None = "default",
+    ) -> None:
+        delivery = delivery or DeliveryConfig()
+        self.loop, self.hub, self.metrics = Loop(), Hub(), Metrics()
+        self.pools = [Pool() for _ in range(routes)]
+        self.replies: list[tuple[int, str, str]] = []
+        names = tuple(f"route{number}" for number in range(routes))
+        entry = EntryConfig(name="apn_example.com", routes=names, delivery=delivery)
+        config = DispatcherConfig(
+            name="alerts",
+            listener=ListenerConfig(hostname="mx.test", mcmt_reception=reception),
+            acceptance=AcceptanceConfig(deadline=deadline),
+            entries=(entry,),
+            routes={name: RouteConfig(name=name, environment=None, host="h", port=1) for name in names},
+        )
+        usable = RouteFacts(frozenset(), "com.example.app", "token", RouteDefaults())
+        domain = Domain(
+            delivery,
+            [
+                Route(name, pool, usable if facts == "default" else facts)  # type: ignore[arg-type]
+                for name, pool in zip(names, self.pools, strict=True)
+            ],
+            TokenBucket(delivery.throttle) if delivery.throttle else None,
+        )
+        self.active = ActiveConfig(config, Domains(Router((entry,)), (domain,)), None)
+        clock: dict[str, Any] = {"loop": self.loop, "clock": lambda: self.loop.now, "wall": lambda: WALL}
+        log = DeliveryLog(self.hub, clock["wall"])
+        listeners = (MetricsListener(self.metrics), log)
+        self.deliverer = Deliverer(self.active.domains, listeners, self.metrics, chance=lambda: 0.5, **clock)
+        self.acceptance = DirectAcceptance(self.active, self.deliverer, log, self.metrics, **clock)
+
+    def swap(self, active: ActiveConfig) -> None:
+        """As a worker does when the configuration changes."""
+        self.deliverer.swap(active.domains)
+        self.acceptance.swap(active)
+
+    def transaction_done(self, transaction: Transaction[Domain], reply: Reply) -> None:
+        self.replies.append(reply[:3])
+
+    def inject(
+        self, payload: str = '{"aps": {"alert": "hi"}}', parts: int = 1, headers: str = ""
+    ) -> Transaction[Domain]:
+        part = (
+            "--b\r\nContent-Type: message/vnd.msys.apn\r\n\r\n"
+            f"X-Device-Token: {TOKEN}\r\n{headers}\r\n{payload}\r\n"
+        )
+        content = 'Content-Type: multipart/vnd.msys.mcmt; boundary="b"\r\n\r\n' + part * parts + "--b--\r\n"
+        return self.take(content.encode())
+
+    def take(self, content: bytes) -> Transaction[Domain]:
+        session = SessionFacts("192.0.2.1", 4711)
+        entry = self.acceptance.check_recipient(session, "apn_example.com", 0)
+        assert not isinstance(entry, Reply)
+        transaction = Transaction(
+            self,
+            session,
+            "m1",
+            "alerts@sender.example",
+            [Recipient("sub@apn_example.com", "apn_example.com", entry)],
+            content,
+        )
+        self.acceptance.accept(transaction)
+        return transaction
+
+    def count(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def messages(self, result: str, kind: str = "push") -> float:
+        return self.count("tubepost_messages_total", kind=kind, result=result)
+
+
+def test_250_carries_the_apns_id_and_comes_after_the_verdict() -> None:
+    bench = Bench()
+    bench.inject()
+    assert bench.replies == []
+    assert bench.count("tubepost_in_flight") == 1
+    bench.pools[0].answer(DELIVERED)
+    assert bench.replies == [(250, "2.0.0", f"Delivered apns-id={DELIVERED.apns_id}")]
+    assert bench.messages("accepted") == 1
+    assert bench.count("tubepost_in_flight") == 0
+    (event,) = bench.hub.events
+    assert (event.kind, event.route, event.status, event.device_token) == ("delivery", "route0", 0, TOKEN)
+    assert (event.source_address, event.destination_address) == ("alerts@sender.example", "sub")
+
+
+def test_a_permanent_failure_is_a_550_with_apns_reason() -> None:
+    bench = Bench()
+    bench.inject()
+    bench.pools[0].answer(DEAD)
+    ((code, _, text),) = bench.replies
+    assert code == 550
+    assert "Unregistered" in text
+    assert bench.count("tubepost_dead_tokens_total", route="route0") == 1
+    assert bench.hub.events[0].kind == "permfail"
+
+
+def test_transient_failures_are_tried_again_with_the_same_apns_id_until_the_deadline() -> None:
+    bench = Bench(deadline=10.0)
+    bench.inject()
+    ids = set()
+    for _ in range(100):
+        if bench.replies:
+            break
+        ids.add(bench.pools[0].requests[0].apns_id)
+        bench.pools[0].answer(BUSY)
+        if not bench.replies:
+            bench.loop.advance(min(timer.due for timer in bench.loop.timers) - bench.loop.now)
+    ((code, _, text),) = bench.replies
+    assert code == 451
+    assert "ServiceUnavailable" in text
+    assert len(ids) == 1
+    assert bench.loop.now < 1010.0
+    assert bench.count("tubepost_retries_total", route="route0") == len(bench.hub.events) - 1 >= 4
+
+
+def test_a_later_success_is_a_250() -> None:
+    bench = Bench()
+    bench.inject()
+    bench.pools[0].answer(BUSY)
+    bench.loop.advance(1.0)
+    bench.pools[0].answer(DELIVERED)
+    assert bench.replies[0][0] == 250
+    assert [event.kind for event in bench.hub.events] == ["tempfail", "delivery"]
+    assert bench.hub.events[1].attempt == 2
+
+
+def test_the_next_route_takes_over_at_once_when_the_first_is_unavailable() -> None:
+    bench = Bench(routes=2)
+    bench.inject()
+    bench.pools[0].answer(local_outcome("ConnectFailed"))
+    bench.loop.advance(0.0)
+    bench.pools[1].answer(DELIVERED)
+    assert bench.replies[0][0] == 250
+    assert bench.hub.events[-1].route == "route1"
+    assert bench.count("tubepost_failovers_total", route="route1") == 1
+
+
+def test_a_held_route_is_passed_over_and_used_again_later() -> None:
+    bench = Bench(routes=2)
+    bench.pools[0].held_until = bench.loop.now + 60
+    bench.inject()
+    assert (len(bench.pools[0].requests), len(bench.pools[1].requests)) == (0, 1)
+    bench.pools[0].held_until = 0.0
+    bench.inject()
+    assert len(bench.pools[0].requests) == 1
+
+
+def test_a_hold_beyond_the_deadline_is_answered_without_waiting() -> None:
+    bench = Bench()
+    bench.inject()
+    bench.pools[0].answer(local_outcome("RouteHeld", held_until=bench.loop.now + 300))
+    assert bench.replies[0][0] == 451
+
+
+def test_a_possible_double_is_counted_and_repeated_at_once() -> None:
+    bench = Bench()
+    bench.inject()
+    bench.pools[0].answer(local_outcome("ConnectionLost", possible_double=True, retry_at_once=True))
+    bench.loop.advance(0.0)
+    assert len(bench.pools[0].requests) == 1
+    assert bench.count("tubepost_possible_doubles_total", route="route0") == 1
+
+
+def test_a_missing_credential_is_transient() -> None:
+    bench = Bench(facts=None)
+    bench.inject()
+    assert bench.replies[0][0] == 451
+    assert "CredentialMissing" in bench.replies[0][2]
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "result"),
+    [(DeliveryMode.SUSPEND, 451, "deferred"), (DeliveryMode.BLACKHOLE, 250, "accepted")],
+)
+def test_modes_that_send_nothing(mode: DeliveryMode, code: int, result: str) -> None:
+    bench = Bench(DeliveryConfig(mode=mode))
+    bench.inject()
+    assert bench.replies[0][0] == code
+    assert bench.pools[0].requests == []
+    assert bench.messages(result) == 1
+    assert bench.count("tubepost_blackholed_total") == (mode is DeliveryMode.BLACKHOLE)
+
+
+def test_blackhole_still_refuses_what_could_not_be_sent() -> None:
+    bench = Bench(DeliveryConfig(mode=DeliveryMode.BLACKHOLE))
+    bench.inject('{"aps": "' + "x" * 5000 + '"}')
+    assert bench.replies[0][:2] == (552, "5.3.4")
+
+
+def test_one_recipient_and_one_part() -> None:
+    bench = Bench()
+    second = bench.acceptance.check_recipient(SessionFacts("192.0.2.1", 1), "apn_example.com", 1)
+    assert isinstance(second, Reply)
+    assert (second.code, second.enhanced) == (452, "4.5.3")
+    bench.inject(parts=2)
+    assert bench.replies[0][0] == 554
+    assert "Queued" in bench.replies[0][2]
+
+
+def test_an_unknown_domain_is_550() -> None:
+    answer = Bench().acceptance.check_recipient(SessionFacts("192.0.2.1", 1), "elsewhere.example", 0)
+    assert isinstance(answer, Reply)
+    assert (answer.code, answer.enhanced) == (550, "5.1.2")
+
+
+def test_reception_reject_and_mail_without_a_relay() -> None:
+    bench = Bench(reception=McmtReception.REJECT)
+    bench.inject()
+    assert bench.replies == [(554, "5.7.1", "MCMT messages are not accepted here")]
+    bench = Bench()
+    bench.take(b"Subject: mail\r\n\r\nhello\r\n")
+    assert bench.replies[0][0] == 554
+    assert bench.messages("rejected", "mail") == 1
+
+
+def test_a_malformed_payload_is_refused_and_logged() -> None:
+    bench = Bench()
+    bench.inject('{"aps": }')
+    assert bench.replies[0][:2] == (554, "5.6.0")
+    assert bench.hub.events[0].kind == "permfail"
+    assert bench.hub.events[0].status == 4
+
+
+def test_the_throttle_delays_and_then_refuses() -> None:
+    bench = Bench(DeliveryConfig(throttle=Throttle(messages=1, seconds=20.0)), deadline=30.0)
+    for _ in range(3):
+        bench.inject()
+    assert len(bench.pools[0].requests) == 1
+    assert bench.replies == [
+        (451, "4.7.0", "Throttled: the delivery rate of this domain is used up, try later")
+    ]
+    assert [(event.kind, event.reason, event.status) for event in bench.hub.events] == [
+        ("tempfail", "Throttled", 1)
+    ]
+    bench.loop.advance(20.0)
+    assert len(bench.pools[0].requests) == 2
+
+
+def test_what_was_sent_and_has_no_verdict_is_answered_at_the_deadline() -> None:
+    bench = Bench(DeliveryConfig(response_timeout=60.0), deadline=3.0)
+    bench.pools[0].withdrawable = False
+    bench.inject()
+    bench.loop.advance(2.9)
+    assert bench.replies == []
+    bench.loop.advance(0.2)
+    assert bench.replies == [
+        (451, "4.4.2", "Not delivered: ResponseTimeout (no answer by the acceptance deadline)")
+    ]
+    assert (bench.messages("deferred"), bench.acceptance.open) == (1, 0)
+    bench.pools[0].answer(DELIVERED)
+    assert len(bench.replies) == 1
+    assert bench.hub.events[0].kind == "delivery"
+    assert bench.count("tubepost_possible_doubles_total", route="route0") == 1
+    assert bench.messages("accepted") == 0
+
+
+def test_what_was_not_sent_is_withdrawn_at_the_deadline() -> None:
+    bench = Bench(deadline=3.0)
+    bench.inject()
+    bench.loop.advance(3.1)
+    assert bench.replies == [(451, "4.4.1", "Not delivered: NoConnectionInTime")]
+    assert bench.pools[0].requests == []
+    assert bench.hub.events[0].reason == "NoConnectionInTime"
+
+
+def test_a_refusal_is_logged_with_what_the_message_said() -> None:
+    bench = Bench()
+    apns_id = "99999999-2222-4333-8444-555555555555"
+    content = (
+        "X-Tubepost-Context: campaign=spring\r\n"
+        'Content-Type: multipart/vnd.msys.mcmt; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: message/vnd.msys.apn\r\n\r\n"
+        f"X-Device-Token: {TOKEN}\r\napns-id: {apns_id}\r\napns-push-type: none\r\n\r\n{{}}\r\n--b--\r\n"
+    )
+    bench.take(content.encode())
+    (event,) = bench.hub.events
+    assert (event.kind, event.status, event.apns_id) == ("permfail", 4, apns_id)
+    assert event.context["campaign"] == "spring"
+
+
+def test_a_client_that_left_before_sending_costs_nothing() -> None:
+    bench = Bench()
+    transaction = bench.inject()
+    abandon(transaction)
+    assert bench.pools[0].requests == []
+    assert bench.messages("abandoned") == 1
+    assert bench.acceptance.open == 0
+
+
+def test_a_client_that_left_after_sending_is_a_possible_double() -> None:
+    bench = Bench()
+    bench.pools[0].withdrawable = False
+    transaction = bench.inject()
+    abandon(transaction)
+    assert bench.acceptance.open == 1
+    bench.pools[0].answer(DELIVERED)
+    assert bench.acceptance.open == 0
+    assert bench.count("tubepost_possible_doubles_total", route="route0") == 1
+
+
+def test_a_client_that_left_between_two_attempts_ends_them() -> None:
+    bench = Bench()
+    transaction = bench.inject()
+    bench.pools[0].answer(BUSY)
+    abandon(transaction)
+    bench.loop.advance(60.0)
+    assert bench.pools[0].requests == []
+    assert bench.acceptance.open == 0
+
+
+def test_a_fault_of_ours_is_451_and_never_a_bounce(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+
+    def broken(request: ApnsRequest) -> None:
+        raise OSError("/secret/path")
+
+    bench.pools[0].submit = broken  # type: ignore[method-assign]
+    bench.inject()
+    assert bench.replies == [(451, "4.3.0", "Internal error, try again later")]
+    assert bench.acceptance.open == 0
+
+
+def test_another_configuration_serves_the_repetition() -> None:
+    old, new = Bench(), Bench()
+    old.inject()
+    old.swap(new.active)
+    old.pools[0].answer(BUSY)
+    old.loop.advance(1.0)
+    assert len(new.pools[0].requests) == 1
+
+
+def test_a_repetition_for_a_domain_that_is_gone_is_deferred_at_once() -> None:
+    bench = Bench()
+    bench.inject()
+    bench.swap(ActiveConfig(bench.active.config, Domains(Router(()), ()), None))
+    bench.pools[0].answer(local_outcome("ShuttingDown", retry_at_once=True))
+    bench.loop.advance(0.0)
+    assert bench.replies[0][:2] == (451, "4.3.5")
+    assert bench.pools[0].requests == []
+    assert bench.acceptance.open == 0
+
+
+@pytest.mark.parametrize("mode", [DeliveryMode.SUSPEND, DeliveryMode.BLACKHOLE])
+def test_a_repetition_does_not_leave_once_nothing_shall_leave(mode: DeliveryMode) -> None:
+    old, new = Bench(), Bench(DeliveryConfig(mode=mode))
+    old.inject()
+    old.swap(new.active)
+    old.pools[0].answer(BUSY)
+    old.loop.advance(1.0)
+    assert old.replies[0][:2] == (451, "4.3.2")
+    assert new.pools[0].requests == []
+
+
+def test_a_repetition_takes_the_route_that_replaced_its_own() -> None:
+    old, new = Bench(), Bench(routes=2)
+    old.inject()
+    old.swap(new.active)
+    old.pools[0].answer(local_outcome("ShuttingDown", retry_at_once=True))
+    new.pools[0].held_until = old.loop.now + 60
+    old.loop.advance(0.0)
+    new.pools[1].answer(DELIVERED)
+    assert old.replies[0][0] == 250
+
+
+async def test_the_end_does_not_wait_for_a_relay_beyond_its_grace() -> None:
+    bench = Bench()
+    never = asyncio.Event()
+    task = asyncio.create_task(never.wait())
+    bench.acceptance._relay._tasks.add(task)  # type: ignore[arg-type]
+    async with asyncio.timeout(20):
+        await bench.acceptance.close(0.0)
+    assert task.cancelled()

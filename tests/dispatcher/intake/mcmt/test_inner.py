@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import base64
+import quopri
+
+import pytest
+
+from tests.support.mcmt import PAYLOAD, TOKEN
+from tubepost_dispatcher.intake.mcmt.inner import decode_body, read_push_part
+from tubepost_dispatcher.intake.mcmt.limits import DEFAULT_LIMITS
+from tubepost_dispatcher.intake.mcmt.mime import BASE64, IDENTITY, QUOTED_PRINTABLE, part_head
+from tubepost_dispatcher.notification import PushPart
+from tubepost_dispatcher.reply import Reply
+
+HEADER = b"X-Device-Token: " + TOKEN
+
+
+def read(body: bytes, *head: bytes) -> PushPart | Reply:
+    block = b"\r\n" + b"".join(line + b"\r\n" for line in head)
+    return read_push_part(body, part_head(block, 70), DEFAULT_LIMITS, lambda: None)
+
+
+def taken(body: bytes, *head: bytes) -> PushPart:
+    found = read(body, *head)
+    assert isinstance(found, PushPart), found
+    return found
+
+
+def refused(body: bytes, *head: bytes) -> Reply:
+    found = read(body, *head)
+    assert isinstance(found, Reply)
+    return found
+
+
+B64 = b"Content-Transfer-Encoding: base64"
+QP = b"Content-Transfer-Encoding: quoted-printable"
+
+
+@pytest.mark.parametrize(
+    ("body", "head"),
+    [
+        (HEADER + b"\r\n\r\n" + PAYLOAD, ()),
+        (HEADER + b"\n\n" + PAYLOAD, ()),
+        (HEADER + b"\n\r\n" + PAYLOAD, ()),
+        (HEADER + b"\r\n\n" + PAYLOAD, ()),
+        (b"\r\n\r\n" + HEADER + b"\r\n\r\n\r\n" + PAYLOAD + b"\r\n\r\n", ()),
+        (b"x-other: 1\r\n" + HEADER.upper() + b"\r\nX: y\r\n\tz\r\n\r\n" + PAYLOAD, ()),
+        (b"X-Device-Token :\r\n " + TOKEN + b"\r\n\r\n" + PAYLOAD, ()),
+        (PAYLOAD, (HEADER,)),
+        (b"\r\n  " + PAYLOAD, (HEADER,)),
+        (base64.b64encode(PAYLOAD), (HEADER, B64)),
+        (base64.b64encode(HEADER + b"\n\n" + PAYLOAD), (B64,)),
+        (
+            b" \r\n" + base64.encodebytes(HEADER + b"\r\n\r\n" + PAYLOAD),
+            (b"content-transfer-encoding: BASE64",),
+        ),
+        (HEADER + b"\r\n\r\n" + base64.encodebytes(PAYLOAD), (B64,)),
+        (HEADER + b"\r\n" + B64 + b"\r\n\r\n" + base64.encodebytes(PAYLOAD), (B64,)),
+        (HEADER + b"\r\n" + B64 + b"\r\n\r\n" + base64.encodebytes(PAYLOAD), ()),
+        (HEADER + b"\r\n" + QP + b"\r\n\r\n" + PAYLOAD.replace(b"h", b"=68=\r\n"), ()),
+        (quopri.encodestring(HEADER + b"\n\n" + PAYLOAD), (QP,)),
+        (HEADER + b"\r\n\r\n" + quopri.encodestring(PAYLOAD), (QP,)),
+        (HEADER + b"\nContent-Type: text/plain\nContent-Transfer-Encoding: 8bit\n\n" + PAYLOAD, (QP,)),
+    ],
+)
+def test_forms_of_a_part(body: bytes, head: tuple[bytes, ...]) -> None:
+    found = taken(body, *head)
+    assert found.payload == PAYLOAD
+    assert found.token == TOKEN
+
+
+def test_fields_of_the_inner_block_win() -> None:
+    found = taken(
+        HEADER + b"\r\napns-topic: inner\r\n\r\n" + PAYLOAD,
+        b"X-Device-Token: 00",
+        b"apns-topic: outer",
+        b"apns-priority: 5",
+    )
+    assert (found.token, found.topic, found.priority) == (TOKEN, b"inner", 5)
+
+
+@pytest.mark.parametrize(
+    ("body", "head", "reason", "words"),
+    [
+        (b"", (HEADER,), "PayloadEmpty", "empty"),
+        (HEADER, (), "PayloadEmpty", "empty"),
+        (HEADER + b"\r\n\r\n", (), "PayloadEmpty", "empty"),
+        (HEADER + b"\r\n" + PAYLOAD, (), "BadMessage", "inner header line 2"),
+        (HEADER + b"\r\n{\r\n" + PAYLOAD, (), "BadMessage", "inner header line 2"),
+        (HEADER + b"\r\n" + HEADER + b"\r\n\r\n" + PAYLOAD, (), "DuplicateHeaders", "x-device-token"),
+        (HEADER + b"\r\napns-id: 1\r\nApns-Id: 2\r\n\r\n{}", (), "DuplicateHeaders", "apns-id"),
+        (PAYLOAD, (), "MissingDeviceToken", "DLV_Dest_ID"),
+        (b"X-Device-Token:\r\n\r\n" + PAYLOAD, (), "MissingDeviceToken", "empty"),
+        (b"X-Device-Token: <ab cd>\r\n\r\n" + PAYLOAD, (), "BadDeviceToken", '"<ab cd>"'),
+        (b"X-Device-Token: ab\r\n cd\r\n\r\n" + PAYLOAD, (), "BadDeviceToken", '"ab cd"'),
+        (b"X-Device-Token: ab\rX: y\r\n\r\n" + PAYLOAD, (), "BadDeviceToken", "\\x0d"),
+        (b"X-Device-Token: " + b"a" * 201 + b"\r\n\r\n" + PAYLOAD, (), "DeviceTokenTooLong", "201"),
+        (b"!!!", (HEADER, B64), "BadMessage", "base64"),
+        (base64.b64encode(PAYLOAD)[:-3], (HEADER, B64), "BadMessage", "base64"),
+        (b"{=4\r\n}", (HEADER, QP), "BadMessage", "quoted-printable in line 1"),
+        (PAYLOAD, (HEADER, b"Content-Transfer-Encoding: uuencode"), "BadMessage", "unknown"),
+        (HEADER + b"\r\nContent-Transfer-Encoding: x\r\n\r\n{}", (), "BadMessage", "inner header block"),
+        (HEADER + b"\r\n" + QP + b"\r\n\r\n" + base64.b64encode(PAYLOAD), (B64,), "BadMessage", "contradict"),
+        (base64.b64encode(HEADER + b"\n" + QP + b"\n\n" + PAYLOAD), (B64,), "BadMessage", "contradict"),
+        (base64.b64encode(HEADER + b"\n" + B64 + b"\n\n" + PAYLOAD), (B64,), "BadMessage", "again"),
+    ],
+)
+def test_what_is_refused(body: bytes, head: tuple[bytes, ...], reason: str, words: str) -> None:
+    found = refused(body, *head)
+    assert found.reason == reason
+    assert words in found.text
+
+
+@pytest.mark.parametrize(
+    ("token", "unusual"),
+    [(b"a" * 64, False), (b"a" * 200, False), (b"a" * 63, True), (b"a" * 65, True), (b"a", True)],
+)
+def test_unusual_token_lengths_are_warned_about(token: bytes, unusual: bool) -> None:
+    found = taken(b"X-Device-Token: " + token + b"\r\n\r\n" + PAYLOAD)
+    assert ("unusual-token-length" in found.warnings) == unusual
+
+
+def test_decode_body() -> None:
+    assert decode_body(b"a=20", IDENTITY) == b"a=20"
+    assert decode_body(b"a=20=\r\nb=\nc=", QUOTED_PRINTABLE) == b"a bc"
+    assert decode_body(b"aGV\r\n sbG8=\r\n", BASE64) == b"hello"
+    assert isinstance(decode_body(b"b= \r\nc", QUOTED_PRINTABLE), Reply)
+    assert isinstance(decode_body(b"aGVsbG8", BASE64), Reply)
+    assert isinstance(decode_body(b"aGVsbG8=aGVsbG8=", BASE64), Reply)
