@@ -7,25 +7,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from tubepost_operator.kinds import Kind
 from tubepost_operator.observed import Document
 
 ErrorClass = Literal["conflict", "throttled", "server", "connection", "forbidden", "gone", "request"]
 
+NAMESPACE_TERMINATING: Final = "NamespaceTerminating"
+"""Cause of a refusal. Source: Kubernetes, core/v1 `NamespaceTerminatingCause`."""
+
 
 class ApiError(Exception):
     """The API server did not do what it was asked.
 
-    `status` is the HTTP status, 0 when there was no answer. The text is the server's message.
+    `status` is the HTTP status, 0 when there was no answer. The text is the server's message. `causes` are
+    the machine-readable ones of the answer (`details.causes[].reason` of a metav1.Status).
     """
 
-    def __init__(self, status: int, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        retry_after: float | None = None,
+        causes: frozenset[str] = frozenset(),
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.retry_after = retry_after
+        self.causes = causes
 
     @property
     def kind(self) -> ErrorClass:
@@ -49,6 +60,11 @@ class ApiError(Exception):
     def refusal(self) -> bool:
         """Whether the server has understood the object and does not want it: trying again helps nothing."""
         return self.status in {400, 403, 405, 413, 415, 422}
+
+    @property
+    def namespace_terminating(self) -> bool:
+        """Whether nothing can be created since the namespace is being deleted."""
+        return NAMESPACE_TERMINATING in self.causes
 
     def __str__(self) -> str:
         return f"{self.status} {self.message}" if self.status else self.message

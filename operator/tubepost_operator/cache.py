@@ -1,203 +1,365 @@
-"""What the watches have told: our own objects in full, of all others their metadata. No I/O."""
+"""Everything that is known between two reconciles: our own objects in full, of all others their metadata.
+
+Filled by the watches, by what was read, and by the answers to our writes. Whatever belongs to an object goes
+with it: `remove`, `remove_meta` and `remove_secret` are the only places that are told of removals. No I/O.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from tubepost_operator.kinds import CHILDREN
+from tubepost_operator.kinds import CHILDREN, READ_IN_FULL
+from tubepost_operator.metadata import object_key, push_domain_of, read_meta
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Document, Key, Meta
+from tubepost_operator.observed import (
+    Child,
+    Document,
+    Key,
+    LiveStatus,
+    Meta,
+    Pod,
+    PodDetails,
+    PodReport,
+    Secret,
+)
 from tubepost_operator.references import References, references
 
-_PREFIX = "tubepost.io/"
+
+@dataclass(slots=True)
+class _Own:
+    """An object of ours, and what is remembered of a PushDomain."""
+
+    document: Document
+    references: References
+    live: LiveStatus | None = None
+    published: tuple[str, str] | None = None
+    unconfirmed: tuple[str, float] | None = None
 
 
-def read_meta(document: Mapping[str, Any], kind: str) -> Meta:
-    """Keep of an object's metadata what matters.
+@dataclass(slots=True)
+class _Other:
+    """A child or pod. `body` is of the version of `meta`, `in_sync` the fingerprint when it was compared."""
 
-    Annotations of others go: among them is `last-applied-configuration`, which holds a Secret's contents.
-    """
-    metadata = document["metadata"]
-    owner: Mapping[str, Any] = next(
-        (item for item in metadata.get("ownerReferences") or () if item.get("controller")), {}
-    )
-    annotations = metadata.get("annotations") or {}
-    return Meta(
-        key=Key(kind, metadata.get("namespace", ""), metadata["name"]),
-        uid=metadata["uid"],
-        version=metadata.get("resourceVersion", ""),
-        generation=int(metadata.get("generation") or 0),
-        labels=dict(metadata.get("labels") or {}),
-        annotations={key: value for key, value in annotations.items() if key.startswith(_PREFIX)},
-        owner=owner.get("uid"),
-        owner_name=f"{owner['kind']}/{owner['name']}" if owner else None,
-        created=metadata.get("creationTimestamp") or "",
-        deleting=bool(metadata.get("deletionTimestamp")),
-    )
+    meta: Meta
+    body: Document | None = None
+    in_sync: str = ""
+
+
+@dataclass(slots=True)
+class _SecretEntry:
+    version: str
+    contents: Secret | None = None
+
+
+@dataclass(slots=True)
+class _PodEntry:
+    details: PodDetails | None = None
+    version: str = ""
+    report: PodReport | None = None
 
 
 class Cache:
-    """Everything that is known, and who uses whom."""
+    """Objects, who refers to whom, and what need not be read again."""
 
     def __init__(self) -> None:
-        self._objects: dict[Key, Document] = {}
-        self._references: dict[Key, References] = {}
-        self._namespaces: dict[tuple[str, str], dict[str, Key]] = {}
-        self._metas: dict[Key, Meta] = {}
-        self._of_push_domain: dict[tuple[str, str], dict[Key, Meta]] = {}
-        self._secrets: dict[tuple[str, str], str] = {}
+        self._own: dict[Key, _Own] = {}
+        self._by_namespace: dict[tuple[str, str], dict[str, Key]] = {}
+        self._others: dict[Key, _Other] = {}
+        self._by_push_domain: dict[tuple[str, str], dict[Key, None]] = {}
+        self._secrets: dict[tuple[str, str], _SecretEntry] = {}
+        # By uid: a list may bring a pod before the watch does.
+        self._pods: dict[str, _PodEntry] = {}
 
     # -- our own objects ------------------------------------------------------------------------------
 
     def put(self, document: Document) -> bool:
         """Take an object of ours; whether anything but its status or version is new."""
         key = object_key(document)
-        known = self._objects.get(key)
-        if known is not None and _older(document, known):
+        known = self._own.get(key)
+        if known is not None and _older(document, known.document):
             return False
-        self._objects[key] = document
-        self._references[key] = references(document)
-        self._namespaces.setdefault((key.kind, key.namespace), {})[key.name] = key
-        if known is None:
-            return True
-        now, then = document["metadata"], known["metadata"]
-        return any(now.get(field) != then.get(field) for field in ("uid", "generation", "deletionTimestamp"))
+        now = document["metadata"]
+        then = known.document["metadata"] if known is not None else {}
+        if known is not None and now.get("uid") == then.get("uid"):
+            known.document, known.references = document, references(document)
+        else:
+            self._own[key] = _Own(document, references(document))
+        self._by_namespace.setdefault((key.kind, key.namespace), {})[key.name] = key
+        return known is None or any(
+            now.get(field) != then.get(field) for field in ("uid", "generation", "deletionTimestamp")
+        )
 
     def remove(self, key: Key) -> None:
         """An object of ours is gone."""
-        self._objects.pop(key, None)
-        self._references.pop(key, None)
-        self._namespaces.get((key.kind, key.namespace), {}).pop(key.name, None)
+        self._own.pop(key, None)
+        self._by_namespace.get((key.kind, key.namespace), {}).pop(key.name, None)
 
     def get(self, key: Key) -> Document | None:
         """An object of ours."""
-        return self._objects.get(key)
+        known = self._own.get(key)
+        return known.document if known is not None else None
 
     def keys(self, kind: str | None = None) -> list[Key]:
         """All objects of ours, or those of one kind."""
-        return [key for key in self._objects if kind is None or key.kind == kind]
+        return [key for key in self._own if kind is None or key.kind == kind]
 
     def documents(self, kind: str, namespace: str) -> dict[str, Document]:
         """The objects of a kind in a namespace, by name."""
-        names = self._namespaces.get((kind, namespace), {})
-        return {name: self._objects[key] for name, key in names.items()}
+        names = self._by_namespace.get((kind, namespace), {})
+        return {name: self._own[key].document for name, key in names.items()}
 
     def set_status(self, key: Key, document: Document) -> None:
         """Take the answer to a write of a status, which a watch will tell as well, later."""
-        if key in self._objects and not _older(document, self._objects[key]):
-            self._objects[key] = document
+        known = self._own.get(key)
+        if known is not None and not _older(document, known.document):
+            known.document = document
 
-    # -- users ----------------------------------------------------------------------------------------
+    # -- what is remembered of a PushDomain -----------------------------------------------------------
+
+    def live(self, key: Key) -> LiveStatus | None:
+        """The live status that was set last."""
+        known = self._own.get(key)
+        return known.live if known is not None else None
+
+    def set_live(self, key: Key, live: LiveStatus) -> None:
+        """Take a new live status."""
+        if key in self._own:
+            self._own[key].live = live
+
+    def published(self, key: Key) -> tuple[str, str] | None:
+        """Name of the ConfigMap and text of the configuration that was published at the last reconcile."""
+        known = self._own.get(key)
+        return known.published if known is not None else None
+
+    def set_published(self, key: Key, uid: str, name: str, text: str) -> None:
+        """Remember what is published for the PushDomain with this uid."""
+        known = self._own.get(key)
+        if known is not None and known.document["metadata"].get("uid") == uid:
+            known.published = (name, text)
+
+    def unconfirmed_for(self, key: Key, digest: str | None, now: float) -> float:
+        """Seconds since this configuration was first waited for; 0 without one (`digest` None).
+
+        Args:
+            key: the PushDomain.
+            digest: the configuration that some pods do not run yet.
+            now: monotonic seconds.
+        """
+        known = self._own.get(key)
+        if known is None:
+            return 0.0
+        if digest is None:
+            known.unconfirmed = None
+            return 0.0
+        if known.unconfirmed is None or known.unconfirmed[0] != digest:
+            known.unconfirmed = (digest, now)
+        return max(0.001, now - known.unconfirmed[1])
+
+    # -- who refers to whom ---------------------------------------------------------------------------
 
     def users_of(self, key: Key) -> list[Key]:
         """The PushDomains that refer to an ApnRoute or ApnLogger."""
-        field = "routes" if key.kind == "ApnRoute" else "loggers"
-        return [
-            user
-            for user in self._namespaces.get(("PushDomain", key.namespace), {}).values()
-            if key.name in getattr(self._references[user], field)
-        ]
+        found = []
+        for user in self._by_namespace.get(("PushDomain", key.namespace), {}).values():
+            named = self._own[user].references
+            if key.name in (named.routes if key.kind == "ApnRoute" else named.loggers):
+                found.append(user)
+        return found
 
     def users_of_secret(self, namespace: str, name: str) -> list[Key]:
         """The routes that refer to a Secret, their PushDomains, and PushDomains that refer to it."""
         found: dict[Key, None] = {}
-        for route in self._namespaces.get(("ApnRoute", namespace), {}).values():
-            if name in self._references[route].secrets:
+        for route in self._by_namespace.get(("ApnRoute", namespace), {}).values():
+            if name in self._own[route].references.secrets:
                 found[route] = None
                 found |= dict.fromkeys(self.users_of(route))
-        for user in self._namespaces.get(("PushDomain", namespace), {}).values():
-            if name in self._references[user].secrets:
+        for user in self._by_namespace.get(("PushDomain", namespace), {}).values():
+            if name in self._own[user].references.secrets:
                 found[user] = None
         return list(found)
 
     def secrets_of(self, key: Key) -> set[str]:
         """Names of all Secrets that an object needs, those of its routes included."""
-        own = self._references.get(key)
+        own = self._own.get(key)
         if own is None:
             return set()
-        names = set(own.secrets)
-        for route in own.routes:
-            other = self._references.get(Key("ApnRoute", key.namespace, route))
+        names = set(own.references.secrets)
+        for route in own.references.routes:
+            other = self._own.get(Key("ApnRoute", key.namespace, route))
             if other is not None:
-                names |= other.secrets
+                names |= other.references.secrets
         return names
 
-    # -- others' objects, by their metadata -----------------------------------------------------------
+    # -- children and pods, by their metadata ---------------------------------------------------------
 
     def put_meta(self, meta: Meta) -> Meta | None:
         """Take the metadata of a child or pod; what was known before is returned, itself when it is older."""
-        known = self._metas.get(meta.key)
+        entry = self._others.get(meta.key)
+        known = entry.meta if entry is not None else None
         if known is not None and known.uid == meta.uid and _number(known.version) > _number(meta.version):
             return meta
-        self._metas[meta.key] = meta
+        if entry is None or known is None or known.uid != meta.uid:
+            if known is not None:
+                self.remove_meta(known.key)
+            self._others[meta.key] = _Other(meta)
+        else:
+            self._unindex(known)
+            entry.meta = meta
+            if known.version != meta.version:
+                entry.body = None
         owner = push_domain_of(meta)
         if owner:
-            self._of_push_domain.setdefault((meta.key.namespace, owner), {})[meta.key] = meta
+            self._by_push_domain.setdefault((meta.key.namespace, owner), {})[meta.key] = None
         return known
 
     def remove_meta(self, key: Key, uid: str | None = None) -> Meta | None:
         """A child or pod is gone; what was known is returned."""
-        known = self._metas.get(key)
-        if known is None or (uid is not None and known.uid != uid):
+        entry = self._others.get(key)
+        if entry is None or (uid is not None and entry.meta.uid != uid):
             return None
-        del self._metas[key]
-        owner = push_domain_of(known)
-        siblings = self._of_push_domain.get((key.namespace, owner), {})
-        siblings.pop(key, None)
+        del self._others[key]
+        self._pods.pop(entry.meta.uid, None)
+        self._unindex(entry.meta)
+        return entry.meta
+
+    def _unindex(self, meta: Meta) -> None:
+        index = (meta.key.namespace, push_domain_of(meta))
+        siblings = self._by_push_domain.get(index, {})
+        siblings.pop(meta.key, None)
         if not siblings:
-            self._of_push_domain.pop((key.namespace, owner), None)
-        return known
+            self._by_push_domain.pop(index, None)
+
+    def meta(self, key: Key) -> Meta | None:
+        """Metadata of a child or pod."""
+        entry = self._others.get(key)
+        return entry.meta if entry is not None else None
 
     def metas(self, kind: str) -> Iterator[Meta]:
-        """Everything of one kind."""
-        return (meta for key, meta in list(self._metas.items()) if key.kind == kind)
+        """Metadata of everything of one kind."""
+        return (entry.meta for key, entry in list(self._others.items()) if key.kind == kind)
 
-    def children_of(self, namespace: str, name: str) -> list[Meta]:
+    # -- children -------------------------------------------------------------------------------------
+
+    def children_of(self, namespace: str, name: str) -> list[Child]:
         """Children of a PushDomain, by label."""
-        return [
-            meta
-            for key, meta in self._of_push_domain.get((namespace, name), {}).items()
+        entries = [
+            self._others[key]
+            for key in self._by_push_domain.get((namespace, name), {})
             if key.kind in CHILDREN
         ]
+        return [Child(entry.meta, entry.body, self.in_sync(entry.meta)) for entry in entries]
+
+    def take(self, key: Key, document: Document) -> Child:
+        """Take a child, or somebody else's object of a child's name, as it was read."""
+        meta = read_meta(document, key.kind)
+        if meta.labels.get(Names.MANAGED_LABEL) == Names.FIELD_MANAGER:
+            self.put_meta(meta)
+            self._keep(meta, document)
+        return Child(meta, document)
+
+    def written(self, key: Key, document: Document) -> None:
+        """Take the answer to a write of ours: a child as it is now."""
+        meta = read_meta(document, key.kind)
+        self.put_meta(meta)
+        self._keep(meta, document)
+        self.set_in_sync(meta)
+
+    def _keep(self, meta: Meta, document: Document) -> None:
+        entry = self._others[meta.key]
+        if meta.key.kind in READ_IN_FULL and entry.meta.version == meta.version:
+            entry.body = document
+
+    def in_sync(self, meta: Meta) -> bool:
+        """Whether the desired state of this child is as it was when it was last compared or written."""
+        entry = self._others.get(meta.key)
+        return entry is not None and entry.in_sync == meta.fingerprint
+
+    def set_in_sync(self, meta: Meta) -> None:
+        """This child was compared, and is as it should be."""
+        entry = self._others.get(meta.key)
+        if entry is not None:
+            entry.in_sync = meta.fingerprint
+
+    # -- pods -----------------------------------------------------------------------------------------
 
     def pods_of(self, namespace: str, name: str) -> list[Meta]:
-        """Pods with a dispatcher of a PushDomain, by label."""
-        return [
-            meta for key, meta in self._of_push_domain.get((namespace, name), {}).items() if key.kind == "Pod"
-        ]
+        """Metadata of the pods with a dispatcher of a PushDomain, by label."""
+        keys = self._by_push_domain.get((namespace, name), {})
+        return [self._others[key].meta for key in keys if key.kind == "Pod"]
+
+    def pods(self, namespace: str, name: str) -> tuple[Pod, ...]:
+        """The pods with a dispatcher of a PushDomain, and what is known of them."""
+        return tuple(self._pod(meta) for meta in self.pods_of(namespace, name))
+
+    def _pod(self, meta: Meta) -> Pod:
+        entry = self._pods.get(meta.uid) or _PodEntry()
+        details = entry.details or PodDetails(ready=False, trouble="", url=None)
+        return Pod(
+            meta,
+            sidecar=meta.labels.get(Names.NAME_LABEL) != Names.APP,
+            ready=details.ready,
+            trouble=details.trouble,
+            last_report=entry.report,
+            url=details.url,
+            stale=entry.version != meta.version,
+        )
+
+    def set_details(self, uid: str, version: str, details: PodDetails) -> None:
+        """A pod was read."""
+        entry = self._pods.setdefault(uid, _PodEntry())
+        entry.details, entry.version = details, version
+
+    def set_report(self, uid: str, report: PodReport) -> None:
+        """A pod was asked for its metrics."""
+        self._pods.setdefault(uid, _PodEntry()).report = report
+
+    def report(self, uid: str) -> PodReport | None:
+        """What a pod's metrics said last."""
+        entry = self._pods.get(uid)
+        return entry.report if entry is not None else None
+
+    def drop_unknown_pods(self) -> None:
+        """Forget what was read of pods that no watch tells of: they were gone by the time of the answer."""
+        known = {meta.uid for meta in self.metas("Pod")}
+        for uid in self._pods.keys() - known:
+            del self._pods[uid]
 
     # -- Secrets --------------------------------------------------------------------------------------
 
     def put_secret(self, namespace: str, name: str, version: str) -> bool:
         """Take the version of a Secret; whether it is new."""
-        if self._secrets.get((namespace, name)) == version:
+        known = self._secrets.get((namespace, name))
+        if known is None:
+            self._secrets[namespace, name] = _SecretEntry(version)
+        elif known.version == version:
             return False
-        self._secrets[namespace, name] = version
+        else:
+            known.version = version
         return True
 
     def remove_secret(self, namespace: str, name: str) -> None:
-        """A Secret is gone."""
+        """A Secret is gone: so are its contents."""
         self._secrets.pop((namespace, name), None)
 
     def secret_version(self, namespace: str, name: str) -> str | None:
         """Version of a Secret, None when it does not exist."""
-        return self._secrets.get((namespace, name))
+        known = self._secrets.get((namespace, name))
+        return known.version if known is not None else None
 
-    def secret_names(self) -> list[tuple[str, str]]:
-        """Namespace and name of all Secrets."""
-        return list(self._secrets)
+    def secret(self, namespace: str, name: str) -> Secret | None:
+        """Contents of a Secret; None when they are not known at its present version."""
+        known = self._secrets.get((namespace, name))
+        if known is None or known.contents is None or known.contents.version != known.version:
+            return None
+        return known.contents
 
-
-def object_key(document: Mapping[str, Any]) -> Key:
-    """Kind, namespace and name of a document."""
-    metadata = document["metadata"]
-    return Key(document["kind"], metadata["namespace"], metadata["name"])
-
-
-def push_domain_of(meta: Meta) -> str:
-    """Name of the PushDomain that a child or pod belongs to, empty when it does not say."""
-    return meta.labels.get(Names.PUSH_DOMAIN_LABEL) or meta.labels.get(Names.INJECT_LABEL) or ""
+    def set_secret(self, namespace: str, secret: Secret) -> None:
+        """A Secret was read."""
+        known = self._secrets.get((namespace, secret.name))
+        if known is not None:
+            known.contents = secret
 
 
 def _older(document: Mapping[str, Any], known: Mapping[str, Any]) -> bool:

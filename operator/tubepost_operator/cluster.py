@@ -387,10 +387,14 @@ def _guarded(data: bytes, guard: Guard) -> Iterator[bytes]:
 
 
 def _error(response: urllib3.BaseHTTPResponse) -> ApiError:
-    message = f"HTTP {response.status}"
-    with contextlib.suppress(ValueError, AttributeError):
-        message = str(json.loads(response.data).get("message") or message)
+    """The answer as an error: a metav1.Status, or whatever a proxy in between says."""
+    message, causes = f"HTTP {response.status}", frozenset[str]()
+    with contextlib.suppress(ValueError, AttributeError, TypeError):
+        status = json.loads(response.data)
+        message = str(status.get("message") or message)
+        details = status.get("details") or {}
+        causes = frozenset(str(cause.get("reason")) for cause in details.get("causes") or ())
     retry_after: float | None = None
     with contextlib.suppress(ValueError, TypeError):
         retry_after = float(response.headers["Retry-After"]) if "Retry-After" in response.headers else None
-    return ApiError(response.status, message, retry_after)
+    return ApiError(response.status, message, retry_after, causes)

@@ -12,7 +12,16 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from tubepost_operator.api import ApiError
-from tubepost_operator.lease import DURATION, MARGIN, RENEW, Elector, Guard, LeaseRecord, read_lease_record
+from tubepost_operator.lease import (
+    DURATION,
+    MARGIN,
+    RENEW,
+    Elector,
+    Guard,
+    LeaseRecord,
+    NotLeader,
+    read_lease_record,
+)
 from tubepost_operator.observed import Document
 from tubepost_operator.settings import Settings
 
@@ -160,9 +169,5 @@ def _text(error: BaseException) -> str:
 def _loud(error: BaseException) -> BaseException | None:
     """The error where its traceback tells something: API errors and a lost Lease explain themselves."""
     parts = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
-    quiet = (ApiError, asyncio.CancelledError)
-    return (
-        None
-        if all(isinstance(part, quiet) or type(part).__name__ == "NotLeader" for part in parts)
-        else error
-    )
+    quiet = (ApiError, NotLeader, asyncio.CancelledError)
+    return None if all(isinstance(part, quiet) for part in parts) else error

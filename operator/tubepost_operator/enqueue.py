@@ -1,32 +1,30 @@
-"""From what the watches tell to the objects that have to be looked at. No I/O."""
+"""Watch events -> cache, and the objects to enqueue. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
 from tubepost_operator.api import WatchEvent
-from tubepost_operator.cache import Cache, object_key, push_domain_of, read_meta
-from tubepost_operator.gather import Gatherer
+from tubepost_operator.cache import Cache
 from tubepost_operator.kinds import OWN
+from tubepost_operator.metadata import object_key, push_domain_of, read_meta
 from tubepost_operator.observed import Document, Key, Meta
 from tubepost_operator.references import References, references
 
 Changed = Callable[[Iterable[Key]], None]
-"""Told of the objects to look at."""
+"""Enqueues objects."""
 
 
 class Enqueuer:
-    """Fills the store, and says which objects a change concerns: exactly those, and none besides.
+    """Fills the cache, and enqueues the objects that a change concerns: exactly those, and none besides.
 
     Args:
-        store: takes what is told.
-        gatherer: knows which changes are our own.
-        changed: is told of the objects to look at.
+        cache: takes what the watches tell.
+        changed: enqueues objects.
     """
 
-    def __init__(self, cache: Cache, gatherer: Gatherer, changed: Changed) -> None:
+    def __init__(self, cache: Cache, changed: Changed) -> None:
         self._cache = cache
-        self._gatherer = gatherer
         self._changed = changed
 
     # -- our own kinds --------------------------------------------------------------------------------
@@ -83,7 +81,6 @@ class Enqueuer:
         namespace, name = metadata["namespace"], metadata["name"]
         if event.type == "Gone":
             self._cache.remove_secret(namespace, name)
-            self._gatherer.secret_gone(namespace, name)
         elif not self._cache.put_secret(namespace, name, metadata.get("resourceVersion", "")):
             return
         self._changed(self._cache.users_of_secret(namespace, name))
@@ -97,15 +94,12 @@ class Enqueuer:
             key = Key(kind, metadata["namespace"], metadata["name"])
             gone = self._cache.remove_meta(key, metadata["uid"])
             if gone is not None:
-                self._gatherer.gone(gone)
                 self._changed(_owner(gone))
             return
         meta = read_meta(event.document, kind)
         known = self._cache.put_meta(meta)
         if known is meta or (known is not None and known.version == meta.version):
             return  # older than what is known, or the echo of a write of ours
-        if known is not None and known.uid != meta.uid:
-            self._gatherer.gone(known)
         if self._matters(meta, known):
             self._changed(_owner(meta))
 
@@ -119,7 +113,7 @@ class Enqueuer:
             meta.owner,
             meta.deleting,
         )
-        return not (same and self._gatherer.trusts(meta))
+        return not (same and self._cache.in_sync(meta))
 
 
 def _owner(meta: Meta) -> list[Key]:

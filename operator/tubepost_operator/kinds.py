@@ -51,3 +51,5 @@ CHILDREN: Final = {
     kind.name: kind for kind in (CONFIG_MAP, SERVICE_ACCOUNT, SERVICE, DEPLOYMENT, PDB, NETWORK_POLICY)
 }
 """Kinds of children by name, in the order in which they are applied."""
+READ_IN_FULL: Final = frozenset({CONFIG_MAP.name, DEPLOYMENT.name})
+"""Children whose contents plans are made from; of others it matters only whether they are in sync."""

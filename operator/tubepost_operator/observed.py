@@ -63,10 +63,15 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A child as it is. `body` None: nothing has touched it since it was last compared."""
+    """A child as it is. `body` None: it was not read at this version.
+
+    `in_sync`: it was compared with its manifest, or written by us, and its desired state has not changed
+    since.
+    """
 
     meta: Meta
     body: Mapping[str, Any] | None = field(default=None, repr=False)
+    in_sync: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +96,37 @@ class PodReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PodDetails:
+    """What the API server says of a pod. `url` is where its metrics are, None while it has no address.
+
+    `trouble` says why a container does not run, as the kubelet puts it; empty when all is well.
+    """
+
+    ready: bool
+    trouble: str
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """A pod with a dispatcher: one of ours, or somebody else's with a sidecar.
 
-    `trouble` says why a container does not run, as the kubelet puts it; empty when all is well or nothing is
-    known. `report` None: it has not been asked.
+    `trouble` and `url` are as in `PodDetails`. `last_report`: what its metrics said when it was last asked,
+    None when it never was. `stale`: the pod has changed since its details were read, or they never were.
     """
 
     meta: Meta
     sidecar: bool = False
     ready: bool = False
     trouble: str = ""
-    report: PodReport | None = None
+    last_report: PodReport | None = None
+    url: str | None = None
+    stale: bool = False
+
+    @property
+    def report(self) -> PodReport | None:
+        """What its metrics say; None for a pod that is not ready, whose last report proves nothing."""
+        return self.last_report if self.ready else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +140,26 @@ class LiveStatus:
     failed: int = 0
     held: tuple[str, ...] = ()
     last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodList:
+    """Names a request: pods of a PushDomain, those that a label selector matches."""
+
+    push_domain: Key
+    selector: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodMetrics:
+    """Names a request: the metrics of a pod of a PushDomain, from the pod itself."""
+
+    push_domain: Key
+    uid: str
+    url: str
+
+
+Need = Key | PodList | PodMetrics
+"""Something to read: an object, a list of pods, or a pod's metrics."""
+Found = Secret | Child | tuple[Pod, ...] | None
+"""What was read: an object, None when there is none; of pods, all of the PushDomain as they are known now."""

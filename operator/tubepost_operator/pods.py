@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import aiohttp
 
 from tubepost_operator.live_status import read_metrics
-from tubepost_operator.observed import PodReport
+from tubepost_operator.observed import PodDetails, PodReport
 
 HTTP_PORTS: Final = ("http", "tubepost-http")
 """Names of the port for metrics: in dispatcher pods, and of sidecars."""
@@ -22,15 +21,6 @@ AT_A_TIME: Final = 16
 """Pods asked at the same time."""
 
 _ORDINARY: Final = frozenset({"ContainerCreating", "PodInitializing", "Completed"})
-
-
-@dataclass(frozen=True, slots=True)
-class PodDetails:
-    """What the API server says of a pod. `url` is where its metrics are, None while it has no address."""
-
-    ready: bool
-    trouble: str
-    url: str | None
 
 
 def read_pod(document: Mapping[str, Any]) -> PodDetails:

@@ -11,16 +11,16 @@ import yaml
 
 from tests.operator.objects import owned, secret_of
 from tubepost_operator.actions import Plan
-from tubepost_operator.cache import read_meta
 from tubepost_operator.kinds import CHILDREN
+from tubepost_operator.metadata import read_meta
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Document, Key, LiveStatus, Meta, Pod, PodReport, Secret
 from tubepost_operator.plan.children import wanted_children
 from tubepost_operator.plan.logger import plan_logger
 from tubepost_operator.plan.push_domain import decide, plan_push_domain
 from tubepost_operator.plan.route import plan_route
-from tubepost_operator.plan.snapshot import PushDomainSnapshot, ReferencedSnapshot
 from tubepost_operator.settings import ReleaseSettings, Settings
+from tubepost_operator.snapshot import PushDomainSnapshot, ReferencedSnapshot
 
 DATA = Path(__file__).parent / "data"
 NOW = "2026-11-23T12:00:00Z"
@@ -95,7 +95,7 @@ def snapshot(name: str) -> PushDomainSnapshot:
 
 def applied(before: PushDomainSnapshot, deployment: Document | None) -> dict[Key, Child]:
     """The children as they are after the plan of a situation was carried out and rolled out."""
-    source = decide(before).served.source
+    source = decide(before).selection.source
     assert source is not None
     children = {}
     for number, (key, manifest) in enumerate(wanted_children(source).items()):
@@ -166,7 +166,7 @@ def plan(name: str) -> Document:
         return _masked(_masked(document, decision.digest), published)
     document = next(item for item in case.objects if item["kind"] == about)
     users = tuple(item["metadata"]["name"] for item in case.objects if item["kind"] == "PushDomain")
-    part = ReferencedSnapshot(case.now, document, case.secrets, users)
+    part = ReferencedSnapshot(now=case.now, document=document, secrets=case.secrets, users=users)
     return written(plan_route(part) if about == "ApnRoute" else plan_logger(part))
 
 

@@ -48,7 +48,9 @@ class Running:
             while quiet < 30:
                 controller = self.leadership.controller
                 busy = (
-                    controller.queue.working or controller.queue.depth(loop.time()) or controller.gate.closed
+                    controller.queue.working
+                    or controller.queue.depth(loop.time())
+                    or controller.rollouts.closed
                 )
                 quiet = 0 if busy else quiet + 1
                 await asyncio.sleep(0.005)

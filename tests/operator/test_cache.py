@@ -3,7 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.operator.objects import logger, push_domain, route
-from tubepost_operator.cache import Cache, object_key, read_meta
+from tubepost_operator.cache import Cache
+from tubepost_operator.metadata import object_key, read_meta
 from tubepost_operator.observed import Document, Key
 
 

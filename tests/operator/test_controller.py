@@ -13,7 +13,7 @@ from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import logger, push_domain, route, secret_document
 from tubepost_operator.actions import Event
 from tubepost_operator.api import ApiError
-from tubepost_operator.controller import event_document
+from tubepost_operator.apply import event_document
 from tubepost_operator.kinds import CHILDREN, OWN
 from tubepost_operator.observed import Document, Key, PodReport
 from tubepost_operator.rbac import PERMISSIONS
@@ -364,7 +364,7 @@ async def test_a_user_s_change_does_not_wait_for_the_upgrade(cluster: FakeCluste
         await made(running)
     async with start(cluster, release=ReleaseSettings(image="new:1"), upgrades_at_a_time=1) as running:
         for other in range(3):
-            running.leadership.controller.gate.started(Key("PushDomain", "x", str(other)))
+            running.leadership.controller.rollouts.started(Key("PushDomain", "x", str(other)))
 
         def edit(document: Document) -> None:
             document["spec"]["podTemplate"] = {"labels": {"team": "push"}}
@@ -495,10 +495,10 @@ async def test_live_facts_reach_the_status_coarsely(cluster: FakeCluster) -> Non
         pods.reports["10.0.0.7"] = PodReport(digest, sessions=2)
         await running.rest()
         now = datetime(2026, 11, 23, 12, tzinfo=UTC)
-        await running.leadership.scrape_pods(now)
+        await running.leadership.scraper.scrape(now)
         delivered = {("apns", "delivered", "Delivered"): 1234.0, ("apns", "permanent", "BadDeviceToken"): 1.0}
         pods.reports["10.0.0.7"] = PodReport(digest, sessions=3, attempts=delivered, held=frozenset({"apns"}))
-        await running.leadership.scrape_pods(now + timedelta(seconds=60))
+        await running.leadership.scraper.scrape(now + timedelta(seconds=60))
         await running.until(lambda: cluster.condition("alerts", "Delivering") == ("False", "RouteHeld"))
         live = cluster.get_now("PushDomain", "alerts")["status"]["live"]
         assert live["delivered"] == live["deliveredPerMinute"] == 1200
@@ -508,7 +508,7 @@ async def test_live_facts_reach_the_status_coarsely(cluster: FakeCluster) -> Non
         cluster.requests.clear()
         # The same counts a minute later: nothing is delivered any more, which is told once and then no more.
         for minute in (2, 3, 4):
-            await running.leadership.scrape_pods(now + timedelta(minutes=minute))
+            await running.leadership.scraper.scrape(now + timedelta(minutes=minute))
             await running.rest()
         assert len(cluster.writes()) == 1
 

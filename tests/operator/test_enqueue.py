@@ -1,22 +1,19 @@
 from __future__ import annotations
 
-from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import logger, push_domain, route, secret_document
 from tubepost_operator.api import WatchEvent
-from tubepost_operator.cache import Cache, read_meta
+from tubepost_operator.cache import Cache
 from tubepost_operator.enqueue import Enqueuer
-from tubepost_operator.gather import Gatherer
+from tubepost_operator.metadata import read_meta
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document, Key
-from tubepost_operator.settings import Settings
 
 
 class Watching:
     def __init__(self) -> None:
         self.cache = Cache()
-        self.gatherer = Gatherer(Settings(), FakeCluster(), self.cache, FakePods())
         self.changed: list[str] = []
-        self.enqueuer = Enqueuer(self.cache, self.gatherer, self.note)
+        self.enqueuer = Enqueuer(self.cache, self.note)
 
     def note(self, keys: object) -> None:
         self.changed += [str(key) for key in keys]  # type: ignore[attr-defined]  # keys
@@ -125,7 +122,7 @@ def service(version: str = "5", **annotations: str) -> Document:
 def test_the_echo_of_our_own_write_concerns_nobody() -> None:
     watching = furnished()
     written = service()
-    watching.gatherer.written(Key("Service", "default", "alerts"), {"kind": "Service", **written})
+    watching.cache.written(Key("Service", "default", "alerts"), {"kind": "Service", **written})
     watching.enqueuer.child("Service", WatchEvent("Put", written))
     assert watching.take() == set()
     watching.enqueuer.child("Service", WatchEvent("Put", service("4")))
@@ -142,7 +139,7 @@ def test_the_state_of_a_budget_concerns_nobody_that_of_a_deployment_does() -> No
         first, second = service("5"), service("6")
         for document in (first, second):
             document["metadata"]["generation"] = 1
-        watching.gatherer.written(Key(kind, "default", "alerts"), {"kind": kind, **first})
+        watching.cache.written(Key(kind, "default", "alerts"), {"kind": kind, **first})
         watching.enqueuer.child(kind, WatchEvent("Put", second))
         assert watching.take() == concerned
 

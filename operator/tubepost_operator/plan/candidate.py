@@ -1,4 +1,4 @@
-"""The newest configuration of a PushDomain, and all that is wrong with it."""
+"""The candidate: what a PushDomain's objects compile to now, and all that is wrong with it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _STRIPPED = ("managedFields", "annotations", "ownerReferences", "finalizers")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What the objects of now compile to.
+    """What the objects compile to now.
 
     `spec` None: the PushDomain cannot be read. `config` None: something stands in the way of compiling it.
-    Findings are by the condition that they belong to. `turns` are the times at which a certificate begins or
-    ends.
+    Findings are by the condition that they belong to. `validity_changes` are the times at which a certificate
+    begins or ends.
     """
 
     spec: PushDomainSpec | None
@@ -43,7 +43,7 @@ class Candidate:
     of_references: tuple[Finding, ...] = ()
     of_credentials: tuple[Finding, ...] = ()
     routes: Mapping[str, RouteFacts] = field(default_factory=dict)
-    turns: tuple[datetime, ...] = ()
+    validity_changes: tuple[datetime, ...] = ()
 
     def blocking(self, served: frozenset[str]) -> bool:
         """Whether this configuration must not be published while another one serves.

@@ -12,7 +12,6 @@ from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Document, Key, Meta
 from tubepost_operator.plan.compare import covers
 from tubepost_operator.plan.managed_fields import additions
-from tubepost_operator.plan.snapshot import PushDomainSnapshot
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.configmap import config_map
 from tubepost_operator.resources.deployment import deployment
@@ -20,6 +19,7 @@ from tubepost_operator.resources.networkpolicy import network_policy
 from tubepost_operator.resources.pdb import disruption_budget
 from tubepost_operator.resources.service import service
 from tubepost_operator.resources.serviceaccount import service_account
+from tubepost_operator.snapshot import PushDomainSnapshot
 
 _NEEDED_BY_PODS: Final = frozenset({"ConfigMap", "ServiceAccount"})
 
@@ -54,10 +54,14 @@ def wanted_children(source: Source) -> dict[Key, Document]:
     }
 
 
-def plan_children(snapshot: PushDomainSnapshot, source: Source) -> ChildrenPlan:
-    """Decide what to write and what to remove."""
+def plan_children(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) -> ChildrenPlan:
+    """Decide what to write and what to remove.
+
+    Args:
+        snapshot: what is there.
+        wanted: the manifests, in the order in which they are applied (`wanted_children`).
+    """
     plan = ChildrenPlan()
-    wanted = wanted_children(source)
     was_there = _was_there(snapshot)
     for key, manifest in wanted.items():
         child = snapshot.children.get(key)

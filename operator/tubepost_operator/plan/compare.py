@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
-_QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
-_FACTORS: Final = {
-    None: Decimal(1),
-    "m": Decimal("0.001"),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "T": Decimal(10**12),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-}
+from tubepost_operator.quantities import amount
 
 
 def covers(live: Any, wanted: Any) -> bool:
@@ -43,7 +29,7 @@ def covers(live: Any, wanted: Any) -> bool:
     if live == wanted:
         return True
     if isinstance(wanted, str) and isinstance(live, str):
-        one, other = _amount(live), _amount(wanted)
+        one, other = amount(live), amount(wanted)
         return one is not None and one == other
     return False
 
@@ -54,8 +40,3 @@ def _merge_key(items: list[Any]) -> str | None:
         if items and all(isinstance(item, Mapping) and key in item for item in items):
             return key
     return None
-
-
-def _amount(text: str) -> Decimal | None:
-    match = _QUANTITY.fullmatch(text)
-    return Decimal(match[1]) * _FACTORS[match[2]] if match else None

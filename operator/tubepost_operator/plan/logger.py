@@ -6,8 +6,8 @@ from tubepost_api.conditions import ConditionType, Reason
 from tubepost_operator.actions import Plan
 from tubepost_operator.conditions import of_findings
 from tubepost_operator.plan.candidate import logger_findings
-from tubepost_operator.plan.snapshot import ReferencedSnapshot
 from tubepost_operator.plan.status_only import plan_status
+from tubepost_operator.snapshot import ReferencedSnapshot
 
 
 def plan_logger(snapshot: ReferencedSnapshot) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,7 +21,7 @@ from tubepost_operator.conditions import (
     unknown,
 )
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Document, Key, LiveStatus
+from tubepost_operator.observed import Document, Key, LiveStatus, Pod
 from tubepost_operator.plan.candidate import Candidate, compile_candidate
 from tubepost_operator.plan.children import (
     ChildrenPlan,
@@ -31,7 +32,7 @@ from tubepost_operator.plan.children import (
 )
 from tubepost_operator.plan.readiness import delivering, programmed, ready
 from tubepost_operator.plan.select import Selection, select_config
-from tubepost_operator.plan.snapshot import PushDomainSnapshot
+from tubepost_operator.snapshot import PushDomainSnapshot
 
 SETTLING: Final = 10.0
 """Seconds that running pods get to take a new configuration before the status calls it pending."""
@@ -46,31 +47,38 @@ CONFLICT_INTERVAL: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a PushDomain is to serve. `digest` is the hash that pods report once they run it."""
+    """What a PushDomain is to serve.
 
-    newest: Candidate
-    served: Selection
+    `manifests` are the children that it takes, in the order in which they are applied; empty where there is
+    nothing to serve. `digest` is the hash that pods report once they run the configuration.
+    """
+
+    candidate: Candidate
+    selection: Selection
+    manifests: Mapping[Key, Document]
     digest: str
+
+    def awaited(self, pods: Iterable[Pod]) -> bool:
+        """Whether some pods are seen to run something else, and are expected to take this configuration."""
+        return any(
+            pod.report is not None and pod.report.digest not in {None, self.digest}
+            for pod in pods
+            if not pod.meta.deleting and not pod.sidecar
+        )
 
 
 def decide(snapshot: PushDomainSnapshot) -> Decision:
-    """Compile and check the newest configuration, and select what to serve."""
-    newest = compile_candidate(
+    """Compile and check the configuration, select what to serve, and build the manifests for it."""
+    candidate = compile_candidate(
         snapshot.document, snapshot.routes, snapshot.loggers, snapshot.secrets, snapshot.now
     )
-    served = select_config(snapshot, newest)
-    return Decision(newest, served, _digest(snapshot, served))
-
-
-def missing(snapshot: PushDomainSnapshot, decision: Decision) -> tuple[Key, ...]:
-    """Names that children need, of which it is not known whether something is there."""
-    if decision.served.source is None:
-        return ()
-    return tuple(
-        key
-        for key in wanted_children(decision.served.source)
-        if key not in snapshot.children and key not in snapshot.absent
+    selection = select_config(snapshot, candidate)
+    if selection.source is None:
+        return Decision(candidate, selection, {}, "")
+    digest = bundle_digest(
+        selection.source.config, {name: secret.data for name, secret in snapshot.secrets.items()}
     )
+    return Decision(candidate, selection, wanted_children(selection.source), digest)
 
 
 def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = None) -> Plan:
@@ -78,11 +86,11 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
     if snapshot.document["metadata"].get("deletionTimestamp"):
         return Plan()  # owner references have the children go
     decision = decision or decide(snapshot)
-    newest, served, digest = decision.newest, decision.served, decision.digest
-    children = plan_children(snapshot, served.source) if served.source is not None else ChildrenPlan()
-    verdicts = _verdicts(snapshot, newest, served, children, digest)
+    candidate, selection, digest = decision.candidate, decision.selection, decision.digest
+    children = plan_children(snapshot, decision.manifests) if selection.source is not None else ChildrenPlan()
+    verdicts = _verdicts(snapshot, candidate, selection, children, digest)
     old = snapshot.document.get("status") or {}
-    status = _status(snapshot, newest, served, verdicts, digest)
+    status = _status(snapshot, candidate, selection, verdicts, digest)
     told = (*events(old.get("conditions") or (), verdicts), *_news(snapshot, children))
     config_written = any(apply.key.kind == "ConfigMap" for apply in children.apply)
     if _hold_back(snapshot, verdicts, old):
@@ -91,51 +99,47 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
         apply=tuple(children.apply),
         scale=children.scale,
         delete=tuple(children.delete),
-        refresh=() if config_written or served.source is None else _refresh(snapshot, digest),
+        refresh=() if config_written or selection.source is None else _refresh(snapshot, digest),
         status=status if status != old else None,
         events=told,
-        again=_again(snapshot, newest, children, config_written=config_written),
+        again=_again(snapshot, candidate, children, config_written=config_written),
         same=tuple(children.same),
         upgrade=children.upgrade,
     )
 
 
-def _digest(snapshot: PushDomainSnapshot, served: Selection) -> str:
-    if served.source is None:
-        return ""
-    return bundle_digest(
-        served.source.config, {name: secret.data for name, secret in snapshot.secrets.items()}
-    )
-
-
 def _verdicts(
-    snapshot: PushDomainSnapshot, newest: Candidate, served: Selection, children: ChildrenPlan, digest: str
+    snapshot: PushDomainSnapshot,
+    candidate: Candidate,
+    selection: Selection,
+    children: ChildrenPlan,
+    digest: str,
 ) -> list[Condition]:
-    of_spec = newest.of_spec + ((served.too_large,) if served.too_large else ())
+    of_spec = candidate.of_spec + ((selection.too_large,) if selection.too_large else ())
     accepted = of_findings(ConditionType.ACCEPTED, of_spec, Reason.VALID)
-    if newest.spec is None:
+    if candidate.spec is None:
         text = "The spec cannot be read."
         references = unknown(ConditionType.REFERENCES_RESOLVED, Reason.INVALID_SPEC, text)
         credentials = unknown(ConditionType.CREDENTIALS_VALID, Reason.INVALID_SPEC, text)
     else:
-        references = of_findings(ConditionType.REFERENCES_RESOLVED, newest.of_references, Reason.RESOLVED)
+        references = of_findings(ConditionType.REFERENCES_RESOLVED, candidate.of_references, Reason.RESOLVED)
         credentials = of_findings(
-            ConditionType.CREDENTIALS_VALID, newest.of_credentials, Reason.VALID, USABLE
+            ConditionType.CREDENTIALS_VALID, candidate.of_credentials, Reason.VALID, USABLE
         )
-        if credentials.status == "True" and newest.of_references:
+        if credentials.status == "True" and candidate.of_references:
             credentials = unknown(
                 ConditionType.CREDENTIALS_VALID,
                 references.reason,
                 "Some references do not lead to a credential; see ReferencesResolved.",
             )
-    before = [accepted, references, credentials, programmed(snapshot, served, children, digest)]
-    replicas = _replicas(snapshot, newest)
-    return [*before, ready(snapshot, before, replicas), delivering(snapshot, served, replicas)]
+    before = [accepted, references, credentials, programmed(snapshot, selection, children, digest)]
+    replicas = _replicas(snapshot, candidate)
+    return [*before, ready(snapshot, before, replicas), delivering(snapshot, selection, replicas)]
 
 
-def _replicas(snapshot: PushDomainSnapshot, newest: Candidate) -> int:
-    if newest.spec is not None:
-        return newest.spec.replicas
+def _replicas(snapshot: PushDomainSnapshot, candidate: Candidate) -> int:
+    if candidate.spec is not None:
+        return candidate.spec.replicas
     wanted = snapshot.document["spec"].get("replicas", 1)
     return wanted if isinstance(wanted, int) else 1
 
@@ -163,7 +167,11 @@ def _hold_back(snapshot: PushDomainSnapshot, verdicts: list[Condition], old: Doc
 
 
 def _status(
-    snapshot: PushDomainSnapshot, newest: Candidate, served: Selection, verdicts: list[Condition], digest: str
+    snapshot: PushDomainSnapshot,
+    candidate: Candidate,
+    selection: Selection,
+    verdicts: list[Condition],
+    digest: str,
 ) -> Document:
     old: Document = snapshot.document.get("status") or {}
     body = deployment_body(snapshot)
@@ -180,18 +188,18 @@ def _status(
                 "topics": list(facts.topics),
                 "notAfter": stamp(facts.not_after) if facts.not_after else None,
             }
-            for name, facts in sorted(newest.routes.items())
+            for name, facts in sorted(candidate.routes.items())
         ][:64],
         "config": old.get("config"),
         "live": _live(old.get("live"), snapshot.live),
     }
-    if newest.spec is not None:
-        status["address"] = Names.address(snapshot.name, snapshot.namespace, newest.spec.service.port)
-    if served.source is not None:
+    if candidate.spec is not None:
+        status["address"] = Names.address(snapshot.name, snapshot.namespace, candidate.spec.service.port)
+    if selection.source is not None:
         status["config"] = {
-            "name": served.source.config_map,
+            "name": selection.source.config_map,
             "hash": digest,
-            "generation": served.source.config.generation,
+            "generation": selection.source.config.generation,
         }
     return _without_empty(status)
 
@@ -276,7 +284,7 @@ def _news(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event, 
 
 
 def _again(
-    snapshot: PushDomainSnapshot, newest: Candidate, children: ChildrenPlan, *, config_written: bool
+    snapshot: PushDomainSnapshot, candidate: Candidate, children: ChildrenPlan, *, config_written: bool
 ) -> float | None:
     """Seconds until the next look, where nothing else would bring one about."""
     times: list[float] = []
@@ -291,7 +299,7 @@ def _again(
         times.append(0.5 if waiting < SETTLING else 3.0 if waiting < 60 else 15.0)
     elif deployment_body(snapshot) is not None and not rolled_out(snapshot):
         times.append(15.0)  # why a pod does not start is not in its metadata
-    turn = _next_turn(newest.turns, snapshot.now)
+    turn = _next_turn(candidate.validity_changes, snapshot.now)
     if turn is not None:
         times.append(turn)
     return min(times, default=None)

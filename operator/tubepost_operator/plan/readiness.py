@@ -11,7 +11,7 @@ from tubepost_operator.names import Names
 from tubepost_operator.observed import Key, Pod
 from tubepost_operator.plan.children import ChildrenPlan, deployment_body, rolled_out
 from tubepost_operator.plan.select import Selection
-from tubepost_operator.plan.snapshot import PushDomainSnapshot
+from tubepost_operator.snapshot import PushDomainSnapshot
 
 _PROGRAMMED = ConditionType.PROGRAMMED
 _DELIVERING = ConditionType.DELIVERING
@@ -19,7 +19,7 @@ _READY = ConditionType.READY
 
 
 def programmed(
-    snapshot: PushDomainSnapshot, served: Selection, children: ChildrenPlan, digest: str
+    snapshot: PushDomainSnapshot, selection: Selection, children: ChildrenPlan, digest: str
 ) -> Condition:
     """Whether everything exists as planned and the pods run the newest configuration."""
     if children.conflicts:
@@ -41,9 +41,9 @@ def programmed(
             f"The API server refuses what the operator writes. {text} Remedy: correct the field of the "
             "PushDomain that is named, or the policy of the cluster that forbids it.",
         )
-    if served.source is None and served.old is not None:
-        return bad(_PROGRAMMED, Reason.PENDING, _serves_on(served.old.config.generation))
-    if served.source is None:
+    if selection.source is None and selection.published is not None:
+        return bad(_PROGRAMMED, Reason.PENDING, _serves_on(selection.published.config.generation))
+    if selection.source is None:
         return bad(
             _PROGRAMMED,
             Reason.PENDING,
@@ -54,8 +54,8 @@ def programmed(
         return bad(
             _PROGRAMMED, Reason.PENDING, "Objects of a former PushDomain of this name are still going away."
         )
-    if not served.newest:
-        return bad(_PROGRAMMED, Reason.PENDING, _serves_on(served.source.config.generation))
+    if not selection.is_candidate:
+        return bad(_PROGRAMMED, Reason.PENDING, _serves_on(selection.source.config.generation))
     return _rolled(snapshot, children) or _confirmed(snapshot, children, digest)
 
 
@@ -171,9 +171,15 @@ def ready(snapshot: PushDomainSnapshot, before: Sequence[Condition], replicas: i
     return good(_READY, Reason.READY, f"{min(available, replicas)} of {replicas} replicas are ready.")
 
 
-def delivering(snapshot: PushDomainSnapshot, served: Selection, replicas: int) -> Condition:
+def delivering(snapshot: PushDomainSnapshot, selection: Selection, replicas: int) -> Condition:
     """Whether APNs takes what is sent."""
-    config = served.source.config if served.source else served.old.config if served.old else None
+    config = (
+        selection.source.config
+        if selection.source
+        else selection.published.config
+        if selection.published
+        else None
+    )
     if config is None:
         return unknown(_DELIVERING, Reason.PENDING, "Nothing runs yet.")
     modes = {entry.delivery.mode for entry in config.entries}

@@ -18,8 +18,8 @@ from tubepost_operator.conditions import (
 from tubepost_operator.credentials import RouteFacts, route_facts
 from tubepost_operator.observed import Document
 from tubepost_operator.plan.candidate import invalid_route
-from tubepost_operator.plan.snapshot import ReferencedSnapshot
 from tubepost_operator.plan.status_only import plan_status
+from tubepost_operator.snapshot import ReferencedSnapshot
 
 
 def plan_route(snapshot: ReferencedSnapshot) -> Plan:

@@ -1,4 +1,4 @@
-"""Which configuration a PushDomain is to serve: the newest that checks, or the last that did."""
+"""Selects the configuration to serve: the candidate if it is valid, else the one that is published."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tubepost_operator.credentials import Finding
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Key
 from tubepost_operator.plan.candidate import Candidate
-from tubepost_operator.plan.snapshot import PushDomainSnapshot
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.configmap import LIMIT, size
+from tubepost_operator.snapshot import PushDomainSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,16 @@ class PublishedConfig:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to serve. `newest`: it is what the objects of now compile to.
+    """What to serve. `is_candidate`: it is what the objects compile to now.
 
     `source` None: nothing yet; or, where the spec cannot be read, what is there is left as it is. `too_large`
-    is the finding when the newest does not fit into a ConfigMap. `old` is what is published.
+    is the finding when the candidate does not fit into a ConfigMap.
     """
 
     source: Source | None
-    newest: bool
+    is_candidate: bool
     too_large: Finding | None = None
-    old: PublishedConfig | None = None
+    published: PublishedConfig | None = None
 
 
 def published(snapshot: PushDomainSnapshot) -> PublishedConfig | None:
@@ -61,9 +61,9 @@ def published(snapshot: PushDomainSnapshot) -> PublishedConfig | None:
         found = _read(name, maps.get(name))
         if found is not None:
             return found
-    if snapshot.last_good is not None:
+    if snapshot.last_published is not None:
         # Its ConfigMap was removed or edited: put back, even while the newest has a fault.
-        return _parsed(*snapshot.last_good)
+        return _parsed(*snapshot.last_published)
     return None
 
 
@@ -84,20 +84,20 @@ def _parsed(name: str, text: str) -> PublishedConfig | None:
         return None  # of a release that is too far away
 
 
-def select_config(snapshot: PushDomainSnapshot, newest: Candidate) -> Selection:
+def select_config(snapshot: PushDomainSnapshot, candidate: Candidate) -> Selection:
     """Decide what to serve."""
     old = published(snapshot)
-    if newest.spec is None:
-        return Selection(None, newest=False, old=old)
-    spec = newest.spec
+    if candidate.spec is None:
+        return Selection(None, is_candidate=False, published=old)
+    spec = candidate.spec
 
     def source(config: DispatcherConfig) -> Source:
         name = Names.config_map(snapshot.name, config.secret_names())
         return Source(snapshot.document, spec, config, name, snapshot.settings)
 
     too_large = None
-    if newest.config is not None:
-        bytes_wanted = size(source(newest.config))
+    if candidate.config is not None:
+        bytes_wanted = size(source(candidate.config))
         if bytes_wanted > LIMIT:
             too_large = Finding(
                 Reason.CONFIG_TOO_LARGE,
@@ -106,13 +106,16 @@ def select_config(snapshot: PushDomainSnapshot, newest: Candidate) -> Selection:
                 "spread the domains over several PushDomains",
             )
     in_use = old.config.secret_names() if old is not None else frozenset()
-    if newest.config is not None and too_large is None and not newest.blocking(in_use):
-        if old is not None and _same(old, newest.config):
+    if candidate.config is not None and too_large is None and not candidate.blocking(in_use):
+        if old is not None and _same(old, candidate.config):
             # A new generation number for the same contents is not worth a write.
-            return Selection(source(old.config), newest=True, old=old)
-        return Selection(source(newest.config), newest=True, old=old)
+            return Selection(source(old.config), is_candidate=True, published=old)
+        return Selection(source(candidate.config), is_candidate=True, published=old)
     return Selection(
-        source(old.config) if old is not None else None, newest=False, too_large=too_large, old=old
+        source(old.config) if old is not None else None,
+        is_candidate=False,
+        too_large=too_large,
+        published=old,
     )
 
 

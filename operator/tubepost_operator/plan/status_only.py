@@ -10,7 +10,7 @@ from tubepost_api.conditions import ConditionType, Reason
 from tubepost_operator.actions import Plan
 from tubepost_operator.conditions import Condition, bad, events, first_fault, good, merged
 from tubepost_operator.observed import Document
-from tubepost_operator.plan.snapshot import ReferencedSnapshot
+from tubepost_operator.snapshot import ReferencedSnapshot
 
 _MOST_USERS: Final = 256
 

@@ -26,8 +26,8 @@ def test_one_that_is_too_large_does_not_replace_the_last_good_one(monkeypatch: p
     children = applied(before, None)
     monkeypatch.setattr(select, "LIMIT", 100)
     decision = decide(replace(before, children=children))
-    assert decision.served.source is not None
-    assert not decision.served.newest
+    assert decision.selection.source is not None
+    assert not decision.selection.is_candidate
 
 
 def test_a_new_generation_of_the_same_contents_is_not_written() -> None:
@@ -35,9 +35,9 @@ def test_a_new_generation_of_the_same_contents_is_not_written() -> None:
     children = applied(before, None)
     document = {**before.document, "metadata": {**before.document["metadata"], "generation": 9}}
     decision = decide(replace(before, document=document, children=children))
-    assert decision.served.source is not None
-    assert decision.served.source.config.generation == 1
-    assert decision.served.newest
+    assert decision.selection.source is not None
+    assert decision.selection.source.config.generation == 1
+    assert decision.selection.is_candidate
 
 
 def test_without_a_deployment_the_status_tells_what_is_published() -> None:
@@ -81,7 +81,7 @@ def test_the_last_good_configuration_is_put_back_while_the_newest_has_a_fault() 
     good = select.published(replace(before, children=children))
     assert good is not None
     kept = {key: child for key, child in children.items() if key.kind != "ConfigMap"}
-    broken = replace(before, children=kept, routes={}, last_good=(good.name, good.text))
+    broken = replace(before, children=kept, routes={}, last_published=(good.name, good.text))
     plan = plan_push_domain(broken)
     (put_back,) = [apply for apply in plan.apply if apply.key.kind == "ConfigMap"]
     assert put_back.key.name == good.name
@@ -91,13 +91,13 @@ def test_the_last_good_configuration_is_put_back_while_the_newest_has_a_fault() 
 def test_what_another_release_wrote_in_another_way_is_written_anew() -> None:
     before = snapshot("first-publish")
     children = applied(before, None)
-    newest = decide(before).newest
-    assert newest.config is not None
+    candidate = decide(before).candidate
+    assert candidate.config is not None
     good = select.published(replace(before, children=children))
     assert good is not None
-    decision = select.select_config(replace(before, children=children), newest)
+    decision = select.select_config(replace(before, children=children), candidate)
     assert decision.source is not None
     assert decision.source.config.to_json() == good.text
     older = select.PublishedConfig(good.name, good.config, good.text.replace('"logLevel":"Info",', ""))
     assert select.PublishedConfig(good.name, good.config, good.text) == good
-    assert not select._same(older, newest.config)
+    assert not select._same(older, candidate.config)

@@ -17,7 +17,7 @@ from tubepost_operator.settings import ReleaseSettings
 
 
 def source(name: str = "first-publish") -> Source:
-    found = decide(snapshot(name)).served.source
+    found = decide(snapshot(name)).selection.source
     assert found is not None
     return found
 

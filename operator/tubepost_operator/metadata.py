@@ -1,0 +1,47 @@
+"""Reads the metadata of documents: what the cache keeps of them, and whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tubepost_api.resource import GROUP
+from tubepost_operator.names import Names
+from tubepost_operator.observed import Key, Meta
+
+_PREFIX: Final = f"{GROUP}/"
+
+
+def read_meta(document: Mapping[str, Any], kind: str) -> Meta:
+    """Keep of an object's metadata what matters.
+
+    Annotations of others go: among them is `last-applied-configuration`, which holds a Secret's contents.
+    """
+    metadata = document["metadata"]
+    owner: Mapping[str, Any] = next(
+        (item for item in metadata.get("ownerReferences") or () if item.get("controller")), {}
+    )
+    annotations = metadata.get("annotations") or {}
+    return Meta(
+        key=Key(kind, metadata.get("namespace", ""), metadata["name"]),
+        uid=metadata["uid"],
+        version=metadata.get("resourceVersion", ""),
+        generation=int(metadata.get("generation") or 0),
+        labels=dict(metadata.get("labels") or {}),
+        annotations={key: value for key, value in annotations.items() if key.startswith(_PREFIX)},
+        owner=owner.get("uid"),
+        owner_name=f"{owner['kind']}/{owner['name']}" if owner else None,
+        created=metadata.get("creationTimestamp") or "",
+        deleting=bool(metadata.get("deletionTimestamp")),
+    )
+
+
+def object_key(document: Mapping[str, Any]) -> Key:
+    """Kind, namespace and name of a document."""
+    metadata = document["metadata"]
+    return Key(document["kind"], metadata["namespace"], metadata["name"])
+
+
+def push_domain_of(meta: Meta) -> str:
+    """Name of the PushDomain that a child or pod belongs to, empty when it does not say."""
+    return meta.labels.get(Names.PUSH_DOMAIN_LABEL) or meta.labels.get(Names.INJECT_LABEL) or ""

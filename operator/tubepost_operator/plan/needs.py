@@ -1,0 +1,69 @@
+"""What has to be read before something can be decided: names of objects, lists and metrics. Pure.
+
+Each function is asked again with what was read, until it names nothing more. It never names what was read
+already.
+"""
+
+from __future__ import annotations
+
+from tubepost_operator.kinds import READ_IN_FULL
+from tubepost_operator.names import Names
+from tubepost_operator.observed import Key, Need, PodList, PodMetrics
+from tubepost_operator.plan.children import deployment_body
+from tubepost_operator.plan.push_domain import Decision
+from tubepost_operator.snapshot import PushDomainSnapshot, Snapshot
+
+
+def for_status(seen: Snapshot) -> tuple[Need, ...]:
+    """What the plan of an ApnRoute or ApnLogger is made from."""
+    return _unread_secrets(seen)
+
+
+def for_decision(seen: PushDomainSnapshot) -> tuple[Need, ...]:
+    """What it takes to decide what a PushDomain is to serve: Secrets, and the children that are there."""
+    children = (
+        key
+        for key, child in seen.children.items()
+        if child.body is None and (key.kind in READ_IN_FULL or not child.in_sync)
+    )
+    return (*_unread_secrets(seen), *children)
+
+
+def for_plan(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
+    """What it takes to plan, once that is decided: whether names are free, and what the pods run."""
+    unknown = tuple(key for key in decision.manifests if key not in seen.children and key not in seen.read)
+    return unknown or _of_pods(seen, decision.digest)
+
+
+def _unread_secrets(seen: Snapshot) -> tuple[Need, ...]:
+    return tuple(Key("Secret", seen.namespace, name) for name in seen.unread_secrets)
+
+
+def _of_pods(seen: PushDomainSnapshot, digest: str) -> tuple[Need, ...]:
+    """States of pods where those may matter, then metrics of those not known to run the configuration."""
+    push_domain = Key("PushDomain", seen.namespace, seen.name)
+    asked = [
+        pod
+        for pod in seen.pods
+        if not pod.meta.deleting and (pod.last_report is None or pod.last_report.digest != digest)
+    ]
+    # Why a pod does not run is not in its metadata.
+    if any(pod.stale for pod in (seen.pods if _degraded(seen) else asked)):
+        selectors = [f"{Names.CHILD_SELECTOR},{Names.PUSH_DOMAIN_LABEL}={seen.name}"]
+        if any(pod.sidecar for pod in seen.pods):
+            selectors.append(f"{Names.INJECT_LABEL}={seen.name}")
+        lists = [PodList(push_domain, selector) for selector in selectors]
+        unread = tuple(item for item in lists if item not in seen.read)
+        if unread:
+            return unread
+    metrics = (PodMetrics(push_domain, pod.meta.uid, pod.url) for pod in asked if pod.ready and pod.url)
+    return tuple(item for item in metrics if item not in seen.read)
+
+
+def _degraded(seen: PushDomainSnapshot) -> bool:
+    """Whether fewer replicas are available than there ought to be."""
+    body = deployment_body(seen)
+    if body is None:
+        return False
+    available: int = (body.get("status") or {}).get("availableReplicas", 0)
+    return available < int(body["spec"].get("replicas", 1))

@@ -1,0 +1,102 @@
+"""What a plan is made from: everything observed, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Self
+
+from tubepost_operator.credentials import Secrets
+from tubepost_operator.observed import Child, Document, Found, Key, LiveStatus, Need, Pod, Secret
+from tubepost_operator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """An object of ours and its surroundings.
+
+    `secrets` are those that it names and that exist; `unread_secrets` are the names of those among them whose
+    contents are not known at their present version. `read`: what has been read for this reconcile.
+    """
+
+    now: datetime
+    document: Document
+    secrets: Secrets = field(default_factory=dict)
+    unread_secrets: tuple[str, ...] = ()
+    read: frozenset[Need] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """Name of the object."""
+        return str(self.document["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the object."""
+        return str(self.document["metadata"]["namespace"])
+
+    @property
+    def uid(self) -> str:
+        """Identity of the object: another one of the same name is another one."""
+        return str(self.document["metadata"]["uid"])
+
+    @property
+    def generation(self) -> int:
+        """Generation of the object's spec."""
+        return int(self.document["metadata"].get("generation", 1))
+
+    def with_read(self, found: Mapping[Need, Found]) -> Self:
+        """The snapshot with what has been read in addition."""
+        read = {need.name for need in found if isinstance(need, Key) and need.kind == "Secret"}
+        return replace(
+            self,
+            secrets={
+                **self.secrets,
+                **{value.name: value for value in found.values() if isinstance(value, Secret)},
+            },
+            unread_secrets=tuple(name for name in self.unread_secrets if name not in read),
+            read=self.read | found.keys(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushDomainSnapshot(Snapshot):
+    """A PushDomain and its surroundings.
+
+    `routes` and `loggers` are all of the namespace. `children` are the objects with our labels, and those
+    that were found under a name that a child needs. `rejected`: writes that the API server has just refused.
+    `unconfirmed_for`: seconds since a pod was first seen to run something else than the selected
+    configuration; 0 while none does. `may_upgrade`: the rollout limit has room for it. `last_published`: name
+    of the ConfigMap and text of the configuration that was published at the last reconcile.
+    """
+
+    settings: Settings
+    routes: Mapping[str, Document] = field(default_factory=dict)
+    loggers: Mapping[str, Document] = field(default_factory=dict)
+    children: Mapping[Key, Child] = field(default_factory=dict)
+    pods: tuple[Pod, ...] = ()
+    live: LiveStatus | None = None
+    rejected: Mapping[Key, str] = field(default_factory=dict)
+    unconfirmed_for: float = 0.0
+    may_upgrade: bool = True
+    last_published: tuple[str, str] | None = None
+
+    def with_read(self, found: Mapping[Need, Found]) -> Self:
+        """The snapshot with what has been read in addition."""
+        children, pods = dict(self.children), self.pods
+        for need, value in found.items():
+            if isinstance(value, tuple):
+                pods = value
+            elif isinstance(value, Child):
+                children[value.meta.key] = value
+            elif isinstance(need, Key):
+                children.pop(need, None)
+        return replace(Snapshot.with_read(self, found), children=children, pods=pods)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferencedSnapshot(Snapshot):
+    """An ApnRoute or ApnLogger and its surroundings; `users` are the PushDomains that refer to it."""
+
+    users: tuple[str, ...] = ()
