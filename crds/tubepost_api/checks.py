@@ -1,4 +1,4 @@
-"""What can be said only of several objects together: references, Secrets, failover; and what is unwise."""
+"""Checks that need several objects: references, Secrets, failover; and warnings of what is unwise."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from tubepost_api.pushdomain import PushDomain, passthru_config
 from tubepost_api.read import Inventory, Loaded, suggestion
 from tubepost_api.references import SecretReference
 
+_OWN = "an endpoint of your own"
+
 SHORT_IDLE = 60.0
-"""Seconds: an idleTimeout below it has APNs connections opened and closed all the time."""
+"""Seconds. With a shorter idleTimeout, connections to APNs are opened and closed all the time."""
 
 
 def check(inventory: Inventory) -> Iterator[Problem]:
-    """All problems of objects that are valid each by itself."""
+    """All problems between objects, each of which is valid on its own."""
     used: set[tuple[str, str, str]] = set()
     for loaded in inventory.of_kind("PushDomain"):
         assert isinstance(loaded.resource, PushDomain)
@@ -42,8 +44,8 @@ def check(inventory: Inventory) -> Iterator[Problem]:
                 yield loaded.problem(
                     "warning",
                     "",
-                    "no PushDomain of the namespace uses it",
-                    f"name it in {place}, or remove it",
+                    "no PushDomain in this namespace uses it",
+                    f"add it to the {place} of one, or remove it",
                 )
 
 
@@ -57,7 +59,10 @@ def _push_domain(
         lists.append(("spec.routes", spec.routes))
         if all(entry.routes is not None for entry in spec.domains):
             yield loaded.problem(
-                "warning", "spec.routes", "every domain names its own routes", "remove it, or theirs"
+                "warning",
+                "spec.routes",
+                "has no effect: every domain has routes of its own",
+                "remove it, or the routes of the domains",
             )
     lists += [
         (f"spec.domains[{index}].routes", entry.routes)
@@ -115,9 +120,8 @@ def _failover(
             yield loaded.problem(
                 "error" if known else "warning",
                 path,
-                f"{pair} lead to different environments ({ours or 'an own endpoint'}, "
-                f"{theirs or 'an own endpoint'})",
-                "let routes that take over for each other share an environment: device tokens belong to it",
+                f"{pair} use different environments ({ours or _OWN}, {theirs or _OWN})",
+                "list only routes of one environment: a device token is valid in one environment",
             )
         mine, its = first.spec.topic, other.spec.topic
         if mine is not None and its is not None and mine != its:
@@ -125,13 +129,13 @@ def _failover(
                 "error",
                 path,
                 f"{pair} have different topics ({mine}, {its})",
-                "let routes that take over for each other share a topic: device tokens belong to it",
+                "list only routes of one topic: a device token belongs to one app",
             )
         elif mine != its or (mine is None and first.spec.certificate != other.spec.certificate):
             yield loaded.problem(
                 "warning",
                 path,
-                f"whether {pair} have one topic cannot be told from the manifests",
+                f"the manifests do not show whether {pair} have the same topic",
                 "set spec.topic in both",
             )
 
@@ -178,8 +182,8 @@ def _secret(loaded: Loaded, reference: SecretReference, inventory: Inventory) ->
         yield loaded.problem(
             "warning",
             reference.path,
-            f"Secret {name!r} is not among the manifests",
-            f"make sure that namespace {namespace} has it, with {_listed(reference.keys)}",
+            f"Secret {name!r} is not in the manifests",
+            f"make sure that it exists in namespace {namespace}, with the keys {_listed(reference.keys)}",
             absent_secret=name,
         )
         return
@@ -214,27 +218,27 @@ def _unwise(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
             yield loaded.problem(
                 "warning",
                 f"{path}.idleTimeout",
-                f"{options.idle_timeout} has connections opened and closed often, an attack in APNs' eyes",
+                f"{options.idle_timeout} is short: APNs may take frequent reconnects for an attack",
                 "use an hour or more",
             )
         if parse_duration(options.response_timeout) >= deadline:
             yield loaded.problem(
                 "warning",
                 f"{path}.responseTimeout",
-                "the acceptance deadline ends first: messages are answered 451 without a verdict",
+                "the acceptance deadline comes first: messages are answered 451 before APNs has answered",
                 "raise acceptance.deadline, or lower responseTimeout",
             )
     passthru = spec.passthru
     if passthru is not None and passthru.auth_secret_name is not None and passthru.tls == "None":
         yield loaded.problem(
-            "warning", "spec.passthru.tls", "the password goes to the relay in clear", "use StartTls or Tls"
+            "warning", "spec.passthru.tls", "the relay's password is sent in cleartext", "use StartTls or Tls"
         )
     auth = spec.listener.auth
     if auth is not None and not auth.require_tls:
         yield loaded.problem(
             "warning",
             "spec.listener.auth.requireTls",
-            "passwords come from the clients in clear",
+            "clients send their passwords in cleartext",
             "set up startTls, and requireTls: true",
         )
 
@@ -255,11 +259,11 @@ def _route(loaded: Loaded, route: ApnRoute, inventory: Inventory) -> Iterator[Pr
         yield loaded.problem(
             warning,
             "spec.tls.verify",
-            "false lets whoever is in between read and send notifications in your name",
-            "set verify: true; for a simulator name its authority in tls.ca",
+            "without verification, anybody on the network path can read notifications and forge others",
+            "set verify: true; for a simulator, name its certificate authority in tls.ca",
         )
         if spec.tls.ca is not None:
-            yield loaded.problem(warning, "spec.tls.ca", "is not used without verify", "set verify: true")
+            yield loaded.problem(warning, "spec.tls.ca", "has no effect without verify", "set verify: true")
     yield from _secrets(loaded, route_config(route).references(), inventory)
     if spec.token is not None and spec.topic is None:
         yield loaded.problem(
@@ -274,5 +278,5 @@ def _logger(loaded: Loaded, logger: ApnLogger) -> Iterator[Problem]:
     spec = logger.spec
     if spec.format == "Json" and spec.formats != type(spec.formats)():
         yield loaded.problem(
-            "warning", "spec.formats", "format Json does not use it", "remove it, or set format: Momentum"
+            "warning", "spec.formats", "has no effect with format: Json", "remove it, or set format: Momentum"
         )

@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class CompileResult:
-    """What became of the manifests: `config` is None exactly if one of the problems is an error."""
+    """The compiled manifests. `config` is None if, and only if, one of the problems is an error."""
 
     config: DispatcherConfig | None
     problems: tuple[Problem, ...]

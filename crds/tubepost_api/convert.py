@@ -15,8 +15,8 @@ _Config = TypeVar("_Config", bound=BaseModel)
 def converted(spec: SpecModel, target: type[_Config], **special: object) -> _Config:
     """Make a `target` of the fields of a valid `spec` that have the same names.
 
-    Durations become seconds and sizes bytes: what is a text in the spec and a number in the configuration.
-    Everything else is taken as it is, but for the fields in `special`, whose values are given.
+    Durations become seconds and sizes bytes: strings in the spec that are numbers in the configuration.
+    Other values are copied; those in `special` are given.
 
     Raises:
         KeyError: the target has a field that is neither in the spec nor in `special`.

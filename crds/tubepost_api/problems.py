@@ -21,9 +21,9 @@ class ProblemCode(enum.Enum):
     """Kinds of problems that a program treats in a way of their own."""
 
     OTHER = enum.auto()
-    """Any that concerns nobody but the reader."""
+    """Any other: programs only print it."""
     SECRET_NOT_FOUND = enum.auto()
-    """The Secret `Problem.secret` is not there; it may be somewhere else."""
+    """Secret `Problem.secret` is not among what was read; it may exist elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""From documents to models: everything that can be said of one object by itself."""
+"""From documents to models: all checks that need one object only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CORE_KINDS = ("Secret", "ConfigMap")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An object of ours that is valid by itself."""
+    """An object of our API group that is valid on its own."""
 
     origin: str
     resource: Resource
@@ -108,7 +108,7 @@ def _read(manifest: Manifest, inventory: Inventory) -> None:
 
     if not isinstance(kind, str) or not isinstance(version, str):
         missing = "kind" if not isinstance(kind, str) else "apiVersion"
-        report(missing, "is missing or not a text", f"set apiVersion: {API_VERSION} and one of our kinds")
+        report(missing, "is missing or not a string", f"set apiVersion: {API_VERSION} and one of our kinds")
         return
     if version == "v1" and kind in _CORE_KINDS:
         if kind == "Secret" and isinstance(name, str):
@@ -120,7 +120,7 @@ def _read(manifest: Manifest, inventory: Inventory) -> None:
             report("apiVersion", f"{version!r} is not the API version of {kind}", f"write {API_VERSION}")
         return
     if version != API_VERSION:
-        report("apiVersion", f"{version!r} is not a version that exists", f"write {API_VERSION}")
+        report("apiVersion", f"there is no version {version!r}", f"write {API_VERSION}")
         return
     if kind not in KINDS:
         meant = suggestion(kind, KINDS)
@@ -132,7 +132,9 @@ def _read(manifest: Manifest, inventory: Inventory) -> None:
         return
     key = (kind, str(namespace), name)
     if key in inventory.declared:
-        report("metadata.name", f"stands twice, first in {inventory.declared[key]}", "remove or rename one")
+        report(
+            "metadata.name", f"is declared twice, first in {inventory.declared[key]}", "remove or rename one"
+        )
         return
     inventory.declared[key] = manifest.origin
     try:
@@ -145,7 +147,7 @@ def _read(manifest: Manifest, inventory: Inventory) -> None:
                 report(*_explain(KINDS[kind], details))
         return
     except (TypeError, ValueError, RecursionError) as error:
-        report("", f"cannot be written as JSON ({error})", "use texts, numbers, lists and mappings only")
+        report("", f"cannot be written as JSON ({error})", "use strings, numbers, lists and mappings only")
         return
     broken = list(violations(resource, ""))
     for violation in broken:
@@ -200,16 +202,16 @@ def _explain(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str, s
     if kind == "missing":
         found = _field(model, location)
         about = (found.description or "").split(". ")[0].strip().rstrip(".") if found else ""
-        return path, "is required and missing", f"set it ({_one_line(about)})" if about else "set it"
+        return path, "is required", f"set it ({_one_line(about)})" if about else "set it"
     if kind == "extra_forbidden":
         parent = _model(model, location[:-1])
         fields = [f.alias or n for n, f in parent.model_fields.items()] if parent else []
         meant = suggestion(str(location[-1]), fields)
         remedy = f"did you mean {meant}?" if meant else f"the fields here are {', '.join(fields)}"
-        return path, "no field of that name exists", remedy
+        return path, "unknown field", remedy
     if kind in {"literal_error", "enum"}:
         value = repr(details["input"])[:80]
-        return path, f"{value} is not one of the values that exist", f"write {context['expected']}"
+        return path, f"{value} is not a valid value", f"write {context['expected']}"
     if kind == "too_short":
         return path, "is empty", "give at least one"
     if kind == "too_long":
@@ -229,7 +231,7 @@ def _explain(model: type[BaseModel], details: ErrorDetails) -> tuple[str, str, s
 
 
 _TYPES = {
-    "string_type": ("a text", "put it in quotes"),
+    "string_type": ("a string", "put it in quotes"),
     "int_type": ("a whole number", "write a number without quotes"),
     "int_from_float": ("a whole number", "write a number without a fraction"),
     "bool_type": ("true or false", "write true or false without quotes"),

@@ -24,7 +24,7 @@ SecretUse = Literal[
 class SecretField:
     """A field that names a Secret.
 
-    `path` is the field itself, `place` what a person is sent to who wants another Secret or another key.
+    `path` is the field itself, `place` the field to name to a person who is to correct Secret or key.
     """
 
     kind: Literal["PushDomain", "ApnRoute"]
@@ -46,7 +46,7 @@ SECRET_FIELDS: Final[Mapping[SecretUse, SecretField]] = {
 ACCOUNT_KEYS: Final = ("username", "password")
 """Keys of a Secret of type kubernetes.io/basic-auth."""
 USERS_KEY: Final = "users"
-"""Key that may stand beside or instead of them where a Secret is for `Users`: lines of NAME:PASSWORD."""
+"""Key that a Secret for `Users` may have as well or instead: lines of NAME:PASSWORD."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def load_authorities(context: ssl.SSLContext, pem: bytes) -> None:
         context.load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError):
         raise CredentialError(
-            "this is not a PEM text of certificates",
+            "this is not a PEM certificate",
             "put the authorities' certificates there (-----BEGIN CERTIFICATE-----)",
         ) from None
 

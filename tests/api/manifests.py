@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tubepost_api.compile import CompileResult, compile_manifests
-from tubepost_api.problems import Manifest, Problem
+from tubepost_api.problems import Manifest, Problem, ProblemCode
 
 
 def document(kind: str, name: str, spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
@@ -65,5 +65,5 @@ def warnings(result: CompileResult, *, secrets: bool = False) -> list[Problem]:
     return [
         problem
         for problem in result.problems
-        if problem.severity == "warning" and (secrets or "is not among the manifests" not in problem.message)
+        if problem.severity == "warning" and (secrets or problem.code is not ProblemCode.SECRET_NOT_FOUND)
     ]

@@ -380,12 +380,12 @@ def test_the_test_sends_a_message_where_there_is_a_simulator() -> None:
 
 def test_the_test_is_what_the_operator_takes() -> None:
     from tubepost_api.compile import compile_manifests
-    from tubepost_api.problems import Manifest
+    from tubepost_api.problems import Manifest, ProblemCode
 
     documents = render(SETS["simulator"]).of("PushDomain", "ApnRoute")
     result = compile_manifests([Manifest("chart", index, item) for index, item in enumerate(documents)])
     assert result.config is not None
-    assert all("is not among the manifests" in problem.message for problem in result.problems)
+    assert all(problem.code is ProblemCode.SECRET_NOT_FOUND for problem in result.problems)
     assert result.config.secret_names() == {"tubepost-simulator-credentials"}
 
 

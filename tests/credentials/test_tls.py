@@ -91,5 +91,5 @@ def test_authorities_may_be_named_in_comments_of_any_alphabet() -> None:
     "pem", [b"", b"text", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
 def test_what_is_no_authority_is_refused(pem: bytes) -> None:
-    with pytest.raises(CredentialError, match="not a PEM text of certificates"):
+    with pytest.raises(CredentialError, match="not a PEM certificate"):
         load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pem)

@@ -1,4 +1,4 @@
-"""A configuration with the secrets that it names, and the check of both."""
+"""A configuration with the Secrets that it refers to, and the check of both."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Prepared:
 
     @property
     def obstacle(self) -> str:
-        """Why not a single message can be taken; empty while some can.
+        """Why no message at all can be accepted; empty while some can.
 
-        Only what is there from the start of a lenient dispatcher: a reload never loses what could be read.
+        It can only be there from the start of a lenient dispatcher: a reload never loses what could be read.
         """
         listener = self.config.listener
         if listener.starttls.mode is StartTlsMode.REQUIRED and self.starttls is None:
@@ -73,10 +73,10 @@ class Prepared:
         return ""
 
     def loses_users_of(self, old: Prepared) -> bool:
-        """Whether `old` has users who may log in, and nobody could any more though AUTH is asked for.
+        """Whether `old` has users who can log in, and this configuration has AUTH but no users.
 
-        A line that is not `name:password` is a fault that a lenient dispatcher lives with from its start;
-        its Secret's next fault must not take the good users with it.
+        A lenient dispatcher starts with the good users of a Secret in which one line is broken. It tolerates
+        problems with this Secret from then on, but must not lose its users to a further one.
         """
         return bool(old.users) and self.users == {}
 

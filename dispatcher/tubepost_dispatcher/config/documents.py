@@ -1,7 +1,7 @@
-"""Text to documents: YAML and JSON, read as strictly as a person's typing errors ask for.
+"""YAML and JSON files to documents, read strictly: typing errors are reported, not guessed at.
 
-PyYAML by itself takes a key that stands twice, turns dates into objects, and lets a few lines of aliases
-stand for gigabytes. None of that here.
+PyYAML alone accepts duplicate keys, turns dates into objects, and expands a few lines of aliases to
+gigabytes. This module does not.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import yaml
 MAX_DEPTH = 64
 """Levels of nesting; real manifests have about ten."""
 MAX_NODES = 200_000
-"""Values in one file, each alias counted as all that it stands for."""
+"""Values in one file; an alias counts as all the values that it expands to."""
 
 
 class DocumentError(ValueError):
-    """A text that cannot be read; `line` and `column` count from 1, 0 where the place is not known."""
+    """A file that cannot be read. `line` and `column` count from 1, and are 0 if unknown."""
 
     def __init__(self, message: str, remedy: str, line: int = 0, column: int = 0) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class DocumentError(ValueError):
 
 
 class _Loader(yaml.CSafeLoader):
-    """PyYAML's safe loader, without dates, without a key that stands twice."""
+    """PyYAML's safe loader, without dates and without duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -37,11 +37,11 @@ class _Loader(yaml.CSafeLoader):
             mark = key.start_mark
             if not isinstance(key, yaml.ScalarNode) or key.tag not in _KEY_TAGS:
                 raise DocumentError(
-                    "a key is not a text", "put the key in quotes", mark.line + 1, mark.column + 1
+                    "a key is not a string", "put the key in quotes", mark.line + 1, mark.column + 1
                 )
             if key.value in seen:
                 raise DocumentError(
-                    f"the key {key.value!r} stands twice in one mapping",
+                    f"duplicate key {key.value!r}",
                     "keep one of the two",
                     mark.line + 1,
                     mark.column + 1,
@@ -64,7 +64,7 @@ def read_yaml(data: bytes) -> list[tuple[int, Any]]:
     """All documents of a YAML text with the line (from 1) that each begins on; empty ones are left out.
 
     Raises:
-        DocumentError: not YAML, or with something that a manifest must not have.
+        DocumentError: not YAML, or YAML that a manifest must not use.
     """
     try:
         _measure(data)
@@ -73,13 +73,13 @@ def read_yaml(data: bytes) -> list[tuple[int, Any]]:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise DocumentError(f"is not YAML: {what}", "mend the syntax", line, column) from error
+        raise DocumentError(f"is not YAML: {what}", "fix the syntax", line, column) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DocumentError("is not a text in UTF-8", "save it as UTF-8") from error
+        raise DocumentError("is not UTF-8 text", "save it as UTF-8") from error
     except (ValueError, LookupError, RecursionError, OverflowError) as error:
         if isinstance(error, DocumentError):
             raise
-        raise DocumentError("holds a value that cannot be read", "put the value in quotes") from error
+        raise DocumentError("contains a value that cannot be read", "put the value in quotes") from error
 
 
 def _documents(data: bytes) -> Iterator[tuple[int, Any]]:
@@ -97,7 +97,7 @@ def _documents(data: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _measure(data: bytes) -> None:
-    """Walk over the events, which takes constant memory, before anything is built from them."""
+    """Check the size by walking over the parser's events, in constant memory, before anything is built."""
     sizes: dict[str, int] = {}
     open_nodes: list[tuple[str | None, int]] = []
     total = 0
@@ -106,7 +106,9 @@ def _measure(data: bytes) -> None:
             sizes = {}
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise _at(event, "an alias stands for something that is not complete yet", "write it out")
+                raise _at(
+                    event, "an alias refers to an undefined or unfinished anchor", "write the value out"
+                )
             total += sizes[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
             total += 1
@@ -122,7 +124,7 @@ def _measure(data: bytes) -> None:
             if anchor:
                 sizes[anchor] = total - before
         if total > MAX_NODES:
-            raise _at(event, f"holds more than {MAX_NODES} values", "split it into several files")
+            raise _at(event, f"contains more than {MAX_NODES} values", "split it into several files")
 
 
 def _at(event: yaml.Event, message: str, remedy: str) -> DocumentError:
@@ -135,25 +137,25 @@ def read_json(data: bytes) -> list[tuple[int, Any]]:
     """The one document of a JSON text.
 
     Raises:
-        DocumentError: not JSON, or a key that stands twice in one object.
+        DocumentError: not JSON, or an object with a duplicate key.
     """
     try:
         return [(1, json.loads(data, object_pairs_hook=_pairs, parse_constant=_no_constant))]
     except json.JSONDecodeError as error:
         raise DocumentError(
-            f"is not JSON: {error.msg}", "mend the syntax", error.lineno, error.colno
+            f"is not JSON: {error.msg}", "fix the syntax", error.lineno, error.colno
         ) from error
     except UnicodeDecodeError as error:
-        raise DocumentError("is not a text in UTF-8", "save it as UTF-8") from error
+        raise DocumentError("is not UTF-8 text", "save it as UTF-8") from error
     except RecursionError as error:
-        raise DocumentError("is nested too deep", "make it flatter") from error
+        raise DocumentError("is nested too deeply", "make it flatter") from error
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
-            raise DocumentError(f"the key {key!r} stands twice in one object", "keep one of the two")
+            raise DocumentError(f"duplicate key {key!r}", "keep one of the two")
         result[key] = value
     return result
 

@@ -1,4 +1,4 @@
-"""Manifests from files: what `kubectl apply -f` would take, read without a cluster."""
+"""Manifests from files, as `kubectl apply -f` reads them, without a cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tubepost_dispatcher.config.documents import DocumentError, read_json, read_
 SUFFIXES = (".yaml", ".yml", ".json")
 """Files of a directory that are read."""
 MAX_FILE_SIZE = 8 * 1024 * 1024
-"""Bytes; larger than anything that a cluster would take."""
+"""Bytes; larger than anything that a cluster would accept."""
 
 
 def load_manifests(paths: Sequence[Path], *, recursive: bool = False) -> tuple[list[Manifest], list[Problem]]:
@@ -24,7 +24,7 @@ def load_manifests(paths: Sequence[Path], *, recursive: bool = False) -> tuple[l
     A file may hold several documents; those of kind `List` (or `PushDomainList` and so on) are taken apart.
     Directories are read sorted by name, as `kubectl apply -f` does: the files in them, and with `recursive`
     (its -R) all that is below; what begins with a dot is left out. A
-    file that cannot be read, or holds something else than objects, is a problem, and the others are read.
+    file that cannot be read, or contains anything but objects, is a problem; the others are still read.
     """
     manifests: list[Manifest] = []
     problems: list[Problem] = []
@@ -36,7 +36,7 @@ def load_manifests(paths: Sequence[Path], *, recursive: bool = False) -> tuple[l
                 below = not recursive and any(_files(path, recursive=True))
                 remedy = "name one of the directories below it, or read all of them with -R" if below else ""
                 remedy = remedy or f"name files with {', '.join(SUFFIXES)}"
-                problems.append(_problem(str(path), "", "holds no manifests", remedy))
+                problems.append(_problem(str(path), "", "contains no manifests", remedy))
         for file in files:
             _load(file, manifests, problems)
     return manifests, problems
@@ -58,7 +58,7 @@ def _problem(origin: str, field: str, message: str, remedy: str) -> Problem:
 def _load(path: Path, manifests: list[Manifest], problems: list[Problem]) -> None:
     origin = str(path)
     try:
-        # A fifo or a device could be read for ever.
+        # Reading a FIFO or a device might never end.
         if path.exists() and not path.is_file():
             problems.append(_problem(origin, "", "is not a file", "name files and directories"))
             return
@@ -99,7 +99,7 @@ def _load(path: Path, manifests: list[Manifest], problems: list[Problem]) -> Non
 
 
 def _items(document: Any) -> Iterator[Any]:
-    """The document, or what a list of Kubernetes' holds."""
+    """The document itself, or the items of a Kubernetes List."""
     if not isinstance(document, dict):
         yield document
         return
@@ -138,8 +138,8 @@ def _bad_secret(manifest: Manifest) -> Iterator[Problem]:
             continue
         for key, value in values.items():
             if (_decoded(value) if part == "data" else _text(value)) is None:
-                # What the value is must not be shown.
-                wrong = "is not base64" if part == "data" else "is not a text"
+                # The message must not show the value.
+                wrong = "is not base64" if part == "data" else "is not a string"
                 remedy = "encode it, or move it to stringData" if part == "data" else "put it in quotes"
                 yield Problem(
                     "error", manifest.origin, "Secret", namespace, name, f"{part}.{key}", wrong, remedy
@@ -167,7 +167,7 @@ class ManifestSecrets:
     """The Secrets among manifests, by name. What they hold must never reach a log line or a message."""
 
     def __init__(self, manifests: Iterable[Manifest], namespace: str | None = None) -> None:
-        """Keep the Secrets of a namespace; None: of all, the first of a name counts."""
+        """Keep the Secrets of a namespace. None: of all namespaces; of several with one name, the first."""
         self._secrets: dict[str, dict[str, bytes]] = {}
         for manifest in manifests:
             document = manifest.document

@@ -16,14 +16,14 @@ from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
 
 READ_ATTEMPTS = 3
-"""Looks at a mounted Secret whose files go while they are read."""
+"""How often a mounted Secret is read again when its files are replaced meanwhile."""
 
 Transform = Callable[[ConfigBundle], ConfigBundle]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What was read: a bundle, or None with the errors that prevent one; warnings in either case."""
+    """What was read: a bundle, or None and the errors in its way. Either may come with warnings."""
 
     bundle: ConfigBundle | None
     problems: tuple[Problem, ...]
@@ -31,7 +31,7 @@ class Loaded:
     """Kind and name of an object -> the file that it came from."""
 
     def locate(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
-        """The same problems, with the files of the objects they are about."""
+        """The same problems, with the files that their objects come from."""
         return tuple(
             problem
             if problem.origin
@@ -41,14 +41,14 @@ class Loaded:
 
 
 class ConfigSource(Protocol):
-    """A place that configurations come from."""
+    """Where configurations come from."""
 
     @property
     def paths(self) -> Sequence[Path]:
-        """Files and directories whose change means another look."""
+        """Files and directories whose change calls for a reload."""
 
     def load(self) -> Loaded:
-        """Read everything anew. Does blocking I/O; never raises for bad contents."""
+        """Read everything again. Does blocking I/O; bad contents are problems, never an exception."""
 
 
 class ManifestSource:
@@ -115,7 +115,7 @@ class MountedSource:
     """A compiled `config.json` and Secrets, as mounted into a pod.
 
     Args:
-        config: the file `config.json`, or the directory that holds it.
+        config: the file `config.json`, or its directory.
         secrets: a directory with one directory per Secret, one file per key.
     """
 
@@ -140,7 +140,7 @@ class MountedSource:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             return self._failed(
-                f"{where}: {first['msg']} ({error.error_count()} faults)",
+                f"{where}: {first['msg']} ({error.error_count()} errors)",
                 "let the operator write this file; operator and dispatcher may be one version apart",
             )
         if config.schema_version not in (SCHEMA_VERSION, SCHEMA_VERSION - 1):
@@ -166,7 +166,7 @@ class MountedSource:
                 keys = [path for path in place.iterdir() if not path.name.startswith("..")]
                 return {path.name: path.read_bytes() for path in keys if not path.is_dir()} or None
             except OSError:
-                continue  # that version was removed meanwhile: the next one
+                continue  # that version was removed meanwhile: read the next one
         return None
 
     def _failed(self, message: str, remedy: str) -> Loaded:

@@ -91,7 +91,7 @@ def test_a_kind_of_list_without_items_stays(tmp_path: Path) -> None:
     ("text", "field", "message"),
     [
         ("a: [\n", "line 2, column 1", "is not YAML"),
-        ("kind: A\nkind: B\n", "line 2, column 1", "'kind' stands twice"),
+        ("kind: A\nkind: B\n", "line 2, column 1", "duplicate key 'kind'"),
         ("kind: A\n---\n- kind: B\n", "line 3", "is not an object"),
         ("just text", "line 1", "is not an object"),
         ("kind: List\nitems: [3]\n", "line 1", "is not an object"),
@@ -122,7 +122,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert loaded == []
     assert [problem.message for problem in problems] == [
         "cannot be read (no such file or directory)",
-        "holds no manifests",
+        "contains no manifests",
         "is larger than 10 bytes",
     ]
 

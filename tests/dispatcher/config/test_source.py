@@ -120,9 +120,9 @@ def test_an_optional_secret_that_is_not_there_yet(pod: Pod, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"{", "faults"),
+        (b"{", "errors"),
         (b"\xff", "cannot be read"),
-        (b'{"name": 3}', "faults"),
+        (b'{"name": 3}', "errors"),
         (bundle(schema_version=99).config.to_json().encode(), "schemaVersion 99"),
     ],
 )
