@@ -9,6 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from tests.api.manifests import push_domain, route
+from tubepost_cli.examples import example
 from tubepost_cli.validate import command
 from tubepost_credentials.authoring import make_apns_certificate, make_ca
 
@@ -69,3 +70,9 @@ def test_a_line_that_is_no_user_is_an_error(tmp_path: Path, users: bytes) -> Non
     assert [problem["message"] for problem in errors] == [
         "Secret 'auth', key 'users': a line is not NAME:PASSWORD"
     ]
+
+
+def test_in_words_for_people() -> None:
+    result = CliRunner().invoke(command, ["-f", str(example("seed"))])
+    assert result.exit_code == 0
+    assert "valid: 0 errors" in result.output

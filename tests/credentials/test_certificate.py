@@ -3,12 +3,11 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from functools import cache
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -24,7 +23,6 @@ from hypothesis import strategies as st
 from tubepost_credentials import CredentialError, load_certificate
 from tubepost_credentials.authoring import KeyPair, make_apns_certificate, make_ca, make_server_certificate
 from tubepost_credentials.certificate import is_topic
-from tubepost_credentials.der import read_topics, write_topics
 
 
 @cache
@@ -190,43 +188,6 @@ def test_any_bytes_give_a_credential_error(data: bytes) -> None:
         load_certificate(pair().certificate_pem, data)
 
 
-topics = st.dictionaries(
-    st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=300),
-    st.lists(st.text(max_size=10), max_size=4),
-    max_size=8,
-)
-
-
-@given(topics)
-def test_topics_survive_their_encoding(values: dict[str, list[str]]) -> None:
-    assert read_topics(write_topics(values)) == list(values)
-
-
-@given(st.binary(max_size=200))
-def test_any_extension_is_read_or_refused(data: bytes) -> None:
-    try:
-        found = read_topics(data)
-    except ValueError:
-        return
-    assert all(isinstance(topic, str) for topic in found)
-
-
 @pytest.mark.parametrize("bad", ["", "a b", "a\r\nb", "é", "x" * 256])
 def test_what_cannot_stand_in_a_header_is_no_topic(bad: str) -> None:
     assert not is_topic(bad)
-
-
-def test_a_start_can_be_chosen() -> None:
-    start = datetime(2020, 1, 1, tzinfo=UTC)
-    made = make_apns_certificate(ca(), ["x"], days=1, start=start)
-    credential = load_certificate(made.certificate_pem, made.private_key_pem)
-    assert credential.validity(datetime(2020, 1, 1, 12, tzinfo=UTC)) == "valid"
-    assert credential.validity(datetime(2020, 1, 3, tzinfo=UTC)) == "expired"
-
-
-def test_an_authority_with_another_kind_of_key_is_refused() -> None:
-    key = rsa.generate_private_key(65537, 2048).private_bytes(
-        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-    )
-    with pytest.raises(TypeError):
-        make_server_certificate(KeyPair(ca().certificate_pem, key), ["localhost"])

@@ -24,6 +24,11 @@ MAX_AUTH_COMMAND = 12_286
 """The same for AUTH with its initial response (RFC 4954 4)."""
 MAX_SKIPPED = 65_536
 """Octets of an overlong line that are followed to its end; a longer one ends the session."""
+RECIPIENT_OVERSHOOT = 1_000
+"""RCPT commands above `maxRecipients` that are refused and not yet counted as errors of the client.
+
+A sender with more recipients keeps those that were refused for its next transaction (RFC 5321 4.5.3.1.10)
+and may have sent them all in one go. Postfix has the same (smtpd_recipient_overshoot_limit)."""
 
 _LONG_LINES = {b"MAIL": MAX_ENVELOPE_LINE, b"RCPT": MAX_ENVELOPE_LINE, b"AUTH": MAX_AUTH_COMMAND}
 
@@ -170,6 +175,11 @@ def _rcpt(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
     if envelope.mail_from is None:
         if smtp.current():
             smtp.refuse(smtp.precondition or replies.NEED_MAIL, "rcpt")
+        return
+    count = envelope.rcpt_commands = envelope.rcpt_commands + 1
+    if count > smtp.config.max_recipients:
+        excess = count > smtp.config.max_recipients + RECIPIENT_OVERSHOOT
+        smtp.refuse(replies.TOO_MANY_RECIPIENTS, "rcpt", excess=excess)
         return
     plain = syntax.FAST_RCPT(line)
     domain = syntax.plain_domain(plain[2]) if plain is not None else None

@@ -7,6 +7,7 @@ import hmac
 import ipaddress
 import secrets
 import ssl
+import sys
 from collections.abc import Mapping
 from typing import Generic
 
@@ -39,6 +40,7 @@ class EffectiveConfig(Generic[DomainT]):
         "hello",
         "hostname",
         "limits",
+        "max_recipients",
         "networks",
         "plain_size",
         "tls",
@@ -56,6 +58,7 @@ class EffectiveConfig(Generic[DomainT]):
     ) -> None:
         self.acceptance = acceptance
         self.limits = limits = config.limits
+        self.max_recipients = limits.max_recipients or sys.maxsize
         self.hostname = config.hostname
         self.networks = tuple(ipaddress.ip_network(n, strict=False) for n in config.allowed_networks)
         mode = config.starttls.mode

@@ -36,7 +36,7 @@ _DATA_FAULTS: Mapping[DataFault, bytes] = {
 class Envelope(Generic[DomainT]):
     """What MAIL and RCPT have said: the transaction that is open, if one is."""
 
-    __slots__ = ("body_type", "dsn", "mail_from", "recipients", "smtputf8")
+    __slots__ = ("body_type", "dsn", "mail_from", "rcpt_commands", "recipients", "smtputf8")
 
     def __init__(self) -> None:
         self.clear()
@@ -47,6 +47,8 @@ class Envelope(Generic[DomainT]):
         """None until MAIL; empty for the null sender."""
         self.recipients: list[Recipient[DomainT]] = []
         """Never changed after it was handed over: the next transaction has a list of its own."""
+        self.rcpt_commands = 0
+        """RCPT commands so far, the refused ones included."""
         self.body_type = ""
         self.smtputf8 = False
         self.dsn: Mapping[str, str] | None = None
@@ -162,11 +164,14 @@ class SmtpProtocol(Generic[DomainT]):
         self.state = COMMAND
         self.refuse(_DATA_FAULTS[fault], "data")
 
-    def refuse(self, reply: bytes, stage: str) -> None:
-        """Refuse, count, and end the session of a client that gets too much wrong."""
+    def refuse(self, reply: bytes, stage: str, *, excess: bool = False) -> None:
+        """Refuse, count, and end the session of a client that gets too much wrong.
+
+        Permanent refusals are errors of the client; a temporary one is when it comes to `excess`.
+        """
         self.out.append(reply)
         self.listener.refused(stage, reply[:3].decode())
-        if reply[0] == 0x35:  # 5yz
+        if excess or reply[0] == 0x35:  # 5yz
             self._errors += 1
             limit = self.config.limits.max_errors
             if limit and self._errors >= limit:

@@ -16,7 +16,7 @@ READY_FOR_TLS = b"220 2.0.0 Ready to start TLS\r\n"
 CANNOT_VERIFY = b"252 2.1.5 Cannot verify, send some mail to find out\r\n"
 HELP = (
     b"214-2.0.0 Commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP QUIT HELP VRFY\r\n"
-    b"214 2.0.0 Mail for push domains: one recipient and one push part for each transaction\r\n"
+    b"214 2.0.0 Extensions: as listed in the reply to EHLO\r\n"
 )
 
 SHUTTING_DOWN = b"421 4.3.2 Shutting down, try again\r\n"
@@ -32,7 +32,6 @@ NOT_ALLOWED = b"554 5.7.1 Client address not allowed\r\n"
 
 OUR_FAULT = b"451 4.3.0 Internal error, try again later\r\n"
 NO_SPACE = b"452 4.3.1 Insufficient storage, try again later\r\n"
-ONE_RECIPIENT = b"452 4.5.3 One recipient for each transaction, send the others separately\r\n"
 TOO_MANY_RECIPIENTS = b"452 4.5.3 Too many recipients\r\n"
 TLS_NOT_AVAILABLE = b"454 4.7.0 TLS not available\r\n"
 AUTH_NOT_READY = b"454 4.7.0 Temporary authentication failure\r\n"

@@ -27,7 +27,7 @@ class State(enum.Enum):
     """Has said its last reply."""
 
     def __init__(self, word: str, reads: bool, timed: bool) -> None:
-        self.word = word
+        del word  # makes a member of its own of each value
         self.reads = reads
         """Input is worked through as it comes; in other states it is held back, or dropped when closing."""
         self.timed = timed

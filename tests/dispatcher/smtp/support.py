@@ -282,3 +282,12 @@ class Client:
         with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
             async with asyncio.timeout(WAIT_AT_MOST):
                 await self.writer.wait_closed()
+
+
+async def deliver(client: Client) -> None:
+    """One message on a session that has said EHLO."""
+    await client.send(ENVELOPE)
+    for _ in range(3):
+        assert (await client.reply())[:1] in b"23"
+    await client.send(MESSAGE + b".\r\n")
+    assert await client.reply() == DELIVERED

@@ -194,24 +194,6 @@ def test_a_flood_of_commands_is_answered_in_turns() -> None:
     assert wire.transport.closed
 
 
-def test_large_messages_share_the_turns_of_the_loop() -> None:
-    first = Wire().hello()
-    wires = [first]
-    for _ in range(9):
-        wire = Wire(beside=first)
-        wires.append(wire.hello())
-    for wire in wires:
-        wire.send(ENVELOPE)
-    for wire in wires:
-        wire.session.data_received(b"x" * 262_144)
-    assert [wire.transport.paused for wire in wires] == [False] * 4 + [True] * 6
-    paused = []
-    while first.loop.callbacks:
-        first.loop.callbacks.pop(0)()
-        paused.append(sum(wire.transport.paused for wire in wires))
-    assert paused == [2, 0]
-
-
 def test_a_client_that_takes_no_replies_is_read_no_more() -> None:
     wire = Wire().hello()
     wire.session.pause_writing()
@@ -406,16 +388,6 @@ class TestTimes:
         wire.send(b"RCPT TO:<x@push.example>\r\nDATA\r\n")
         assert wire.send(MESSAGE + b".\r\n") == DELIVERED
         assert self.tick(wire, 2) == b"421 4.3.2 Session has served its time, connect again\r\n"
-
-
-def test_a_session_takes_so_many_messages() -> None:
-    wire = Wire(listener(max_messages_per_session=2)).hello()
-    for _ in range(2):
-        assert wire.send(ENVELOPE + MESSAGE + b".\r\n") == ENVELOPE_OK + DELIVERED
-    assert wire.send(b"NOOP\r\n" + ENVELOPE) == (
-        b"250 2.0.0 OK\r\n421 4.3.2 Session has served its time, connect again\r\n"
-    )
-    assert len(wire.acceptance.accepted) == 2
 
 
 def test_shutting_down_ends_sessions_between_transactions() -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import pytest
+from h2.settings import SettingCodes
 
 from tests.dispatcher.apns.peer import BOUND, Peer, Seen, authority, server_context
 from tests.dispatcher.apns.support import (
@@ -16,14 +17,12 @@ from tests.dispatcher.apns.support import (
     certificate_credential,
     open_pool,
     request,
-    route,
-    token_credential,
 )
 from tests.support.clock import OffsetClock
 from tubepost_api.config import RouteTls
 from tubepost_credentials import load_certificate
 from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_server_certificate
-from tubepost_dispatcher.apns.pool import PoolOptions, pool_key
+from tubepost_dispatcher.apns.pool import PoolOptions
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
@@ -522,6 +521,23 @@ async def test_closing_without_grace_returns_everything() -> None:
         await pool.close(0.0)
 
 
+async def test_closing_returns_at_once_what_a_server_had_not_got_as_a_whole() -> None:
+    outcomes = Outcomes()
+
+    def narrow(seen: Seen) -> None:
+        seen.connection.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1})
+        seen.respond(200)
+
+    async with Peer(on_request=narrow) as peer, open_pool(peer, certificate_credential()) as pool:
+        pool.submit(request(outcomes, 0))
+        await outcomes.wait(1)
+        pool.submit(request(outcomes, 1))
+        await peer.until(lambda: peer.connections[0].half)
+        await pool.close(0.0)
+        (outcome,) = outcomes.order[1:]
+        assert (outcome.reason, outcome.possible_double) == ("ShuttingDown", False)
+
+
 async def test_options_change_while_running() -> None:
     outcomes = Outcomes()
     stuck: list[Seen] = []
@@ -554,19 +570,3 @@ async def test_status_is_json_without_secrets() -> None:
         assert 300 <= facts["providerTokenAgeSeconds"] < 2700
         assert "bearer" not in text
         assert "PRIVATE" not in text
-
-
-def test_the_key_of_a_pool_changes_with_what_a_pool_depends_on() -> None:
-    base = pool_key(route(1), token_credential(), None, None)
-    assert base == pool_key(route(1, name="other", topic="x"), token_credential(), None, None)
-    others = [
-        pool_key(route(2), token_credential(), None, None),
-        pool_key(route(1, host="other"), token_credential(), None, None),
-        pool_key(route(1), certificate_credential(), None, None),
-        pool_key(route(1), None, None, None),
-        pool_key(route(1), token_credential(), b"ca", None),
-        pool_key(route(1), token_credential(), None, "u:p"),
-        pool_key(route(1, proxy="http://p:1"), token_credential(), None, None),
-        pool_key(route(1, tls=RouteTls(verify=False)), token_credential(), None, None),
-    ]
-    assert len({base, *others}) == len(others) + 1

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.clock import FakeClock
+from tubepost_dispatcher.apns import connector as module
+from tubepost_dispatcher.apns.connection import Connection
+from tubepost_dispatcher.apns.connector import FAILURES_BEFORE_REFUSING, Connector
+from tubepost_dispatcher.apns.dialing import DialError, Target
+
+
+class FakeConnection:
+    """What `dial` returns."""
+
+    def __init__(self) -> None:
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.cause = ""
+
+    async def wait_ready(self) -> None:
+        await self.ready
+
+    def shut(self, cause: str) -> None:
+        self.cause = cause
+
+
+class Bench:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock = FakeClock()
+        self.dialled = FakeConnection()
+        self.error: Exception | None = None
+        self.opened: list[object] = []
+        self.failures: list[str] = []
+        self.settled = 0
+        monkeypatch.setattr(module, "dial", self._dial)
+        self.connector = Connector(
+            "route",
+            Target("localhost", 1, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),
+            asyncio.get_running_loop(),
+            self.clock,
+            lambda: 1.0,
+            make=lambda: pytest.fail("dial is replaced"),
+            opened=self.opened.append,
+            settled=self._settled,
+            failed=self.failures.append,
+        )
+
+    def _settled(self) -> None:
+        self.settled += 1
+
+    async def _dial(
+        self, loop: object, target: object, make: Callable[[], Connection], timeout: float
+    ) -> FakeConnection:
+        if self.error is not None:
+            raise self.error
+        return self.dialled
+
+    async def attempt(self, timeout: float = 5.0) -> None:
+        self.connector.start(timeout)
+        assert len(self.connector) == 1
+        await asyncio.wait(self.connector._tasks)
+
+
+@pytest.fixture
+async def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+async def test_a_connection_is_handed_over_once_it_is_ready(bench: Bench) -> None:
+    bench.connector.start(5.0)
+    await asyncio.sleep(0.01)
+    assert not bench.opened
+    bench.dialled.ready.set_result(None)
+    await asyncio.sleep(0.01)
+    assert bench.opened == [bench.dialled]
+    assert (bench.settled, bench.failures, bench.dialled.cause) == (1, [], "")
+
+
+async def test_settings_that_do_not_come_are_a_timeout(bench: Bench) -> None:
+    bench.connector.start(0.01)
+    await asyncio.sleep(0.1)
+    assert bench.failures == ["ConnectTimeout"]
+    assert bench.dialled.cause == "unused"
+
+
+async def test_requests_come_back_after_some_failures_and_until_the_next_attempt(bench: Bench) -> None:
+    bench.error = DialError("ConnectFailed", "nobody there")
+    for _ in range(FAILURES_BEFORE_REFUSING - 1):
+        await bench.attempt()
+        assert bench.connector.refusal(bench.clock.now) is None
+    await bench.attempt()
+    refusal = bench.connector.refusal(bench.clock.now)
+    assert refusal is not None
+    assert (refusal.reason, refusal.held_until) == ("ConnectFailed", bench.connector.backoff.until)
+    assert bench.connector.refusal(bench.connector.backoff.until) is None
+
+
+async def test_what_will_not_mend_itself_is_said_at_once(bench: Bench) -> None:
+    bench.error = DialError("CertificateVerifyFailed", "self-signed")
+    await bench.attempt()
+    assert bench.connector.refusal(bench.clock.now) is not None
+
+
+async def test_only_an_answer_makes_failures_forgotten(bench: Bench) -> None:
+    bench.error = DialError("ConnectFailed", "nobody there")
+    await bench.attempt()
+    bench.error = None
+    bench.dialled.ready.set_result(None)
+    await bench.attempt()
+    assert bench.connector.trouble is not None
+    bench.connector.succeeded()
+    assert (bench.connector.trouble, bench.connector.backoff.failures) == (None, 0)
+
+
+async def test_a_fault_of_ours_is_a_failure_too(bench: Bench) -> None:
+    bench.error = RuntimeError("oops")
+    await bench.attempt()
+    assert bench.failures == ["ConnectFailed"]
+    assert "oops" not in str(bench.connector.trouble)
+
+
+async def test_cancelled_attempts_settle_nothing(bench: Bench) -> None:
+    bench.connector.start(5.0)
+    await asyncio.sleep(0)
+    await bench.connector.cancel()
+    assert (len(bench.connector), bench.settled, bench.failures) == (0, 0, [])
