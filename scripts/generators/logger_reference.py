@@ -6,10 +6,10 @@ from typing import Any
 
 from tubepost_api.config import LoggerFormats
 from tubepost_api.logformat import MACROS
-from tubepost_dispatcher.logging.events import BARE_TOKEN, LogEvent
-from tubepost_dispatcher.logging.format import compile_format, split_line
-from tubepost_dispatcher.logging.json_format import FIELDS, json_line
-from tubepost_dispatcher.logging.sinks import MAX_BUFFERED, RETRY_FIRST, RETRY_MAX
+from tubepost_dispatcher.feeds.events import BARE_TOKEN, LogEvent
+from tubepost_dispatcher.feeds.format import compile_format, split_line
+from tubepost_dispatcher.feeds.json_format import FIELDS, json_line
+from tubepost_dispatcher.feeds.sinks import MAX_BUFFERED, RETRY_FIRST, RETRY_MAX
 
 _SAMPLE_TIME = 1767225600.25
 
@@ -18,7 +18,7 @@ _HOSTILE = '"mallory@here"\n1767225600@D@forged'
 _PAGE = """\
 # ApnLogger: lines and fields
 
-<!-- Generated from tubepost_api.logformat and tubepost_dispatcher.logging by `make generate`. -->
+<!-- Generated from tubepost_api.logformat and tubepost_dispatcher.feeds by `make generate`. -->
 
 An ApnLogger writes one line per attempt: a delivery, a permanent failure, a transient failure; and a
 heartbeat in between. A message that is refused before any attempt has one too: a permanent failure when the
@@ -58,7 +58,7 @@ separate. So that a line can always be split back, whatever a sender put into a 
 
 Hex digits are lower-case. Everything else stands as it is, spaces and non-ASCII letters among it. A backslash
 in the literal text of a format is written `\\\\` too. To read a line: split at each `@` outside quotes, then
-drop the quotes and undo the escapes; `tubepost_dispatcher.logging.format.split_line` does that. A sender who
+drop the quotes and undo the escapes; `tubepost_dispatcher.feeds.format.split_line` does that. A sender who
 gives the Return-Path
 
     {hostile_source}

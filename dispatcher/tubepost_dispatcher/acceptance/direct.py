@@ -22,9 +22,9 @@ from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.retry import RetryPolicy
+from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.intake.apns_ids import apns_ids
 from tubepost_dispatcher.intake.receive import Mail, Push, receive
-from tubepost_dispatcher.logging.delivery_log import DeliveryLog
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind

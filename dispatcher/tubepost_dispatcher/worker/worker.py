@@ -13,8 +13,8 @@ from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
-from tubepost_dispatcher.logging.delivery_log import DeliveryLog
-from tubepost_dispatcher.logging.hub import LogHub
+from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
+from tubepost_dispatcher.feeds.loggers import Loggers
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.worker.pools import PoolSet, share
@@ -40,9 +40,9 @@ class Worker:
         self._started = time.time()
         config = prepared.config
         self._pools = PoolSet(metrics, index=index, count=count)
-        self._hub = LogHub(config.loggers, config.name, metrics, heartbeats=index == 0)
+        self._loggers = Loggers(config.loggers, config.name, metrics, heartbeats=index == 0)
         active = self._pools.build(prepared)
-        log = DeliveryLog(self._hub, time.time)
+        log = DeliveryLog(self._loggers, time.time)
         self._deliverer = Deliverer(active.domains, (MetricsListener(metrics), log), metrics)
         self.acceptance = DirectAcceptance(active, self._deliverer, log, metrics)
         self._server = SmtpServer(
@@ -75,7 +75,7 @@ class Worker:
         self.count = count
         self._pools.set_count(count)
         config = prepared.config
-        self._hub.update(config.loggers, config.name)
+        self._loggers.update(config.loggers, config.name)
         active = self._pools.build(prepared)
         self._deliverer.swap(active.domains)
         self.acceptance.swap(active)
@@ -128,7 +128,7 @@ class Worker:
 
     def reopen_logs(self) -> None:
         """Open log files anew (after an external rotation)."""
-        self._hub.reopen()
+        self._loggers.reopen()
 
     async def drain(self, grace: float) -> int:
         """Stop accepting, finish transactions, await answers, close everything.
@@ -145,7 +145,7 @@ class Worker:
             await self._pools.close(max(0.1, end - time.monotonic()))
             await self.acceptance.close(max(0.1, end - time.monotonic()))
         finally:
-            self._hub.close()
+            self._loggers.close()
         return cut
 
     def status(self) -> dict[str, Any]:
@@ -159,5 +159,5 @@ class Worker:
             "sessions": self._server.sessions,
             "openMessages": self.acceptance.open,
             "pools": self._pools.status(),
-            "loggerProblems": self._hub.problems(),
+            "loggerProblems": self._loggers.problems(),
         }

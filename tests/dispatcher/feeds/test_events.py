@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tubepost_dispatcher.logging.events import LogEvent, shield, short_token
+from tubepost_dispatcher.feeds.events import LogEvent, shield, short_token
 
 TOKEN = "0123456789abcdef" * 4
 

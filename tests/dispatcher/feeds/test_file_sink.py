@@ -13,8 +13,8 @@ import pytest
 
 from tests.support.loop import FakeLoop
 from tubepost_api.config import FileSink as FileSinkConfig
-from tubepost_dispatcher.logging import sinks
-from tubepost_dispatcher.logging.file_sink import ROTATION_RETRY, FileSink
+from tubepost_dispatcher.feeds import sinks
+from tubepost_dispatcher.feeds.file_sink import ROTATION_RETRY, FileSink
 
 Make = Callable[..., FileSink]
 
@@ -338,7 +338,7 @@ WRITER = """
 import sys
 from tests.support.loop import FakeLoop
 from tubepost_api.config import FileSink as FileSinkConfig
-from tubepost_dispatcher.logging.file_sink import FileSink
+from tubepost_dispatcher.feeds.file_sink import FileSink
 
 path, writer, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 loop, problems = FakeLoop(), []

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from tubepost_api.config import LoggerConfig
-from tubepost_dispatcher.logging.events import EVENT_KINDS, EventKind, LogEvent
-from tubepost_dispatcher.logging.file_sink import FileSink
-from tubepost_dispatcher.logging.format import compile_format
-from tubepost_dispatcher.logging.json_format import json_heartbeat, json_line
-from tubepost_dispatcher.logging.sinks import Handle, Scheduler, Sink, StdoutSink
+from tubepost_dispatcher.feeds.events import EVENT_KINDS, EventKind, LogEvent
+from tubepost_dispatcher.feeds.file_sink import FileSink
+from tubepost_dispatcher.feeds.format import compile_format
+from tubepost_dispatcher.feeds.json_format import json_heartbeat, json_line
+from tubepost_dispatcher.feeds.sinks import Handle, Scheduler, Sink, StdoutSink
 from tubepost_dispatcher.metrics import Metrics
 
 _LOG = logging.getLogger("tubepost.logger")
@@ -20,7 +20,7 @@ _LOG = logging.getLogger("tubepost.logger")
 _Render = Callable[[LogEvent], bytes]
 
 
-class LogHub:
+class Loggers:
     """The loggers of one PushDomain. Lives on one event loop; every method is called on it.
 
     Args:
@@ -30,7 +30,7 @@ class LogHub:
         loop: schedules writes and heartbeats; the running loop by default.
         stdout: file descriptor for loggers without a file; stays the caller's.
         wall: the clock of heartbeats, unix seconds.
-        heartbeats: whether this hub writes them; of several processes with one log, one should.
+        heartbeats: whether these write them; of several processes with one log, one should.
 
     Raises:
         tubepost_api.logformat.FormatError: a format cannot be used.

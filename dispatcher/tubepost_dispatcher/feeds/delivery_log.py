@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
 from tubepost_dispatcher.delivery.listeners import Delivery
-from tubepost_dispatcher.logging.events import EventKind, LogEvent
+from tubepost_dispatcher.feeds.events import EventKind, LogEvent
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import legacy_code, spec_of

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tubepost_dispatcher.logging.events import LogEvent
-from tubepost_dispatcher.logging.json_format import FIELDS, json_heartbeat, json_line
+from tubepost_dispatcher.feeds.events import LogEvent
+from tubepost_dispatcher.feeds.json_format import FIELDS, json_heartbeat, json_line
 
 MakeEvent = Callable[..., LogEvent]
 UNDER_LOAD = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

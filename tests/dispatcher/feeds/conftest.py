@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.loop import FakeLoop
-from tubepost_dispatcher.logging.events import EventKind, LogEvent
+from tubepost_dispatcher.feeds.events import EventKind, LogEvent
 
 
 @pytest.fixture

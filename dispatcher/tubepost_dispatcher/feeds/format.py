@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 
 from tubepost_api.logformat import Macro, Text, parse_format
-from tubepost_dispatcher.logging.events import BARE_TOKEN, TOKEN_CONTEXT, LogEvent, shield, short_token
+from tubepost_dispatcher.feeds.events import BARE_TOKEN, TOKEN_CONTEXT, LogEvent, shield, short_token
 
 Formatter = Callable[[LogEvent], str]
 """Turns an event into one line, without its line end. Raises nothing for any text in the event."""

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tubepost_api.config import LoggerFormats
 from tubepost_api.logformat import MACROS, FormatError, Macro, parse_format
-from tubepost_dispatcher.logging.events import LogEvent
-from tubepost_dispatcher.logging.format import compile_format, escape, split_line
+from tubepost_dispatcher.feeds.events import LogEvent
+from tubepost_dispatcher.feeds.format import compile_format, escape, split_line
 
 MakeEvent = Callable[..., LogEvent]
 UNDER_LOAD = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tubepost_api.config import FileSink as FileSinkConfig
-from tubepost_dispatcher.logging.sinks import Scheduler, Sink
+from tubepost_dispatcher.feeds.sinks import Scheduler, Sink
 
 _LOG = logging.getLogger("tubepost.logger")
 

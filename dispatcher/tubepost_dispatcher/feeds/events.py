@@ -102,7 +102,7 @@ class LogEvent:
         self.route = route
         """ApnRoute name, Momentum's binding [%b]."""
         self.push_domain = push_domain
-        """PushDomain name, Momentum's binding group [%g]; empty: the hub fills in its own."""
+        """PushDomain name, Momentum's binding group [%g]; empty: the loggers fill in their own."""
         self.remote_ip = remote_ip
         """Address of the SMTP client [%H]."""
         self.status = status

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from tubepost_dispatcher.logging.events import TOKEN_CONTEXT, LogEvent, shield, short_token
+from tubepost_dispatcher.feeds.events import TOKEN_CONTEXT, LogEvent, shield, short_token
 from tubepost_runtime.json_line import encode
 
 _HTTP_GONE = 410

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support.loop import FakeLoop
-from tubepost_dispatcher.logging import sinks
-from tubepost_dispatcher.logging.sinks import BUSY_MAX, RETRY_MAX, Sink, StdoutSink
+from tubepost_dispatcher.feeds import sinks
+from tubepost_dispatcher.feeds.sinks import BUSY_MAX, RETRY_MAX, Sink, StdoutSink
 
 
 class Counts:

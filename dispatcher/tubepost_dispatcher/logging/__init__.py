@@ -1,1 +1,0 @@
-"""The ApnLogger: Momentum-compatible and JSON log lines."""
