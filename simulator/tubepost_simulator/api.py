@@ -25,16 +25,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
 
 from tubepost_simulator.chaos import ChaosError
+from tubepost_simulator.context import Context
 from tubepost_simulator.journal import Journal, Notification
-
-if TYPE_CHECKING:
-    from tubepost_simulator.server import Simulator
 
 _DEFAULT_LIMIT = 1_000
 _MAX_LIMIT = 100_000
@@ -51,10 +49,10 @@ class BadRequestError(Exception):
         self.field = field
 
 
-def application(simulator: Simulator) -> web.Application:
-    """The API of one simulator, to be run on the same event loop."""
+def application(context: Context, ca_pem: bytes) -> web.Application:
+    """The API of one simulator, to be run on the same event loop; `ca_pem` is what clients have to trust."""
     app = web.Application(middlewares=[_errors], client_max_size=_MAX_BODY)
-    handlers = _Handlers(simulator)
+    handlers = _Handlers(context, ca_pem)
     app.router.add_get("/api/v1/notifications", handlers.notifications)
     app.router.add_delete("/api/v1/notifications", handlers.clear)
     app.router.add_get("/api/v1/wait", handlers.wait)
@@ -135,20 +133,21 @@ _FILTERS: dict[str, Callable[[str, str], Any]] = {
 
 
 class _Handlers:
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
+    def __init__(self, context: Context, ca_pem: bytes) -> None:
+        self._context = context
+        self._ca_pem = ca_pem
 
     async def notifications(self, request: web.Request) -> web.Response:
-        records = select(self._simulator.journal, request.query)
+        records = select(self._context.journal, request.query)
         return _answer({"notifications": [record.as_dict() for record in records]})
 
     async def clear(self, _request: web.Request) -> web.Response:
-        return _answer({"cleared": self._simulator.clear()})
+        return _answer({"cleared": self._context.journal.clear()})
 
     async def wait(self, request: web.Request) -> web.Response:
         count = _integer("count", request.query.get("count", ""))
         timeout = min(_seconds("timeout", request.query.get("timeout", "10")), _MAX_WAIT)
-        journal = self._simulator.journal
+        journal = self._context.journal
         try:
             await journal.wait_for(count, timeout)
         except TimeoutError:
@@ -156,13 +155,13 @@ class _Handlers:
         return _answer({"count": journal.count, "reached": True})
 
     async def stats(self, _request: web.Request) -> web.Response:
-        return _answer(self._simulator.stats())
+        return _answer(self._context.stats())
 
     async def connections(self, _request: web.Request) -> web.Response:
-        return _answer({"connections": self._simulator.connections()})
+        return _answer({"connections": [connection.as_dict() for connection in self._context.connections]})
 
     async def chaos(self, _request: web.Request) -> web.Response:
-        return _answer(self._simulator.chaos())
+        return _answer(self._context.chaos())
 
     async def patch_chaos(self, request: web.Request) -> web.Response:
         try:
@@ -172,23 +171,23 @@ class _Handlers:
         if not isinstance(changes, dict):
             raise BadRequestError("the body is not a JSON object")
         try:
-            return _answer(self._simulator.apply_chaos(changes))
+            return _answer(self._context.apply_chaos(changes))
         except ChaosError as error:
             raise BadRequestError(error.message, error.field) from None
 
     async def health(self, _request: web.Request) -> web.Response:
-        simulator = self._simulator
+        context = self._context
         return _answer(
             {
                 "status": "ok",
-                "environment": simulator.settings.environment,
-                "port": simulator.port,
-                "apiPort": simulator.api_port,
+                "environment": context.settings.environment,
+                "port": context.port,
+                "apiPort": context.api_port,
             }
         )
 
     async def ca(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._simulator.ca_pem, content_type="application/x-pem-file")
+        return web.Response(body=self._ca_pem, content_type="application/x-pem-file")
 
 
 @web.middleware

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from h2.errors import ErrorCodes
 from h2.events import (
@@ -25,14 +25,12 @@ from h2.exceptions import ProtocolError
 
 from tubepost_simulator import wire
 from tubepost_simulator.chaos import DropMoment, GoAway, LastStreamId, Stall
+from tubepost_simulator.context import Context
 from tubepost_simulator.journal import Notification
 from tubepost_simulator.magic import Behaviour, BehaviourKind
 from tubepost_simulator.reasons import Reason
 from tubepost_simulator.transport import H2Transport, Stream
 from tubepost_simulator.validation import ConnectionAuth, Reply, Request
-
-if TYPE_CHECKING:
-    from tubepost_simulator.server import Simulator
 
 _MAX_BODY = 16_384
 """More than this is not waited for: 413 and the stream is closed."""
@@ -62,11 +60,11 @@ class ClientConnection(H2Transport):
     A request is judged and recorded when it is complete; the answer may follow later or never.
     """
 
-    def __init__(self, simulator: Simulator, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(simulator, loop)
-        self._journal = simulator.journal
-        self._policy = simulator.policy
-        self._sandbox = simulator.policy.environment == "Sandbox"
+    def __init__(self, context: Context, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(context, loop)
+        self._journal = context.journal
+        self._policy = context.policy
+        self._sandbox = context.policy.environment == "Sandbox"
         self._proof = ConnectionAuth()
         self._judged = 0
         self._ignored = 0

@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic.alias_generators import to_camel
 
 from tubepost_credentials.authoring import KeyPair
 from tubepost_simulator import api, tls
-from tubepost_simulator.chaos import ConnectionAction
 from tubepost_simulator.connection import ClientConnection
-from tubepost_simulator.journal import Journal, Notification
+from tubepost_simulator.context import Context
+from tubepost_simulator.journal import Notification
 from tubepost_simulator.settings import Environment, SimulatorSettings
-from tubepost_simulator.switchboard import Switchboard
-from tubepost_simulator.transport import H2Transport
-from tubepost_simulator.validation import Policy
 
 _BACKLOG = 1_024
 _TLS_TIMEOUT = 30.0
@@ -40,22 +35,27 @@ class Simulator:
             ValueError: settings that contradict themselves, or keys that cannot be read.
             ssl.SSLError: certificates that cannot be read.
         """
-        self.settings = settings or SimulatorSettings()
-        self.policy = Policy(self.settings)
-        self.board = Switchboard(self.settings.chaos, self.settings.seed)
-        self.journal = Journal(self.settings.retain, self.settings.retain_bytes)
-        self._identity = tls.make_identity(self.settings)
-        self._context = tls.server_context(self._identity)
-        self._connections: dict[int, H2Transport] = {}
-        self._all_gone = asyncio.Event()
-        self._all_gone.set()
+        self._context = Context(settings or SimulatorSettings())
+        self._identity = tls.make_identity(self._context.settings)
+        self._tls = tls.server_context(self._identity)
         self._server: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
-        self._stopping = False
-        self.port = 0
+        self._stopped = False
+
+    @property
+    def settings(self) -> SimulatorSettings:
+        """What it was made with."""
+        return self._context.settings
+
+    @property
+    def port(self) -> int:
         """The port of APNs, once started."""
-        self.api_port = 0
+        return self._context.port
+
+    @property
+    def api_port(self) -> int:
         """The port of the JSON API, once started."""
+        return self._context.api_port
 
     # ---- life
 
@@ -66,41 +66,42 @@ class Simulator:
             OSError: a port cannot be had; nothing is left open then.
             RuntimeError: it was started before.
         """
-        if self.port or self._stopping:
+        context = self._context
+        if context.port or self._stopped:
             raise RuntimeError("a simulator starts once")
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: ClientConnection(self, loop),
-            self.settings.host,
-            self.settings.port,
-            ssl=self._context,
+            lambda: ClientConnection(context, loop),
+            context.settings.host,
+            context.settings.port,
+            ssl=self._tls,
             backlog=_BACKLOG,
             ssl_handshake_timeout=_TLS_TIMEOUT,
             ssl_shutdown_timeout=_STOP_TIMEOUT,
         )
-        self.port = self._server.sockets[0].getsockname()[1]
-        self._runner = web.AppRunner(api.application(self), access_log=None, shutdown_timeout=1.0)
+        context.port = self._server.sockets[0].getsockname()[1]
+        application = api.application(context, self.ca_pem)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         try:
             await self._runner.setup()
-            await web.TCPSite(self._runner, self.settings.host, self.settings.api_port).start()
+            await web.TCPSite(self._runner, context.settings.host, context.settings.api_port).start()
         except BaseException:
             await self.stop()
             raise
-        self.api_port = self._runner.addresses[0][1]
+        context.api_port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
         """Close both ports and cut all connections; does nothing the second time."""
-        self._stopping = True
+        self._stopped = True
         if self._server is not None:
             self._server.close()
             self._server = None
-        for connection in list(self._connections.values()):
-            connection.abort()
+        self._context.connections.abort()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._all_gone.wait(), _STOP_TIMEOUT)
+            await asyncio.wait_for(self._context.connections.all_gone(), _STOP_TIMEOUT)
 
     async def serve_forever(self) -> None:
         """Start, and stop when cancelled.
@@ -136,7 +137,7 @@ class Simulator:
         It is accepted unless `client_ca` was set.
         """
         return self._identity.issue(
-            topics, [self.settings.environment] if environments is None else environments
+            topics, [self._context.settings.environment] if environments is None else environments
         )
 
     # ---- questions and switches
@@ -144,16 +145,16 @@ class Simulator:
     @property
     def notifications(self) -> list[Notification]:
         """All processed requests that are still kept, rejected ones included, oldest first."""
-        return list(self.journal)
+        return list(self._context.journal)
 
     @property
     def accepted(self) -> list[Notification]:
         """Those of `notifications` whose verdict was 200."""
-        return [record for record in self.journal if record.accepted]
+        return [record for record in self._context.journal if record.accepted]
 
     def clear(self) -> int:
         """Forget all notifications; returns how many. Counts stay."""
-        return self.journal.clear()
+        return self._context.journal.clear()
 
     async def wait_for(self, count: int, timeout: float = 10.0) -> list[Notification]:
         """Return `notifications` once `count` were recorded since the start or the last `clear`.
@@ -161,7 +162,7 @@ class Simulator:
         Raises:
             TimeoutError: not within `timeout` seconds; its text says how many there were.
         """
-        await self.journal.wait_for(count, timeout)
+        await self._context.journal.wait_for(count, timeout)
         return self.notifications
 
     def apply_chaos(self, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,50 +171,16 @@ class Simulator:
         Raises:
             ChaosError: an unknown switch or a value out of range; nothing is changed.
         """
-        action = self.board.patch(changes)
-        for connection in list(self._connections.values()):
-            connection.chaos_changed()
-            if action is ConnectionAction.DROP:
-                connection.drop()
-            elif action is ConnectionAction.GOAWAY:
-                connection.goaway(self.board.chaos.goaway)
-        return self.chaos()
+        return self._context.apply_chaos(changes)
 
     def chaos(self) -> dict[str, Any]:
         """The switches by their JSON names, with what is left of those that count down."""
-        return self.board.current().model_dump(mode="json", by_alias=True)
+        return self._context.chaos()
 
     def connections(self) -> list[dict[str, Any]]:
         """The open connections, as the API shows them."""
-        return [connection.as_dict() for connection in self._connections.values()]
+        return [connection.as_dict() for connection in self._context.connections]
 
     def stats(self) -> dict[str, Any]:
         """Counts since the start, by their JSON names (see `journal.Counts`), and the present state."""
-        counts = {to_camel(name): value for name, value in asdict(self.journal.counts).items()}
-        return {
-            **counts,
-            "verdicts": dict(sorted(self.journal.verdicts.items())),
-            "retained": len(self.journal),
-            "connectionsOpen": len(self._connections),
-            "streamsOpen": sum(connection.open_streams for connection in self._connections.values()),
-        }
-
-    # ---- for connections
-
-    def register(self, connection: H2Transport) -> bool:
-        """Take in a new connection and number it; False when there are too many, or at the end."""
-        if self._stopping or len(self._connections) >= self.settings.max_connections:
-            return False
-        counts = self.journal.counts
-        counts.connections_total += 1
-        connection.number = counts.connections_total
-        self._connections[connection.number] = connection
-        self._all_gone.clear()
-        return True
-
-    def unregister(self, connection: H2Transport) -> None:
-        """Forget a connection that is gone; one that was never taken in is no matter."""
-        if self._connections.get(connection.number) is connection:
-            del self._connections[connection.number]
-            if not self._connections:
-                self._all_gone.set()
+        return self._context.stats()

@@ -7,7 +7,7 @@ import contextlib
 import ssl
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -18,11 +18,9 @@ from h2.settings import SettingCodes, Settings
 
 from tubepost_simulator import wire
 from tubepost_simulator.chaos import AdaptiveStreams, GoAway, LastStreamId, Stall
+from tubepost_simulator.context import Context
 from tubepost_simulator.identity import ClientCertificate, read_certificate
 from tubepost_simulator.reasons import Reason
-
-if TYPE_CHECKING:
-    from tubepost_simulator.server import Simulator
 
 _SLICE = 16_384
 """Bytes given to `h2` at a time: it walks over all streams of a batch for each new one."""
@@ -66,11 +64,12 @@ class H2Transport(asyncio.Protocol):
     All writes of one loop turn go out together.
     """
 
-    def __init__(self, simulator: Simulator, loop: asyncio.AbstractEventLoop) -> None:
-        self._simulator = simulator
+    def __init__(self, context: Context, loop: asyncio.AbstractEventLoop) -> None:
+        self._connections = context.connections
+        self._idle_timeout = context.settings.idle_timeout
+        self._board = context.board
+        self._counts = context.counts
         self._loop = loop
-        self._board = simulator.board
-        self._counts = simulator.journal.counts
         self._transport = cast("asyncio.Transport", None)
         self._h2 = cast("_H2", None)
         self._started = False
@@ -105,11 +104,12 @@ class H2Transport(asyncio.Protocol):
         """The TLS handshake is done."""
         self._transport = cast("asyncio.Transport", transport)
         tls = cast("ssl.SSLObject", transport.get_extra_info("ssl_object"))
-        if tls.selected_alpn_protocol() != "h2" or not self._simulator.register(self):
+        if tls.selected_alpn_protocol() != "h2" or not self._connections.add(self):
             self._counts.connections_refused += 1
             self.state = "closed"
             self._transport.abort()
             return
+        self._counts.connections_total += 1
         certificate = tls.getpeercert(binary_form=True)
         if certificate:
             self.certificate = read_certificate(certificate)
@@ -173,7 +173,7 @@ class H2Transport(asyncio.Protocol):
             self._idle_timer.cancel()
         self._streams.clear()
         self._held.clear()
-        self._simulator.unregister(self)
+        self._connections.remove(self)
 
     @property
     def open_streams(self) -> int:
@@ -277,11 +277,11 @@ class H2Transport(asyncio.Protocol):
         self._unacked.append(limit)
         self._h2.initiate_connection()
         self._flush()
-        if self._simulator.settings.idle_timeout:
+        if self._idle_timeout:
             self._watch_idle()
 
     def _watch_idle(self) -> None:
-        timeout = self._simulator.settings.idle_timeout
+        timeout = self._idle_timeout
         left = self._last_request + timeout - self._loop.time()
         if left <= 0 and not self._streams:
             self.goaway(GoAway(reason=Reason.IDLE_TIMEOUT.value))

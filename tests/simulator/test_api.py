@@ -113,7 +113,7 @@ async def test_clear_and_wait(simulator: Simulator, api: httpx.AsyncClient) -> N
     assert await found(api) == []
     assert (await api.get("/api/v1/wait?count=1&timeout=0.01")).json() == {"count": 0, "reached": False}
     waiting = asyncio.ensure_future(api.get("/api/v1/wait?count=1&timeout=20"))
-    await until(lambda: bool(simulator.journal._waiters))
+    await until(lambda: bool(simulator._context.journal._waiters))
     await push(simulator, "aa")
     assert (await waiting).json() == {"count": 1, "reached": True}
 

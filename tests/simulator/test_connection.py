@@ -365,7 +365,7 @@ async def test_reset_streams_are_forgotten(simulator: Simulator) -> None:
             number = client.request()
             client.frame(3, 0, number, (8).to_bytes(4, "big"))
         await client.ping()
-        connection = next(iter(simulator._connections.values()))
+        connection = next(iter(simulator._context.connections))
         assert connection.open_streams == 0
         assert not connection._timers
     assert len(simulator.notifications) == 50
@@ -414,7 +414,7 @@ async def test_many_streams_do_not_pile_up(simulator: Simulator) -> None:
         await client.ping()
         for _ in range(6):
             await client.answers(*(client.request() for _ in range(100)))
-        connection = next(iter(simulator._connections.values()))
+        connection = next(iter(simulator._context.connections))
         assert len(connection._h2.streams) < 500
         assert len(simulator.accepted) == 601
 

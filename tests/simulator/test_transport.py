@@ -245,7 +245,7 @@ async def test_silent_connections_go_on_where_they_stopped(simulator: Simulator)
         late = client.request()
         async with await RawClient.open(simulator) as newcomer:
             first = newcomer.request()
-            assert simulator._connections[1]._h2 is not None
+            assert next(iter(simulator._context.connections))._h2 is not None
             simulator.apply_chaos({"stall": "Off"})
             await client.answers(late)
             await newcomer.answers(first)
@@ -258,7 +258,7 @@ async def test_answers_that_fall_due_in_silence_come_after_it(simulator: Simulat
         number = client.request()
         await simulator.wait_for(1)
         simulator.apply_chaos({"stall": "Connection"})
-        connection = simulator._connections[1]
+        connection = next(iter(simulator._context.connections))
         await until(lambda: not connection._timers)
         assert not simulator.notifications[0].answered
         simulator.apply_chaos({"stall": "Off"})
@@ -272,7 +272,7 @@ async def test_silence_holds_back_a_bounded_amount(simulator: Simulator) -> None
         for _ in range(100):
             client.frame(6, 0, 0, b"x" * 8)
             client.frame(0, 0, 1, b"x" * 16_000)
-        connection = simulator._connections[1]
+        connection = next(iter(simulator._context.connections))
         await until(lambda: len(connection._held) >= 262_144)
         for _ in range(100):
             await asyncio.sleep(0)
@@ -311,7 +311,7 @@ async def test_changing_the_delay_of_settings_frees_waiting_connections() -> Non
     async with start(settingsDelayMs=600_000) as simulator, await RawClient.open(simulator) as client:
         number = client.request()
         await until(lambda: simulator.stats()["connectionsTotal"] == 1)
-        assert not simulator._connections[1]._started
+        assert not next(iter(simulator._context.connections))._started
         simulator.apply_chaos({"settingsDelayMs": 0})
         await client.answers(number)
 
@@ -330,7 +330,7 @@ async def test_latency_and_jitter_answer_in_the_end() -> None:
 async def test_client_that_does_not_read_is_not_read_from(simulator: Simulator) -> None:
     async with await RawClient.open(simulator) as client:
         await client.ping()
-        connection = simulator._connections[1]
+        connection = next(iter(simulator._context.connections))
         connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
         connection._transport.set_write_buffer_limits(high=4_096)
         payload = struct.pack("!Q", 1)
