@@ -30,7 +30,7 @@ from benchmarks.naive import ProviderToken
 from benchmarks.whole_path import Bounds, Result
 from tests.peers.servers import GoPeer
 from tubepost_api.config import RouteConfig
-from tubepost_credentials import load_token
+from tubepost_credentials.token import load_token
 from tubepost_dispatcher.apns.pool import Pool, PoolOptions
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.metrics import Metrics

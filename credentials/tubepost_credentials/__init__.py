@@ -1,8 +1,11 @@
-"""Certificates, provider-token keys and all other Secrets: read, checked, and made for tests."""
+"""Certificates, provider-token keys and all other Secrets: read, checked, and made for tests.
 
-from tubepost_credentials.certificate import CertificateCredential, Environment, load_certificate
+Secrets are read by `secrets.check`; `certificate` and `token` parse a credential that is not in one.
+"""
+
+from tubepost_credentials.certificate import CertificateCredential, Environment
 from tubepost_credentials.errors import CredentialError, Fault, Validity
-from tubepost_credentials.token import TokenCredential, load_token
+from tubepost_credentials.token import TokenCredential
 
 __all__ = [
     "CertificateCredential",
@@ -11,6 +14,4 @@ __all__ = [
     "Fault",
     "TokenCredential",
     "Validity",
-    "load_certificate",
-    "load_token",
 ]

@@ -316,7 +316,7 @@ def test_the_simulators_credentials_fit_together() -> None:
 
     from cryptography import x509
 
-    from tubepost_credentials import load_token
+    from tubepost_credentials.token import load_token
 
     objects = render({"simulator": {"enabled": True, "credentialsNamespaces": ["shop"]}})
     secrets = [

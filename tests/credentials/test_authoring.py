@@ -8,7 +8,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tubepost_credentials import load_certificate, load_token
 from tubepost_credentials.authoring import (
     KeyPair,
     make_apns_certificate,
@@ -16,6 +15,8 @@ from tubepost_credentials.authoring import (
     make_server_certificate,
     make_token_key,
 )
+from tubepost_credentials.certificate import load_certificate
+from tubepost_credentials.token import load_token
 
 
 @cache

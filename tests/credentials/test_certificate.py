@@ -20,9 +20,9 @@ from cryptography.x509 import load_pem_x509_certificate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tubepost_credentials import CredentialError, load_certificate
+from tubepost_credentials import CredentialError
 from tubepost_credentials.authoring import KeyPair, make_apns_certificate, make_ca, make_server_certificate
-from tubepost_credentials.certificate import is_topic
+from tubepost_credentials.certificate import is_topic, load_certificate
 
 
 @cache

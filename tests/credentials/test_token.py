@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tubepost_credentials import CredentialError, load_token
+from tubepost_credentials import CredentialError
 from tubepost_credentials.authoring import make_token_key
+from tubepost_credentials.token import load_token
 
 
 @cache

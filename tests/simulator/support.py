@@ -16,8 +16,9 @@ from typing import Any, Self
 import hpack
 import httpx
 
-from tubepost_credentials import TokenCredential, load_token
+from tubepost_credentials import TokenCredential
 from tubepost_credentials.authoring import KeyPair, make_token_key
+from tubepost_credentials.token import load_token
 from tubepost_simulator import Simulator, SimulatorSettings, TokenKey
 
 TOPIC = "com.example.app"
