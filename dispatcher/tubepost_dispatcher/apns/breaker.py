@@ -1,22 +1,24 @@
-"""When a route must not be used: pure state machines, the time is passed in (monotonic seconds).
+"""Circuit breakers: when a route must not be used. Pure; the time is passed in (monotonic seconds).
 
-`Hold` stands for "APNs refuses this credential": closed to traffic but for one probe per interval.
-`EnvironmentBreaker` recognises Sandbox and Production mixed up. `Backoff` spaces attempts to connect.
+`Hold` is open while APNs refuses the credential: one probe per interval, nothing else.
+`EnvironmentBreaker` detects that Sandbox and Production have been mixed up.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+
+from tubepost_runtime.backoff import Backoff, Exponential
 
 HOLD_FIRST = 5.0
 """Seconds until the first probe of a held route; doubles with every probe that fails."""
 HOLD_MOST = 300.0
+"""Seconds between two probes at most."""
 
 DISTINCT_TOKENS = 100
 """Refused tokens, from at least two senders, that trip the environment breaker."""
 OTHERS_SHARE = 25
-"""Of these, as many must come from senders other than the one with the most."""
+"""At least this many of them must come from senders other than the busiest one."""
 DISTINCT_TOKENS_ONE_SENDER = 2000
 """Refused tokens that trip it even when one sender sent (nearly) all of them."""
 
@@ -24,13 +26,14 @@ DISTINCT_TOKENS_ONE_SENDER = 2000
 class Hold:
     """A hold with probes.
 
-    `admit` is asked for every request; while held it lets one through per interval. What became of requests
-    that were sent before the hold began says nothing new and is ignored.
+    `admit` is asked for every request; while held it lets one through per interval. Results of requests that
+    were sent before the hold began are ignored: they say nothing new.
     """
 
-    __slots__ = ("_interval", "_probing", "_since", "_until", "detail", "reason")
+    __slots__ = ("_backoff", "_interval", "_probing", "_since", "_until", "detail", "reason")
 
     def __init__(self) -> None:
+        self._backoff = _probes(HOLD_FIRST)
         self._interval = 0.0
         self._until = 0.0
         self._since = -math.inf
@@ -42,12 +45,12 @@ class Hold:
 
     @property
     def held(self) -> bool:
-        """True from the first failure to the next success."""
+        """True from the first refusal until the credential is accepted again."""
         return bool(self.reason)
 
     @property
     def until(self) -> float:
-        """The moment from which a probe is let through; 0.0 when not held."""
+        """When the next probe is let through; 0.0 when not held."""
         return self._until if self.reason else 0.0
 
     def admit(self, now: float) -> bool:
@@ -66,13 +69,12 @@ class Hold:
         return not self.reason or now >= self._until
 
     def failure(self, now: float, sent_at: float, reason: str, detail: str = "") -> bool:
-        """Note that APNs refused the credential; True when the hold begins or goes on longer by it."""
+        """Note that APNs refused the credential; True when that begins or prolongs the hold."""
         if not self.reason:
-            self._interval = HOLD_FIRST
+            self._backoff = _probes(HOLD_FIRST)
         elif not self._probing or sent_at < self._since:
             return False
-        else:
-            self._interval = min(HOLD_MOST, self._interval * 2)
+        self._interval = self._backoff.failure(now)
         self._probing = False
         self._since = now
         self._until = now + self._interval
@@ -93,7 +95,8 @@ class Hold:
         """Take over a hold that another process found, for `seconds`; True unless held already."""
         if self.reason:
             return False
-        self._interval = max(HOLD_FIRST, seconds)
+        self._backoff = _probes(max(HOLD_FIRST, seconds))
+        self._interval = self._backoff.failure(now)
         self._probing = False
         self._since = now
         self._until = now + seconds
@@ -104,6 +107,10 @@ class Hold:
     def release(self) -> None:
         """End the hold: another process' probe succeeded."""
         self.success(math.inf)
+
+
+def _probes(first: float) -> Backoff:
+    return Backoff(Exponential(first, HOLD_MOST))
 
 
 class EnvironmentBreaker:
@@ -143,32 +150,3 @@ class EnvironmentBreaker:
         if self._tokens:
             self._tokens.clear()
             self._by_sender.clear()
-
-
-class Backoff:
-    """Delays between attempts to connect: doubling, with full jitter, one success forgets them all."""
-
-    __slots__ = ("_first", "_most", "_random", "failures", "until")
-
-    def __init__(self, random: Callable[[], float], first: float = 0.25, most: float = 30.0) -> None:
-        self._random = random
-        self._first = first
-        self._most = most
-        self.failures = 0
-        """Failures since the last success."""
-        self.until = 0.0
-        """The moment before which no attempt should be made."""
-
-    def failure(self, now: float) -> float:
-        """Count a failure; returns the delay in seconds."""
-        ceiling = min(self._most, self._first * 2.0 ** min(self.failures, 30))
-        self.failures += 1
-        # A tenth at least, since many processes that all draw "at once" are no spread at all.
-        delay = ceiling * (0.1 + 0.9 * self._random())
-        self.until = now + delay
-        return delay
-
-    def success(self) -> None:
-        """Forget all failures."""
-        self.failures = 0
-        self.until = 0.0

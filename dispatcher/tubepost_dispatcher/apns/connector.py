@@ -6,18 +6,22 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from tubepost_dispatcher.apns.breaker import Backoff
 from tubepost_dispatcher.apns.connection import Connection
 from tubepost_dispatcher.apns.dialing import DialError, Target, dial
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.reasons.catalogue import local_outcome
+from tubepost_runtime.backoff import Backoff, Exponential
+from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.apns")
 
 FAILURES_BEFORE_REFUSING = 3
 """Failed attempts to connect in a row after which waiting requests come back."""
 
-# These do not mend themselves within a moment: waiting requests come back at the first failure.
+# A tenth at least, since many processes that all draw "at once" are no spread at all.
+_DELAYS = Exponential(first=0.25, most=30.0, jitter=(0.1, 1.0))
+
+# These do not go away by themselves: waiting requests come back at the first failure.
 _LASTING = frozenset({"TlsFailed", "CertificateVerifyFailed", "ProxyRefused"})
 
 
@@ -49,23 +53,21 @@ class Connector:
         self._opened = opened
         self._settled = settled
         self._count_failure = failed
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.backoff = Backoff(rng)
+        self._tasks = TaskSet()
+        self.backoff = Backoff(_DELAYS, rng)
         self.trouble: DialError | None = None
         """Why the last attempt failed; None after a success."""
 
     def __len__(self) -> int:
-        """Attempts under way."""
+        """Attempts in progress."""
         return len(self._tasks)
 
     def start(self, timeout: float) -> None:
         """Begin an attempt that may take `timeout` seconds."""
-        task = self._loop.create_task(self._open(timeout))
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+        self._tasks.spawn(self._open(timeout)).add_done_callback(self._done)
 
     def succeeded(self) -> None:
-        """Note that a connection brought an answer: only that proves that connecting makes sense."""
+        """Note that APNs answered on a connection: a connection that opens proves nothing yet."""
         if self.trouble is not None or self.backoff.failures:
             self.trouble = None
             self.backoff.success()
@@ -78,9 +80,9 @@ class Connector:
         _LOG.warning("route %s: %s (next attempt in %.2f s)", self._name, error, delay)
 
     def refusal(self, now: float) -> Outcome | None:
-        """Return the outcome of requests while connecting fails; None while there is hope.
+        """Return the outcome of waiting requests while connecting fails; None while it may still succeed.
 
-        Of a pool that has a usable connection nothing is to be refused: that is for the caller to know.
+        Do not call this while a usable connection exists.
         """
         trouble = self.trouble
         if trouble is None or now >= self.backoff.until:
@@ -91,13 +93,9 @@ class Connector:
 
     async def cancel(self) -> None:
         """End all attempts and wait for their end."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
         if not task.cancelled():
             self._settled()
 

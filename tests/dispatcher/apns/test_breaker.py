@@ -12,7 +12,6 @@ from tubepost_dispatcher.apns.breaker import (
     DISTINCT_TOKENS_ONE_SENDER,
     HOLD_FIRST,
     HOLD_MOST,
-    Backoff,
     EnvironmentBreaker,
     Hold,
 )
@@ -144,20 +143,6 @@ def test_memory_is_bounded_and_it_never_trips_early(refusals: list[tuple[int, in
             assert len(seen) >= DISTINCT_TOKENS
             seen.clear()
         assert breaker.count == len(seen) <= DISTINCT_TOKENS_ONE_SENDER
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
-def test_back_off_doubles_with_jitter_and_is_bounded(draws: list[float]) -> None:
-    values = iter(draws)
-    backoff = Backoff(lambda: next(values), first=0.25, most=30.0)
-    for place, _ in enumerate(draws):
-        ceiling = min(30.0, 0.25 * 2.0**place)
-        delay = backoff.failure(100.0)
-        assert 0.1 * ceiling <= delay <= ceiling * 1.000001
-        assert backoff.until == 100.0 + delay
-        assert backoff.failures == place + 1
-    backoff.success()
-    assert (backoff.failures, backoff.until) == (0, 0.0)
 
 
 def test_an_adopted_hold_lets_a_probe_through_when_its_time_is_over() -> None:

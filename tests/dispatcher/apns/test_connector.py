@@ -5,12 +5,15 @@ import ssl
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.clock import FakeClock
 from tubepost_dispatcher.apns import connector as module
 from tubepost_dispatcher.apns.connection import Connection
 from tubepost_dispatcher.apns.connector import FAILURES_BEFORE_REFUSING, Connector
 from tubepost_dispatcher.apns.dialing import DialError, Target
+from tubepost_runtime.backoff import Backoff
 
 
 class FakeConnection:
@@ -35,6 +38,7 @@ class Bench:
         self.opened: list[object] = []
         self.failures: list[str] = []
         self.settled = 0
+        self._changed = asyncio.Event()
         monkeypatch.setattr(module, "dial", self._dial)
         self.connector = Connector(
             "route",
@@ -50,6 +54,7 @@ class Bench:
 
     def _settled(self) -> None:
         self.settled += 1
+        self._changed.set()
 
     async def _dial(
         self, loop: object, target: object, make: Callable[[], Connection], timeout: float
@@ -61,7 +66,8 @@ class Bench:
     async def attempt(self, timeout: float = 5.0) -> None:
         self.connector.start(timeout)
         assert len(self.connector) == 1
-        await asyncio.wait(self.connector._tasks)
+        self._changed.clear()
+        await self._changed.wait()
 
 
 @pytest.fixture
@@ -127,3 +133,17 @@ async def test_cancelled_attempts_settle_nothing(bench: Bench) -> None:
     await asyncio.sleep(0)
     await bench.connector.cancel()
     assert (len(bench.connector), bench.settled, bench.failures) == (0, 0, [])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
+def test_back_off_doubles_with_jitter_and_is_bounded(draws: list[float]) -> None:
+    values = iter(draws)
+    backoff = Backoff(module._DELAYS, lambda: next(values))
+    for place, _ in enumerate(draws):
+        ceiling = min(30.0, 0.25 * 2.0**place)
+        delay = backoff.failure(100.0)
+        assert 0.1 * ceiling <= delay <= ceiling * 1.000001
+        assert backoff.until == 100.0 + delay
+        assert backoff.failures == place + 1
+    backoff.success()
+    assert (backoff.failures, backoff.until) == (0, 0.0)
