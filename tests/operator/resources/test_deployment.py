@@ -1,31 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from tests.operator.cases import snapshot
-from tubepost_api.podtemplate import PodTemplateSpec
+from tests.operator.resources.sources import source, templated
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
-from tubepost_operator.plan.push_domain import decide
 from tubepost_operator.resources.common import Source
-from tubepost_operator.resources.container import container
 from tubepost_operator.resources.deployment import deployment, roll_hash
 from tubepost_operator.settings import ReleaseSettings
-
-
-def source(name: str = "first-publish") -> Source:
-    found = decide(snapshot(name)).selection.source
-    assert found is not None
-    return found
-
-
-def templated(**spec: Any) -> Source:
-    base = source()
-    template = PodTemplateSpec.model_validate(spec)
-    return replace(base, spec=base.spec.model_copy(update={"pod_template": template}))
 
 
 def annotations(given: Source) -> Document:
@@ -97,40 +81,9 @@ def test_users_labels_never_win() -> None:
     assert labels[Names.INSTANCE_LABEL] == "alerts"
 
 
-@pytest.mark.parametrize(
-    ("resources", "expected"),
-    [
-        ({}, {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}),
-        (
-            {"requests": {"cpu": "2"}},
-            {"requests": {"cpu": "2", "memory": "192Mi"}, "limits": {"cpu": "2", "memory": "512Mi"}},
-        ),
-        (
-            {"limits": {"memory": "64Mi"}},
-            {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "64Mi"}},
-        ),
-        (
-            {"requests": {"cpu": "1"}, "limits": {"cpu": "4"}},
-            {"requests": {"cpu": "1", "memory": "192Mi"}, "limits": {"cpu": "4", "memory": "512Mi"}},
-        ),
-    ],
-)
-def test_defaults_never_contradict_what_is_given(resources: Document, expected: Document) -> None:
-    assert container(templated(resources=resources))["resources"] == expected
-
-
 def test_the_drain_ends_before_the_kubelet_kills() -> None:
     spec = deployment(templated(terminationGracePeriodSeconds=15))["spec"]["template"]["spec"]
     arguments = spec["containers"][0]["args"]
     grace = int(arguments[arguments.index("--grace") + 1])
     pause = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert 0 < grace + pause < spec["terminationGracePeriodSeconds"]
-
-
-def test_the_arguments_are_those_of_the_command_line() -> None:
-    from tubepost_cli.run import command
-
-    known = {option for parameter in command.params for option in parameter.opts}
-    arguments = container(source())["args"]
-    assert arguments[0] == "run"
-    assert {argument for argument in arguments if argument.startswith("--")} <= known

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+from tests.operator.resources.sources import configured, source
+from tubepost_api.config import PassthruConfig
+from tubepost_operator.resources.common import Source
+from tubepost_operator.resources.networkpolicy import network_policy
+
+
+def ingress(given: Source) -> list[dict[str, Any]]:
+    return list(network_policy(given)["spec"]["ingress"])
+
+
+def ports(given: Source) -> list[int]:
+    _, out = network_policy(given)["spec"]["egress"]
+    return [port["port"] for port in out["ports"]]
+
+
+def test_the_listener_is_open_unless_networks_are_named() -> None:
+    assert "from" not in ingress(source())[0]
+    listener = source().config.listener.model_copy(
+        update={"allowed_networks": ("10.0.0.0/8", "192.0.2.7", "2001:db8::1")}
+    )
+    smtp, http = ingress(configured(listener=listener))
+    assert [peer["ipBlock"]["cidr"] for peer in smtp["from"]] == [
+        "10.0.0.0/8",
+        "192.0.2.7/32",
+        "2001:db8::1/128",
+    ]
+    assert "from" not in http
+
+
+def test_out_go_dns_and_the_ports_of_apns_proxy_and_relay() -> None:
+    dns, _ = network_policy(source())["spec"]["egress"]
+    assert {(port["protocol"], port["port"]) for port in dns["ports"]} == {("UDP", 53), ("TCP", 53)}
+    assert ports(source()) == [443, 2197]
+    routes = {
+        name: route.model_copy(update={"port": 8443, "proxy": "http://proxy:3128"})
+        for name, route in source().config.routes.items()
+    }
+    assert ports(configured(routes=routes, passthru=PassthruConfig(host="mx", port=2525))) == [
+        443,
+        2197,
+        2525,
+        3128,
+        8443,
+    ]

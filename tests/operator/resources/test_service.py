@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from tests.operator.resources.sources import configured, served, source
+from tubepost_operator.names import Names
+from tubepost_operator.resources.service import service
+
+
+def test_it_leads_to_the_listener_by_name() -> None:
+    manifest = service(served(port=2500, type="NodePort"))
+    (port,) = manifest["spec"]["ports"]
+    assert (port["port"], port["targetPort"], manifest["spec"]["type"]) == (2500, "smtp", "NodePort")
+    assert manifest["spec"]["selector"] == Names.pod_selector(source().name)
+
+
+def test_a_new_listener_port_does_not_change_it() -> None:
+    listener = source().config.listener.model_copy(update={"port": 2600})
+    assert service(configured(listener=listener)) == service(source())
+
+
+def test_annotations_for_a_cloud() -> None:
+    annotations = service(served(annotations={"example.com/internal": "true"}))["metadata"]["annotations"]
+    assert annotations["example.com/internal"] == "true"
+    assert Names.APPLIED_ANNOTATION in annotations

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from typing import Any
+
+from tubepost_operator.metadata import object_key, push_domain_of, read_meta
+from tubepost_operator.names import Names
+from tubepost_operator.observed import Key
+
+
+def document(**metadata: Any) -> dict[str, Any]:
+    return {"kind": "Pod", "metadata": {"name": "x", "namespace": "shop", "uid": "1", **metadata}}
+
+
+def test_others_annotations_are_not_kept() -> None:
+    annotations = {
+        "kubectl.kubernetes.io/last-applied-configuration": "a secret",
+        "tubepost.io/refresh": "ab",
+    }
+    assert read_meta(document(annotations=annotations), "Pod").annotations == {"tubepost.io/refresh": "ab"}
+
+
+def test_the_owner_is_the_controller() -> None:
+    references = [
+        {"kind": "Other", "name": "o", "uid": "7"},
+        {"kind": "ReplicaSet", "name": "rs", "uid": "8", "controller": True},
+    ]
+    meta = read_meta(document(ownerReferences=references, deletionTimestamp="2026-01-01T00:00:00Z"), "Pod")
+    assert (meta.owner, meta.owner_name, meta.deleting) == ("8", "ReplicaSet/rs", True)
+    alone = read_meta(document(), "Pod")
+    assert (alone.owner, alone.owner_name, alone.deleting) == (None, None, False)
+
+
+def test_which_push_domain_a_pod_belongs_to() -> None:
+    for label in (Names.PUSH_DOMAIN_LABEL, Names.INJECT_LABEL):
+        assert push_domain_of(read_meta(document(labels={label: "alerts"}), "Pod")) == "alerts"
+    assert push_domain_of(read_meta(document(), "Pod")) == ""
+
+
+def test_keys() -> None:
+    assert object_key(document()) == Key("Pod", "shop", "x")
