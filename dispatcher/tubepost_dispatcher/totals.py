@@ -1,13 +1,12 @@
-"""The pod's metrics: the workers' snapshots added up, those of workers that ended folded in.
+"""The pod's metrics: the workers' samples added up, those of workers that ended folded in.
 
-Counters must never go back: a worker that ended leaves its last snapshot behind in the base, so the sum
-only grows. Gauges of a worker that ended are forgotten. Pure: snapshots in, families out.
+Counters must never go back: a worker that ended leaves its last samples behind in the base, so the sum
+only grows. Gauges of a worker that ended are forgotten. Pure: samples in, families out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -16,16 +15,16 @@ from prometheus_client.registry import Collector
 from tubepost_dispatcher.metrics import CATALOG
 from tubepost_runtime.metrics import MetricSpec
 
-Snapshot = dict[str, list[list[Any]]]
-"""Sample name -> list of [label values in the order of the catalogue (and `le` last), value]."""
+Samples = dict[str, list[tuple[tuple[str, ...], float]]]
+"""Sample name -> label values in the order of the catalogue (and `le` last), and value."""
 
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum")}
 
 
-def take_snapshot(registry: CollectorRegistry) -> Snapshot:
+def take_samples(registry: CollectorRegistry) -> Samples:
     """Every sample of the catalogue's metrics in a registry."""
     specs = {spec.name: spec for spec in CATALOG}
-    snapshot: Snapshot = {}
+    samples: Samples = {}
     for family in registry.collect():
         spec = specs.get(family.name)
         if spec is None:
@@ -35,28 +34,27 @@ def take_snapshot(registry: CollectorRegistry) -> Snapshot:
             suffix = sample.name[len(spec.name) :]
             if suffix not in suffixes:
                 continue  # _created and _count follow from the others
-            key = [sample.labels[label] for label in spec.labels]
-            if suffix == "_bucket":
-                key.append(sample.labels["le"])
-            snapshot.setdefault(sample.name, []).append([key, sample.value])
-    return snapshot
+            labels = (*spec.labels, "le") if suffix == "_bucket" else spec.labels
+            key = tuple(sample.labels[label] for label in labels)
+            samples.setdefault(sample.name, []).append((key, sample.value))
+    return samples
 
 
 class Totals(Collector):
-    """Adds up snapshots; a prometheus_client collector, so that /metrics is rendered by the library."""
+    """Adds up samples; a prometheus_client collector, so that /metrics is rendered by the library."""
 
     def __init__(self) -> None:
         self._base: dict[str, dict[tuple[str, ...], float]] = {}
-        self._live: dict[object, Snapshot] = {}
+        self._live: dict[object, Samples] = {}
 
-    def update(self, worker: object, snapshot: Snapshot) -> None:
-        """Take a worker's newest snapshot."""
-        self._live[worker] = snapshot
+    def update(self, worker: object, samples: Samples) -> None:
+        """Take a worker's newest samples."""
+        self._live[worker] = samples
 
     def fold(self, worker: object) -> None:
         """The worker has ended: its counters stay, its gauges go."""
-        snapshot = self._live.pop(worker, None)
-        if snapshot is None:
+        samples = self._live.pop(worker, None)
+        if samples is None:
             return
         for spec in CATALOG:
             if spec.kind == "gauge":
@@ -64,17 +62,15 @@ class Totals(Collector):
             for suffix in _SUFFIXES[spec.kind]:
                 name = spec.name + suffix
                 base = self._base.setdefault(name, {})
-                for key, value in snapshot.get(name, ()):
-                    labels = tuple(key)
+                for labels, value in samples.get(name, ()):
                     base[labels] = base.get(labels, 0.0) + value
 
     def values(self, spec: MetricSpec, suffix: str) -> Mapping[tuple[str, ...], float]:
         """The aggregated samples of one metric by label values."""
         name = spec.name + suffix
         merged = dict(self._base.get(name, {}))
-        for snapshot in self._live.values():
-            for key, value in snapshot.get(name, ()):
-                labels = tuple(key)
+        for samples in self._live.values():
+            for labels, value in samples.get(name, ()):
                 if labels not in merged:
                     merged[labels] = value
                 elif spec.aggregate == "max":

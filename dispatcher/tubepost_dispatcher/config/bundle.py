@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tubepost_api.config import DispatcherConfig, RouteConfig, StartTlsMode
@@ -13,6 +13,7 @@ from tubepost_api.references import SecretReference
 from tubepost_credentials import CertificateCredential, Fault, TokenCredential
 from tubepost_credentials.secrets import Finding, Material, Secrets, check
 from tubepost_credentials.tls import server_context
+from tubepost_dispatcher.apns.pool_key import pool_key
 from tubepost_dispatcher.apns.tls import client_context
 
 
@@ -36,6 +37,11 @@ class PreparedRoute:
     credential: CertificateCredential | TokenCredential | None = field(repr=False)
     ca_pem: bytes | None = None
     proxy_auth: str | None = field(default=None, repr=False)
+
+    @property
+    def pool_key(self) -> Hashable:
+        """Equal keys: the same pool serves on. Endpoint, credential, TLS and proxy are in it."""
+        return pool_key(self.config, self.credential, self.ca_pem, self.proxy_auth)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ import enum
 from dataclasses import dataclass
 
 from tubepost_dispatcher.config.bundle import Prepared
-from tubepost_dispatcher.worker.pools import route_key
+
+_APART = frozenset({"routes", "generation", "workers"})
+"""Fields of the document that are not simply options: compared in their own way, or of no effect."""
 
 
 class Level(enum.StrEnum):
@@ -47,21 +49,18 @@ def compare(old: Prepared, new: Prepared, old_workers: int, new_workers: int) ->
         workers.append("listener.port")
     if old_workers != new_workers:
         workers.append(f"workers {old_workers} -> {new_workers}")
+    optional: list[str] = []
     for name in sorted(old.routes.keys() | new.routes.keys()):
         before, after = old.routes.get(name), new.routes.get(name)
         if before is None or after is None:
             pools.append(f"route {name} {'added' if before is None else 'removed'}")
-        elif route_key(before) != route_key(after):
+        elif before.pool_key != after.pool_key:
             pools.append(f"route {name}")
-    for field in type(new.config).model_fields:
-        if field in ("routes", "generation", "workers"):
-            continue
-        if getattr(old.config, field) != getattr(new.config, field):
-            options.append(field)
-    for name, route in new.config.routes.items():
-        before_config = old.config.routes.get(name)
-        if before_config is not None and before_config != route and f"route {name}" not in pools:
-            options.append(f"route {name} options")
+        elif before.config != after.config:
+            optional.append(f"route {name} options")
+    fields = dict(old.config)
+    options += [name for name, value in new.config if name not in _APART and value != fields[name]]
+    options += optional
     if old.config.workers != new.config.workers and old_workers == new_workers:
         options.append("workers")
     before_secrets, after_secrets = old.bundle.secrets, new.bundle.secrets

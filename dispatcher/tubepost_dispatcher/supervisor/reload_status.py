@@ -23,6 +23,7 @@ class ReloadStatus:
         self._applied_at = 0.0
         self._last_change = Change(Level.NONE, ())
         self._refused: dict[str, Any] | None = None
+        self._namespace = self._name = ""
 
     def refuse(self, problems: Iterable[Problem], digest: str = "") -> None:
         """A configuration was refused; `digest` is empty when it could not be read that far."""
@@ -31,6 +32,24 @@ class ReloadStatus:
             _LOG.error("configuration refused, the old one serves on: %s", problem)
         self._metrics.config_reloads.labels("refused", Level.NONE.value).inc()
         self.lacks(problems, digest)
+
+    def refuse_for(self, field: str, message: str, remedy: str, digest: str = "") -> None:
+        """A configuration was refused for what is not wrong with it in itself; `field` as in a Problem."""
+        self.refuse(
+            (
+                Problem(
+                    severity="error",
+                    origin="",
+                    kind="PushDomain",
+                    namespace=self._namespace,
+                    name=self._name,
+                    field=field,
+                    message=message,
+                    remedy=remedy,
+                ),
+            ),
+            digest,
+        )
 
     def lacks(self, problems: Iterable[Problem], digest: str) -> None:
         """A configuration has problems; also said of one that is in force without what it lacks."""
@@ -61,6 +80,7 @@ class ReloadStatus:
         self._refused = None
 
     def _in_force(self, prepared: Prepared, change: Change, workers: int) -> None:
+        self._namespace, self._name = prepared.config.namespace, prepared.config.name
         self._applied_at = time.time()
         self._last_change = change
         self._metrics.workers.set(workers)

@@ -5,41 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry
 
 from tubepost_api.problems import Problem
-from tubepost_dispatcher.channel import pack_bundle
-from tubepost_dispatcher.config.bundle import Prepared, prepare
+from tubepost_dispatcher.channel.messages import Configuration
+from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.config.source import ConfigSource
 from tubepost_dispatcher.http import AdminEndpoint
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.cgroup import MEMORY_SHARE, default_workers, memory_limit
 from tubepost_dispatcher.supervisor.levels import Change, Level, compare
+from tubepost_dispatcher.supervisor.reload import ConfigRefused, Reloader
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus, iso
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
-from tubepost_dispatcher.supervisor.watch import INTERVAL, Settler, look
 from tubepost_dispatcher.supervisor.worker_pool import WorkerPool
-from tubepost_dispatcher.totals import Totals, take_snapshot
+from tubepost_dispatcher.totals import Totals, take_samples
 from tubepost_runtime.endpoints import ProcessEndpoints
+from tubepost_runtime.tasks import TaskSet
 
-_T = TypeVar("_T")
+__all__ = ["ConfigRefused", "Supervisor", "SupervisorSettings"]
 
 LINGER = 2.0
 """Seconds for which a port that was given up is served on."""
 
 _LOG = logging.getLogger("tubepost.supervisor")
-
-
-class ConfigRefused(Exception):
-    """There is no configuration to start with; `problems` says why."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +41,7 @@ class SupervisorSettings:
 
     `workers` 0: as the configuration says, or by the CPU limit. `smtp_port` None: the configuration's.
     `strict`: refuse to start with credentials that cannot be read (else their routes are held).
+    `in_process`: one worker, in this process, for a debugger.
     """
 
     smtp_host: str = "127.0.0.1"
@@ -60,34 +54,43 @@ class SupervisorSettings:
     strict: bool = True
     watch: bool = True
     log_format: Literal["text", "json"] = "text"
+    in_process: bool = False
 
 
 class Supervisor:
     """Runs a dispatcher. `start`, then `wait`; `drain` or `stop_now` ends it."""
 
     def __init__(self, source: ConfigSource, settings: SupervisorSettings) -> None:
-        self._source = source
         self._settings = settings
         self._metrics = Metrics()
         self._totals = Totals()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self._totals)
-        self._pool = WorkerPool(self._totals, self._metrics, self._message, settings.grace)
+        self._pool = WorkerPool(
+            self._totals,
+            self._metrics,
+            self._configuration,
+            settings.grace,
+            in_process=settings.in_process,
+        )
         self._prepared: Prepared | None = None
         self._sockets: ListenerSockets | None = None
         self._old_sockets: list[ListenerSockets] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = TaskSet()
         self._draining = False
         self.exit_code = 0
         """0 after an orderly end, 1 when sessions were cut."""
         self._ended = asyncio.Event()
-        self._settler = Settler(())
         self._started_at = time.time()
         self._reload_status = ReloadStatus(self._metrics)
-        self._warnings: tuple[Problem, ...] = ()
-        self._tolerated: frozenset[tuple[str, str, str]] = frozenset()
-        """What the configuration in force lacks since a lenient start."""
-        self._waiting_reload: asyncio.Task[Change | None] | None = None
+        self._reloader = Reloader(
+            source,
+            self._reload_status,
+            lambda: self.prepared,
+            self._apply,
+            self._pool.changing,
+            self._tasks,
+        )
         self._public = ProcessEndpoints(
             settings.http_host, settings.http_port, self._collect, lambda: (True, ""), self._ready
         )
@@ -120,7 +123,7 @@ class Supervisor:
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """What is doubtful about the configuration in force."""
-        return self._warnings
+        return self._reloader.warnings
 
     # -- life -----------------------------------------------------------------------------------------
 
@@ -137,28 +140,14 @@ class Supervisor:
         except BaseException:
             # Cancelled by a signal, or failed: nothing that was begun is left behind.
             if not self._draining:
-                self._draining = True
+                self._begin_end()
                 self._close_sockets()
                 await self._end_workers()
             await self._close()
             raise
 
     async def _start(self) -> None:
-        self._settler = Settler(look(self._source.paths))
-        loaded = await asyncio.to_thread(self._source.load)
-        if loaded.bundle is None:
-            raise ConfigRefused(tuple(p for p in loaded.problems if p.severity == "error"))
-        prepared, found = prepare(loaded.bundle, time.time())
-        problems = loaded.locate(found)
-        if problems and self._settings.strict:
-            raise ConfigRefused(problems)
-        self._warnings = (*loaded.problems, *loaded.locate(prepared.warnings))
-        for problem in (*self._warnings, *problems):
-            _LOG.warning("%s", problem)
-        self._prepared = prepared
-        self._tolerated = _places(problems)
-        if problems:
-            self._reload_status.lacks(problems, prepared.digest)
+        prepared = self._prepared = await self._reloader.first(strict=self._settings.strict)
         count = self._wanted_workers(prepared)
         self._bind(prepared, count)
         assert self._sockets is not None
@@ -167,7 +156,7 @@ class Supervisor:
         await self._pool.start(self._sockets, count)
         self._reload_status.started(prepared, count)
         if self._settings.watch:
-            self._spawn(self._watch())
+            self._tasks.spawn(self._reloader.watch())
 
     def _bind(self, prepared: Prepared, count: int) -> None:
         port = self._settings.smtp_port
@@ -178,6 +167,8 @@ class Supervisor:
         sockets.ensure(count)
 
     def _wanted_workers(self, prepared: Prepared) -> int:
+        if self._settings.in_process:
+            return 1
         wanted = self._settings.workers or prepared.config.workers or default_workers()
         # Every worker needs at least one connection of its own, and the figure is the pod's.
         limits = [entry.delivery.max_outbound_connections for entry in prepared.config.entries]
@@ -204,7 +195,7 @@ class Supervisor:
         if self._draining:
             await self._ended.wait()
             return 0
-        self._draining = True
+        self._begin_end()
         _LOG.info("draining: at most %.0f s", self._settings.grace)
         # A new connection shall be refused, and go elsewhere, rather than wait for somebody to accept it:
         # the workers' duplicates of these sockets go as they stop accepting.
@@ -224,16 +215,13 @@ class Supervisor:
 
     async def stop_now(self) -> None:
         """End at once: workers are killed. May be called at any time, during `start` or `drain` too."""
-        self._draining = True
+        self._begin_end()
         self.exit_code = 1
         await self._pool.kill()
         await self._close()
 
     async def _close(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._pool.close()
         await self._public.stop()
         await self._admin.stop()
@@ -245,80 +233,30 @@ class Supervisor:
             if sockets is not None:
                 sockets.close()
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    def _begin_end(self) -> None:
+        self._draining = True
+        self._reloader.stop()
 
     # -- workers --------------------------------------------------------------------------------------
 
-    def _message(self) -> dict[str, Any]:
+    def _configuration(self) -> Configuration:
         prepared = self.prepared
-        limit = memory_limit()
-        return {
-            **pack_bundle(prepared.bundle),
-            "count": self._pool.count,
-            "logLevel": prepared.config.log_level,
-            "logFormat": self._settings.log_format,
-            "memoryLimit": int(limit * MEMORY_SHARE / self._pool.count),
-            "lenient": bool(self._tolerated),
-        }
+        return Configuration(
+            prepared.bundle.config,
+            prepared.bundle.secrets,
+            workers=self._pool.count,
+            memory_limit=int(memory_limit() * MEMORY_SHARE / self._pool.count),
+            log_format=self._settings.log_format,
+            lenient=self._reloader.lenient,
+        )
 
     # -- configuration --------------------------------------------------------------------------------
 
-    async def _watch(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(INTERVAL if not self._settler.restless else INTERVAL / 4)
-            if self._settler.observe(look(self._source.paths), loop.time()):
-                await self.reload()
-
     async def reload(self) -> Change | None:
-        """Read the configuration anew and put it in force at the smallest level; None when refused.
-
-        Calls that come while one waits for its turn share its result: it has not read anything yet.
-        """
-        if self._draining or self._prepared is None:
+        """Read the configuration anew and put it in force at the smallest level; None when refused."""
+        if self._prepared is None:
             return None
-        if self._waiting_reload is None:
-            self._waiting_reload = self._spawn(self._reload())
-        return await asyncio.shield(self._waiting_reload)
-
-    async def _reload(self) -> Change | None:
-        async with self._pool.changing:
-            self._waiting_reload = None
-            if self._draining:
-                return None
-            try:
-                return await self._reload_now()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on and the old one serves
-                _LOG.exception("the configuration could not be put in force")
-                self._reload_status.refuse(
-                    (self._problem("", f"cannot be put in force: {error!r}", "see the log"),)
-                )
-                return None
-
-    async def _reload_now(self) -> Change | None:
-        loaded = await asyncio.to_thread(self._source.load)
-        if loaded.bundle is None:
-            self._reload_status.refuse(tuple(p for p in loaded.problems if p.severity == "error"))
-            return None
-        prepared, found = prepare(loaded.bundle, time.time())
-        problems = loaded.locate(found)
-        # What could not be read at a lenient start does not keep the rest from changing; what could be read
-        # must not be lost.
-        places = _places(problems)
-        if not places <= self._tolerated or prepared.loses_users_of(self.prepared):
-            self._reload_status.refuse(problems, prepared.digest)
-            return None
-        change = await self._apply(prepared)
-        if change is not None:
-            self._warnings = (*loaded.problems, *loaded.locate(prepared.warnings))
-            self._tolerated = places
-            if problems:
-                self._reload_status.lacks(problems, prepared.digest)
-        return change
+        return await self._reloader.reload()
 
     async def _apply(self, prepared: Prepared) -> Change | None:
         old, old_count = self.prepared, self._pool.count
@@ -338,7 +276,7 @@ class Supervisor:
         await self._pool.change(sockets, count)
         if before is not None and before is not sockets:
             self._old_sockets.append(before)
-            self._spawn(self._let_go(before))
+            self._tasks.spawn(self._let_go(before))
         self._reload_status.applied(prepared, change, count)
         return change
 
@@ -356,8 +294,9 @@ class Supervisor:
             if fresh:
                 sockets.close()
             message = f"port {sockets.port} cannot be bound: {error.strerror}"
-            problem = self._problem("spec.listener.port", message, "choose a free port")
-            self._reload_status.refuse((problem,), prepared.digest)
+            self._reload_status.refuse_for(
+                "spec.listener.port", message, "choose a free port", prepared.digest
+            )
             return None
         if sockets in self._old_sockets:
             self._old_sockets.remove(sockets)
@@ -372,19 +311,6 @@ class Supervisor:
                 self._pool.forget(sockets)
                 sockets.close()
 
-    def _problem(self, field: str, message: str, remedy: str) -> Problem:
-        config = self.prepared.config
-        return Problem(
-            severity="error",
-            origin="",
-            kind="PushDomain",
-            namespace=config.namespace,
-            name=config.name,
-            field=field,
-            message=message,
-            remedy=remedy,
-        )
-
     async def reload_and_reopen(self) -> None:
         """SIGHUP: read the configuration anew, open log files anew."""
         if self._draining:
@@ -395,8 +321,8 @@ class Supervisor:
     # -- endpoints ------------------------------------------------------------------------------------
 
     async def _collect(self) -> CollectorRegistry:
-        await self._pool.snapshots()
-        self._totals.update("supervisor", take_snapshot(self._metrics.registry))
+        await self._pool.statuses()
+        self._totals.update("supervisor", take_samples(self._metrics.registry))
         return self._registry
 
     def _ready(self) -> tuple[bool, str]:
@@ -423,19 +349,13 @@ class Supervisor:
             "config": {
                 "generation": prepared.config.generation,
                 "hash": prepared.digest,
-                "warnings": [str(problem) for problem in self._warnings],
+                "warnings": [str(problem) for problem in self.warnings],
                 **self._reload_status.status(),
             },
-            "workers": await self._pool.snapshots(),
+            "workers": await self._pool.statuses(),
         }
 
 
 def _with_generation(prepared: Prepared, generation: int) -> Prepared:
     config = prepared.config.model_copy(update={"generation": generation})
-    bundle = type(prepared.bundle)(config, prepared.bundle.secrets)
-    return replace(prepared, bundle=bundle)
-
-
-def _places(problems: Iterable[Problem]) -> frozenset[tuple[str, str, str]]:
-    """What is concerned by problems: kind, name and field."""
-    return frozenset((problem.kind, problem.name, problem.field) for problem in problems)
+    return replace(prepared, bundle=replace(prepared.bundle, config=config))

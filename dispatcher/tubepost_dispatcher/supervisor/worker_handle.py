@@ -1,4 +1,4 @@
-"""One worker process as the supervisor sees it: start, requests, drain, end."""
+"""One worker as the supervisor sees it: start, requests, drain, end."""
 
 from __future__ import annotations
 
@@ -6,22 +6,43 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from tubepost_dispatcher.channel import Channel, Message
+from tubepost_dispatcher.channel.channel import Channel
+from tubepost_dispatcher.channel.codec import Malformed
+from tubepost_dispatcher.channel.messages import (
+    Configuration,
+    Configure,
+    Configured,
+    Counted,
+    Drain,
+    Drained,
+    GetStatus,
+    Hold,
+    Message,
+    Ready,
+    ReopenLogs,
+    Sockets,
+    Start,
+    Status,
+)
+from tubepost_dispatcher.supervisor.launch import Launch, Launched, launch_process
 from tubepost_dispatcher.totals import Totals
 
 _LOG = logging.getLogger("tubepost.supervisor")
 
-PYTHON = sys.executable
+A = TypeVar("A")
 
 START_TIMEOUT = 60.0
 """Seconds that a worker may take from start to ready."""
 
+CONFIGURE_TIMEOUT = 20.0
+"""Seconds that a worker may take to put a configuration in force."""
+
+STATUS_TIMEOUT = 1.0
+"""Seconds for which metrics and status wait for a worker."""
 
 LAST_WORDS = 2.0
 """Seconds that the last messages of a worker that has ended may take to arrive."""
@@ -32,13 +53,15 @@ class WorkerFailed(Exception):
 
 
 class WorkerHandle:
-    """One worker process as the supervisor sees it.
+    """One worker as the supervisor sees it.
 
     Args:
         index: which of the workers it is, from 0.
         totals: takes the worker's metrics.
-        on_exit: called once when the process has ended, with this handle.
+        on_exit: called once when the worker has ended, with this handle.
         on_hold: called when the worker says that it holds a route, or no longer.
+        launch: starts it.
+        patient: wait for it however long it takes: it may stand at a breakpoint.
     """
 
     def __init__(
@@ -46,11 +69,13 @@ class WorkerHandle:
         index: int,
         totals: Totals,
         on_exit: Callable[[WorkerHandle], None],
-        on_hold: Callable[[WorkerHandle, Message], None] = lambda _handle, _message: None,
+        on_hold: Callable[[WorkerHandle, Hold], None] = lambda _handle, _hold: None,
+        launch: Launch = launch_process,
+        *,
+        patient: bool = False,
     ) -> None:
         self._on_hold = on_hold
         self.index = index
-        self.pid = 0
         self.ready = False
         self.draining = False
         self.cut = 0
@@ -59,11 +84,11 @@ class WorkerHandle:
         self.started_at = 0.0
         self._totals = totals
         self._on_exit = on_exit
+        self._launcher = launch
+        self._patient = patient
         self._channel: Channel | None = None
-        self._fd_line: socket.socket | None = None
-        self._process: asyncio.subprocess.Process | None = None
-        self._waiters: dict[str, asyncio.Future[Message]] = {}
-        self._requests = 0
+        self._descriptors: socket.socket | None = None
+        self._running: Launched | None = None
         self._exited: asyncio.Task[None] | None = None
         self._launched = asyncio.Event()
         self._channel_closed = asyncio.Event()
@@ -73,12 +98,17 @@ class WorkerHandle:
         self._drained = False
         self._folded = False
 
-    async def start(self, sockets: Sequence[socket.socket], start: Mapping[str, Any]) -> None:
-        """Start the process and wait until it serves.
+    @property
+    def pid(self) -> int:
+        """The process that the worker is in, 0 before there is one."""
+        return self._running.pid if self._running is not None else 0
+
+    async def start(self, sockets: Sequence[socket.socket], configuration: Configuration) -> None:
+        """Start the worker and wait until it serves.
 
         Args:
             sockets: the listening sockets that it serves.
-            start: the `start` message's fields.
+            configuration: what it works by.
 
         Raises:
             WorkerFailed: it ended first, or took too long.
@@ -88,11 +118,9 @@ class WorkerHandle:
             await self._launch()
             if self.draining:
                 raise WorkerFailed(f"worker {self.index} was told to end while it was being started")
-            assert self._channel is not None
-            self._channel.send("start", index=self.index, **start)
-            self.assign(sockets)
+            count = self._send_descriptors(sockets)
             self._launched.set()
-            await self._expect("ready", START_TIMEOUT)
+            await self._request(Start(self.index, count, configuration), Ready, START_TIMEOUT)
             started = self._served = True
         except TimeoutError:
             raise WorkerFailed(f"worker {self.index} was not ready within {START_TIMEOUT:.0f} s") from None
@@ -109,39 +137,30 @@ class WorkerHandle:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         # Descriptors travel on a line of their own, since the channel's bytes belong to the event loop.
-        self._fd_line, their_fd_line = socket.socketpair()
+        self._descriptors, their_descriptors = socket.socketpair()
         # A worker that hangs reads nothing; the supervisor must not hang with it.
-        self._fd_line.setblocking(False)
+        self._descriptors.setblocking(False)
         ours.setblocking(False)
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                PYTHON,
-                "-m",
-                "tubepost_dispatcher.worker",
-                str(theirs.fileno()),
-                str(their_fd_line.fileno()),
-                pass_fds=(theirs.fileno(), their_fd_line.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-            )
-            self.pid = self._process.pid
+            self._running = await self._launcher(theirs, their_descriptors)
             self.last_heard = self.started_at = loop.time()
-            self._exited = loop.create_task(self._watch_exit())
+            self._exited = loop.create_task(self._watch_exit(self._running))
             channel = Channel(self._on_message, self._channel_closed.set)
             await loop.create_unix_connection(lambda: channel, sock=ours)
             self._channel = channel
         except BaseException:
             ours.close()
-            if self._process is None:
-                self._fd_line.close()
+            if self._running is None:
+                self._descriptors.close()
             raise
         finally:
             theirs.close()
-            their_fd_line.close()
+            their_descriptors.close()
 
     @property
     def launched(self) -> bool:
-        """Whether there is, or was, a process; its end is then told by `on_exit`."""
-        return self._process is not None
+        """Whether it runs, or has run; its end is then told by `on_exit`."""
+        return self._running is not None
 
     def assign(self, sockets: Sequence[socket.socket]) -> None:
         """Have the worker accept on exactly these sockets; sessions that it has are not concerned.
@@ -149,19 +168,20 @@ class WorkerHandle:
         Raises:
             OSError: the worker does not take them.
         """
-        if self._channel is None or self._channel.closed or self._fd_line is None or self.draining:
+        if self._channel is None or self._channel.closed or self._descriptors is None or self.draining:
             return
-        wanted = tuple(os.fstat(sock.fileno()).st_ino for sock in sockets)
-        if wanted == self._assigned:
-            return
-        # Sent before the message that announces them, so that the worker never waits for them.
-        socket.send_fds(self._fd_line, [b"f"], [sock.fileno() for sock in sockets])
-        self._channel.send("sockets", count=len(wanted))
-        self._assigned = wanted
+        if _inodes(sockets) != self._assigned:
+            self._channel.send(Sockets(self._send_descriptors(sockets)))
 
-    async def _watch_exit(self) -> None:
-        assert self._process is not None
-        self.returncode = await self._process.wait()
+    def _send_descriptors(self, sockets: Sequence[socket.socket]) -> int:
+        # Sent before the message that announces them, so that the worker never waits for them.
+        assert self._descriptors is not None
+        socket.send_fds(self._descriptors, [b"f"], [sock.fileno() for sock in sockets])
+        self._assigned = _inodes(sockets)
+        return len(sockets)
+
+    async def _watch_exit(self, running: Launched) -> None:
+        self.returncode = await running.wait()
         self.ready = False
         if self._channel is not None:
             # What it said last, its final counts above all, may be on the way still.
@@ -170,48 +190,41 @@ class WorkerHandle:
                     await self._channel_closed.wait()
         self._folded = True
         self._totals.fold(self)
-        for waiter in self._waiters.values():
-            if not waiter.done():
-                waiter.set_exception(
-                    WorkerFailed(f"worker {self.index} (pid {self.pid}) ended with {self.returncode}")
-                )
-        self._waiters.clear()
         if self._channel is not None:
+            self._channel.fail(self._ended())
             self._channel.close()
-        if self._fd_line is not None:
-            self._fd_line.close()
+        if self._descriptors is not None:
+            self._descriptors.close()
         self._on_exit(self)
 
-    def _on_message(self, message: Message) -> None:
+    def _ended(self) -> WorkerFailed:
+        return WorkerFailed(f"worker {self.index} (pid {self.pid}) ended with {self.returncode}")
+
+    def _on_message(self, message: Message, request: int) -> None:
+        del request  # workers ask nothing
         self.last_heard = asyncio.get_running_loop().time()
-        op = message["op"]
-        if "metrics" in message and not self._folded:
-            self._totals.update(self, message["metrics"])
-        if op == "hold":
-            self._on_hold(self, message)
-        if op == "drained":
+        match message:
+            case Counted() | Status() | Drained() if not self._folded:
+                self._totals.update(self, message.metrics)
+            case Hold():
+                self._on_hold(self, message)
+            case _:
+                pass
+        if isinstance(message, Drained):
             self._drained = True
-            self.cut = message["cut"]
-        key = f"snapshot-{message['request']}" if op == "snapshot" else op
-        if op == "refused":
-            key = "applied"
-        waiter = self._waiters.pop(key, None)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(message)
+            self.cut = message.cut
 
-    async def _expect(self, key: str, timeout: float) -> Message:
+    async def _request(self, message: Message, answer: type[A], timeout: float) -> A:
+        if self._channel is None:
+            raise WorkerFailed(f"worker {self.index} has not been started")
         if self.returncode is not None:
-            raise WorkerFailed(f"worker {self.index} (pid {self.pid}) ended with {self.returncode}")
-        waiter: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiters[key] = waiter
+            raise self._ended()
         try:
-            async with asyncio.timeout(timeout):
-                return await waiter
-        finally:
-            if self._waiters.get(key) is waiter:
-                del self._waiters[key]
+            return await self._channel.request(message, answer, None if self._patient else timeout)
+        except Malformed as error:
+            raise WorkerFailed(f"worker {self.index} (pid {self.pid}): {error}") from error
 
-    async def configure(self, message: Mapping[str, Any], timeout: float = 20.0) -> list[str]:
+    async def configure(self, configuration: Configuration) -> tuple[str, ...]:
         """Put a configuration in force in this worker.
 
         Returns:
@@ -221,33 +234,26 @@ class WorkerHandle:
             WorkerFailed: the worker ended.
             TimeoutError: it did not answer.
         """
-        assert self._channel is not None
-        self._channel.send("config", **message)
-        answer = await self._expect("applied", timeout)
-        return list(answer.get("problems", ()))
+        return (await self._request(Configure(configuration), Configured, CONFIGURE_TIMEOUT)).problems
 
-    async def snapshot(self, timeout: float = 1.0) -> dict[str, Any] | None:
+    async def status(self, timeout: float = STATUS_TIMEOUT) -> dict[str, Any] | None:
         """Fresh metrics into the totals; the worker's status, None when it does not answer in time."""
         if self._channel is None or self._channel.closed or not self.ready:
             return None
-        self._requests += 1
-        self._channel.send("snapshot", request=self._requests)
         try:
-            answer = await self._expect(f"snapshot-{self._requests}", timeout)
+            return (await self._request(GetStatus(), Status, timeout)).status or None
         except (TimeoutError, WorkerFailed):
             return None
-        status = answer["status"]
-        return dict(status) if status else None
 
-    def share_hold(self, message: Message) -> None:
+    def share_hold(self, hold: Hold) -> None:
         """Tell the worker what another one found out about a route."""
         if self._channel is not None:
-            self._channel.send(**message)
+            self._channel.send(hold)
 
     def reopen_logs(self) -> None:
         """Have the worker open its log files anew."""
         if self._channel is not None:
-            self._channel.send("reopen")
+            self._channel.send(ReopenLogs())
 
     async def drain(self, grace: float) -> int:
         """End the worker: transactions finish within `grace` seconds; then it is killed.
@@ -261,9 +267,9 @@ class WorkerHandle:
         if self._exited is None:
             return 0
         if self._channel is not None:
-            self._channel.send("drain", grace=grace)
+            self._channel.send(Drain(grace))
         try:
-            async with asyncio.timeout(grace + 5.0):
+            async with asyncio.timeout(None if self._patient else grace + 5.0):
                 await asyncio.shield(self._exited)
         except TimeoutError:
             _LOG.error("worker %d (pid %d) did not end in time: killed", self.index, self.pid)
@@ -274,13 +280,16 @@ class WorkerHandle:
         return self.cut if self._drained or not self._served else -1
 
     def kill(self) -> None:
-        """End the process at once."""
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGKILL)
+        """End the worker at once."""
+        if self._running is not None:
+            self._running.kill()
 
     async def gone(self) -> None:
-        """Wait until the process has ended."""
+        """Wait until the worker has ended."""
         await self._launched.wait()
         if self._exited is not None:
             await self._exited
+
+
+def _inodes(sockets: Sequence[socket.socket]) -> tuple[int, ...]:
+    return tuple(os.fstat(sock.fileno()).st_ino for sock in sockets)

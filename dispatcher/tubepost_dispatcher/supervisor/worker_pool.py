@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from tubepost_dispatcher.channel import Message
+from tubepost_dispatcher.channel.messages import Configuration, Hold
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.supervisor.launch import launch_in_process, launch_process
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed, WorkerHandle
 from tubepost_dispatcher.totals import Totals
+from tubepost_runtime.backoff import Exponential
+from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.supervisor")
 
-RESTART_FIRST = 0.2
-RESTART_MOST = 30.0
+RESTART = Exponential(0.4, 30.0)
+"""Pauses before a worker that fails again and again is replaced; after its first failure there is none."""
 STABLE_AFTER = 60.0
 """A worker that lived this long starts its successor's back-off anew."""
 SILENT_AFTER = 30.0
@@ -31,21 +35,21 @@ class Holds:
     """What workers have found out about routes, for those that start later. Pure: the time is passed in."""
 
     def __init__(self) -> None:
-        self._holds: dict[tuple[str, str], tuple[Message, float]] = {}
+        self._holds: dict[tuple[str, str], tuple[Hold, float]] = {}
 
-    def note(self, message: Message, now: float) -> None:
-        """Take a worker's `hold` message; `now` is monotonic seconds."""
+    def note(self, hold: Hold, now: float) -> None:
+        """Take what a worker has told; `now` is monotonic seconds."""
         self.remaining(now)
-        key = (message["route"], message["credential"])
-        if message["reason"]:
-            self._holds[key] = (message, now + message["seconds"])
+        key = (hold.route, hold.credential)
+        if hold.reason:
+            self._holds[key] = (hold, now + hold.seconds)
         else:
             self._holds.pop(key, None)
 
-    def remaining(self, now: float) -> list[Message]:
+    def remaining(self, now: float) -> list[Hold]:
         """The holds whose next probe is not due yet, with the seconds that are left; others are forgotten."""
         self._holds = {key: hold for key, hold in self._holds.items() if hold[1] > now}
-        return [{**message, "seconds": until - now} for message, until in self._holds.values()]
+        return [replace(hold, seconds=until - now) for hold, until in self._holds.values()]
 
 
 class WorkerPool:
@@ -54,21 +58,29 @@ class WorkerPool:
     Args:
         totals: where the workers' metrics are added up.
         metrics: the supervisor's own, for what happens to workers.
-        message: the `start` and `config` message's fields, for the configuration in force.
+        configuration: what workers are to work by, now.
         grace: seconds that a worker that is no longer wanted has to finish.
+        in_process: run workers on this event loop, for a debugger, instead of in processes of their own.
     """
 
     def __init__(
-        self, totals: Totals, metrics: Metrics, message: Callable[[], Mapping[str, Any]], grace: float
+        self,
+        totals: Totals,
+        metrics: Metrics,
+        configuration: Callable[[], Configuration],
+        grace: float,
+        *,
+        in_process: bool = False,
     ) -> None:
         self._totals = totals
         self._metrics = metrics
-        self._message = message
+        self._configuration = configuration
         self._grace = grace
+        self._in_process = in_process
         self._workers: dict[int, WorkerHandle] = {}
         self._leaving: set[WorkerHandle] = set()
         self._failures: dict[int, int] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = TaskSet()
         self._ending = False
         self._sockets: ListenerSockets | None = None
         self._lingering: list[ListenerSockets] = []
@@ -97,12 +109,12 @@ class WorkerPool:
         async with self.changing:
             self._sockets, self.count = sockets, count
             results = await asyncio.gather(
-                *(self._fill(index) for index in range(count)), return_exceptions=True
+                *(self._start_worker(index) for index in range(count)), return_exceptions=True
             )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        self._spawn(self._guard())
+        self._tasks.spawn(self._watch_for_silence())
 
     async def change(self, sockets: ListenerSockets, count: int) -> None:
         """Put the configuration in force in all workers, and have `count` of them; `changing` is held.
@@ -114,36 +126,36 @@ class WorkerPool:
         if sockets in self._lingering:
             self._lingering.remove(sockets)
         before, self.count, self._sockets = self.count, count, sockets
-        message = self._message()
+        configuration = self._configuration()
         staying = [h for h in self._workers.values() if h.index < count and h.ready]
         # All at once: one that hangs must not keep the others waiting.
-        await asyncio.gather(*(self._configure(handle, message) for handle in staying))
-        self._deal()
+        await asyncio.gather(*(self._configure(handle, configuration) for handle in staying))
+        self._assign_sockets()
         for index in range(count):
             # Those that are missing, since they are new or have refused, but not those that wait for
             # their back-off.
             if index not in self._workers and (index >= before or index in self._refused):
                 self._refused.discard(index)
-                await self._refill_now(index)
+                await self._start_successor(index)
         for index in range(count, before):
             leaving = self._workers.pop(index, None)
             if leaving is not None:
-                self._leave(leaving)
-        self._deal()
+                self._send_away(leaving)
+        self._assign_sockets()
 
     def forget(self, sockets: ListenerSockets) -> None:
         """Have the workers stop accepting on sockets that were replaced."""
         if sockets in self._lingering:
             self._lingering.remove(sockets)
-            self._deal()
+            self._assign_sockets()
 
-    def _leave(self, handle: WorkerHandle) -> None:
+    def _send_away(self, handle: WorkerHandle) -> None:
         self._leaving.add(handle)
-        self._spawn(handle.drain(self._grace))
+        self._tasks.spawn(handle.drain(self._grace))
 
-    async def _configure(self, handle: WorkerHandle, message: Mapping[str, Any]) -> None:
+    async def _configure(self, handle: WorkerHandle, configuration: Configuration) -> None:
         try:
-            problems = await handle.configure(message)
+            problems = await handle.configure(configuration)
         except (WorkerFailed, TimeoutError) as error:
             if not handle.draining:
                 _LOG.error(
@@ -157,84 +169,87 @@ class WorkerPool:
             _LOG.error("worker %d refused the configuration: %s", handle.index, "; ".join(problems))
             del self._workers[handle.index]
             self._refused.add(handle.index)
-            self._leave(handle)
+            self._send_away(handle)
 
-    async def _fill(self, index: int) -> None:
+    async def _start_worker(self, index: int) -> None:
         assert self._sockets is not None
         if self._ending:
             return
-        handle = WorkerHandle(index, self._totals, self._on_exit, self._on_hold)
+        launch = launch_in_process if self._in_process else launch_process
+        handle = WorkerHandle(
+            index, self._totals, self._on_exit, self._on_hold, launch, patient=self._in_process
+        )
         self._workers[index] = handle
         try:
-            await handle.start(self._sockets.of_worker(index, self.count), self._message())
+            await handle.start(self._sockets.of_worker(index, self.count), self._configuration())
         except BaseException:
             if not handle.launched:
                 # There is no process whose end would be told.
-                self._vacate(handle, "not started")
+                self._remove(handle, "not started")
             raise
         _LOG.info("worker %d is ready (pid %d)", index, handle.pid)
         for hold in self._holds.remaining(asyncio.get_running_loop().time()):
             handle.share_hold(hold)
-        self._deal()
+        self._assign_sockets()
 
-    def _deal(self) -> None:
+    def _assign_sockets(self) -> None:
         """See that some worker accepts on every socket, also on those of a worker that is missing."""
         serving = [h for _, h in sorted(self._workers.items()) if h.ready and h.index < self.count]
         if self._ending or not serving or self._sockets is None:
             return
-        hands: dict[int, list[socket.socket]] = {handle.index: [] for handle in serving}
+        shares: dict[int, list[socket.socket]] = {handle.index: [] for handle in serving}
         for sockets in (self._sockets, *self._lingering):
             for index in range(self.count):
-                owner = index if index in hands else serving[index % len(serving)].index
-                hands[owner] += sockets.of_worker(index, self.count)
+                owner = index if index in shares else serving[index % len(serving)].index
+                shares[owner] += sockets.of_worker(index, self.count)
         for handle in serving:
             try:
-                handle.assign(hands[handle.index])
+                handle.assign(shares[handle.index])
             except OSError as error:
                 _LOG.error("worker %d (pid %d) takes no sockets: %s", handle.index, handle.pid, error)
                 handle.kill()
 
-    def _on_hold(self, origin: WorkerHandle, message: Message) -> None:
+    def _on_hold(self, origin: WorkerHandle, hold: Hold) -> None:
         # One worker's finding about a credential is the pod's.
-        self._holds.note(message, asyncio.get_running_loop().time())
+        self._holds.note(hold, asyncio.get_running_loop().time())
         for handle in self._workers.values():
             if handle is not origin:
-                handle.share_hold(message)
+                handle.share_hold(hold)
 
     def _on_exit(self, handle: WorkerHandle) -> None:
         self._leaving.discard(handle)
         code = handle.returncode or 0
-        self._vacate(handle, f"signal {-code}" if code < 0 else f"exit {code}")
+        self._remove(handle, f"signal {-code}" if code < 0 else f"exit {code}")
 
-    def _vacate(self, handle: WorkerHandle, cause: str) -> None:
+    def _remove(self, handle: WorkerHandle, cause: str) -> None:
         if self._workers.get(handle.index) is handle:
             del self._workers[handle.index]
         if handle.draining or self._ending:
             return
         _LOG.error("worker %d (pid %d) ended: %s", handle.index, handle.pid, cause)
         self._metrics.worker_exits.labels(cause).inc()
-        self._deal()
+        self._assign_sockets()
         if handle.index < self.count:
             lived = asyncio.get_running_loop().time() - handle.started_at if handle.launched else 0.0
             failures = 0 if lived > STABLE_AFTER else self._failures.get(handle.index, 0)
             self._failures[handle.index] = failures + 1
-            delay = min(RESTART_MOST, RESTART_FIRST * 2 ** min(failures, 20)) if failures else 0.0
-            self._spawn(self._refill(handle.index, delay))
+            delay = RESTART.delay(failures) if failures else 0.0
+            self._tasks.spawn(self._start_successor_later(handle.index, delay))
 
-    async def _refill(self, index: int, delay: float) -> None:
+    async def _start_successor_later(self, index: int, delay: float) -> None:
         await asyncio.sleep(delay)
         async with self.changing:
             if index not in self._workers and index < self.count:
-                await self._refill_now(index)
+                await self._start_successor(index)
 
-    async def _refill_now(self, index: int) -> None:
+    async def _start_successor(self, index: int) -> None:
         try:
-            await self._fill(index)
+            await self._start_worker(index)
         except WorkerFailed as error:
             if not self._ending:
                 _LOG.error("%s", error)
 
-    async def _guard(self) -> None:
+    async def _watch_for_silence(self) -> None:
         """Replace workers that have fallen silent."""
         loop = asyncio.get_running_loop()
         while True:
@@ -254,10 +269,10 @@ class WorkerPool:
         for handle in self._workers.values():
             handle.reopen_logs()
 
-    async def snapshots(self) -> list[dict[str, Any]]:
+    async def statuses(self) -> list[dict[str, Any]]:
         """Fresh metrics into the totals, and every worker's status."""
         handles = [self._workers[index] for index in sorted(self._workers)] + list(self._leaving)
-        statuses = await asyncio.gather(*(handle.snapshot() for handle in handles))
+        statuses = await asyncio.gather(*(handle.status() for handle in handles))
         return [
             status
             or {"worker": handle.index, "pid": handle.pid, "answers": False, "leaving": handle.draining}
@@ -283,12 +298,4 @@ class WorkerPool:
     async def close(self) -> None:
         """End what runs in the background; the workers have ended before."""
         self._ending = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await self._tasks.cancel()

@@ -11,7 +11,7 @@ from typing import Any
 from tubepost_api.config import DeliveryConfig
 from tubepost_credentials import CertificateCredential
 from tubepost_dispatcher.acceptance.active import ActiveConfig
-from tubepost_dispatcher.apns.pool import Pool, PoolOptions, pool_key
+from tubepost_dispatcher.apns.pool import Pool, PoolOptions
 from tubepost_dispatcher.config.bundle import Prepared, PreparedRoute
 from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
 from tubepost_dispatcher.delivery.headers import RouteFacts
@@ -23,11 +23,6 @@ _LOG = logging.getLogger("tubepost.apns")
 
 CLOSE_GRACE = 30.0
 """Seconds that a replaced pool may take for its last answers; response time-outs end it earlier."""
-
-
-def route_key(route: PreparedRoute) -> Hashable:
-    """Equal keys: the same pool serves on. Endpoint, credential, TLS and proxy are in it."""
-    return pool_key(route.config, route.credential, route.ca_pem, route.proxy_auth)
 
 
 def _mark(key: Hashable) -> str:
@@ -73,7 +68,7 @@ class PoolSet:
         for entry in config.entries:
             for name in entry.routes:
                 route = prepared.routes[name]
-                wanted.setdefault((name, route_key(route), self._options(entry.delivery)), route)
+                wanted.setdefault((name, route.pool_key, self._options(entry.delivery)), route)
         old = self._pools
         # The same endpoint and credential with other options: the connections are worth keeping.
         twins: dict[tuple[str, Hashable, PoolOptions], tuple[str, Hashable, PoolOptions]] = {}
@@ -129,7 +124,7 @@ class PoolSet:
             routes = []
             for name in entry.routes:
                 route = prepared.routes[name]
-                pool = self._pools[name, route_key(route), options]
+                pool = self._pools[name, route.pool_key, options]
                 routes.append(Route(name, pool, _facts(route)))
             yield Domain(entry.delivery, routes, throttle)
         self._buckets = buckets

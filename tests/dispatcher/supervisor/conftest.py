@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tubepost_dispatcher.supervisor import worker_handle
+from tests.dispatcher.bundles import bundle
+from tubepost_dispatcher.channel.messages import Configuration
+from tubepost_dispatcher.supervisor import launch
+
+CONFIGURATION = Configuration(bundle().config, bundle().secrets)
 
 FakeWorkers = Callable[[str], None]
 
@@ -46,6 +50,6 @@ def fake_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeWorkers
     def behave(mode: str) -> None:
         monkeypatch.setenv("TUBEPOST_FAKE_WORKER", mode)
         executable = script if mode != "cannot be started" else tmp_path / "none"
-        monkeypatch.setattr(worker_handle, "PYTHON", str(executable))
+        monkeypatch.setattr(launch, "PYTHON", str(executable))
 
     return behave

@@ -10,6 +10,7 @@ from typing import Any
 
 MODE = os.environ["TUBEPOST_FAKE_WORKER"]
 COUNTED = {"tubepost_push_parts_total": [[[], 5.0]]}
+PADDING = {"tubepost_attempts_total": [[["x" * 1_000], 0.0] for _ in range(2_000)]}
 
 
 def _read(line: socket.socket, size: int) -> bytes:
@@ -22,9 +23,15 @@ def _read(line: socket.socket, size: int) -> bytes:
     return data
 
 
-def _send(line: socket.socket, **message: Any) -> None:
-    data = json.dumps(message).encode()
+def _send(line: socket.socket, kind: str, reply_to: int = 0, **fields: Any) -> None:
+    data = json.dumps({"message": {"type": kind, **fields}, "reply_to": reply_to}).encode()
     line.sendall(len(data).to_bytes(4, "big") + data)
+
+
+def _take(line: socket.socket, count: int) -> None:
+    _, fds, _, _ = socket.recv_fds(line, 1, count + 1)
+    for fd in fds:
+        os.close(fd)
 
 
 def main() -> None:
@@ -34,27 +41,25 @@ def main() -> None:
     line = socket.socket(fileno=int(sys.argv[-2]))
     fd_line = socket.socket(fileno=int(sys.argv[-1]))
     while True:
-        message = json.loads(_read(line, int.from_bytes(_read(line, 4), "big")))
-        match message["op"]:
-            case "sockets":
-                _, fds, _, _ = socket.recv_fds(fd_line, 1, message["count"] + 1)
-                for fd in fds:
-                    os.close(fd)
+        envelope = json.loads(_read(line, int.from_bytes(_read(line, 4), "big")))
+        message, request = envelope["message"], envelope["request"]
+        match message["type"]:
+            case "start":
+                _take(fd_line, message["sockets"])
                 if MODE != "deaf":
-                    _send(line, op="ready", pid=os.getpid())
-            case "config":
+                    _send(line, "ready", request)
+            case "sockets":
+                _take(fd_line, message["count"])
+            case "configure":
                 if MODE == "dies-at-config":
                     raise SystemExit(4)
-                if MODE == "refuses":
-                    _send(line, op="refused", digest="", problems=["not for me"])
-                else:
-                    _send(line, op="applied", digest="")
-            case "snapshot":
-                _send(
-                    line, op="snapshot", request=message["request"], metrics={}, status={"pid": os.getpid()}
-                )
+                _send(line, "configured", request, problems=["not for me"] if MODE == "refuses" else [])
+            case "getStatus" if MODE == "confused":
+                _send(line, "alive", request)
+            case "getStatus":
+                _send(line, "status", request, metrics={}, status={"pid": os.getpid()})
             case "drain" if MODE != "stays":
-                _send(line, op="drained", cut=0, metrics=COUNTED, padding="x" * 2_000_000)
+                _send(line, "drained", cut=0, metrics={**COUNTED, **PADDING})
                 raise SystemExit(0)
             case _:
                 pass

@@ -381,7 +381,7 @@ async def test_secrets_that_come_one_after_another_to_a_lenient_start(
     await supervisor.start()
     try:
         assert supervisor._reload_status.status()["refused"]
-        assert supervisor._message()["lenient"]
+        assert supervisor._configuration().lenient
         # Of no use to anybody yet: it runs, and asks for no messages.
         assert supervisor._ready() == (False, "no ApnRoute has a credential that can be used")
         site.contents = bundle(secrets={"token": SECRETS["token"]})
@@ -397,7 +397,7 @@ async def test_secrets_that_come_one_after_another_to_a_lenient_start(
         site.contents = bundle()
         assert await supervisor.reload() is not None
         assert supervisor._reload_status.status()["refused"] is None
-        assert not supervisor._message()["lenient"]
+        assert not supervisor._configuration().lenient
         site.contents = bundle(secrets={"token": SECRETS["token"]})
         assert await supervisor.reload() is None
     finally:

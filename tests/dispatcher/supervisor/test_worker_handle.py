@@ -7,7 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.dispatcher.supervisor.conftest import FakeWorkers, alive, eventually, open_descriptors
+from tests.dispatcher.supervisor.conftest import (
+    CONFIGURATION,
+    FakeWorkers,
+    alive,
+    eventually,
+    open_descriptors,
+)
 from tubepost_dispatcher.metrics import CATALOG
 from tubepost_dispatcher.supervisor import worker_handle
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
@@ -26,7 +32,7 @@ class Bench:
 
     async def start(self) -> None:
         async with asyncio.timeout(30):
-            await self.handle.start(self.sockets.of_worker(0, 1), {})
+            await self.handle.start(self.sockets.of_worker(0, 1), CONFIGURATION)
 
 
 @pytest.fixture
@@ -47,8 +53,8 @@ async def test_the_last_counts_of_a_worker_that_drained_are_in_the_totals(
     fake_workers("good")
     await bench.start()
     assert bench.handle.ready
-    assert await bench.handle.configure({}) == []
-    assert await bench.handle.snapshot(20.0) == {"pid": bench.handle.pid}
+    assert await bench.handle.configure(CONFIGURATION) == ()
+    assert await bench.handle.status(20.0) == {"pid": bench.handle.pid}
     assert await bench.handle.drain(20.0) == 0
     assert dict(bench.totals.values(PUSH_PARTS, "_total")) == {(): 5.0}
     assert bench.totals._live == {}
@@ -58,17 +64,17 @@ async def test_the_last_counts_of_a_worker_that_drained_are_in_the_totals(
 async def test_a_refusal_names_the_problems(bench: Bench, fake_workers: FakeWorkers) -> None:
     fake_workers("refuses")
     await bench.start()
-    assert await bench.handle.configure({}) == ["not for me"]
+    assert await bench.handle.configure(CONFIGURATION) == ("not for me",)
 
 
 async def test_a_worker_that_dies_while_it_is_configured(bench: Bench, fake_workers: FakeWorkers) -> None:
     fake_workers("dies-at-config")
     await bench.start()
     with pytest.raises(WorkerFailed, match="ended with 4"):
-        await bench.handle.configure({})
+        await bench.handle.configure(CONFIGURATION)
     # Whoever asks later is not kept waiting either.
     with pytest.raises(WorkerFailed, match="ended with 4"):
-        await bench.handle.configure({})
+        await bench.handle.configure(CONFIGURATION)
     assert await bench.handle.drain(0.0) == -1
 
 
@@ -142,7 +148,7 @@ async def test_descriptors_do_not_add_up(bench: Bench, fake_workers: FakeWorkers
 
     async def one() -> None:
         handle = WorkerHandle(0, bench.totals, lambda _: None)
-        await handle.start(bench.sockets.of_worker(0, 1), {})
+        await handle.start(bench.sockets.of_worker(0, 1), CONFIGURATION)
         assert await handle.drain(20.0) == 0
 
     await one()
@@ -150,3 +156,20 @@ async def test_descriptors_do_not_add_up(bench: Bench, fake_workers: FakeWorkers
     for _ in range(3):
         await one()
     assert open_descriptors() <= before
+
+
+async def test_an_answer_of_another_kind_is_none(bench: Bench, fake_workers: FakeWorkers) -> None:
+    fake_workers("confused")
+    await bench.start()
+    assert await bench.handle.status(20.0) is None
+    assert await bench.handle.configure(CONFIGURATION) == ()
+
+
+async def test_several_requests_may_be_open(bench: Bench, fake_workers: FakeWorkers) -> None:
+    fake_workers("good")
+    await bench.start()
+    *statuses, problems = await asyncio.gather(
+        *(bench.handle.status(20.0) for _ in range(5)), bench.handle.configure(CONFIGURATION)
+    )
+    assert statuses == [{"pid": bench.handle.pid}] * 5
+    assert problems == ()

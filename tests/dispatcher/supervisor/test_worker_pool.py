@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from tests.dispatcher.supervisor.conftest import FakeWorkers, alive, eventually
+from tests.dispatcher.supervisor.conftest import CONFIGURATION, FakeWorkers, alive, eventually
+from tubepost_dispatcher.channel.messages import Hold
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor import worker_pool as module
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
@@ -21,7 +23,7 @@ class Bench:
         self.metrics = Metrics()
         self.sockets = ListenerSockets("127.0.0.1", 0)
         self.sockets.ensure(3)
-        self.pool = WorkerPool(Totals(), self.metrics, dict, 20.0)
+        self.pool = WorkerPool(Totals(), self.metrics, lambda: CONFIGURATION, 20.0)
 
     async def change(self, count: int, sockets: ListenerSockets | None = None) -> None:
         async with self.pool.changing:
@@ -179,19 +181,12 @@ async def test_a_worker_that_hangs_is_replaced(bench: Bench, monkeypatch: pytest
 
 def test_holds_are_remembered_for_workers_that_start_later() -> None:
     holds = Holds()
-    message = {
-        "op": "hold",
-        "route": "r",
-        "credential": "c",
-        "reason": "Forbidden",
-        "detail": "",
-        "seconds": 9.0,
-    }
+    message = Hold("r", "c", "Forbidden", "", 9.0)
     holds.note(message, 100.0)
-    assert holds.remaining(104.0) == [{**message, "seconds": 5.0}]
-    holds.note({**message, "credential": "d", "reason": "", "seconds": 0.0}, 104.0)
+    assert holds.remaining(104.0) == [replace(message, seconds=5.0)]
+    holds.note(replace(message, credential="d", reason="", seconds=0.0), 104.0)
     assert len(holds.remaining(104.0)) == 1
-    holds.note({**message, "reason": "", "seconds": 0.0}, 105.0)
+    holds.note(replace(message, reason="", seconds=0.0), 105.0)
     assert holds.remaining(105.0) == []
     holds.note(message, 106.0)
     assert holds.remaining(115.1) == []

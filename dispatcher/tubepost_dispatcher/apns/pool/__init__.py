@@ -1,6 +1,6 @@
 """A pool: the connections of one endpoint and credential, and the requests that wait for them."""
 
-from tubepost_dispatcher.apns.pool.options import PoolOptions, pool_key
+from tubepost_dispatcher.apns.pool.options import PoolOptions
 from tubepost_dispatcher.apns.pool.pool import Pool
 
-__all__ = ["Pool", "PoolOptions", "pool_key"]
+__all__ = ["Pool", "PoolOptions"]

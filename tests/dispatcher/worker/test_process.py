@@ -6,14 +6,29 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.dispatcher.bundles import bundle
-from tubepost_dispatcher.channel import Channel, Message, pack_bundle
-from tubepost_dispatcher.worker import __main__ as module
-from tubepost_dispatcher.worker.__main__ import WorkerProcess, resident_bytes
+from tubepost_dispatcher.channel.channel import Channel
+from tubepost_dispatcher.channel.messages import (
+    Configuration,
+    Configure,
+    Configured,
+    Drain,
+    Drained,
+    GetStatus,
+    Message,
+    Ready,
+    Sockets,
+    Start,
+    Status,
+)
+from tubepost_dispatcher.worker import process as module
+from tubepost_dispatcher.worker.process import WorkerProcess, resident_bytes
+
+M = TypeVar("M")
 
 
 class Bench:
@@ -28,7 +43,8 @@ class Bench:
         self.process = WorkerProcess()
         self.main: asyncio.Task[None] | None = None
 
-    def _got(self, message: Message) -> None:
+    def _got(self, message: Message, request: int) -> None:
+        del request
         self.messages.append(message)
         self.news.set()
 
@@ -40,24 +56,29 @@ class Bench:
         await loop.create_unix_connection(lambda: self.channel, sock=ours)
         self.main = loop.create_task(self.process.main(theirs.detach(), their_fd_line.detach()))
 
-    def start(self) -> None:
-        self.channel.send("start", index=0, **self.config())
-        self.sockets()
+    def start(self) -> asyncio.Task[Ready]:
+        self._send_sockets()
+        return asyncio.create_task(self.channel.request(Start(0, 1, self.config()), Ready, 30))
 
-    def config(self, **changes: Any) -> Message:
-        fields = {"count": 1, "logLevel": "Info", "logFormat": "text", "memoryLimit": 0, "lenient": False}
-        return {**pack_bundle(bundle(**changes)), **fields}
+    def config(self, lenient: bool = False, memory_limit: int = 0, **changes: Any) -> Configuration:
+        made = bundle(**changes)
+        return Configuration(made.config, made.secrets, lenient=lenient, memory_limit=memory_limit)
+
+    async def configure(self, **changes: Any) -> tuple[str, ...]:
+        return (await self.channel.request(Configure(self.config(**changes)), Configured, 30)).problems
 
     def sockets(self) -> None:
-        socket.send_fds(self.fd_line, [b"f"], [self.listening.fileno()])
-        self.channel.send("sockets", count=1)
+        self._send_sockets()
+        self.channel.send(Sockets(1))
 
-    async def expect(self, op: str) -> Message:
+    def _send_sockets(self) -> None:
+        socket.send_fds(self.fd_line, [b"f"], [self.listening.fileno()])
+
+    async def expect(self, kind: type[M]) -> M:
         async with asyncio.timeout(30):
             while True:
-                found = next((m for m in self.messages if m["op"] == op), None)
+                found = next((message for message in self.messages if isinstance(message, kind)), None)
                 if found is not None:
-                    self.messages.remove(found)
                     return found
                 self.news.clear()
                 await self.news.wait()
@@ -87,23 +108,19 @@ async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
 
 
 async def test_its_life(bench: Bench) -> None:
-    bench.start()
-    assert (await bench.expect("ready"))["pid"] == os.getpid()
+    await bench.start()
     assert (await bench.greeting()).startswith(b"220 ")
-    bench.channel.send("config", **bench.config(generation=3))
-    await bench.expect("applied")
-    bench.channel.send("snapshot", request=1)
-    message = await bench.expect("snapshot")
-    while message["request"] != 1:
-        message = await bench.expect("snapshot")
-    assert message["status"]["configGeneration"] == 3
-    bench.channel.send("drain", grace=5.0)
-    assert (await bench.expect("drained"))["cut"] == 0
+    assert await bench.configure(generation=3) == ()
+    status = (await bench.channel.request(GetStatus(), Status, 30)).status
+    assert status is not None
+    assert status["configGeneration"] == 3
+    assert status["pid"] == os.getpid()
+    bench.channel.send(Drain(5.0))
+    assert (await bench.expect(Drained)).cut == 0
 
 
 async def test_a_supervisor_that_is_gone_ends_it(bench: Bench) -> None:
-    bench.start()
-    await bench.expect("ready")
+    await bench.start()
     bench.channel.close()
     assert bench.main is not None
     async with asyncio.timeout(30):
@@ -121,38 +138,32 @@ async def test_a_supervisor_that_is_gone_before_it_has_started(bench: Bench) -> 
 
 
 async def test_it_takes_no_sockets_once_it_drains(bench: Bench) -> None:
-    bench.start()
-    await bench.expect("ready")
+    await bench.start()
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count, on no file of ours
-    bench.channel.send("drain", grace=5.0)
+    bench.channel.send(Drain(5.0))
     bench.sockets()
-    await bench.expect("drained")
+    await bench.expect(Drained)
     assert bench.process._worker is not None
     assert not bench.process._worker._server._servers
     assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208 - as above
 
 
 async def test_it_refuses_a_secret_that_is_missing_unless_told_otherwise(bench: Bench) -> None:
-    bench.start()
-    await bench.expect("ready")
-    bench.channel.send("config", **bench.config(secrets={}))
-    assert "'cert'" in " ".join((await bench.expect("refused"))["problems"])
-    bench.channel.send("config", **{**bench.config(secrets={}), "lenient": True})
-    await bench.expect("applied")
+    await bench.start()
+    assert "'cert'" in " ".join(await bench.configure(secrets={}))
+    assert await bench.configure(secrets={}, lenient=True) == ()
 
 
 async def test_its_part_of_the_memory_follows_the_number_of_workers(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SNAPSHOT_INTERVAL", 0.02)
-    bench.start()
-    await bench.expect("ready")
-    bench.channel.send("config", **{**bench.config(), "memoryLimit": resident_bytes() // 4})
-    await bench.expect("applied")
+    monkeypatch.setattr(module, "REPORT_INTERVAL", 0.02)
+    await bench.start()
+    assert await bench.configure(memory_limit=resident_bytes() // 4) == ()
     async with asyncio.timeout(30):
         while not (await bench.greeting()).startswith(b"421 "):
             pass
-    bench.channel.send("config", **bench.config())
+    assert await bench.configure() == ()
     async with asyncio.timeout(30):
         while not (await bench.greeting()).startswith(b"220 "):
             pass
@@ -161,9 +172,8 @@ async def test_its_part_of_the_memory_follows_the_number_of_workers(
 async def test_too_many_open_messages_shed_new_sessions(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SNAPSHOT_INTERVAL", 0.02)
-    bench.start()
-    await bench.expect("ready")
+    monkeypatch.setattr(module, "REPORT_INTERVAL", 0.02)
+    await bench.start()
     assert bench.process._worker is not None
     bench.process._worker.acceptance._accounting.open = module.MAX_OPEN_MESSAGES + 1
     async with asyncio.timeout(30):
@@ -175,8 +185,7 @@ async def test_too_many_open_messages_shed_new_sessions(
 async def test_sockets_that_cannot_be_served_make_room_for_a_successor(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench.start()
-    await bench.expect("ready")
+    await bench.start()
 
     async def broken(_: object) -> None:
         raise OSError("no descriptors left")
@@ -184,4 +193,4 @@ async def test_sockets_that_cannot_be_served_make_room_for_a_successor(
     assert bench.process._worker is not None
     monkeypatch.setattr(bench.process._worker, "serve", broken)
     bench.sockets()
-    await bench.expect("drained")
+    await bench.expect(Drained)

@@ -1,0 +1,157 @@
+"""Reloading: a changed configuration is read, checked as a whole, and put in force or refused."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from tubepost_api.problems import Problem
+from tubepost_dispatcher.config.bundle import Prepared, prepare
+from tubepost_dispatcher.config.source import ConfigSource
+from tubepost_dispatcher.supervisor.levels import Change
+from tubepost_dispatcher.supervisor.reload_status import ReloadStatus
+from tubepost_dispatcher.supervisor.watch import INTERVAL, Settler, look
+from tubepost_runtime.single_flight import SingleFlight
+from tubepost_runtime.tasks import TaskSet
+
+_LOG = logging.getLogger("tubepost.supervisor")
+
+Apply = Callable[[Prepared], Awaitable[Change | None]]
+"""Puts a checked configuration in force, and says what changed; None when it had to be refused after all."""
+
+
+class ConfigRefused(Exception):
+    """There is no configuration to start with; `problems` says why."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class Reloader:
+    """The way of a configuration from its source into force.
+
+    Args:
+        source: where it is read.
+        status: told what became of it.
+        in_force: the configuration that is in force, once there is one.
+        apply: puts another one in force.
+        changing: held meanwhile, since a reload and a worker's restart must not cross.
+        tasks: where reloads that are under way are remembered.
+    """
+
+    def __init__(
+        self,
+        source: ConfigSource,
+        status: ReloadStatus,
+        in_force: Callable[[], Prepared],
+        apply: Apply,
+        changing: asyncio.Lock,
+        tasks: TaskSet,
+    ) -> None:
+        self._source = source
+        self._status = status
+        self._in_force = in_force
+        self._apply = apply
+        self._changing = changing
+        self._flight: SingleFlight[str, Change | None] = SingleFlight(tasks)
+        self._settler = Settler(())
+        self._tolerated: frozenset[tuple[str, str, str]] = frozenset()
+        self._stopped = False
+        self.warnings: tuple[Problem, ...] = ()
+        """What is doubtful about the configuration in force."""
+
+    @property
+    def lenient(self) -> bool:
+        """Whether the configuration in force lacks something, since a lenient start."""
+        return bool(self._tolerated)
+
+    async def first(self, *, strict: bool) -> Prepared:
+        """The configuration to start with.
+
+        Args:
+            strict: refuse it when a credential cannot be read.
+
+        Raises:
+            ConfigRefused: it has errors.
+        """
+        self._settler = Settler(look(self._source.paths))
+        loaded = await asyncio.to_thread(self._source.load)
+        if loaded.bundle is None:
+            raise ConfigRefused(_errors(loaded.problems))
+        prepared, found = prepare(loaded.bundle, time.time())
+        problems = loaded.locate(found)
+        if problems and strict:
+            raise ConfigRefused(problems)
+        self.warnings = (*loaded.problems, *loaded.locate(prepared.warnings))
+        for problem in (*self.warnings, *problems):
+            _LOG.warning("%s", problem)
+        self._tolerated = _places(problems)
+        if problems:
+            self._status.lacks(problems, prepared.digest)
+        return prepared
+
+    async def watch(self) -> None:
+        """Look at the source's files for ever, and reload when they have changed."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(INTERVAL if not self._settler.restless else INTERVAL / 4)
+            if self._settler.observe(look(self._source.paths), loop.time()):
+                await self.reload()
+
+    def stop(self) -> None:
+        """From now on nothing is put in force."""
+        self._stopped = True
+
+    async def reload(self) -> Change | None:
+        """Read the configuration anew and put it in force at the smallest level; None when refused.
+
+        Calls that come while one waits for its turn share its result: it has not read anything yet.
+        """
+        if self._stopped:
+            return None
+        return await self._flight.do("", self._reload)
+
+    async def _reload(self) -> Change | None:
+        async with self._changing:
+            self._flight.forget("")
+            if self._stopped:
+                return None
+            try:
+                return await self._reload_now()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on and the old one serves
+                _LOG.exception("the configuration could not be put in force")
+                self._status.refuse_for("", f"cannot be put in force: {error!r}", "see the log")
+                return None
+
+    async def _reload_now(self) -> Change | None:
+        loaded = await asyncio.to_thread(self._source.load)
+        if loaded.bundle is None:
+            self._status.refuse(_errors(loaded.problems))
+            return None
+        prepared, found = prepare(loaded.bundle, time.time())
+        problems = loaded.locate(found)
+        # What could not be read at a lenient start does not keep the rest from changing; what could be read
+        # must not be lost.
+        places = _places(problems)
+        if not places <= self._tolerated or prepared.loses_users_of(self._in_force()):
+            self._status.refuse(problems, prepared.digest)
+            return None
+        change = await self._apply(prepared)
+        if change is not None:
+            self.warnings = (*loaded.problems, *loaded.locate(prepared.warnings))
+            self._tolerated = places
+            if problems:
+                self._status.lacks(problems, prepared.digest)
+        return change
+
+
+def _errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(problem for problem in problems if problem.severity == "error")
+
+
+def _places(problems: Iterable[Problem]) -> frozenset[tuple[str, str, str]]:
+    """What is concerned by problems: kind, name and field."""
+    return frozenset((problem.kind, problem.name, problem.field) for problem in problems)

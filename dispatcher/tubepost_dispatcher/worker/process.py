@@ -1,0 +1,231 @@
+"""A worker's end of the line to its supervisor: what it is told, it does with its pipeline.
+
+A worker whose supervisor has gone drains and ends by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+import socket
+from collections.abc import Iterable
+
+from tubepost_dispatcher.channel.channel import Channel
+from tubepost_dispatcher.channel.messages import (
+    Alive,
+    Configure,
+    Configured,
+    Counted,
+    Drain,
+    Drained,
+    GetStatus,
+    Hold,
+    Message,
+    Ready,
+    ReopenLogs,
+    Sockets,
+    Start,
+    Status,
+)
+from tubepost_dispatcher.config.bundle import prepare
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.totals import Samples, take_samples
+from tubepost_dispatcher.worker.worker import Worker
+from tubepost_runtime import process_log
+
+_LOG = logging.getLogger("tubepost.worker")
+
+REPORT_INTERVAL = 1.0
+"""Seconds between what a worker says unasked."""
+ORPHAN_GRACE = 20.0
+"""Seconds that a worker without a supervisor gives to its transactions."""
+LAST_WORDS = 2.0
+"""Seconds that the last message to the supervisor may take."""
+MAX_OPEN_MESSAGES = 20_000
+"""Messages between DATA and reply beyond which new sessions are refused."""
+
+
+class WorkerProcess:
+    """Does what the supervisor's messages say."""
+
+    def __init__(self) -> None:
+        self._metrics = Metrics()
+        self._worker: Worker | None = None
+        self._channel = Channel(self._on_message, self._on_orphaned)
+        self._ended = asyncio.Event()
+        self._draining: asyncio.Task[None] | None = None
+        self._told: Samples = {}
+        self._memory_limit = 0
+        self._descriptors: socket.socket | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._start_request = 0
+        """The request that is answered by Ready; 0 once it is."""
+        self._closed = asyncio.Event()
+
+    async def main(self, channel: int, descriptors: int) -> None:
+        """Serve until told to end, or until the supervisor has gone.
+
+        Args:
+            channel: file descriptor of the channel; owned by this object from now on.
+            descriptors: that of the line on which listening sockets come; likewise.
+        """
+        self._descriptors = socket.socket(fileno=descriptors)
+        line = socket.socket(fileno=channel)
+        line.setblocking(False)
+        await asyncio.get_running_loop().create_unix_connection(lambda: self._channel, sock=line)
+        self._tick()
+        try:
+            await self._ended.wait()
+        except asyncio.CancelledError:
+            await self._abandon()
+            raise
+        finally:
+            self._descriptors.close()
+
+    async def _abandon(self) -> None:
+        """Cut everything; for a worker in the supervisor's process, since one of its own is simply killed."""
+        self._ended.set()
+        for task in (self._serving, self._draining):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+        if self._worker is not None:
+            await self._worker.drain(0.0)
+        self._channel.close()
+
+    def _on_message(self, message: Message, request: int) -> None:
+        match message:
+            case Start():
+                self._start(message, request)
+            case Sockets():
+                self._take_sockets(message.count)
+            case Configure():
+                self._channel.send(self._configure(message), reply_to=request)
+            case GetStatus():
+                status = self._worker.status() if self._worker is not None else None
+                self._channel.send(Status(take_samples(self._metrics.registry), status), reply_to=request)
+            case Hold() if self._worker is not None:
+                self._worker.adopt_hold(
+                    message.route, message.credential, message.reason, message.detail, message.seconds
+                )
+            case ReopenLogs() if self._worker is not None:
+                self._worker.reopen_logs()
+            case Drain():
+                self._drain_once(message.grace)
+            case _:
+                _LOG.error("%s says nothing to a worker now", type(message).__name__)
+
+    def _start(self, message: Start, request: int) -> None:
+        configuration = message.configuration
+        process_log.setup(configuration.config.log_level, configuration.log_format)
+        self._memory_limit = configuration.memory_limit
+        self._start_request = request
+        prepared, _ = prepare(configuration.bundle)
+        self._worker = Worker(prepared, self._metrics, index=message.index, count=configuration.workers)
+        self._take_sockets(message.sockets)
+
+    def _take_sockets(self, count: int) -> None:
+        assert self._descriptors is not None
+        _, fds, _, _ = socket.recv_fds(self._descriptors, 1, count + 1)
+        sockets = [socket.socket(fileno=fd) for fd in fds]
+        if self._draining is not None:
+            _close(sockets)
+            return
+        previous = self._serving
+        self._serving = asyncio.get_running_loop().create_task(self._serve(sockets, previous))
+
+    async def _serve(self, sockets: list[socket.socket], previous: asyncio.Task[None] | None) -> None:
+        assert self._worker is not None
+        try:
+            if previous is not None:
+                await previous
+            if self._draining is not None:
+                return
+            await self._worker.serve(sockets)
+        except OSError:
+            # Connections would wait for ever on a socket that nobody accepts on: a successor shall.
+            _LOG.exception("the listening sockets cannot be served: draining")
+            self._drain_once(ORPHAN_GRACE)
+            return
+        finally:
+            _close(sockets)  # the listener has duplicates
+        if self._start_request:
+            self._channel.send(Ready(), reply_to=self._start_request)
+            self._start_request = 0
+
+    def _configure(self, message: Configure) -> Configured:
+        assert self._worker is not None
+        configuration = message.configuration
+        process_log.set_level(configuration.config.log_level)
+        self._memory_limit = configuration.memory_limit
+        prepared, problems = prepare(configuration.bundle)
+        # The supervisor has checked it already; what differs here is a fault, and is said.
+        if problems and not configuration.lenient:
+            return Configured(tuple(str(problem) for problem in problems))
+        try:
+            self._worker.apply(prepared, configuration.workers)
+        except Exception as error:  # noqa: BLE001 - the supervisor must get an answer
+            _LOG.exception("the configuration %s could not be applied", prepared.digest)
+            return Configured((repr(error),))
+        return Configured()
+
+    def _drain_once(self, grace: float) -> None:
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain(grace))
+
+    async def _drain(self, grace: float) -> None:
+        cut = 0
+        try:
+            if self._serving is not None:
+                await asyncio.wait({self._serving}, timeout=1.0)
+            if self._worker is not None:
+                cut = await self._worker.drain(grace)
+        finally:
+            self._channel.send(Drained(cut, take_samples(self._metrics.registry)))
+            self._channel.close()
+            # The last counts must be on their way before the process ends.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await self._closed.wait()
+            self._ended.set()
+
+    def _on_orphaned(self) -> None:
+        self._closed.set()
+        if self._draining is None and not self._ended.is_set():
+            _LOG.warning("the supervisor has gone: draining")
+            self._drain_once(ORPHAN_GRACE)
+
+    def _tick(self) -> None:
+        """Once a second: metrics to the supervisor when they changed, and the look at one's own size."""
+        if self._ended.is_set():
+            return
+        asyncio.get_running_loop().call_later(REPORT_INTERVAL, self._tick)
+        worker = self._worker
+        if worker is None:
+            return
+        for hold in worker.changed_holds():
+            self._channel.send(Hold(*hold))
+        samples = take_samples(self._metrics.registry)
+        if samples != self._told:
+            self._told = samples
+            self._channel.send(Counted(samples))
+        else:
+            self._channel.send(Alive())
+        too_big = bool(self._memory_limit) and resident_bytes() > self._memory_limit
+        worker.set_overloaded(too_big or worker.acceptance.open > MAX_OPEN_MESSAGES)
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
+
+
+def resident_bytes() -> int:
+    """The process's resident memory in bytes (Linux; elsewhere its peak)."""
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - once a second, a plain read
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import pytest
+
+from tests.dispatcher.bundles import SECRETS, bundle
+from tubepost_dispatcher.channel import messages
+from tubepost_dispatcher.channel.codec import Malformed, decode, encode
+from tubepost_dispatcher.channel.messages import (
+    Alive,
+    Configuration,
+    Configure,
+    Configured,
+    Counted,
+    Drain,
+    Drained,
+    Envelope,
+    GetStatus,
+    Hold,
+    Message,
+    Ready,
+    ReopenLogs,
+    Sockets,
+    Start,
+    Status,
+)
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.totals import take_samples
+
+GIVEN = bundle(secrets={**SECRETS, "token": {"key.p8": b"\xff\x00"}})
+CONFIGURATION = Configuration(GIVEN.config, GIVEN.secrets, workers=3, memory_limit=7, lenient=True)
+
+
+def _samples() -> dict[str, list[tuple[tuple[str, ...], float]]]:
+    metrics = Metrics()
+    metrics.attempts.labels("prod", "delivered", "Delivered").inc(2)
+    metrics.apns_latency.labels("prod").observe(0.2)
+    return take_samples(metrics.registry)
+
+
+EXAMPLES: tuple[Message, ...] = (
+    Start(1, 2, CONFIGURATION),
+    Sockets(3),
+    Configure(CONFIGURATION),
+    GetStatus(),
+    ReopenLogs(),
+    Drain(25.0),
+    Hold("prod", "0123", "ExpiredProviderToken", "a sentence", 5.5),
+    Ready(),
+    Configured(("not for me",)),
+    Status(_samples(), {"worker": 1, "pools": [{"route": "prod"}]}),
+    Status({}, None),
+    Counted(_samples()),
+    Alive(),
+    Drained(2, _samples()),
+)
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+def test_every_message_survives_the_way(message: Message) -> None:
+    envelope = Envelope(message, request=5, reply_to=6)
+    assert decode(encode(envelope)) == envelope
+
+
+def test_every_kind_of_message_has_an_example() -> None:
+    union, _ = typing.get_args(messages.Message)
+    assert {type(message) for message in EXAMPLES} == set(typing.get_args(union))
+
+
+def test_types_are_told_apart() -> None:
+    union, _ = typing.get_args(messages.Message)
+    kinds = [dataclasses.fields(message)[-1].default for message in typing.get_args(union)]
+    assert len(set(kinds)) == len(kinds)
+
+
+def test_a_configuration_survives_the_way() -> None:
+    got = decode(encode(Envelope(Configure(CONFIGURATION)))).message
+    assert isinstance(got, Configure)
+    assert got.configuration.bundle.config == GIVEN.config
+    assert got.configuration.bundle.secrets == GIVEN.secrets
+    assert got.configuration.bundle.digest() == GIVEN.digest()
+    assert "\\xff" not in repr(got)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"message": {}}',
+        b'{"message": {"type": "no such"}}',
+        b'{"message": {"type": "drain"}}',
+        b'{"message": {"type": "drain", "grace": "s3cret"}}',
+        b'{"message": {"type": "hold", "s3cret": 1}}',
+        b'{"message": {"type": "configure", "configuration": {"secrets": {"a": {"b": "s3cret!"}}}}}',
+    ],
+)
+def test_what_is_no_message_is_refused_without_repeating_it(data: bytes) -> None:
+    with pytest.raises(Malformed) as caught:
+        decode(data)
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
