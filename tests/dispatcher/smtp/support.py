@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.support.loop import FakeLoop
 from tubepost_api.config import AuthConfig, ListenerConfig, ListenerLimits, StartTlsConfig, StartTlsMode
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reply import Reply
@@ -106,16 +106,6 @@ class FakeTransport:
         self.paused = False
 
 
-class StubLoop:
-    """Keeps callbacks for `Wire.turn`; cold commands need a real loop."""
-
-    def __init__(self) -> None:
-        self.callbacks: list[Callable[[], None]] = []
-
-    def call_soon(self, callback: Callable[..., None], *arguments: Any) -> None:
-        self.callbacks.append(functools.partial(callback, *arguments))
-
-
 class Wire:
     """One session on a fake connection."""
 
@@ -132,17 +122,14 @@ class Wire:
         self.metrics = Metrics()
         effective = EffectiveConfig(config or listener(), self.acceptance, **more)
         self.listener = beside.listener if beside else ListenerState(effective, self.metrics, None, 1_000.0)
-        self.loop: Any = beside.loop if beside else StubLoop()
+        self.loop = beside.loop if beside else FakeLoop()
         self.transport: Any = FakeTransport()
         self.session = SmtpSession(self.listener, self.loop)
         self.session.connection_made(self.transport)
 
     def turn(self) -> None:
         """Run what was scheduled, until nothing is."""
-        while self.loop.callbacks:
-            due, self.loop.callbacks = self.loop.callbacks, []
-            for callback in due:
-                callback()
+        self.loop.run_until_idle()
 
     def take(self) -> bytes:
         """What was written since the last call."""
