@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from tests.support.loop import FakeLoop
+from tests.support.mcmt import message, part
 from tubepost_api.config import (
     AcceptanceConfig,
     DeliveryConfig,
@@ -75,39 +76,6 @@ class Hub:
         self.events.append(event)
 
 
-class Timer:
-    def __init__(self, due: float, callback: Callable[..., None], args: tuple[Any, ...]) -> None:
-        self.due, self.callback, self.args, self.cancelled = due, callback, args, False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class Loop:
-    """Timers under the test's hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.timers: list[Timer] = []
-
-    def call_later(self, delay: float, callback: Callable[..., None], *args: Any) -> Timer:
-        timer = Timer(self.now + delay, callback, args)
-        self.timers.append(timer)
-        return timer
-
-    def advance(self, seconds: float) -> None:
-        end = self.now + seconds
-        while True:
-            due = [t for t in self.timers if not t.cancelled and t.due <= end]
-            if not due:
-                break
-            timer = min(due, key=lambda t: t.due)
-            self.timers.remove(timer)
-            self.now = max(self.now, timer.due)
-            timer.callback(*timer.args)
-        self.now = end
-
-
 def abandon(transaction: Transaction[Domain]) -> None:
     """As the listener does when the client has gone."""
     transaction.abandoned = True
@@ -127,7 +95,7 @@ class Bench:
         facts: RouteFacts | str | None = "default",
     ) -> None:
         delivery = delivery or DeliveryConfig()
-        self.loop, self.hub, self.metrics = Loop(), Hub(), Metrics()
+        self.loop, self.hub, self.metrics = FakeLoop(), Hub(), Metrics()
         self.pools = [Pool() for _ in range(routes)]
         self.replies: list[tuple[int, str, str]] = []
         names = tuple(f"route{number}" for number in range(routes))
@@ -149,7 +117,7 @@ class Bench:
             TokenBucket(delivery.throttle) if delivery.throttle else None,
         )
         self.active = ActiveConfig(config, Domains(Router((entry,)), (domain,)), None)
-        clock: dict[str, Any] = {"loop": self.loop, "clock": lambda: self.loop.now, "wall": lambda: WALL}
+        clock: dict[str, Any] = {"loop": self.loop, "clock": self.loop.clock, "wall": lambda: WALL}
         log = DeliveryLog(self.hub, clock["wall"])
         listeners = (MetricsListener(self.metrics), log)
         self.deliverer = Deliverer(self.active.domains, listeners, self.metrics, chance=lambda: 0.5, **clock)
@@ -163,15 +131,8 @@ class Bench:
     def transaction_done(self, transaction: Transaction[Domain], reply: Reply) -> None:
         self.replies.append(reply[:3])
 
-    def inject(
-        self, payload: str = '{"aps": {"alert": "hi"}}', parts: int = 1, headers: str = ""
-    ) -> Transaction[Domain]:
-        part = (
-            "--b\r\nContent-Type: message/vnd.msys.apn\r\n\r\n"
-            f"X-Device-Token: {TOKEN}\r\n{headers}\r\n{payload}\r\n"
-        )
-        content = 'Content-Type: multipart/vnd.msys.mcmt; boundary="b"\r\n\r\n' + part * parts + "--b--\r\n"
-        return self.take(content.encode())
+    def inject(self, payload: str = '{"aps": {"alert": "hi"}}', parts: int = 1) -> Transaction[Domain]:
+        return self.take(message(*[part(payload.encode())] * parts))
 
     def take(self, content: bytes) -> Transaction[Domain]:
         session = SessionFacts("192.0.2.1", 4711)
@@ -230,7 +191,7 @@ def test_transient_failures_are_tried_again_with_the_same_apns_id_until_the_dead
         ids.add(bench.pools[0].requests[0].apns_id)
         bench.pools[0].answer(BUSY)
         if not bench.replies:
-            bench.loop.advance(min(timer.due for timer in bench.loop.timers) - bench.loop.now)
+            bench.loop.advance(min(timer.when() for timer in bench.loop.timers) - bench.loop.now)
     ((code, _, text),) = bench.replies
     assert code == 451
     assert "ServiceUnavailable" in text
@@ -392,13 +353,9 @@ def test_what_was_not_sent_is_withdrawn_at_the_deadline() -> None:
 def test_a_refusal_is_logged_with_what_the_message_said() -> None:
     bench = Bench()
     apns_id = "99999999-2222-4333-8444-555555555555"
-    content = (
-        "X-Tubepost-Context: campaign=spring\r\n"
-        'Content-Type: multipart/vnd.msys.mcmt; boundary="b"\r\n\r\n'
-        "--b\r\nContent-Type: message/vnd.msys.apn\r\n\r\n"
-        f"X-Device-Token: {TOKEN}\r\napns-id: {apns_id}\r\napns-push-type: none\r\n\r\n{{}}\r\n--b--\r\n"
-    )
-    bench.take(content.encode())
+    inner = [b"apns-id: " + apns_id.encode(), b"apns-push-type: none"]
+    content = message(part(b"{}", inner=inner), headers=[b"X-Tubepost-Context: campaign=spring"])
+    bench.take(content)
     (event,) = bench.hub.events
     assert (event.kind, event.status, event.apns_id) == ("permfail", 4, apns_id)
     assert event.context["campaign"] == "spring"
