@@ -8,7 +8,9 @@ from tubepost_dispatcher.reasons.acceptance import ACCEPTANCE_REASONS
 from tubepost_dispatcher.reasons.apns import APNS_REASONS, DELIVERED
 from tubepost_dispatcher.reasons.catalogue import REASONS
 from tubepost_dispatcher.reasons.delivery import DELIVERY_REASONS
+from tubepost_dispatcher.reasons.listener import LISTENER_REASONS
 from tubepost_dispatcher.reasons.message import MESSAGE_REASONS, SHARED, WARNINGS
+from tubepost_dispatcher.reasons.relay import RELAY_REASONS
 from tubepost_dispatcher.reasons.spec import Action, ReasonSpec
 
 PATH = "docs/reference/outcomes.md"
@@ -60,6 +62,21 @@ line and column of a payload. The first words are APNs' own, for faults that it 
 
 _ACCEPTANCE = """
 ## Messages that are not taken
+
+"""
+
+_RELAY = """
+## Mail that the relay has not taken
+
+The reply to mail, or to a message with an e-mail part, where `spec.passthru` names a relay.
+
+"""
+
+_LISTENER = """
+## The listener's replies
+
+Sessions, commands and messages that SMTP itself refuses, counted by `tubepost_smtp_rejections_total`. They
+stand in no line of a logger: no message was taken yet.
 
 """
 
@@ -118,6 +135,14 @@ def _rows(specs: Iterable[ReasonSpec], *, status: bool = False, action: bool = F
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
+def _replies(specs: Iterable[ReasonSpec]) -> str:
+    lines = ["| reason | reply | meaning | remedy |", "| --- | --- | --- | --- |"]
+    for spec in specs:
+        reply = f"{spec.smtp_code} {spec.enhanced} {spec.text}".rstrip()
+        lines.append(f"| {spec.reason} | `{reply}` | {spec.help} | {spec.remedy} |")
+    return "\n".join(lines) + "\n"
+
+
 def outputs() -> dict[str, str]:
     """The page."""
     answers = _rows((DELIVERED, *APNS_REASONS), status=True, action=True)
@@ -126,5 +151,6 @@ def outputs() -> dict[str, str]:
     acceptance = _rows(ACCEPTANCE_REASONS)
     warnings = "| warning | meaning |\n| --- | --- |\n"
     warnings += "".join(f"| {slug} | {text} |\n" for slug, text in WARNINGS.items())
-    pieces = (_HEAD, answers + _UNKNOWN, own + _OWN_TAIL, message + _ACCEPTANCE + acceptance + _WARNINGS_HEAD)
+    refused = acceptance + _RELAY + _replies(RELAY_REASONS) + _LISTENER + _replies(LISTENER_REASONS)
+    pieces = (_HEAD, answers + _UNKNOWN, own + _OWN_TAIL, message + _ACCEPTANCE + refused + _WARNINGS_HEAD)
     return {PATH: "\n".join(pieces).rstrip("\n") + "\n\n" + warnings + _TAIL}

@@ -18,6 +18,13 @@ _KINDS: tuple[MessageKind, ...] = ("push", "mail")
 _RESULTS: tuple[Result, ...] = ("accepted", "deferred", "rejected", "abandoned")
 
 
+def result_of(reply: Reply) -> Result:
+    """What a reply to a message means, as a label of metrics."""
+    if reply.code < 300:
+        return "accepted"
+    return "deferred" if reply.code < 500 else "rejected"
+
+
 class Accounting:
     """Every message is counted in by `opened` and out by `closed`."""
 
@@ -40,14 +47,7 @@ class Accounting:
         """A message got its reply; `abandoned`: nobody was there to hear it."""
         self.open -= 1
         self._in_flight.dec()
-        result: Result
-        if abandoned:
-            result = "abandoned"
-        elif reply.code < 300:
-            result = "accepted"
-        else:
-            result = "deferred" if reply.code < 500 else "rejected"
-        self._messages[kind, result].inc()
+        self._messages[kind, "abandoned" if abandoned else result_of(reply)].inc()
 
     def noted(self, message_id: str, push: Push) -> None:
         """Count the push parts of a message, log and count what was charitably read or left out."""

@@ -8,12 +8,13 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 
+from tubepost_dispatcher.acceptance.accounting import result_of
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp.client import RelayKind, relay
+from tubepost_dispatcher.smtp.client import relay
 from tubepost_dispatcher.transaction import Content, Transaction
 
 _LOG = logging.getLogger("tubepost.mail")
@@ -85,7 +86,7 @@ class MailRelay:
             mark = hashlib.sha256(envelope + content).digest()
             if mark in self._taken:
                 return Reply(250, "2.0.0", "Taken by the relay before")
-        result = await relay(
+        reply = await relay(
             config.passthru,
             active.relay_auth,
             transaction.mail_from,
@@ -97,12 +98,13 @@ class MailRelay:
             smtputf8=transaction.smtputf8,
             dsn={**(transaction.dsn or {}), **(recipient.dsn or {})},
         )
-        self._metrics.passthru_messages.labels(result.kind.value).inc()
-        if result.kind is RelayKind.ACCEPTED and mark:
+        result = result_of(reply)
+        self._metrics.passthru_messages.labels(result).inc()
+        if result == "accepted" and mark:
             self._taken[mark] = None
             if len(self._taken) > REMEMBERED:
                 self._taken.popitem(last=False)
-        return Reply(result.code, result.enhanced, result.text)
+        return reply
 
     async def close(self, grace: float) -> None:
         """Wait for the hand-overs under way, at most `grace` seconds; those left are ended."""

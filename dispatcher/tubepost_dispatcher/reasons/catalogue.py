@@ -14,12 +14,21 @@ from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.reasons.acceptance import ACCEPTANCE_REASONS
 from tubepost_dispatcher.reasons.apns import APNS_REASONS, DELIVERED
 from tubepost_dispatcher.reasons.delivery import DELIVERY_REASONS
+from tubepost_dispatcher.reasons.listener import LISTENER_REASONS
 from tubepost_dispatcher.reasons.message import MESSAGE_REASONS
+from tubepost_dispatcher.reasons.relay import RELAY_REASONS
 from tubepost_dispatcher.reasons.spec import Action, ReasonSpec
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.text import clean
 
-ALL: Final = (*APNS_REASONS, *DELIVERY_REASONS, *MESSAGE_REASONS, *ACCEPTANCE_REASONS)
+ALL: Final = (
+    *APNS_REASONS,
+    *DELIVERY_REASONS,
+    *MESSAGE_REASONS,
+    *ACCEPTANCE_REASONS,
+    *LISTENER_REASONS,
+    *RELAY_REASONS,
+)
 
 REASONS: Final[Mapping[str, ReasonSpec]] = MappingProxyType({spec.reason: spec for spec in ALL})
 """All rows by reason; no word stands in two rows."""

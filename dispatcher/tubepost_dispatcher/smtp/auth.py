@@ -13,6 +13,8 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tubepost_dispatcher.smtp import replies
+
 # aiosmtpd writes what a client sent in an AUTH exchange to this logger at level DEBUG.
 logging.getLogger("mail.log").setLevel(logging.WARNING)
 
@@ -21,6 +23,8 @@ MAX_AUTH_LINE = 12_288
 MAX_AUTH_FAILURES = 3
 """Failed authentications after which a session ends."""
 MECHANISMS = frozenset({b"PLAIN", b"LOGIN"})
+
+_WRONG = replies.AUTH_FAILED.decode().rstrip()
 
 Check = Callable[[bytes, bytes], bool]
 """Whether this name has this password."""
@@ -129,7 +133,7 @@ class _Mechanisms(SMTP):
             # The session keeps this; it need not keep the password.
             return AuthResult(success=True, auth_data=LoginPassword(login.login, b""))
         self.failed = True
-        return AuthResult(success=False, handled=False)
+        return AuthResult(success=False, handled=False, message=_WRONG)
 
 
 class _AuthSession(Session):

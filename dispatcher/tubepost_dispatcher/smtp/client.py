@@ -8,50 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import functools
 import re
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from email.utils import formatdate
 
 import aiosmtplib
 
 from tubepost_api.config import PassthruConfig
+from tubepost_dispatcher.reasons.catalogue import REASONS, refusal
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.transaction import Content, SessionFacts
 
 MAX_RECEIVED = 100
 """Received: fields from which on a message is taken to loop (RFC 5321 6.3)."""
 MAX_REPLY = 200
 """Characters of the relay's reply that are kept."""
+ACCEPTED = 250
+"""The relay has taken the message."""
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3}) ?")
 _RECEIVED = re.compile(rb"^received:", re.IGNORECASE | re.MULTILINE)
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
 _CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
 """Replies that say our own account or TLS setting is wrong: the mail is not to blame, so it is deferred."""
-
-
-class RelayKind(enum.Enum):
-    """What became of a message at the relay."""
-
-    ACCEPTED = "accepted"
-    DEFERRED = "deferred"
-    REJECTED = "rejected"
-
-
-@dataclass(frozen=True, slots=True)
-class RelayResult:
-    """The relay's answer as our own reply: `text` is printable ASCII, one line, at most 200 characters.
-
-    `code` is 250, 4xx (never 421, which would end our client's session) or 5xx.
-    """
-
-    kind: RelayKind
-    code: int
-    enhanced: str
-    text: str
 
 
 async def relay(
@@ -67,8 +48,11 @@ async def relay(
     smtputf8: bool = False,
     dsn: Mapping[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
-) -> RelayResult:
-    """Send one message; never raises but for cancellation.
+) -> Reply:
+    """Send one message; the relay's answer as our own reply. Never raises but for cancellation.
+
+    The reply's code is 250, 4xx (never 421, which would end our client's session) or 5xx. Its text says that
+    it is the relay's, and is printable ASCII, one line, at most 200 characters.
 
     `mail_from` empty is the null sender. `hostname` is ours, for EHLO and the Received: field that is added
     with `session` (the client it came from) and `message_id`. `dsn` holds RET, ENVID, NOTIFY and ORCPT as
@@ -79,7 +63,7 @@ async def relay(
     text = normalise(bytes(content))
     head = text.partition(b"\r\n\r\n")[0]
     if len(_RECEIVED.findall(head)) > MAX_RECEIVED:
-        return RelayResult(RelayKind.REJECTED, 554, "5.4.6", "Too many hops, the message loops")
+        return refusal("MailLoop")
     needs_utf8 = smtputf8 and not (mail_from + "".join(recipients)).isascii()
     needs_utf8 = needs_utf8 or (smtputf8 and not head.isascii())
     text = received_field(hostname, session, message_id, smtputf8=needs_utf8) + text
@@ -91,24 +75,24 @@ async def relay(
             finally:
                 client.close()
     except (aiosmtplib.SMTPConnectResponseError, aiosmtplib.SMTPHeloError) as error:
-        return _deferred("4.4.1", f"Relay refuses connections: {error.code}")
+        return _refusal("RelayRefusesConnections", error.code)
     except aiosmtplib.SMTPAuthenticationError:
-        return _deferred("4.7.0", "Relay refuses our authentication")
+        return refusal("RelayAuthFailed")
     except aiosmtplib.SMTPResponseException as error:
-        return _deferred("4.4.0", f"Relay answers out of order: {error.code}")
+        return _refusal("RelayOutOfOrder", error.code)
     except TimeoutError:
-        return _deferred("4.4.2", "Relay does not answer in time")
+        return refusal("RelayTimeout")
     except ssl.SSLError:
-        return _deferred("4.7.5", "TLS with the relay failed")
+        return refusal("RelayTlsFailed")
     except (aiosmtplib.SMTPServerDisconnected, ConnectionResetError):
-        return _deferred("4.4.2", "Relay closed the connection")
+        return refusal("RelayConnectionLost")
     except (aiosmtplib.SMTPConnectError, OSError) as error:
         if isinstance(error.__cause__, ssl.SSLError):
-            return _deferred("4.7.5", "TLS with the relay failed")
-        return _deferred("4.4.1", "Relay cannot be reached")
+            return refusal("RelayTlsFailed")
+        return refusal("RelayUnreachable")
     except (aiosmtplib.SMTPException, ValueError):
         # STARTTLS or AUTH is configured and not offered, or a name cannot be put on the wire.
-        return _deferred("4.7.0", "Relay does not offer what is configured")
+        return refusal("RelayCapabilityMissing")
 
 
 def normalise(content: bytes) -> bytes:
@@ -183,10 +167,10 @@ async def _send(
     *,
     needs_utf8: bool,
     dsn: Mapping[str, str],
-) -> RelayResult:
+) -> Reply:
     offers = client.supports_extension
     if needs_utf8 and not offers("smtputf8"):
-        return RelayResult(RelayKind.REJECTED, 550, "5.6.7", "Relay does not support SMTPUTF8")
+        return refusal("RelayNoSmtputf8")
     options = [f"SIZE={len(text)}"] if offers("size") else []
     if offers("8bitmime") and not text.isascii():
         options.append("BODY=8BITMIME")
@@ -198,23 +182,23 @@ async def _send(
         notify = [f"{key}={dsn[key]}" for key in ("NOTIFY", "ORCPT") if key in dsn]
     # Not client.mail() and client.rcpt(): they take the address apart again, and not by SMTP's grammar.
     response = await client.execute_command(b"MAIL", *_words(f"FROM:<{mail_from}>", options))
-    if response.code != 250:
-        return _result(response.code, response.message)
+    if response.code != ACCEPTED:
+        return _answer(response.code, response.message)
     for recipient in recipients:
         response = await client.execute_command(b"RCPT", *_words(f"TO:<{recipient}>", notify))
         if response.code not in (250, 251):
-            return _result(response.code, response.message)
+            return _answer(response.code, response.message)
     response = await client.execute_command(b"DATA")
     protocol = client.protocol
     if 200 <= response.code < 400 and (response.code != 354 or protocol is None):
         # A 250 here must not pass for the message's.
-        return _deferred("4.4.0", f"Relay answers out of order: {response.code}")
+        return _refusal("RelayOutOfOrder", response.code)
     if response.code != 354 or protocol is None:
-        return _result(response.code, response.message)
+        return _answer(response.code, response.message)
     # Not client.data(): its two regular expressions hold the loop for a tenth of a second at 10 MB.
     protocol.write(_stuffed(text))
     response = await protocol.read_response(timeout=client.timeout)
-    result = _result(response.code, response.message)
+    result = _answer(response.code, response.message)
     with contextlib.suppress(aiosmtplib.SMTPException, OSError):
         # The relay has taken the message; how it takes leave is of no interest.
         await client.quit()
@@ -230,24 +214,27 @@ def _words(path: str, options: Sequence[str]) -> list[bytes]:
     return [path.encode(), *(option.encode() for option in options)]
 
 
-def _deferred(enhanced: str, text: str) -> RelayResult:
-    return RelayResult(RelayKind.DEFERRED, 451, enhanced, text)
+def _refusal(reason: str, code: int) -> Reply:
+    """A refusal that tells the relay's reply code which it is for."""
+    reply = refusal(reason)
+    return reply._replace(text=f"{reply.text}: {code}")
 
 
-def _result(code: int, message: str) -> RelayResult:
+def _answer(code: int, message: str) -> Reply:
+    """The relay's reply as ours."""
     line = message.replace("\r", " ").replace("\n", " ")
     line = "".join(c if " " <= c <= "~" else "?" for c in line)
     found = _ENHANCED.match(line)
     enhanced = found[1] if found else ""
     line = f"Relay: {line[found.end() :] if found else line}"[:MAX_REPLY].strip()
-    if code == 250:
-        kind = RelayKind.ACCEPTED
+    if code == ACCEPTED:
+        reason = ""
     elif 500 <= code <= 599 and code not in _CONFIGURATION_CODES:
-        kind = RelayKind.REJECTED
+        reason = "RelayRejected"
     else:
-        kind = RelayKind.DEFERRED
+        reason = "RelayDeferred"
         if not 400 <= code <= 499 or code == 421:
-            code = 451
+            code = REASONS[reason].smtp_code
     if not enhanced.startswith(str(code)[0]):
         enhanced = f"{str(code)[0]}.0.0"
-    return RelayResult(kind, code, enhanced, line)
+    return Reply(code, enhanced, line, reason)

@@ -104,7 +104,7 @@ class ListenerState(Generic[DomainT]):
         elif limits.max_connections_per_client and here >= limits.max_connections_per_client:
             refusal = replies.TOO_MANY_CLIENT_CONNECTIONS
         if refusal is not None:
-            self.refused("connect", refusal[:3].decode())
+            self.refused("connect", replies.code(refusal))
             return refusal
         self.sessions.add(session)
         self._per_client[address] = here + 1

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Generic
 
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.auth import MAX_AUTH_FAILURES, Authentication
 from tubepost_dispatcher.smtp.config import EffectiveConfig
@@ -142,14 +143,15 @@ class SmtpProtocol(Generic[DomainT]):
             dsn=envelope.dsn,
         )
 
-    def end_transaction(self, reply: bytes, code: int) -> None:
+    def end_transaction(self, reply: Reply) -> None:
         """Answer the message."""
         self.envelope.clear()
-        self.out.append(reply)
+        self.out.append(replies.render(reply))
         self._messages += 1
         limit = self.config.limits.max_messages_per_session
         if limit and self._messages >= limit:
             self.retiring = True
+        code = reply.code
         if code < 400:
             self._errors = 0
         else:
@@ -170,13 +172,13 @@ class SmtpProtocol(Generic[DomainT]):
         Permanent refusals are errors of the client; a temporary one is when it comes to `excess`.
         """
         self.out.append(reply)
-        self.listener.refused(stage, reply[:3].decode())
+        self.listener.refused(stage, replies.code(reply))
         if excess or reply[0] == 0x35:  # 5yz
             self._errors += 1
             limit = self.config.limits.max_errors
             if limit and self._errors >= limit:
                 self.out.append(replies.TOO_MANY_ERRORS)
-                self.listener.refused("command", "421")
+                self.listener.refused("command", replies.code(replies.TOO_MANY_ERRORS))
                 self.state = CLOSING
 
     def begin_tls(self) -> None:

@@ -1,7 +1,11 @@
-"""Every reply of the listener, as it goes on the wire (RFC 5321 4.2, RFC 2034, RFC 3463)."""
+"""Every reply of the listener, as it goes on the wire (RFC 5321 4.2, RFC 2034, RFC 3463).
+
+Codes and texts of refusals stand in the catalogue (`reasons`); here they are rendered, once.
+"""
 
 from __future__ import annotations
 
+from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 
 MAX_TEXT = 450
@@ -19,54 +23,66 @@ HELP = (
     b"214 2.0.0 Extensions: as listed in the reply to EHLO\r\n"
 )
 
-SHUTTING_DOWN = b"421 4.3.2 Shutting down, try again\r\n"
-OVERLOADED = b"421 4.3.2 Too busy, try again later\r\n"
-SESSION_OVER = b"421 4.3.2 Session has served its time, connect again\r\n"
-IDLE = b"421 4.4.2 Timeout, closing the connection\r\n"
-TOO_SLOW = b"421 4.4.2 Too slow, closing the connection\r\n"
-TOO_MANY_CONNECTIONS = b"421 4.7.0 Too many connections, try later\r\n"
-TOO_MANY_CLIENT_CONNECTIONS = b"421 4.7.0 Too many connections from your address\r\n"
-TOO_MANY_ERRORS = b"421 4.7.0 Too many errors, closing the connection\r\n"
-TOO_MANY_AUTH_FAILURES = b"421 4.7.0 Too many failed authentications\r\n"
-NOT_ALLOWED = b"554 5.7.1 Client address not allowed\r\n"
-
-OUR_FAULT = b"451 4.3.0 Internal error, try again later\r\n"
-NO_SPACE = b"452 4.3.1 Insufficient storage, try again later\r\n"
-TOO_MANY_RECIPIENTS = b"452 4.5.3 Too many recipients\r\n"
-TLS_NOT_AVAILABLE = b"454 4.7.0 TLS not available\r\n"
-AUTH_NOT_READY = b"454 4.7.0 Temporary authentication failure\r\n"
-
-LINE_TOO_LONG = b"500 5.5.2 Command line too long\r\n"
-AUTH_LINE_TOO_LONG = b"500 5.5.6 Authentication exchange line too long\r\n"
-BAD_LINE = b"500 5.5.2 Lines end with CRLF and hold no control characters\r\n"
-UNKNOWN_COMMAND = b"500 5.5.1 Command not recognised\r\n"
-NOT_IMPLEMENTED = b"502 5.5.1 Command not implemented\r\n"
-NO_ARGUMENT = b"501 5.5.4 This command takes no argument\r\n"
-SYNTAX_HELO = b"501 5.5.4 Syntax: EHLO or HELO with the client's name\r\n"
-SYNTAX_AUTH = b"501 5.5.4 Syntax: AUTH mechanism [initial-response]\r\n"
-NEED_HELO = b"503 5.5.1 Send EHLO or HELO first\r\n"
-NEED_EHLO = b"503 5.5.1 Send EHLO first\r\n"
-NEED_MAIL = b"503 5.5.1 Need MAIL first\r\n"
-NESTED_MAIL = b"503 5.5.1 Sender already given\r\n"
-NOT_NOW = b"503 5.5.1 Not during a mail transaction\r\n"
-TLS_ALREADY = b"503 5.5.1 TLS already in use\r\n"
-AUTH_ALREADY = b"503 5.5.1 Already authenticated\r\n"
-UNKNOWN_MECHANISM = b"504 5.5.4 Unrecognised authentication mechanism\r\n"
-NEED_TLS = b"530 5.7.0 Must issue a STARTTLS command first\r\n"
-NEED_AUTH = b"530 5.7.0 Authentication required\r\n"
-AUTH_NEEDS_TLS = b"538 5.7.11 Encryption required for requested authentication mechanism\r\n"
-TOO_LARGE = b"552 5.3.4 Message size exceeds the limit\r\n"
-HEADER_TOO_LARGE = b"552 5.3.4 Message header exceeds the limit\r\n"
-LONG_TEXT_LINE = b"554 5.6.0 Message has a line that is longer than the limit\r\n"
-NO_RECIPIENTS = b"554 5.5.1 No valid recipients\r\n"
-NOT_SMTP = b"554 5.5.1 This is an SMTP server\r\n"
-
 
 def render(reply: Reply) -> bytes:
     """One reply line. What is not printable ASCII becomes `?`, so that no value can forge a reply."""
-    code, enhanced, text, _ = reply
+    number, enhanced, text, _ = reply
     if not (text.isascii() and text.isprintable()):
         text = "".join(c if " " <= c <= "~" else "?" for c in text)
     if len(text) > MAX_TEXT:
         text = text[:MAX_TEXT]
-    return f"{code} {enhanced} {text}\r\n".encode("ascii", "replace")
+    return f"{number} {enhanced} {text}\r\n".encode("ascii", "replace")
+
+
+def code(line: bytes) -> str:
+    """The reply code of a reply line, as a label of metrics."""
+    return line[:3].decode()
+
+
+def refuse(reason: str) -> bytes:
+    """The reply line of a reason of the catalogue; its row is where code and text are."""
+    return render(refusal(reason))
+
+
+SHUTTING_DOWN = refuse("ServiceClosing")
+OVERLOADED = refuse("Overloaded")
+SESSION_OVER = refuse("SessionExpired")
+IDLE = refuse("CommandTimeout")
+TOO_SLOW = refuse("MessageTooSlow")
+TOO_MANY_CONNECTIONS = refuse("TooManyConnections")
+TOO_MANY_CLIENT_CONNECTIONS = refuse("TooManyClientConnections")
+TOO_MANY_ERRORS = refuse("TooManyErrors")
+TOO_MANY_AUTH_FAILURES = refuse("TooManyAuthFailures")
+NOT_ALLOWED = refuse("ClientNotAllowed")
+
+OUR_FAULT = refuse("InternalError")
+NO_SPACE = refuse("InsufficientStorage")
+TOO_MANY_RECIPIENTS = refuse("TooManyRecipients")
+TLS_NOT_AVAILABLE = refuse("TlsNotAvailable")
+AUTH_NOT_READY = refuse("AuthNotReady")
+
+LINE_TOO_LONG = refuse("CommandLineTooLong")
+AUTH_LINE_TOO_LONG = refuse("AuthLineTooLong")
+BAD_LINE = refuse("MalformedLine")
+UNKNOWN_COMMAND = refuse("UnknownCommand")
+NOT_IMPLEMENTED = refuse("CommandNotImplemented")
+NO_ARGUMENT = refuse("UnexpectedArgument")
+SYNTAX_HELO = refuse("HelloSyntax")
+SYNTAX_AUTH = refuse("AuthSyntax")
+NEED_HELO = refuse("HelloFirst")
+NEED_EHLO = refuse("EhloFirst")
+NEED_MAIL = refuse("MailFirst")
+NESTED_MAIL = refuse("NestedMail")
+NOT_NOW = refuse("AmidTransaction")
+TLS_ALREADY = refuse("TlsActive")
+AUTH_ALREADY = refuse("AuthActive")
+UNKNOWN_MECHANISM = refuse("UnknownMechanism")
+NEED_TLS = refuse("TlsRequired")
+NEED_AUTH = refuse("AuthRequired")
+AUTH_FAILED = refuse("AuthFailed")
+AUTH_NEEDS_TLS = refuse("AuthNeedsTls")
+TOO_LARGE = refuse("MessageTooLarge")
+HEADER_TOO_LARGE = refuse("HeaderTooLarge")
+LONG_TEXT_LINE = refuse("MessageLineTooLong")
+NO_RECIPIENTS = refuse("NoRecipients")
+NOT_SMTP = refuse("NotSmtp")

@@ -11,6 +11,7 @@ import logging
 import re
 from typing import Generic, TypeVar, cast
 
+from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import commands, flow, replies, starttls
 from tubepost_dispatcher.smtp.auth import MAX_AUTH_LINE
@@ -162,13 +163,11 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         if smtp.retiring and smtp.between_transactions and idle >= interval:
             self._end(replies.SHUTTING_DOWN if self._listener.draining else replies.SESSION_OVER)
         elif timeout and idle > timeout:
-            self._listener.refused("data" if state is DATA else "command", "421")
-            self._end(replies.IDLE)
+            self._end(replies.IDLE, "data" if state is DATA else "command")
         elif timeout and state is DATA:
             received = self._receiver.raw if self._receiver is not None else 0
             if now - smtp.data_since > timeout + received / MIN_DATA_RATE:
-                self._listener.refused("data", "421")
-                self._end(replies.TOO_SLOW)
+                self._end(replies.TOO_SLOW, "data")
 
     def shut_down(self, *, at_once: bool) -> None:
         """End between two transactions, after the reply if one is open; or reset the connection now."""
@@ -182,7 +181,10 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         if smtp.between_transactions:
             self._end(replies.SHUTTING_DOWN)
 
-    def _end(self, reply: bytes) -> None:
+    def _end(self, reply: bytes, refused: str = "") -> None:
+        """Say the last reply; `refused` is the stage of a client that is at fault."""
+        if refused:
+            self._listener.refused(refused, replies.code(reply))
         self._smtp.out.append(reply)
         self._smtp.state = CLOSING
         self._last = self._listener.now
@@ -195,7 +197,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         if transaction is not self._transaction:
             return
         self._transaction = None
-        self._smtp.end_transaction(replies.render(reply), reply.code)
+        self._smtp.end_transaction(reply)
         if not self._busy:
             self._resume()
 
@@ -365,7 +367,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
             if self._transaction is transaction:
                 transaction.abandoned = True
                 self._transaction = None
-                smtp.end_transaction(replies.OUR_FAULT, 451)
+                smtp.end_transaction(refusal("InternalError"))
 
     async def _start_tls(self) -> None:
         smtp = self._smtp

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 
 _ATOM = rb"A-Za-z0-9!#$%&'*+/=?^_`{|}~.-"
@@ -44,15 +45,15 @@ _NOTIFY = frozenset({"SUCCESS", "FAILURE", "DELAY"})
 MAX_DOMAIN = 255
 """Octets of a domain (RFC 5321 4.5.3.1.2)."""
 
-_SYNTAX_MAIL = Reply(501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]")
-_SYNTAX_RCPT = Reply(501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]")
-_BAD_SENDER = Reply(501, "5.1.7", "Bad sender address syntax")
-_BAD_RECIPIENT = Reply(501, "5.1.3", "Bad recipient address syntax")
-_NEEDS_UTF8 = Reply(553, "5.6.7", "Address with non-ASCII characters needs SMTPUTF8")
-_BAD_PARAMETER = Reply(501, "5.5.4", "Bad parameter syntax")
-_DUPLICATE = Reply(501, "5.5.4", "Parameter given twice")
-_UNKNOWN_MAIL = Reply(555, "5.5.4", "MAIL parameter not recognised or not implemented")
-_UNKNOWN_RCPT = Reply(555, "5.5.4", "RCPT parameter not recognised or not implemented")
+_SYNTAX_MAIL = refusal("MailSyntax")
+_SYNTAX_RCPT = refusal("RcptSyntax")
+_BAD_SENDER = refusal("BadSender")
+_BAD_RECIPIENT = refusal("BadRecipient")
+_NEEDS_UTF8 = refusal("NeedsSmtputf8")
+_BAD_PARAMETER = refusal("BadParameter")
+_DUPLICATE = refusal("DuplicateParameter")
+_UNKNOWN_MAIL = refusal("UnknownMailParameter")
+_UNKNOWN_RCPT = refusal("UnknownRcptParameter")
 
 
 @dataclass(frozen=True, slots=True)

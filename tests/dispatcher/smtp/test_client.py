@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from tests.dispatcher.smtp.conftest import Runner, TlsPair
 from tests.dispatcher.smtp.support import Recorder, listener, running
 from tubepost_api.config import AuthConfig, PassthruConfig, StartTlsMode
-from tubepost_dispatcher.smtp.client import RelayKind, RelayResult, normalise, received_field, relay
+from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.smtp.client import normalise, received_field, relay
 from tubepost_dispatcher.transaction import SessionFacts
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
 
 
-async def send(port: int, content: Any = MAIL, **more: Any) -> RelayResult:
+async def send(port: int, content: Any = MAIL, **more: Any) -> Reply:
     settings: dict[str, Any] = {"host": "127.0.0.1", "port": port, "timeout": 5.0}
     settings.update(more.pop("config", {}))
     return await relay(
@@ -78,7 +79,7 @@ def test_a_mail_arrives_with_our_trace_field(run: Runner) -> None:
             result = await send(
                 it.port, session=facts, message_id="abc", dsn={"RET": "HDRS", "NOTIFY": "NEVER"}
             )
-            assert result == RelayResult(RelayKind.ACCEPTED, 250, "2.0.0", "Relay: Delivered")
+            assert result == Reply(250, "2.0.0", "Relay: Delivered")
             (transaction,) = it.acceptance.accepted
             assert transaction.mail_from == "a@b.example"
             assert transaction.dsn == {"RET": "HDRS"}
@@ -102,7 +103,7 @@ def test_the_null_sender_and_an_mmap(run: Runner, tmp_path: Path) -> None:
     async def main() -> None:
         async with running() as it:
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                assert (await send(it.port, content, mail_from="")).kind is RelayKind.ACCEPTED
+                assert (await send(it.port, content, mail_from="")).code == 250
             assert it.acceptance.accepted[0].mail_from == ""
 
     run(main())
@@ -112,7 +113,7 @@ def test_what_leaves_holds_no_bare_line_end_and_no_nul(run: Runner) -> None:
     async def main() -> None:
         async with running() as it:
             dirty = b"Subject: x\n\r\n\rbody\r\n.\0\r\nMAIL FROM:<evil@example>\n.\n\r.\r\n..\r\r\nend"
-            assert (await send(it.port, dirty)).kind is RelayKind.ACCEPTED
+            assert (await send(it.port, dirty)).code == 250
             (content,) = it.acceptance.contents
             assert b"\0" not in content
             assert content.count(b"\r") == content.count(b"\n") == content.count(b"\r\n")
@@ -137,17 +138,17 @@ def test_starttls_and_auth(run: Runner, tls: TlsPair) -> None:
         async with running(config, tls=tls.server, users={"app": "secret"}) as it:
             secure = {"tls": "StartTls", "host": "localhost"}
             result = await send(it.port, config=secure, auth=("app", "secret"), tls=tls.client)
-            assert result.kind is RelayKind.ACCEPTED
+            assert result.code == 250
             (transaction,) = it.acceptance.accepted
             assert (transaction.session.user, bool(transaction.session.tls)) == ("app", True)
             wrong = await send(it.port, config=secure, auth=("app", "wrong"), tls=tls.client)
-            assert wrong == RelayResult(RelayKind.DEFERRED, 451, "4.7.0", "Relay refuses our authentication")
+            assert wrong == Reply(451, "4.7.0", "Relay refuses our authentication", "RelayAuthFailed")
             none = await send(it.port, config=secure, tls=tls.client)
-            assert (none.kind, none.code) == (RelayKind.DEFERRED, 451)
+            assert (none.code, none.reason) == (451, "RelayDeferred")
             untrusted = await send(it.port, config=secure, auth=("app", "secret"))
-            assert (untrusted.kind, untrusted.enhanced) == (RelayKind.DEFERRED, "4.7.5")
+            assert (untrusted.code, untrusted.enhanced) == (451, "4.7.5")
             unchecked = await send(it.port, config={**secure, "verify": False}, auth=("app", "secret"))
-            assert unchecked.kind is RelayKind.ACCEPTED
+            assert unchecked.code == 250
 
     run(main())
 
@@ -161,7 +162,7 @@ def test_tls_from_the_start(run: Runner, tls: TlsPair) -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls.server)
         port = server.sockets[0].getsockname()[1]
         result = await send(port, config={"tls": "Tls", "host": "localhost"}, tls=tls.client)
-        assert result == RelayResult(RelayKind.DEFERRED, 451, "4.4.1", "Relay refuses connections: 554")
+        assert result == Reply(451, "4.4.1", "Relay refuses connections: 554", "RelayRefusesConnections")
         distrust = await send(port, config={"tls": "Tls"}, tls=ssl.create_default_context())
         assert distrust.enhanced == "4.7.5"
         server.close()
@@ -174,7 +175,7 @@ def test_starttls_that_is_not_offered_is_deferred(run: Runner) -> None:
     async def main() -> None:
         async with running() as it:
             result = await send(it.port, config={"tls": "StartTls"})
-            assert (result.kind, result.enhanced) == (RelayKind.DEFERRED, "4.7.0")
+            assert (result.code, result.enhanced) == (451, "4.7.0")
             assert not it.acceptance.accepted
 
     run(main())
@@ -183,37 +184,37 @@ def test_starttls_that_is_not_offered_is_deferred(run: Runner) -> None:
 @pytest.mark.parametrize(
     ("replies", "expected"),
     [
-        ({b"MAIL": b"550 5.7.1 no\r\n"}, RelayResult(RelayKind.REJECTED, 550, "5.7.1", "Relay: no")),
+        ({b"MAIL": b"550 5.7.1 no\r\n"}, Reply(550, "5.7.1", "Relay: no", "RelayRejected")),
         (
             {b"MAIL": b"530 5.7.0 auth first\r\n"},
-            RelayResult(RelayKind.DEFERRED, 451, "4.0.0", "Relay: auth first"),
+            Reply(451, "4.0.0", "Relay: auth first", "RelayDeferred"),
         ),
-        ({b"RCPT": b"451 4.2.0 grey\r\n"}, RelayResult(RelayKind.DEFERRED, 451, "4.2.0", "Relay: grey")),
-        ({b"RCPT": b"550 nobody\r\n"}, RelayResult(RelayKind.REJECTED, 550, "5.0.0", "Relay: nobody")),
-        ({b"DATA": b"421 bye\r\n"}, RelayResult(RelayKind.DEFERRED, 451, "4.0.0", "Relay: bye")),
-        ({b".": b"554 5.6.0 \x07bad\xff\r\n"}, RelayResult(RelayKind.REJECTED, 554, "5.6.0", "Relay: ?bad?")),
+        ({b"RCPT": b"451 4.2.0 grey\r\n"}, Reply(451, "4.2.0", "Relay: grey", "RelayDeferred")),
+        ({b"RCPT": b"550 nobody\r\n"}, Reply(550, "5.0.0", "Relay: nobody", "RelayRejected")),
+        ({b"DATA": b"421 bye\r\n"}, Reply(451, "4.0.0", "Relay: bye", "RelayDeferred")),
+        ({b".": b"554 5.6.0 \x07bad\xff\r\n"}, Reply(554, "5.6.0", "Relay: ?bad?", "RelayRejected")),
         (
             {b".": b"554-5.6.0 a\r\n554 5.6.0 b\r\n"},
-            RelayResult(RelayKind.REJECTED, 554, "5.6.0", "Relay: a 5.6.0 b"),
+            Reply(554, "5.6.0", "Relay: a 5.6.0 b", "RelayRejected"),
         ),
         (
             {b".": b"250 " + b"x" * 400 + b"\r\n"},
-            RelayResult(RelayKind.ACCEPTED, 250, "2.0.0", "Relay: " + "x" * 193),
+            Reply(250, "2.0.0", "Relay: " + "x" * 193),
         ),
         (
             {b"DATA": b"250 what\r\n"},
-            RelayResult(RelayKind.DEFERRED, 451, "4.4.0", "Relay answers out of order: 250"),
+            Reply(451, "4.4.0", "Relay answers out of order: 250", "RelayOutOfOrder"),
         ),
-        ({b"QUIT": b"CLOSE"}, RelayResult(RelayKind.ACCEPTED, 250, "2.0.0", "Relay: queued as 1")),
-        ({b"MAIL": b"CLOSE"}, RelayResult(RelayKind.DEFERRED, 451, "4.4.2", "Relay closed the connection")),
-        ({b"EHLO": b"502 what\r\n"}, RelayResult(RelayKind.ACCEPTED, 250, "2.0.0", "Relay: queued as 1")),
+        ({b"QUIT": b"CLOSE"}, Reply(250, "2.0.0", "Relay: queued as 1")),
+        ({b"MAIL": b"CLOSE"}, Reply(451, "4.4.2", "Relay closed the connection", "RelayConnectionLost")),
+        ({b"EHLO": b"502 what\r\n"}, Reply(250, "2.0.0", "Relay: queued as 1")),
         (
             {b"EHLO": b"502 what\r\n", b"HELO": b"550 no\r\n"},
-            RelayResult(RelayKind.DEFERRED, 451, "4.4.1", "Relay refuses connections: 550"),
+            Reply(451, "4.4.1", "Relay refuses connections: 550", "RelayRefusesConnections"),
         ),
     ],
 )
-def test_answers_of_the_relay(run: Runner, replies: Mapping[bytes, bytes], expected: RelayResult) -> None:
+def test_answers_of_the_relay(run: Runner, replies: Mapping[bytes, bytes], expected: Reply) -> None:
     async def main() -> None:
         async with scripted(replies) as port:
             assert await send(port) == expected
@@ -225,13 +226,13 @@ def test_a_relay_that_is_silent_or_away(run: Runner) -> None:
     async def main() -> None:
         async with scripted({b"MAIL": b"HANG"}) as port:
             result = await send(port, config={"timeout": 0.1})
-            assert result == RelayResult(RelayKind.DEFERRED, 451, "4.4.2", "Relay does not answer in time")
+            assert result == Reply(451, "4.4.2", "Relay does not answer in time", "RelayTimeout")
         async with scripted({}, b"") as port:
             assert (await send(port, config={"timeout": 0.1})).enhanced == "4.4.2"
         with socket.create_server(("127.0.0.1", 0)) as closed:
             port = closed.getsockname()[1]
         result = await send(port)
-        assert result == RelayResult(RelayKind.DEFERRED, 451, "4.4.1", "Relay cannot be reached")
+        assert result == Reply(451, "4.4.1", "Relay cannot be reached", "RelayUnreachable")
 
     run(main())
 
@@ -240,7 +241,7 @@ def test_all_recipients_or_none(run: Runner) -> None:
     async def main() -> None:
         async with running() as it:
             result = await send(it.port, recipients=["x@push.example", "y@unknown.example"])
-            assert (result.kind, result.code) == (RelayKind.REJECTED, 550)
+            assert (result.code, result.reason) == (550, "RelayRejected")
             assert not it.acceptance.accepted
 
     run(main())
@@ -250,7 +251,7 @@ def test_loops_are_refused() -> None:
     async def main() -> None:
         content = b"Received: from x\r\n\tby y\r\n" * 101 + b"\r\nReceived: no\r\n"
         result = await send(1, content)
-        assert result == RelayResult(RelayKind.REJECTED, 554, "5.4.6", "Too many hops, the message loops")
+        assert result == Reply(554, "5.4.6", "Too many hops, the message loops", "MailLoop")
 
     asyncio.run(main())
 
@@ -259,7 +260,7 @@ def test_internationalised_mail(run: Runner) -> None:
     async def main() -> None:
         async with running(acceptance=Recorder()) as it:
             result = await send(it.port, mail_from="ü@b.example", smtputf8=True)
-            assert result.kind is RelayKind.ACCEPTED
+            assert result.code == 250
             transaction = it.acceptance.accepted[0]
             assert (transaction.smtputf8, transaction.mail_from) == (True, "ü@b.example")
             assert b"with UTF8SMTP" in bytes(transaction.content)
@@ -268,7 +269,7 @@ def test_internationalised_mail(run: Runner) -> None:
             assert it.acceptance.accepted[1].body_type == "8BITMIME"
         async with scripted({}) as port:
             result = await send(port, "Subject: ü\r\n\r\nx\r\n".encode(), smtputf8=True)
-            assert (result.kind, result.enhanced) == (RelayKind.REJECTED, "5.6.7")
+            assert (result.code, result.enhanced) == (550, "5.6.7")
 
     run(main())
 
