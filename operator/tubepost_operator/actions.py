@@ -1,4 +1,4 @@
-"""Values that plan hands to apply: what is to be written, deleted and told."""
+"""What plan hands to apply: objects to apply, scale, delete and refresh, status and events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Write a child by server-side apply. `create`: it was not there when we looked."""
+    """Write a child by server-side apply. `create`: it did not exist when it was read."""
 
     key: Key
     manifest: Document = field(repr=False)
@@ -44,11 +44,11 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done about one object, in this order: writes, removals, refreshes, status, events.
+    """What to write for one object, in this order: children, deletions, refreshes, status, events.
 
-    `status` None: it is as it should be. `again` is in seconds. `same`: children that were compared and found
-    as they should be. `upgrade`: the object waits for one of the places of an operator upgrade,
-    or takes one.
+    `status` None: it is up to date. `again`: seconds until the next reconcile. `in_sync`: children that were
+    compared with their manifests and need no write. `upgrade`: whether its rollout is subject to the rollout
+    limit, and waits or starts.
     """
 
     apply: tuple[Apply, ...] = ()
@@ -58,7 +58,7 @@ class Plan:
     status: Document | None = None
     events: tuple[Event, ...] = ()
     again: float | None = None
-    same: tuple[Meta, ...] = ()
+    in_sync: tuple[Meta, ...] = ()
     upgrade: Literal["none", "waiting", "rolling"] = "none"
 
     @property

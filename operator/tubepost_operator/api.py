@@ -1,4 +1,4 @@
-"""The operator's view of the API server: an interface and its errors.
+"""The API server as the operator needs it: an interface and its errors.
 
 Implemented by `cluster`, faked by tests.
 """
@@ -52,13 +52,13 @@ class ApiError(Exception):
         return by_status.get(self.status, "server" if self.status >= 500 else "request")
 
     @property
-    def passing(self) -> bool:
-        """Whether the same request may well succeed a moment later."""
+    def transient(self) -> bool:
+        """Whether the same request may succeed a moment later."""
         return self.kind in {"connection", "throttled", "server"}
 
     @property
-    def refusal(self) -> bool:
-        """Whether the server has understood the object and does not want it: trying again helps nothing."""
+    def rejection(self) -> bool:
+        """Whether the server has understood the object and rejects it: a retry does not help."""
         return self.status in {400, 403, 405, 413, 415, 422}
 
     @property
@@ -72,7 +72,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """What a watch tells. `Sync`: everything that was there at the beginning has been told.
+    """What a watch brings. `Sync`: all that existed at the beginning has been brought.
 
     `document` is the object, or its metadata alone; that of the object as it was for `Gone`.
     """
@@ -127,7 +127,10 @@ class ClusterApi(Protocol):
         """
 
     async def remove_fields(self, kind: Kind, document: Document, places: Sequence[str]) -> Document:
-        """Remove fields (JSON Pointers, in this order) from an object that was read; it as it then is.
+        """Remove fields (JSON Pointers, in this order) from an object that was read.
+
+        Returns:
+            The object as it is then.
 
         Raises:
             ApiError: not removed; a conflict when it has changed since.
@@ -151,8 +154,8 @@ class ClusterApi(Protocol):
         """
 
     async def watch(self, source: WatchSource, tell: Callable[[WatchEvent], None]) -> None:
-        """List and watch until cancelled; what breaks is begun anew.
+        """List and watch until cancelled; a broken watch is restarted.
 
-        `tell` is called in the caller's event loop. After an interruption it is told what has changed
-        meanwhile, removals included.
+        `tell` is called in the caller's event loop. After an interruption it gets what has
+        changed meanwhile, deletions included.
         """

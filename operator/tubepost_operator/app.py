@@ -1,4 +1,4 @@
-"""Puts the parts together: the one place where they all meet."""
+"""The process: wires everything together, and runs it until a signal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, Final
 
 from tubepost_operator.cache import Cache
 from tubepost_operator.cluster import Cluster
@@ -27,7 +27,8 @@ from tubepost_runtime.endpoints import ProcessEndpoints
 
 _LOG = logging.getLogger("tubepost.operator")
 
-RESTART_PAUSE = 2.0
+RESTART_PAUSE: Final = 2.0
+"""Seconds before the tasks are restarted after they failed, where there is no leader election."""
 
 
 class Operator:
@@ -90,8 +91,8 @@ class Operator:
         while True:
             try:
                 await self._lead()
-            except Exception:  # noqa: BLE001 - whatever broke, the next term starts from nothing
-                _LOG.exception("starting over")
+            except Exception:  # noqa: BLE001 - whatever failed, everything restarts from scratch
+                _LOG.exception("leader tasks failed, restarting in %.0f s", RESTART_PAUSE)
             await asyncio.sleep(RESTART_PAUSE)
 
     async def _lead(self) -> None:
@@ -133,7 +134,7 @@ class Operator:
 
     def _live(self) -> tuple[bool, str]:
         silent = self._liveness.silent()
-        return (False, f"no sign of life from watches: {', '.join(silent)}") if silent else (True, "ok")
+        return (False, f"silent watches: {', '.join(silent)}") if silent else (True, "ok")
 
     def _ready(self) -> tuple[bool, str]:
         if self._settings.webhook and self._webhook_port is None:
@@ -144,7 +145,7 @@ class Operator:
             if not self._election.leading:
                 return True, "standing by"
         if self._leadership is None or not self._leadership.synced:
-            return False, "not everything has been seen yet"
+            return False, "caches are not synced yet"
         return True, "leading"
 
     # -- metrics --------------------------------------------------------------------------------------
@@ -180,7 +181,7 @@ def object_counts(cache: Cache) -> Iterator[Sample]:
 
 
 def expiries(cache: Cache) -> Iterator[Sample]:
-    """Ends of the routes' certificates, as unix time."""
+    """When the routes' certificates expire, as Unix time."""
     for key in cache.keys("ApnRoute"):
         ends = ((cache.get(key) or {}).get("status") or {}).get("notAfter")
         if ends:

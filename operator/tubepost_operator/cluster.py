@@ -44,7 +44,7 @@ READ_TIMEOUT: Final = 10.0
 LEASE_TIMEOUT: Final = 4.0
 """The same for the Lease, whose time is short."""
 ATTEMPTS: Final = 4
-"""How often a request is tried in all, when it fails for a passing reason."""
+"""How often a request is tried in all, when it fails for a transient reason."""
 FIRST_PAUSE: Final = 0.2
 """Seconds before the second attempt; each further one waits three times as long, with jitter."""
 MOST_PAUSE: Final = 10.0
@@ -79,7 +79,7 @@ class Cluster:
     Args:
         kubeconfig: the file to connect with; None: the pod's own account, or else the user's kubeconfig.
         guard: passed by every write, right before it is sent.
-        liveness: told of every event and bookmark of a watch.
+        liveness: notified of every event and bookmark of a watch.
         metrics: counts requests.
     """
 
@@ -242,7 +242,7 @@ class Cluster:
         *,
         repeat: bool = True,
     ) -> Document:
-        """One request, tried again when it fails for a passing reason; all but POST can be repeated."""
+        """One request, retried when it fails for a transient reason; all but POST can be repeated."""
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
 
         def send() -> Document:
@@ -263,14 +263,14 @@ class Cluster:
                 return await asyncio.get_running_loop().run_in_executor(self._executor, send)
             except ApiError as error:
                 throttled = error.kind == "throttled"
-                if not error.passing or attempt == ATTEMPTS or not (repeat or throttled):
+                if not error.transient or attempt == ATTEMPTS or not (repeat or throttled):
                     raise
                 wait = pause * random.uniform(0.7, 1.3)  # noqa: S311 - jitter
                 if error.retry_after is not None:
                     if error.retry_after > MOST_PAUSE:
                         raise
                     wait = max(wait, error.retry_after)
-                _LOG.debug("%s %s: %s; tried again in %.1f s", method, path, error, wait)
+                _LOG.debug("%s %s: %s; retrying in %.1f s", method, path, error, wait)
                 await asyncio.sleep(wait)
                 pause *= 3
         raise AssertionError("the last attempt returns or raises")

@@ -1,4 +1,4 @@
-"""Conditions: what is found of an object -> metav1.Conditions and events. Pure."""
+"""Conditions of an object, as metav1.Conditions, and events about their changes. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tubepost_operator.credentials import Finding
 Status = Literal["True", "False", "Unknown"]
 
 SHOWN: Final = 5
-"""Findings that a message tells in full."""
+"""Findings that a message lists in full."""
 MAX_MESSAGE: Final = 4_000
 """Characters of a message; events take 1024."""
 _MAX_EVENT: Final = 1_000
 
-USABLE: Final = "Every credential can be used."
+USABLE: Final = "All credentials are usable."
 
 _REFERENCE_FAULTS: Final = (
     Reason.ROUTE_NOT_FOUND,
@@ -75,22 +75,22 @@ REASONS: Final[Mapping[ConditionType, Mapping[Status, tuple[Reason, ...]]]] = {
 }
 """Which reasons a condition may have with which status: the closed set."""
 
-_CALM: Final = frozenset({Reason.PENDING, Reason.SUSPENDED, Reason.NO_REPLICAS, Reason.BLACKHOLED})
-"""Reasons that are nobody's fault: their events are not warnings."""
+_NO_WARNING: Final = frozenset({Reason.PENDING, Reason.SUSPENDED, Reason.NO_REPLICAS, Reason.BLACKHOLED})
+"""Reasons that are no fault: they get no Warning."""
 
 
 class EventReason(Word):
     """Reasons of events that are not those of a condition, with their meaning beside them."""
 
-    PUBLISHED = ("Published", "A new configuration was written; running pods take it by themselves.")
-    ROLLED = ("Rolled", "The pod template was written: pods are started, or replaced one after the other.")
+    PUBLISHED = ("Published", "A new configuration was published; running pods load it by themselves.")
+    ROLLED = ("Rolled", "The pod template was applied: pods are started, or replaced one after the other.")
     UPGRADED = ("Upgraded", "Pods are replaced because the operator's release has changed.")
-    REPAIRED = ("Repaired", "An object that was deleted or changed by somebody else was put back.")
+    REPAIRED = ("Repaired", "An object that somebody else had deleted or changed was restored.")
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is found about one condition."""
+    """A condition, before it is merged with the one that the object has."""
 
     type: ConditionType
     status: Status
@@ -99,24 +99,24 @@ class Condition:
 
 
 def good(kind: ConditionType, reason: Reason, message: str = "") -> Condition:
-    """A condition that holds; without a message the reason's meaning stands there."""
+    """A condition that is True; the message defaults to the reason's meaning."""
     return Condition(kind, "True", reason, message or reason.meaning)
 
 
 def bad(kind: ConditionType, reason: Reason, message: str) -> Condition:
-    """A condition that does not hold."""
+    """A condition that is False."""
     return Condition(kind, "False", reason, message)
 
 
 def unknown(kind: ConditionType, reason: Reason, message: str) -> Condition:
-    """A condition of which nothing can be said."""
+    """A condition that is Unknown."""
     return Condition(kind, "Unknown", reason, message)
 
 
 def of_findings(
     kind: ConditionType, findings: Sequence[Finding], fine: Reason, message: str = ""
 ) -> Condition:
-    """The condition that all of these findings belong to; the first gives the reason."""
+    """The condition that these findings belong to: True without any; the first one gives the reason."""
     if not findings:
         return good(kind, fine, message)
     text = " ".join(finding.text for finding in findings[:SHOWN])
@@ -125,10 +125,12 @@ def of_findings(
     return bad(kind, findings[0].reason, text)
 
 
-def first_fault(verdicts: Iterable[Condition]) -> Condition | None:
-    """The first that does not hold: False before Unknown, since the latter often follows from the former."""
-    listed = [verdict for verdict in verdicts if verdict.status != "True"]
-    return next((verdict for verdict in listed if verdict.status == "False"), listed[0] if listed else None)
+def first_fault(conditions: Iterable[Condition]) -> Condition | None:
+    """The first that is not True: False before Unknown, since the latter often follows from the former."""
+    listed = [condition for condition in conditions if condition.status != "True"]
+    return next(
+        (condition for condition in listed if condition.status == "False"), listed[0] if listed else None
+    )
 
 
 def stamp(moment: datetime) -> str:
@@ -146,22 +148,22 @@ def unix_time(text: str) -> float:
 
 
 def merged(
-    old: Iterable[Mapping[str, Any]], verdicts: Sequence[Condition], generation: int, now: datetime
+    old: Iterable[Mapping[str, Any]], conditions: Sequence[Condition], generation: int, now: datetime
 ) -> list[dict[str, Any]]:
-    """The conditions to write: transition times move with the status alone."""
+    """The conditions to write: `lastTransitionTime` changes with the status only."""
     before = {str(condition.get("type")): condition for condition in old}
     result = []
-    for verdict in verdicts:
-        known = before.get(verdict.type)
+    for condition in conditions:
+        known = before.get(condition.type)
         since = stamp(now)
-        if known is not None and known.get("status") == verdict.status:
+        if known is not None and known.get("status") == condition.status:
             since = str(known.get("lastTransitionTime") or since)
         result.append(
             {
-                "type": str(verdict.type),
-                "status": verdict.status,
-                "reason": str(verdict.reason),
-                "message": _cut(verdict.message, MAX_MESSAGE),
+                "type": str(condition.type),
+                "status": condition.status,
+                "reason": str(condition.reason),
+                "message": _cut(condition.message, MAX_MESSAGE),
                 "lastTransitionTime": since,
                 "observedGeneration": generation,
             }
@@ -169,26 +171,26 @@ def merged(
     return result
 
 
-def events(old: Iterable[Mapping[str, Any]], verdicts: Sequence[Condition]) -> tuple[Event, ...]:
-    """What to tell of the changes: each new status or reason once.
+def events(old: Iterable[Mapping[str, Any]], conditions: Sequence[Condition]) -> tuple[Event, ...]:
+    """Events about what changed: each new status or reason once.
 
-    Ready repeats the fault of another condition, which tells it already; its own news is that all is well,
-    or that no replica is there. What is calm and was never otherwise is no news.
+    Ready repeats the fault of another condition, which has an event already; its own are that all is well, or
+    that there are no replicas. Conditions that were never otherwise get no Normal event.
     """
     before = {str(condition.get("type")): condition for condition in old}
     told: list[Event] = []
-    for verdict in verdicts:
-        known = before.get(verdict.type)
+    for condition in conditions:
+        known = before.get(condition.type)
         if known is not None and (known.get("status"), known.get("reason")) == (
-            verdict.status,
-            verdict.reason,
+            condition.status,
+            condition.reason,
         ):
             continue
-        if verdict.status == "False" and verdict.reason not in _CALM:
-            event = Event("Warning", str(verdict.reason), _cut(verdict.message, _MAX_EVENT))
-        elif verdict.status == "True" and _is_news(verdict, known):
-            event = Event("Normal", str(verdict.reason), _cut(verdict.message, _MAX_EVENT))
-            if verdict.reason is Reason.LEGACY_ENDPOINT:
+        if condition.status == "False" and condition.reason not in _NO_WARNING:
+            event = Event("Warning", str(condition.reason), _cut(condition.message, _MAX_EVENT))
+        elif condition.status == "True" and _is_news(condition, known):
+            event = Event("Normal", str(condition.reason), _cut(condition.message, _MAX_EVENT))
+            if condition.reason is Reason.LEGACY_ENDPOINT:
                 event = Event("Warning", event.reason, event.message)
         else:
             continue
@@ -197,12 +199,12 @@ def events(old: Iterable[Mapping[str, Any]], verdicts: Sequence[Condition]) -> t
     return tuple(told)
 
 
-def _is_news(verdict: Condition, known: Mapping[str, Any] | None) -> bool:
-    if verdict.reason is Reason.LEGACY_ENDPOINT:
+def _is_news(condition: Condition, known: Mapping[str, Any] | None) -> bool:
+    if condition.reason is Reason.LEGACY_ENDPOINT:
         return True
-    if verdict.type is ConditionType.READY:
-        return verdict.reason is not Reason.NOT_USED
-    return verdict.type is ConditionType.DELIVERING and known is not None and known.get("status") == "False"
+    if condition.type is ConditionType.READY:
+        return condition.reason is not Reason.NOT_USED
+    return condition.type is ConditionType.DELIVERING and known is not None and known.get("status") == "False"
 
 
 def _cut(text: str, length: int) -> str:

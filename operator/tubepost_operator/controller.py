@@ -82,7 +82,7 @@ class Controller:
     # -- enqueueing ----------------------------------------------------------------------------------
 
     def changed(self, keys: Iterable[Key]) -> None:
-        """Something about these objects has changed."""
+        """Enqueue objects that something has changed about."""
         now = self._clock()
         for key in keys:
             self.queue.add(key, now)
@@ -99,17 +99,17 @@ class Controller:
         """Enqueue everything; rollouts of an upgrade begin once all PushDomains were reconciled once."""
         self._initial = set(self._cache.keys("PushDomain"))
         self.enqueue_all()
-        self._begun()
+        self._open_rollouts()
 
-    def _begun(self) -> None:
+    def _open_rollouts(self) -> None:
         if not self._initial and self.rollouts.closed:
             self.rollouts.open()
             self.changed(self.rollouts.next())
 
-    # -- work -----------------------------------------------------------------------------------------
+    # -- workers --------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until cancelled.
+        """Reconcile what is enqueued, until cancelled.
 
         Raises:
             NotLeader: the Lease is lost.
@@ -158,7 +158,7 @@ class Controller:
         else:
             self.queue.done(key, self._clock(), again)
         self._initial.discard(key)
-        self._begun()
+        self._open_rollouts()
         self._metrics.reconciles.labels(key.kind, result).inc()
         self._metrics.seconds.labels(key.kind).observe(self._clock() - began)
 
@@ -212,7 +212,7 @@ class Controller:
         )
         plan = plan_push_domain(seen, decision)
         self._track_rollout(key, plan, rolled_out=rolled_out(seen), under_way=upgrading(seen))
-        for meta in plan.same:
+        for meta in plan.in_sync:
             self._cache.set_in_sync(meta)
         rejected = await self._applier.children(key, plan, partial(self._is_rejection, key))
         if rejected:
@@ -225,9 +225,9 @@ class Controller:
 
     def _is_rejection(self, key: Key, error: ApiError) -> bool:
         """Whether the API server will not take the object, however often it is tried."""
-        # It says 500 of some objects that make no sense, and of its own transient troubles.
+        # It answers 500 for some malformed objects, and for transient errors of its own.
         lasting = error.status == 500 and self.queue.failures(key) >= _TRANSIENT_ERRORS
-        return (error.refusal or lasting) and not error.namespace_terminating
+        return (error.rejection or lasting) and not error.namespace_terminating
 
     def _track_rollout(self, key: Key, plan: Plan, *, rolled_out: bool, under_way: bool) -> None:
         if plan.upgrade == "waiting":

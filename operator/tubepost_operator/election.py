@@ -1,4 +1,4 @@
-"""Holds the Lease, and runs a term of leadership while it is ours."""
+"""Leader election: acquires and renews the Lease, and runs the leader's tasks while it is held."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tubepost_operator.settings import Settings
 _LOG = logging.getLogger("tubepost.election")
 
 END_TIMEOUT: Final = 25.0
-"""Seconds for a term to end; a process that cannot end it is of no use any more."""
+"""Seconds for the leader's tasks to stop; a process that cannot stop them exits."""
 FAILED_PAUSE: Final = 2.0
-"""Seconds before a term that broke is begun anew."""
+"""Seconds before the leader's tasks are restarted after they failed."""
 
 
 class LeaseApi(Protocol):
@@ -49,8 +49,8 @@ class Election:
     Args:
         settings: name of the Lease and of this replica.
         api: where the Lease is.
-        guard: is told how long the Lease is ours.
-        lead: runs a term until it is cancelled; it may end by an exception.
+        guard: is told until when the Lease is held.
+        lead: the leader's tasks, until cancelled; they may end by an exception.
         clock: monotonic seconds.
         wall: the time, aware.
     """
@@ -80,19 +80,19 @@ class Election:
 
     @property
     def leading(self) -> bool:
-        """Whether the Lease is ours now."""
+        """Whether this replica holds the Lease now."""
         return self._guard.held
 
     async def run(self) -> None:
-        """Until cancelled; then the term is ended and the Lease given back."""
+        """Until cancelled; then the leader's tasks are stopped and the Lease is released."""
         try:
             while True:
                 if not self._guard.held:
-                    # First of all: after a time in which the process stood still, nothing known is true.
-                    await self._end_term("the Lease is lost")
+                    # First of all: if the process was frozen, whatever it knows is outdated.
+                    await self._stop_leading()
                 began = self._clock()
                 await self._step(began)
-                self._tend_term()
+                self._tend_leader()
                 await asyncio.sleep(max(0.1, RENEW - (self._clock() - began)))
         finally:
             await self._leave()
@@ -108,47 +108,52 @@ class Election:
             step = self._elector.step(self._record, self._clock(), self._wall())
             if step.lease is None:
                 return
-            # Counted from before the request: others count from when they see it.
+            # Counted from before the request is sent: others count from when they see the renewal.
             began = self._clock()
             written = await self._api.write_lease(step.lease, create=step.action == "create")
         except ApiError as error:
             self._record = None
             if error.kind != "conflict":
-                _LOG.warning("the Lease: %s", error)
+                _LOG.warning("Lease not renewed: %s", error)
             return
         self.reached = True
         self._record = read_lease_record(written)
         if not self._guard.held:
-            _LOG.info("the Lease is ours (%s)", self._settings.identity)
+            _LOG.info("Lease acquired by %s", self._settings.identity)
         self._guard.hold(began + DURATION - MARGIN)
 
-    def _tend_term(self) -> None:
+    def _tend_leader(self) -> None:
         if self._leader_task is not None and self._leader_task.done():
             with contextlib.suppress(asyncio.CancelledError):
                 error = self._leader_task.exception()
                 if error is not None:
-                    _LOG.error("the term broke off: %s", _text(error), exc_info=_loud(error))
+                    _LOG.error(
+                        "leader tasks failed, restarting in %.0f s: %s",
+                        FAILED_PAUSE,
+                        _text(error),
+                        exc_info=_loud(error),
+                    )
             self._leader_task = None
             self._begin_at = self._clock() + FAILED_PAUSE
         if self._leader_task is None and self._guard.held and self._clock() >= self._begin_at:
             self._leader_task = asyncio.get_running_loop().create_task(self._lead())
 
-    async def _end_term(self, why: str) -> None:
+    async def _stop_leading(self) -> None:
         if self._leader_task is None:
             return
-        _LOG.warning("%s: standing by", why)
+        _LOG.warning("Lease lost: standing by")
         task, self._leader_task = self._leader_task, None
         task.cancel()
         _, pending = await asyncio.wait([task], timeout=END_TIMEOUT)
         if pending:
-            # It can write nothing any more, but it holds threads and memory.
-            _LOG.critical("the term does not end; the process does")
+            # They can no longer write, but they hold threads and memory.
+            _LOG.critical("leader tasks did not stop within %.0f s, exiting", END_TIMEOUT)
             os._exit(1)
         if not task.cancelled():
             task.exception()
 
     async def _leave(self) -> None:
-        """End the term, then give the Lease back, so that the next one need not wait for its end."""
+        """Stop the leader's tasks, then release the Lease, so that the next leader need not wait."""
         held = self._guard.held
         if self._leader_task is not None:
             self._leader_task.cancel()
@@ -157,7 +162,7 @@ class Election:
         if held and self._record is not None:
             with contextlib.suppress(ApiError):
                 await self._api.write_lease(self._elector.release(self._record, self._wall()), create=False)
-                _LOG.info("the Lease is given back")
+                _LOG.info("Lease released")
 
 
 def _text(error: BaseException) -> str:
@@ -167,7 +172,7 @@ def _text(error: BaseException) -> str:
 
 
 def _loud(error: BaseException) -> BaseException | None:
-    """The error where its traceback tells something: API errors and a lost Lease explain themselves."""
+    """The error if its traceback is worth logging: API errors and a lost Lease explain themselves."""
     parts = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
     quiet = (ApiError, NotLeader, asyncio.CancelledError)
     return None if all(isinstance(part, quiet) for part in parts) else error

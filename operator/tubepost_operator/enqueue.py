@@ -19,7 +19,7 @@ class Enqueuer:
     """Fills the cache, and enqueues the objects that a change concerns: exactly those, and none besides.
 
     Args:
-        cache: takes what the watches tell.
+        cache: takes what the watches bring.
         changed: enqueues objects.
     """
 
@@ -30,7 +30,7 @@ class Enqueuer:
     # -- our own kinds --------------------------------------------------------------------------------
 
     def own(self, gone: bool, document: Document) -> None:
-        """An object of ours is there, has changed or is gone."""
+        """An object of ours was added, changed or deleted."""
         if document.get("kind") not in OWN:
             return
         key = object_key(document)
@@ -43,7 +43,7 @@ class Enqueuer:
             self._changed(self._concerned(key, known, document))
 
     def listed(self, kind: str, documents: list[Document], namespaces: tuple[str, ...]) -> None:
-        """All objects of a kind that there are (in these namespaces, or everywhere)."""
+        """The complete list of a kind (in these namespaces, or everywhere)."""
         there = {object_key(document) for document in documents}
         for document in documents:
             self.own(False, document)
@@ -58,7 +58,7 @@ class Enqueuer:
         self._changed(concerned)
 
     def _concerned(self, key: Key, old: Document | None, new: Document | None) -> list[Key]:
-        """The object, those that use it, and those that it uses: their lists of users are theirs to show."""
+        """The object, those that use it, and those that it uses or has used: they list their users."""
         if key.kind != "PushDomain":
             return [key, *self._cache.users_of(key)]
         before = references(old) if old is not None else References()
@@ -104,7 +104,7 @@ class Enqueuer:
             self._changed(_owner(meta))
 
     def _matters(self, meta: Meta, known: Meta | None) -> bool:
-        # The state of Deployments and pods counts, of the others what they ought to be.
+        # Of Deployments and pods the status matters, of the others only the desired state.
         if meta.key.kind in {"Deployment", "Pod"} or known is None:
             return True
         same = (known.labels, known.annotations, known.owner, known.deleting) == (

@@ -24,7 +24,7 @@ ABSENT_KINDS_INTERVAL: Final = 2.0
 """Seconds between two attempts to list our kinds while their definitions are not installed."""
 
 WatchOwn = Callable[[Callable[[bool, dict[str, Any]], None]], Coroutine[Any, Any, None]]
-"""Watches our own kinds until cancelled, and tells of each object whether it is gone."""
+"""Watches our own kinds until cancelled; calls back with each object, and whether it was deleted."""
 
 
 class Leadership:
@@ -34,7 +34,7 @@ class Leadership:
         settings: the operator's.
         cluster: the API server.
         watch_own: watches our own kinds.
-        asker: asks pods.
+        asker: asks pods for their metrics.
         metrics: counts.
     """
 

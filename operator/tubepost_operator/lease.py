@@ -1,8 +1,8 @@
 """Leader election with a Lease: a pure state machine, and the guard that every write passes.
 
-The leader renews every `renew` seconds; who sees no renewal for `duration` seconds of its own clock takes
-over. The leader counts its time from before it sent the renewal, followers from when they saw it, so that
-the leader's time is always over first, however the clocks of the nodes differ.
+The leader renews every `RENEW` seconds; a follower that sees no renewal for `DURATION` seconds of its own
+clock takes over. The leader counts its time from before it sent the renewal, followers from when they saw it,
+so that the leader's time is always over first, however the clocks of the nodes differ.
 
 Source of the record: Kubernetes, coordination.k8s.io/v1.
 """
@@ -21,20 +21,20 @@ from tubepost_operator.observed import Document
 DURATION: Final = 12.0
 """Seconds without a renewal after which the Lease is free."""
 RENEW: Final = 2.0
-"""Seconds between renewals, and between the looks of those who wait."""
+"""Seconds between renewals, and between a follower's reads of the Lease."""
 MARGIN: Final = 1.0
-"""Seconds before the end at which the leader stops writing: a request under way may take them."""
+"""Seconds before its end at which the leader stops writing, for requests that are under way."""
 
 
 class NotLeader(Exception):
-    """A write was withheld, since this process does not hold the Lease (any more)."""
+    """A write was withheld: this process does not (or no longer) hold the Lease."""
 
 
 class Guard:
-    """Says whether this process may write, at the very moment. Thread-safe.
+    """A fence: says whether this process may write right now. Thread-safe.
 
-    A process that was stopped and goes on later finds its time over here: the monotonic clock goes on while
-    a process is stopped.
+    A process that was frozen finds its time over here: the monotonic clock goes on while a process is
+    stopped.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -1,4 +1,4 @@
-"""What dispatcher pods say in their metrics, and the coarse facts made of it. Pure."""
+"""Metrics of dispatcher pods -> the live status of their PushDomain. Pure."""
 
 from __future__ import annotations
 
@@ -53,20 +53,20 @@ def read_metrics(text: str) -> PodReport:
 
 @dataclass(slots=True)
 class Rates:
-    """Remembers the counters of the last look, to tell what happened since."""
+    """Remembers the counters of the last scrape, for what happened since."""
 
     _last: dict[str, Mapping[tuple[str, str, str], float]] = field(default_factory=dict)
     _at: datetime | None = None
     _error: str | None = None
 
     def take(self, reports: Mapping[str, PodReport], now: datetime) -> LiveStatus:
-        """The facts of now, from one report per pod (by uid)."""
+        """The current live status, from one report per pod (by uid)."""
         grown: dict[tuple[str, str, str], float] = {}
         for pod, report in reports.items():
             before = self._last.get(pod)
             for key, value in report.attempts.items():
-                # A pod that was not there at the last look, or began anew, starts at zero. On the very
-                # first look nothing is known of the time that its counters took.
+                # A pod that was not there at the last scrape, or has restarted, counts from zero. At the very
+                # first scrape it is not known how long the counters took.
                 base = 0.0 if before is None else before.get(key, 0.0)
                 increase = value - base if value >= base else value
                 grown[key] = grown.get(key, 0.0) + increase

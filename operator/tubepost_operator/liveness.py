@@ -1,4 +1,4 @@
-"""When each watch last gave a sign of life. Thread-safe: some watches run in threads."""
+"""Liveness of the watches: when each last received something. Thread-safe: some run in threads."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Final
 
 SILENT_AFTER: Final = 180.0
-"""Seconds without event, bookmark and orderly end after which a watch counts as dead. Servers end every watch
-request in less than a minute, since they are asked to."""
+"""Seconds without an event, a bookmark or an orderly end after which a watch counts as dead. Servers end
+every watch request within a minute, since they are asked to."""
 
 
 class Liveness:
-    """Remembers signs of life by the name of the watch."""
+    """Remembers by the name of the watch."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -25,12 +25,12 @@ class Liveness:
             self._seen[name] = self._clock()
 
     def forget(self) -> None:
-        """No watch runs any more, on purpose."""
+        """All watches were stopped."""
         with self._lock:
             self._seen.clear()
 
     def ages(self) -> dict[str, float]:
-        """Seconds since the last sign of life of each watch."""
+        """Seconds since each watch last received something."""
         now = self._clock()
         with self._lock:
             return {name: now - seen for name, seen in sorted(self._seen.items())}

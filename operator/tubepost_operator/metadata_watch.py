@@ -1,4 +1,4 @@
-"""List and watch of metadata, in a thread: what changes is told to the caller's event loop.
+"""List and watch of metadata, in a thread; events go to the caller's event loop.
 
 Only metadata is asked for (PartialObjectMetadata): whoever watches Secrets or Pods of a cluster must not have
 all of their contents streamed in.
@@ -43,10 +43,10 @@ async def watch_metadata(
     tell: Callable[[WatchEvent], None],
     alive: Callable[[], None],
 ) -> None:
-    """Watch until cancelled. `tell` is called in this event loop, `alive` in the thread, at any sign of life.
+    """Watch until cancelled. `tell` is called in this event loop, `alive` in the thread on any input.
 
     Raises:
-        ApiError: the thread has ended, which is a fault of ours.
+        ApiError: the thread has ended, which is a bug.
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -72,7 +72,7 @@ async def watch_metadata(
 
 
 class _Watch:
-    """One list-and-watch in a thread of its own."""
+    """One list-and-watch, in its own thread."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class _Watch:
         self._version = ""
         self._stopped = threading.Event()
         self._response: urllib3.BaseHTTPResponse | None = None
-        # Identity of everything that was told, to tell removals after an interruption.
+        # Identities of all that was reported, to report deletions after an interruption.
         self._known: dict[tuple[str, str], str] = {}
 
     def stop(self) -> None:
@@ -117,7 +117,7 @@ class _Watch:
                 _LOG.warning("watch of %s: %s", self._source.name, error)
                 self._stopped.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
                 pause = min(8.0, pause * 2)
-            except Exception:  # noqa: BLE001 - a fault of ours must not end the watch for good
+            except Exception:  # noqa: BLE001 - a bug must not end the watch for good
                 _LOG.exception("watch of %s", self._source.name)
                 self._version = ""
                 self._stopped.wait(pause)

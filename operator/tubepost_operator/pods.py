@@ -24,7 +24,7 @@ _ORDINARY: Final = frozenset({"ContainerCreating", "PodInitializing", "Completed
 
 
 def read_pod(document: Mapping[str, Any]) -> PodDetails:
-    """Keep of a pod what matters."""
+    """What matters of a pod."""
     spec, status = document["spec"], document.get("status") or {}
     conditions = {item["type"]: item for item in status.get("conditions") or ()}
     ready = (conditions.get("Ready") or {}).get("status") == "True"
@@ -68,7 +68,7 @@ class PodAsker(Protocol):
 
 
 class HttpPodAsker:
-    """Asks over HTTP; a proxy of the environment is not used, pods are near."""
+    """Asks over HTTP, never by a proxy of the environment: pods are in the same cluster."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
@@ -79,7 +79,7 @@ class HttpPodAsker:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT),
-                # A minute lies between two questions: kept connections would be half dead ones.
+                # Scrapes are a minute apart: kept connections would go stale.
                 connector=aiohttp.TCPConnector(limit=AT_A_TIME, force_close=True),
             )
         async with self._places:

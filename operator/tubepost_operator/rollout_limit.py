@@ -1,4 +1,4 @@
-"""Places of an operator upgrade: at most so many PushDomains are rolled at the same time. Pure."""
+"""Limits how many PushDomains are rolled out at the same time after an upgrade of the operator. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from tubepost_operator.observed import Key
 
 
 class RolloutLimit:
-    """Gives places to PushDomains whose pods differ by the operator's release alone.
+    """Decides which PushDomains, whose pods differ only by the operator's release, may be rolled out.
 
-    It is closed until `open`: after a start, those whose roll is still under way have to be known first. A
-    PushDomain that does not get ready keeps its place, so that a release that does not work stops there.
+    It is closed until `open`: after a start, the rollouts in progress have to be known first. A PushDomain
+    that does not become ready is never finished, so that a broken release stops there.
+
+    Args:
+        places: PushDomains at the same time.
     """
 
     def __init__(self, places: int) -> None:
@@ -20,25 +23,25 @@ class RolloutLimit:
 
     @property
     def rolling(self) -> frozenset[Key]:
-        """Those that have a place."""
+        """Those whose rollout is in progress."""
         return frozenset(self._rolling)
 
     @property
     def waiting(self) -> int:
-        """How many wait for a place."""
+        """How many wait."""
         return len(self._waiting)
 
     @property
     def closed(self) -> bool:
-        """Whether no place is given yet."""
+        """Whether no rollout may start yet."""
         return not self._open
 
     def open(self) -> None:
-        """All that are under way are known."""
+        """All rollouts in progress are known."""
         self._open = True
 
     def may(self, key: Key) -> bool:
-        """Whether a PushDomain may roll now: it has a place, or one is free and it is next."""
+        """Whether a PushDomain may be rolled out now: it is already, or there is room and it is next."""
         if key in self._rolling:
             return True
         if not self._open:
@@ -48,7 +51,7 @@ class RolloutLimit:
         return ahead < free
 
     def started(self, key: Key) -> None:
-        """A PushDomain is being rolled."""
+        """The rollout of a PushDomain is in progress."""
         self._waiting.pop(key, None)
         self._rolling.add(key)
 
@@ -58,7 +61,7 @@ class RolloutLimit:
             self._waiting[key] = None
 
     def finished(self, key: Key) -> tuple[Key, ...]:
-        """A PushDomain is rolled out, is gone, or needs no roll; those to look at next are returned."""
+        """A PushDomain is rolled out, deleted, or needs no rollout; those to enqueue next are returned."""
         self._waiting.pop(key, None)
         if key not in self._rolling:
             return ()
@@ -66,7 +69,7 @@ class RolloutLimit:
         return self.next()
 
     def next(self) -> tuple[Key, ...]:
-        """Those who may roll now."""
+        """Those that may start now."""
         if not self._open:
             return ()
         return tuple(self._waiting)[: max(0, self._places - len(self._rolling))]

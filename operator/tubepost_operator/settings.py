@@ -24,10 +24,10 @@ class ReleaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set. Times are seconds.
+    """All settings. Times are in seconds.
 
-    `namespaces` empty: the whole cluster. `upgrades_at_a_time`: how many PushDomains are rolled at the same
-    time when nothing but the operator's release has changed.
+    `namespaces` empty: the whole cluster. `upgrades_at_a_time`: how many PushDomains are rolled out at the
+    same time when nothing but the operator's release has changed.
     """
 
     namespaces: tuple[str, ...] = ()
@@ -108,7 +108,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         default=defaults.upgrades_at_a_time,
         help="PushDomains rolled at the same time after an upgrade of the operator",
     )
-    add("--resync-seconds", type=float, default=defaults.resync, help="time between two looks at everything")
+    add(
+        "--resync-seconds",
+        type=float,
+        default=defaults.resync,
+        help="seconds between reconciles of everything",
+    )
     given = parser.parse_args(arguments)
     return Settings(
         namespaces=tuple(dict.fromkeys(given.namespace)),

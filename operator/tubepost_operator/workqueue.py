@@ -1,7 +1,7 @@
 """The queue of objects to reconcile: without duplicates, debounced, with back-off per object.
 
-Pure: times come in as numbers. Whoever uses it sleeps until `next_due`. It is bounded by the number of
-objects, since each stands in it at most once.
+Pure: times are arguments; the caller sleeps until `next_due`. It is bounded by the number of objects, since
+each is in it at most once.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class _Entry:
 
 
 class WorkQueue:
-    """Says which object is due.
+    """Says which object to reconcile next.
 
-    An object that is added is due once it has been left alone for `quiet` seconds, but at the latest `most`
-    seconds after it was first added: a stream of changes must not hold it up. While it is worked on it is not
-    handed out a second time; what is added meanwhile makes it due again afterwards.
+    An object is due `quiet` seconds after it was last added, but at the latest `most` seconds after it was
+    first added: a stream of changes must not starve it. While it is being reconciled it is not handed out a
+    second time; if it is added meanwhile, it is due again afterwards.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class WorkQueue:
         return len(self._entries)
 
     def depth(self, now: float) -> int:
-        """Number of objects that are due or soon will be; later looks (a certificate's end) do not count."""
+        """Number of objects that are due or soon will be; what is scheduled for later does not count."""
         return sum(entry.due <= now + self._most for entry in self._entries.values())
 
     @property
     def working(self) -> int:
-        """Number of objects that are being worked on."""
+        """Number of objects that are being reconciled."""
         return len(self._working)
 
     def add(self, key: Key, now: float) -> None:
@@ -64,7 +64,7 @@ class WorkQueue:
         self._set(key, min(now + self._quiet, first + self._most), first)
 
     def add_at(self, key: Key, due: float, now: float) -> None:
-        """Have a look at an object at a certain time, unless one is due before that."""
+        """Enqueue an object for a certain time, unless it is due earlier."""
         if key in self._working:
             self._again[key] = min(self._again.get(key, due), due)
             return
@@ -73,7 +73,7 @@ class WorkQueue:
             self._set(key, max(due, now), now)
 
     def forget(self, key: Key) -> None:
-        """The object is gone."""
+        """The object was deleted."""
         self._entries.pop(key, None)
         self._again.pop(key, None)
         self._failures.pop(key, None)
@@ -95,22 +95,22 @@ class WorkQueue:
         return None
 
     def done(self, key: Key, now: float, again: float | None = None) -> None:
-        """The object was worked on; `again` is in seconds."""
+        """The object was reconciled; it is due again after `again` seconds, if not None."""
         self._failures.pop(key, None)
         self._return(key, now, None if again is None else now + again)
 
     def failed(self, key: Key, now: float) -> float:
-        """Working on the object failed: it is due again after its back-off, which is returned (seconds)."""
+        """The reconcile failed: the object is due again after its back-off, which is returned (seconds)."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = min(self._most_delay, self._first_delay * 2.0 ** min(failures, 20))
-        # What was added meanwhile does not shorten the back-off: it may be our own failing write.
+        # A change meanwhile does not shorten the back-off: it may come from our own failing write.
         self._again.pop(key, None)
         self._return(key, now, now + delay)
         return delay
 
     def failures(self, key: Key) -> int:
-        """How often in a row working on the object has failed."""
+        """How often in a row the reconcile of the object has failed."""
         return self._failures.get(key, 0)
 
     def next_due(self) -> float | None:

@@ -154,14 +154,14 @@ async def test_a_server_that_asks_for_patience_gets_it_by_the_object_s_back_off(
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "refusal"),
+    ("status", "kind", "rejection"),
     [(409, "conflict", False), (422, "request", True), (403, "forbidden", True), (404, "request", False)],
 )
-async def test_other_answers_are_not_tried_again(api: Edge, status: int, kind: str, refusal: bool) -> None:
+async def test_other_answers_are_not_tried_again(api: Edge, status: int, kind: str, rejection: bool) -> None:
     api.answers((status, {"message": "no"}))
     with pytest.raises(ApiError) as caught:
         await api.cluster.apply(CONFIG_MAP, MANIFEST)
-    assert (caught.value.kind, caught.value.refusal) == (kind, refusal)
+    assert (caught.value.kind, caught.value.rejection) == (kind, rejection)
     assert len(api.script.requests) == 1
 
 

@@ -1,1 +1,1 @@
-"""kopf: the only place that knows it. It watches our three kinds and says what it sees, nothing more."""
+"""The only package that knows kopf, as an event source: it watches our three kinds, nothing more."""

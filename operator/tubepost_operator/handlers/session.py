@@ -1,4 +1,4 @@
-"""The HTTP session that kopf talks to the API server with, so that its signs of life are seen."""
+"""The HTTP session that kopf uses, which reports whatever arrives on a watch."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _context(connection: ConnectionInfo) -> ssl.SSLContext:
 
 
 class _Observed:
-    """A stream of an answer, as it is, that tells of every piece that comes: events and bookmarks alike.
+    """A response stream that reports every chunk that arrives, events and bookmarks alike.
 
     kopf has no hook for bookmarks, and without them a quiet watch cannot be told from a dead one.
     """

@@ -1,7 +1,7 @@
-"""Watches our three kinds with kopf, in a thread and event loop of its own.
+"""Watches our three kinds with kopf, in its own thread and event loop.
 
-kopf ends every task of its event loop when it stops, and does not mind whose it is. Apart from that, a watch
-that hangs must not hang the Lease with it.
+kopf cancels every task of its event loop when it stops, whoever started it. Besides, a watch that hangs must
+not hold up the renewal of the Lease.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tubepost_operator.observed import Document
 _LOG = logging.getLogger("tubepost.handlers")
 
 Tell = Callable[[bool, Document], None]
-"""Called with an object: whether it is gone, and what it is."""
+"""Called with whether an object was deleted, and the object."""
 
 RESTART_FIRST: Final = 0.5
 RESTART_MOST: Final = 8.0
@@ -40,13 +40,13 @@ async def watch_objects(
     noted: Callable[[str], None],
     metrics: OperatorMetrics,
 ) -> None:
-    """Watch until cancelled. `tell` is called in this event loop; kopf is started anew when it gives up.
+    """Watch until cancelled. `tell` is called in this event loop; kopf is restarted when it gives up.
 
     Args:
         connection: how to reach the API server.
         namespaces: where to watch; empty: everywhere.
-        tell: is told of every object, at first of all that are there.
-        noted: called, in another thread, with the plural of a kind at every sign of life of its watch.
+        tell: called with every object, at first with all that exist.
+        noted: called, in another thread, with the plural of a kind whenever anything arrives on its watch.
         metrics: counts requests.
     """
     loop = asyncio.get_running_loop()
@@ -70,7 +70,7 @@ async def watch_objects(
                     stop_flag=stop,
                 )
             except Exception as error:  # noqa: BLE001 - whatever made it give up, watching has to go on
-                _LOG.warning("kopf has ended: %s: %s", type(error).__name__, error)
+                _LOG.warning("kopf has stopped, restarting: %s: %s", type(error).__name__, error)
             if not stop.is_set():
                 stop.wait(pause)
                 pause = min(RESTART_MOST, pause * 2)

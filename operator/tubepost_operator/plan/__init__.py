@@ -1,1 +1,1 @@
-"""Decisions: a snapshot of an object and its surroundings in, what is to be done out. Pure."""
+"""Decisions: a snapshot of an object and its surroundings in, a plan of what to write out. Pure."""

@@ -1,4 +1,4 @@
-"""What to do about the children: compare those that are with those that are wanted."""
+"""Compares the children that exist with those that should: what to apply, what to delete."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _NEEDED_BY_PODS: Final = frozenset({"ConfigMap", "ServiceAccount"})
 
 @dataclass(slots=True)
 class ChildrenPlan:
-    """What to do about the children.
+    """What to apply and to delete.
 
-    `conflicts` are objects of somebody else where a child belongs, `leaving` those of a former PushDomain of
-    the same name that are still going away. `repaired` names what somebody else deleted or changed.
+    `conflicts` are foreign objects with the name of a child, `leaving` those of a deleted PushDomain of the
+    same name that are still being deleted. `repaired` names what somebody else deleted or changed.
     """
 
     apply: list[Apply] = field(default_factory=list)
     delete: list[Meta] = field(default_factory=list)
-    same: list[Meta] = field(default_factory=list)
+    in_sync: list[Meta] = field(default_factory=list)
     conflicts: list[Key] = field(default_factory=list)
     leaving: list[Key] = field(default_factory=list)
     repaired: list[Key] = field(default_factory=list)
@@ -43,7 +43,7 @@ class ChildrenPlan:
 
 
 def wanted_children(source: Source) -> dict[Key, Document]:
-    """The children that a PushDomain ought to have, in the order in which they are applied."""
+    """The children that a PushDomain should have, in the order in which they are applied."""
     manifests = [config_map(source), service_account(source), service(source), deployment(source)]
     manifests.append(disruption_budget(source))
     if source.settings.network_policies:
@@ -55,7 +55,7 @@ def wanted_children(source: Source) -> dict[Key, Document]:
 
 
 def plan_children(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) -> ChildrenPlan:
-    """Decide what to write and what to remove.
+    """Decide what to apply and what to delete.
 
     Args:
         snapshot: what is there.
@@ -81,14 +81,14 @@ def plan_children(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) 
         else:
             _compare(plan, snapshot, key, child, manifest)
     if any(key.kind in _NEEDED_BY_PODS for key in plan.conflicts):
-        # Pods would mount somebody else's object, or run as somebody else's account.
+        # Pods would mount a foreign ConfigMap, or run as a foreign account.
         plan.apply = [apply for apply in plan.apply if apply.key.kind != "Deployment"]
     plan.delete += _orphans(snapshot, wanted)
     return plan
 
 
 def _was_there(snapshot: PushDomainSnapshot) -> bool:
-    """Whether the children had been made before: one that is missing was then deleted."""
+    """Whether the children existed before: one that is missing was then deleted."""
     return any(
         key.kind == "ConfigMap" and child.meta.owner == snapshot.uid
         for key, child in snapshot.children.items()
@@ -111,13 +111,13 @@ def _compare(
             plan.apply.append(Apply(key, manifest))
             plan.repaired.append(key)
         return
-    plan.same.append(child.meta)
+    plan.in_sync.append(child.meta)
 
 
 def _deployment(
     plan: ChildrenPlan, snapshot: PushDomainSnapshot, key: Key, child: Child, manifest: Document
 ) -> None:
-    """A Deployment that differs by the operator's release alone waits for its turn."""
+    """A Deployment that differs only by the operator's release is subject to the rollout limit."""
     now, then = child.meta.annotations, manifest["metadata"]["annotations"]
     only_release = (
         now.get(Names.ROLL_ANNOTATION) == then[Names.ROLL_ANNOTATION]
@@ -135,7 +135,7 @@ def _deployment(
 
 
 def _orphans(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) -> list[Meta]:
-    """Our own objects that nothing needs any more."""
+    """Our own objects that are no longer needed."""
     if snapshot.rejected:
         return []
     found = []
@@ -155,7 +155,7 @@ def _orphans(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) -> li
         if key in wanted or child.meta.owner != snapshot.uid or child.meta.deleting:
             continue
         if key.kind == "ConfigMap":
-            # Until the roll is over, a pod may still be started that mounts the old one.
+            # Until the rollout is complete, a pod that mounts the old one may still be started.
             if settled and key.name not in in_use:
                 found.append(child.meta)
         elif key.kind in CHILDREN:
@@ -164,7 +164,7 @@ def _orphans(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) -> li
 
 
 def deployment_body(snapshot: PushDomainSnapshot) -> Mapping[str, Any] | None:
-    """Our Deployment as it is, None where it is not."""
+    """Our Deployment as it is, None when there is none."""
     child = snapshot.children.get(Key("Deployment", snapshot.namespace, snapshot.name))
     if child is None or child.meta.owner != snapshot.uid or child.meta.deleting:
         return None
@@ -172,7 +172,7 @@ def deployment_body(snapshot: PushDomainSnapshot) -> Mapping[str, Any] | None:
 
 
 def rolled_out(snapshot: PushDomainSnapshot) -> bool:
-    """Whether all pods are of the Deployment's present template, and the old ones gone."""
+    """Whether all pods are of the Deployment's current template, and the old ones gone."""
     body = deployment_body(snapshot)
     if body is None:
         return False
@@ -186,10 +186,10 @@ def rolled_out(snapshot: PushDomainSnapshot) -> bool:
 
 
 def upgrading(snapshot: PushDomainSnapshot) -> bool:
-    """Whether a roll that a release of the operator began is under way.
+    """Whether a rollout that an upgrade of the operator caused is in progress.
 
-    Then pods of two templates are there whose users' part is the same. A roll of a user's own, a PushDomain
-    that never ran, and one whose new pods do not start by a fault of its own hold nobody else up.
+    Then there are pods of two templates that differ in nothing that users decide. A user's own rollout, a
+    PushDomain that never ran, and one whose new pods fail for a reason of its own do not count.
     """
     body = deployment_body(snapshot)
     if body is None or rolled_out(snapshot):

@@ -11,6 +11,6 @@ from tubepost_operator.snapshot import ReferencedSnapshot
 
 
 def plan_logger(snapshot: ReferencedSnapshot) -> Plan:
-    """Decide what to say of an ApnLogger."""
+    """Decide the status and the events of an ApnLogger."""
     findings = logger_findings(snapshot.document)
     return plan_status(snapshot, [of_findings(ConditionType.ACCEPTED, findings, Reason.VALID)], {})

@@ -35,14 +35,14 @@ from tubepost_operator.plan.select import Selection, select_config
 from tubepost_operator.snapshot import PushDomainSnapshot
 
 SETTLING: Final = 10.0
-"""Seconds that running pods get to take a new configuration before the status calls it pending."""
+"""Seconds that running pods have to load a new configuration before the status says Pending."""
 REFRESH_AGAIN: Final = (5.0, 20.0)
-"""Seconds without confirmation after which pods are annotated once more: the kubelet may have looked before
-its own cache knew of the change."""
+"""Seconds without confirmation after which pods are annotated again: the kubelet may have refreshed volumes
+before its own cache had the change."""
 AFTER_WRITE: Final = 0.4
 """Seconds between writing a ConfigMap and annotating pods, so that kubelets know of it."""
 CONFLICT_INTERVAL: Final = 30.0
-"""Seconds between two looks at an object that stands in the way: no watch tells of its removal."""
+"""Seconds between reconciles while a foreign object has a child's name: no watch tells when it is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +82,19 @@ def decide(snapshot: PushDomainSnapshot) -> Decision:
 
 
 def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = None) -> Plan:
-    """Decide what to do about a PushDomain and what to say of it."""
+    """Decide what to write for a PushDomain, its status and its events."""
     if snapshot.document["metadata"].get("deletionTimestamp"):
-        return Plan()  # owner references have the children go
+        return Plan()  # the children are garbage-collected, by their owner references
     decision = decision or decide(snapshot)
     candidate, selection, digest = decision.candidate, decision.selection, decision.digest
     children = plan_children(snapshot, decision.manifests) if selection.source is not None else ChildrenPlan()
-    verdicts = _verdicts(snapshot, candidate, selection, children, digest)
+    conditions = _conditions(snapshot, candidate, selection, children, digest)
     old = snapshot.document.get("status") or {}
-    status = _status(snapshot, candidate, selection, verdicts, digest)
-    told = (*events(old.get("conditions") or (), verdicts), *_news(snapshot, children))
+    status = _status(snapshot, candidate, selection, conditions, digest)
+    told = (*events(old.get("conditions") or (), conditions), *_events(snapshot, children))
     config_written = any(apply.key.kind == "ConfigMap" for apply in children.apply)
-    if _hold_back(snapshot, verdicts, old):
-        status, told = old, _news(snapshot, children)
+    if _hold_back(snapshot, conditions, old):
+        status, told = old, _events(snapshot, children)
     return Plan(
         apply=tuple(children.apply),
         scale=children.scale,
@@ -103,12 +103,12 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
         status=status if status != old else None,
         events=told,
         again=_again(snapshot, candidate, children, config_written=config_written),
-        same=tuple(children.same),
+        in_sync=tuple(children.in_sync),
         upgrade=children.upgrade,
     )
 
 
-def _verdicts(
+def _conditions(
     snapshot: PushDomainSnapshot,
     candidate: Candidate,
     selection: Selection,
@@ -118,7 +118,7 @@ def _verdicts(
     of_spec = candidate.of_spec + ((selection.too_large,) if selection.too_large else ())
     accepted = of_findings(ConditionType.ACCEPTED, of_spec, Reason.VALID)
     if candidate.spec is None:
-        text = "The spec cannot be read."
+        text = "The spec is invalid; see Accepted."
         references = unknown(ConditionType.REFERENCES_RESOLVED, Reason.INVALID_SPEC, text)
         credentials = unknown(ConditionType.CREDENTIALS_VALID, Reason.INVALID_SPEC, text)
     else:
@@ -130,7 +130,7 @@ def _verdicts(
             credentials = unknown(
                 ConditionType.CREDENTIALS_VALID,
                 references.reason,
-                "Some references do not lead to a credential; see ReferencesResolved.",
+                "Some references cannot be resolved; see ReferencesResolved.",
             )
     before = [accepted, references, credentials, programmed(snapshot, selection, children, digest)]
     replicas = _replicas(snapshot, candidate)
@@ -144,19 +144,20 @@ def _replicas(snapshot: PushDomainSnapshot, candidate: Candidate) -> int:
     return wanted if isinstance(wanted, int) else 1
 
 
-def _hold_back(snapshot: PushDomainSnapshot, verdicts: list[Condition], old: Document) -> bool:
-    """Whether to leave the status as it is for a moment: running pods are taking the new configuration.
+def _hold_back(snapshot: PushDomainSnapshot, conditions: list[Condition], old: Document) -> bool:
+    """Whether to keep the status for a moment, while running pods load the new configuration.
 
-    Without this every edit would have the status go to Pending and back within a second or two.
+    Without this the status would go to Pending and back within a second or two of every edit.
     """
     was_programmed = any(
         condition.get("type") == "Programmed" and condition.get("status") == "True"
         for condition in old.get("conditions") or ()
     )
     faults = [
-        verdict
-        for verdict in verdicts
-        if verdict.status == "False" and verdict.type not in {ConditionType.READY, ConditionType.DELIVERING}
+        condition
+        for condition in conditions
+        if condition.status == "False"
+        and condition.type not in {ConditionType.READY, ConditionType.DELIVERING}
     ]
     return (
         was_programmed
@@ -170,14 +171,14 @@ def _status(
     snapshot: PushDomainSnapshot,
     candidate: Candidate,
     selection: Selection,
-    verdicts: list[Condition],
+    conditions: list[Condition],
     digest: str,
 ) -> Document:
     old: Document = snapshot.document.get("status") or {}
     body = deployment_body(snapshot)
     status: Document = {
         "observedGeneration": snapshot.generation,
-        "conditions": merged(old.get("conditions") or (), verdicts, snapshot.generation, snapshot.now),
+        "conditions": merged(old.get("conditions") or (), conditions, snapshot.generation, snapshot.now),
         "replicas": ((body or {}).get("status") or {}).get("replicas", 0),
         "selector": Names.selector_text(snapshot.name),
         "address": old.get("address"),
@@ -205,7 +206,7 @@ def _status(
 
 
 def _live(old: Document | None, new: LiveStatus | None) -> Document | None:
-    """The live facts, the old ones where the new ones tell nothing else than their time."""
+    """The live status; the old one if nothing but its time is new."""
     if new is None:
         return old
     facts: Document = {
@@ -256,8 +257,8 @@ def _refresh(snapshot: PushDomainSnapshot, digest: str) -> tuple[Refresh, ...]:
     return tuple(found)
 
 
-def _news(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event, ...]:
-    """Events about what is written."""
+def _events(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event, ...]:
+    """Events about what is applied."""
     told = []
     for apply in children.apply:
         content = apply.manifest["metadata"]["annotations"].get(Names.CONTENT_ANNOTATION)
@@ -278,7 +279,7 @@ def _news(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event, 
                 told.append(Event("Normal", str(EventReason.ROLLED), EventReason.ROLLED.meaning))
     for key in children.repaired:
         if any(apply.key == key for apply in children.apply):
-            text = f"{key.kind} {key.name} was deleted or changed by somebody else; it was put back."
+            text = f"{key.kind} {key.name} was deleted or changed by somebody else; it has been restored."
             told.append(Event("Normal", str(EventReason.REPAIRED), text))
     return tuple(told)
 
@@ -286,7 +287,7 @@ def _news(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event, 
 def _again(
     snapshot: PushDomainSnapshot, candidate: Candidate, children: ChildrenPlan, *, config_written: bool
 ) -> float | None:
-    """Seconds until the next look, where nothing else would bring one about."""
+    """Seconds until the next reconcile, where no watch would cause one."""
     times: list[float] = []
     if config_written:
         times.append(AFTER_WRITE)
@@ -298,7 +299,7 @@ def _again(
     if waiting:
         times.append(0.5 if waiting < SETTLING else 3.0 if waiting < 60 else 15.0)
     elif deployment_body(snapshot) is not None and not rolled_out(snapshot):
-        times.append(15.0)  # why a pod does not start is not in its metadata
+        times.append(15.0)  # the reason why a pod does not start is not in its metadata
     turn = _next_turn(candidate.validity_changes, snapshot.now)
     if turn is not None:
         times.append(turn)
@@ -306,6 +307,6 @@ def _again(
 
 
 def _next_turn(turns: tuple[datetime, ...], now: datetime) -> float | None:
-    """Seconds until the next certificate begins or ends, and one more."""
+    """Seconds until the next certificate becomes valid or expires, plus one."""
     ahead = [(turn - now).total_seconds() for turn in turns]
     return min((seconds + 1.0 for seconds in ahead if seconds >= 0), default=None)

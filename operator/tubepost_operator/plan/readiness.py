@@ -1,4 +1,4 @@
-"""How the dispatchers fare: Deployment, pods and their own words -> Programmed, Ready, Delivering."""
+"""Deployment, pods and their metrics -> the conditions Programmed, Ready and Delivering."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _READY = ConditionType.READY
 def programmed(
     snapshot: PushDomainSnapshot, selection: Selection, children: ChildrenPlan, digest: str
 ) -> Condition:
-    """Whether everything exists as planned and the pods run the newest configuration."""
+    """Whether everything exists as planned and the pods run the new configuration."""
     if children.conflicts:
         named = ", ".join(f"{key.kind} {key.namespace}/{key.name}" for key in children.conflicts)
         return bad(
@@ -38,53 +38,54 @@ def programmed(
         return bad(
             _PROGRAMMED,
             Reason.REJECTED,
-            f"The API server refuses what the operator writes. {text} Remedy: correct the field of the "
-            "PushDomain that is named, or the policy of the cluster that forbids it.",
+            f"The API server rejects what the operator writes. {text} Remedy: correct the field of the "
+            "PushDomain that it names, or the cluster policy that forbids it.",
         )
     if selection.source is None and selection.published is not None:
-        return bad(_PROGRAMMED, Reason.PENDING, _serves_on(selection.published.config.generation))
+        return bad(_PROGRAMMED, Reason.PENDING, _stays_in_force(selection.published.config.generation))
     if selection.source is None:
         return bad(
             _PROGRAMMED,
             Reason.PENDING,
-            "Nothing runs yet: no configuration without a fault has been there so far. Remedy: mend what the "
-            "other conditions name.",
+            "No valid configuration yet, so nothing is deployed. Remedy: fix the conditions that are False.",
         )
     if children.leaving:
         return bad(
-            _PROGRAMMED, Reason.PENDING, "Objects of a former PushDomain of this name are still going away."
+            _PROGRAMMED,
+            Reason.PENDING,
+            "Objects of a deleted PushDomain of the same name are still being deleted.",
         )
     if not selection.is_candidate:
-        return bad(_PROGRAMMED, Reason.PENDING, _serves_on(selection.source.config.generation))
+        return bad(_PROGRAMMED, Reason.PENDING, _stays_in_force(selection.source.config.generation))
     return _rolled(snapshot, children) or _confirmed(snapshot, children, digest)
 
 
-def _serves_on(generation: int) -> str:
+def _stays_in_force(generation: int) -> str:
     return (
-        f"The configuration of generation {generation} serves on, the last one without a fault. Remedy: mend "
-        "what the other conditions name."
+        f"The configuration of generation {generation}, the last valid one, stays in force. Remedy: fix the "
+        "conditions that are False."
     )
 
 
 def _rolled(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> Condition | None:
     body = deployment_body(snapshot)
-    nobody = body is not None and not body["spec"].get("replicas", 1)
-    if body is None or (_new_template(snapshot, children) and not nobody):
-        return bad(_PROGRAMMED, Reason.PENDING, "The Deployment is being written.")
+    scaled_to_zero = body is not None and not body["spec"].get("replicas", 1)
+    if body is None or (_new_template(snapshot, children) and not scaled_to_zero):
+        return bad(_PROGRAMMED, Reason.PENDING, "The Deployment is being applied.")
     status, wanted = body.get("status") or {}, body["spec"].get("replicas", 1)
     updated, there = status.get("updatedReplicas", 0), status.get("replicas", 0)
     seen = status.get("observedGeneration", 0) >= body["metadata"].get("generation", 1)
-    if rolled_out(snapshot) or (nobody and not there):
+    if rolled_out(snapshot) or (scaled_to_zero and not there):
         return None
     if seen and updated == there == wanted:
-        # All pods are of the newest template; that none is available is Ready's business.
+        # All pods are of the new template; whether one is available is up to Ready.
         return None
     if not seen:
-        return bad(_PROGRAMMED, Reason.PENDING, "The Deployment is about to be rolled out.")
+        return bad(_PROGRAMMED, Reason.PENDING, "The rollout of the Deployment has not started yet.")
     if updated < wanted:
-        text = f"{updated} of {wanted} replicas are of the newest template"
+        text = f"{updated} of {wanted} replicas run the new template"
     else:
-        text = f"{there - updated} replicas of the template before are still there"
+        text = f"{there - updated} replicas of the previous template are still running"
     return bad(_PROGRAMMED, Reason.PENDING, f"{text}{_trouble(snapshot.pods)}.")
 
 
@@ -108,28 +109,28 @@ def _confirmed(snapshot: PushDomainSnapshot, children: ChildrenPlan, digest: str
         return bad(
             _PROGRAMMED,
             Reason.CONFIG_REFUSED,
-            f"Pods {names} refuse the newest configuration and serve with the one before. Remedy: read their "
-            "log; operator and dispatcher may be one version apart.",
+            f"Pods {names} refuse the new configuration and keep serving the previous one. Remedy: read "
+            "their log; operator and dispatcher may be of different releases.",
         )
     if others:
         return bad(
             _PROGRAMMED,
             Reason.PENDING,
-            f"{len(answered) - len(others)} of {len(answered)} pods run the newest configuration.",
+            f"{len(answered) - len(others)} of {len(answered)} pods run the new configuration.",
         )
     message = f"Configuration {digest} runs."
     if not asked:
         message = f"Configuration {digest} is published."
     elif not answered:
-        message = f"Configuration {digest} is published; the pods do not answer on their port http."
+        message = f"Configuration {digest} is published; no pod answers on its port http."
     if children.upgrade == "waiting":
-        message += " A newer release of the dispatcher waits for its turn."
+        message += " The rollout of a new dispatcher release waits for that of other PushDomains."
     stale = sum(
         pod.sidecar and pod.meta.annotations.get(Names.CONFIG_ANNOTATION, "") != _config_map(snapshot)
         for pod in snapshot.pods
     )
     if stale:
-        message += f" {stale} pods with a sidecar mount an older set of Secrets: they have to be made anew."
+        message += f" {stale} pods with a sidecar mount an older set of Secrets; recreate them."
     return good(_PROGRAMMED, Reason.PROGRAMMED, message)
 
 
@@ -139,12 +140,12 @@ def _config_map(snapshot: PushDomainSnapshot) -> str:
 
 
 def ready(snapshot: PushDomainSnapshot, before: Sequence[Condition], replicas: int) -> Condition:
-    """The sum of the conditions before, and whether anybody is there to serve."""
+    """The conditions before it, and whether a replica is available."""
     fault = first_fault(before)
     if fault is not None:
         return bad(_READY, fault.reason, fault.message)
     if replicas == 0:
-        return good(_READY, Reason.NO_REPLICAS, "Nothing is served, as spec.replicas: 0 says.")
+        return good(_READY, Reason.NO_REPLICAS, "Nothing is served: spec.replicas is 0.")
     body = deployment_body(snapshot)
     status = (body or {}).get("status") or {}
     available = status.get("availableReplicas", 0)
@@ -172,7 +173,7 @@ def ready(snapshot: PushDomainSnapshot, before: Sequence[Condition], replicas: i
 
 
 def delivering(snapshot: PushDomainSnapshot, selection: Selection, replicas: int) -> Condition:
-    """Whether APNs takes what is sent."""
+    """Whether notifications are delivered to APNs."""
     config = (
         selection.source.config
         if selection.source
@@ -181,14 +182,14 @@ def delivering(snapshot: PushDomainSnapshot, selection: Selection, replicas: int
         else None
     )
     if config is None:
-        return unknown(_DELIVERING, Reason.PENDING, "Nothing runs yet.")
+        return unknown(_DELIVERING, Reason.PENDING, "Nothing is deployed yet.")
     modes = {entry.delivery.mode for entry in config.entries}
     if DeliveryMode.DELIVER not in modes:
         if DeliveryMode.SUSPEND in modes:
-            return bad(_DELIVERING, Reason.SUSPENDED, "Messages are answered 451, as delivery.mode says.")
-        return bad(_DELIVERING, Reason.BLACKHOLED, "Messages are discarded, as delivery.mode says.")
+            return bad(_DELIVERING, Reason.SUSPENDED, "Messages are answered 451: delivery.mode is Suspend.")
+        return bad(_DELIVERING, Reason.BLACKHOLED, "Messages are discarded: delivery.mode is Blackhole.")
     if replicas == 0:
-        return unknown(_DELIVERING, Reason.NO_REPLICAS, "No replica is wanted.")
+        return unknown(_DELIVERING, Reason.NO_REPLICAS, "spec.replicas is 0.")
     reports = [pod.report for pod in snapshot.pods if pod.report is not None and pod.report.digest]
     if not reports:
         return unknown(_DELIVERING, Reason.PENDING, "No pod has answered yet.")
@@ -198,7 +199,7 @@ def delivering(snapshot: PushDomainSnapshot, selection: Selection, replicas: int
             _DELIVERING,
             Reason.ROUTE_HELD,
             f"Requests by ApnRoute {', '.join(held)} are held: APNs refuses the credential or cannot be "
-            "reached. Remedy: the log of the pods tells which.",
+            "reached. Remedy: see the log of the pods.",
         )
     return good(_DELIVERING, Reason.DELIVERING, "No route is held.")
 

@@ -23,12 +23,12 @@ from tubepost_operator.snapshot import ReferencedSnapshot
 
 
 def plan_route(snapshot: ReferencedSnapshot) -> Plan:
-    """Decide what to say of an ApnRoute."""
+    """Decide the status and the events of an ApnRoute."""
     route, findings = invalid_route(snapshot.document)
     facts = None
     if route is None:
-        text = "The spec cannot be read."
-        verdicts = [
+        text = "The spec is invalid; see Accepted."
+        conditions = [
             of_findings(ConditionType.ACCEPTED, findings, Reason.VALID),
             unknown(ConditionType.REFERENCES_RESOLVED, Reason.INVALID_SPEC, text),
             unknown(ConditionType.CREDENTIALS_VALID, Reason.INVALID_SPEC, text),
@@ -37,20 +37,20 @@ def plan_route(snapshot: ReferencedSnapshot) -> Plan:
         facts = route_facts(route_config(route), snapshot.secrets, snapshot.now)
         references = [finding for finding in facts.findings if finding.of_reference]
         credentials = [finding for finding in facts.findings if not finding.of_reference]
-        verdicts = [
+        conditions = [
             _accepted(route),
             of_findings(ConditionType.REFERENCES_RESOLVED, references, Reason.RESOLVED),
             of_findings(ConditionType.CREDENTIALS_VALID, credentials, Reason.VALID, USABLE),
         ]
         if references and not credentials:
-            verdicts[2] = unknown(
+            conditions[2] = unknown(
                 ConditionType.CREDENTIALS_VALID,
                 references[0].reason,
-                "A reference does not lead to a credential; see ReferencesResolved.",
+                "A reference cannot be resolved; see ReferencesResolved.",
             )
     turns = (facts.not_before, facts.not_after) if facts is not None else ()
     return plan_status(
-        snapshot, verdicts, _route_status(route, facts), turns=[turn for turn in turns if turn is not None]
+        snapshot, conditions, _route_status(route, facts), turns=[turn for turn in turns if turn is not None]
     )
 
 
@@ -61,8 +61,8 @@ def _accepted(route: ApnRoute) -> Condition:
         return good(
             ConditionType.ACCEPTED,
             Reason.LEGACY_ENDPOINT,
-            f"spec.endpoint {endpoint} belongs to the binary protocol that ended on 2021-03-31; {used.host} "
-            f"is used. Remedy: write environment: {used.environment} in its place.",
+            f"spec.endpoint {endpoint} belongs to the binary protocol, which ended on 2021-03-31; "
+            f"{used.host} is used instead. Remedy: replace it by environment: {used.environment}.",
         )
     return good(ConditionType.ACCEPTED, Reason.VALID)
 

@@ -36,12 +36,12 @@ def plan_status(
         ready = good(ConditionType.READY, Reason.NOT_USED)
     else:
         ready = good(ConditionType.READY, Reason.READY)
-    verdicts = [*before, ready]
+    conditions = [*before, ready]
     old = snapshot.document.get("status") or {}
     generation = int(snapshot.document["metadata"].get("generation", 1))
     status: Document = {
         "observedGeneration": generation,
-        "conditions": merged(old.get("conditions") or (), verdicts, generation, snapshot.now),
+        "conditions": merged(old.get("conditions") or (), conditions, generation, snapshot.now),
         **fields,
         "users": sorted(snapshot.users)[:_MOST_USERS],
     }
@@ -49,6 +49,6 @@ def plan_status(
     ahead = [(turn - snapshot.now).total_seconds() + 1.0 for turn in turns]
     return Plan(
         status=status if status != old else None,
-        events=events(old.get("conditions") or (), verdicts),
+        events=events(old.get("conditions") or (), conditions),
         again=min((seconds for seconds in ahead if seconds >= 1.0), default=None),
     )

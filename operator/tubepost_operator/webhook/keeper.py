@@ -23,10 +23,10 @@ from tubepost_operator.webhook.objects import WEBHOOK_CONFIGURATION, Reader
 _LOG = logging.getLogger("tubepost.webhook")
 
 CHECK_INTERVAL: Final = 30.0
-"""Seconds between two looks; also how long an emptied `caBundle` stays empty at most."""
+"""Seconds between checks; also how long an emptied `caBundle` stays empty at most."""
 SETTLE_INTERVAL: Final = 5.0
-"""Seconds until the next look when something was written or failed: time for every API server to have noticed
-a new authority before something is signed by it."""
+"""Seconds until the next check when something was written or failed: time for every API server to notice a
+new authority before anything is signed by it."""
 
 
 class Writer(Reader, Protocol):
@@ -37,21 +37,21 @@ class Writer(Reader, Protocol):
 
 
 async def keep_certificates(settings: Settings, cluster: Writer) -> None:
-    """Look after the certificate until cancelled.
+    """Renew the certificate in time, until cancelled.
 
     Raises:
         NotLeader: the Lease was lost.
     """
     while True:
         try:
-            settled = await look_once(settings, cluster, datetime.now(UTC))
+            settled = await reconcile_certificates(settings, cluster, datetime.now(UTC))
         except ApiError as error:
             _LOG.warning("the webhook's certificate: %s", error)
             settled = False
         await asyncio.sleep(CHECK_INTERVAL if settled else SETTLE_INTERVAL)
 
 
-async def look_once(settings: Settings, cluster: Writer, now: datetime) -> bool:
+async def reconcile_certificates(settings: Settings, cluster: Writer, now: datetime) -> bool:
     """Bring Secret and webhook configuration one step nearer to what they should be; whether all is well.
 
     Raises:
@@ -88,7 +88,7 @@ async def look_once(settings: Settings, cluster: Writer, now: datetime) -> bool:
         await cluster.apply(
             WEBHOOK_CONFIGURATION, configuration_manifest(configuration, webhooks, plan.bundle)
         )
-        _LOG.info("the API server was told whom to trust")
+        _LOG.info("caBundle of %s %s updated", WEBHOOK_CONFIGURATION.name, settings.webhook_configuration)
         return False
     return plan.settled and plan.data is None
 

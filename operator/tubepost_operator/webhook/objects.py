@@ -20,12 +20,12 @@ WEBHOOK_CONFIGURATION: Final = Kind(
 """The object by which the API server knows the webhook; it has no namespace."""
 
 FRESH = 2.0
-"""Seconds for which what was read is believed without another look."""
+"""Seconds for which objects are cached."""
 USABLE = 600.0
-"""Seconds for which it is used when another look is not possible: an API server that asks about pods may
-be too busy to answer us."""
+"""Seconds for which they are used when they cannot be read again: an API server that asks about pods may be
+too busy to answer us."""
 CAPACITY = 2_000
-"""PushDomains that are remembered."""
+"""PushDomains that are cached."""
 
 
 class Reader(Protocol):

@@ -30,10 +30,10 @@ MAX_BODY: Final = 4 * 1024 * 1024
 PATIENCE: Final = 10.0
 """Seconds that the API server waits where it does not say how long."""
 ANSWERED_BY: Final = 0.8
-"""Part of that time after which an answer that is not there is given up: before the API server does, which
-otherwise does not learn why."""
+"""Part of that time after which we answer with an error: before the API server gives up, which would not
+learn why."""
 RELOAD_INTERVAL: Final = 20.0
-"""Seconds between two looks at the Secret with the certificate."""
+"""Seconds between reads of the Secret with the certificate."""
 FIRST_INTERVAL: Final = 1.0
 """The same while there is no certificate yet."""
 

@@ -17,7 +17,7 @@ from tubepost_operator.observed import Document
 from tubepost_operator.settings import Settings
 from tubepost_operator.webhook import keeper
 from tubepost_operator.webhook.certificates import AUTHORITIES, AUTHORITY_LIFE, CERTIFICATE_LIFE, secret_data
-from tubepost_operator.webhook.keeper import keep_certificates, look_once, service_hosts
+from tubepost_operator.webhook.keeper import keep_certificates, reconcile_certificates, service_hosts
 from tubepost_operator.webhook.objects import WEBHOOK_CONFIGURATION
 
 SETTINGS = Settings(
@@ -89,14 +89,14 @@ class Cluster:
 
 async def settle(cluster: Cluster, now: datetime = NOW) -> None:
     for _ in range(6):
-        if await look_once(SETTINGS, cluster, now):
+        if await reconcile_certificates(SETTINGS, cluster, now):
             return
     raise AssertionError("it never settles")
 
 
 async def test_from_nothing() -> None:
     cluster = Cluster()
-    assert not await look_once(SETTINGS, cluster, NOW)
+    assert not await reconcile_certificates(SETTINGS, cluster, NOW)
     assert cluster.writes == ["Secret", "MutatingWebhookConfiguration"]
     assert cluster.bundle == cluster.data[AUTHORITIES]
     # Nothing of anybody else's is touched.
@@ -112,7 +112,7 @@ async def test_what_is_well_is_not_written() -> None:
     await settle(cluster)
     cluster.writes.clear()
     for days in (0, 10, 50):
-        assert await look_once(SETTINGS, cluster, NOW + timedelta(days=days))
+        assert await reconcile_certificates(SETTINGS, cluster, NOW + timedelta(days=days))
     assert cluster.writes == []
 
 
@@ -162,7 +162,7 @@ async def test_renewals_over_the_years() -> None:
 async def test_an_object_that_is_not_there(kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
     cluster = Cluster()
     cluster.objects[kind] = None
-    assert not await look_once(SETTINGS, cluster, NOW)
+    assert not await reconcile_certificates(SETTINGS, cluster, NOW)
     assert cluster.writes == []
     assert f"{kind.name} " in caplog.text
     assert "Remedy: " in caplog.text
@@ -171,10 +171,10 @@ async def test_an_object_that_is_not_there(kind: Kind, caplog: pytest.LogCapture
 async def test_a_configuration_that_leads_elsewhere(caplog: pytest.LogCaptureFixture) -> None:
     cluster = Cluster()
     del cluster.objects[WEBHOOK_CONFIGURATION]["webhooks"][0]
-    assert not await look_once(SETTINGS, cluster, NOW)
+    assert not await reconcile_certificates(SETTINGS, cluster, NOW)
     assert "names no webhook at Service push/webhook" in caplog.text
     cluster.objects[WEBHOOK_CONFIGURATION]["webhooks"] = None
-    assert not await look_once(SETTINGS, cluster, NOW)
+    assert not await reconcile_certificates(SETTINGS, cluster, NOW)
 
 
 async def test_somebody_else_was_quicker() -> None:
@@ -188,7 +188,7 @@ async def test_somebody_else_was_quicker() -> None:
 
     cluster.get = late  # type: ignore[method-assign]  # a faster rival
     with pytest.raises(ApiError):
-        await look_once(SETTINGS, cluster, NOW)
+        await reconcile_certificates(SETTINGS, cluster, NOW)
     assert cluster.writes == []
 
 
