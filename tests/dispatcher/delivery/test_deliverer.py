@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.dispatcher.delivery.support import (
+    BUSY,
+    DEAD,
+    DELIVERED,
+    FakePool,
+    Told,
+    domain,
+    domains,
+    notification,
+)
+from tests.support.loop import FakeLoop
+from tubepost_api.config import DeliveryConfig, DeliveryMode, Throttle
+from tubepost_dispatcher.delivery.deliverer import Deliverer
+from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.listeners import Delivery
+from tubepost_dispatcher.delivery.retry import RetryPolicy
+from tubepost_dispatcher.delivery.throttle import TokenBucket
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.notification import Notification, PushPart
+from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.reasons.catalogue import local_outcome
+
+POLICY = RetryPolicy(first=1.0, most=8.0)
+
+
+class Bench:
+    """A deliverer whose time, pools and owner are the test's."""
+
+    def __init__(self, only: Domain | None = None, pools: int = 1) -> None:
+        self.loop = FakeLoop()
+        self.told = Told()
+        self.pools = [FakePool() for _ in range(pools)]
+        self.domain = only or domain(*self.pools)
+        self.deliverer = self.made()
+
+    def made(self) -> Deliverer:
+        return Deliverer(
+            domains(self.domain),
+            (self.told.listener,),
+            Metrics(),
+            loop=self.loop,
+            clock=lambda: self.loop.now,
+            wall=lambda: 1_800_000_000.0,
+            chance=lambda: 0.5,
+        )
+
+    def deliver(
+        self, what: Notification | None = None, policy: RetryPolicy = POLICY, seconds: float = 60.0
+    ) -> Delivery:
+        delivery, outcome = self.deliverer.prepare(
+            what or notification(), self.domain, self.told, policy, self.loop.now + seconds
+        )
+        if outcome is None:
+            self.deliverer.start(delivery)
+        else:
+            self.deliverer.settle(delivery, outcome)
+        return delivery
+
+
+def test_an_attempt_and_its_end_are_told_once_and_the_owner_last() -> None:
+    bench = Bench()
+    delivery = bench.deliver()
+    assert not bench.told.attempts
+    bench.pools[0].answer(DELIVERED)
+    assert bench.told.attempts == bench.told.ends == [("m1", "")]
+    assert bench.told.owner_ends == [(delivery.notification, DELIVERED)]
+    assert delivery.notification.attempt == 1
+    bench.loop.advance(1_000.0)
+    assert not bench.loop.timers
+
+
+def test_a_permanent_failure_is_the_end() -> None:
+    bench = Bench()
+    bench.deliver()
+    bench.pools[0].answer(DEAD)
+    assert [outcome for _, outcome in bench.told.owner_ends] == [DEAD]
+    assert bench.loop.timers == []
+
+
+def test_a_wait_that_is_too_long_for_memory_is_handed_back() -> None:
+    bench = Bench()
+    what = notification()
+    bench.deliver(what, RetryPolicy(first=10.0, most=10.0, in_memory=5.0, queued=True))
+    bench.pools[0].answer(BUSY)
+    assert bench.told.deferrals == [(what, BUSY, bench.loop.now + 10.0)]
+    assert not bench.told.ends
+    assert not bench.told.owner_ends
+    assert bench.loop.timers == []
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_what_is_throttled_waits_in_a_queue_and_ends_where_somebody_waits(queued: bool) -> None:
+    pool = FakePool()
+    only = domain(pool)
+    only = Domain(only.options, only.routes, TokenBucket(Throttle(messages=1, seconds=3600.0)))
+    bench = Bench(only)
+    policy = RetryPolicy(first=1.0, most=1.0, queued=queued)
+    bench.deliver(notification(1), policy)
+    bench.deliver(notification(2), policy)
+    assert len(pool.requests) == 1
+    if queued:
+        assert not bench.told.owner_ends
+        assert len(bench.loop.timers) == 1
+    else:
+        ((what, outcome),) = bench.told.owner_ends
+        assert (what.message_id, outcome.reason) == ("m2", "Throttled")
+    assert not bench.told.attempts
+
+
+def test_what_no_route_can_take_ends_before_it_is_sent() -> None:
+    bench = Bench()
+    bench.deliver(notification(push=PushPart(b"ab", b"{}", push_type=b"toast")))
+    assert bench.told.ends == [("m1", "InvalidPushType")]
+    assert not bench.told.attempts
+    assert not bench.pools[0].requests
+
+
+def test_two_failing_routes_are_not_tried_in_turn_without_a_pause() -> None:
+    bench = Bench(pools=2)
+    bench.deliver()
+    fault = local_outcome("ConnectFailed")
+    bench.pools[0].answer(fault)
+    bench.loop.advance(0.0)
+    bench.pools[1].answer(fault)
+    bench.loop.advance(0.5)
+    assert not any(pool.requests for pool in bench.pools)
+    bench.loop.advance(4.0)
+    assert sum(len(pool.requests) for pool in bench.pools) == 1
+
+
+def test_withdrawn_while_it_waits_is_the_end_and_no_attempt() -> None:
+    bench = Bench()
+    delivery = bench.deliver()
+    assert bench.deliverer.withdraw(delivery)
+    assert bench.told.ends == [("m1", "ClientGone")]
+    assert not bench.told.attempts
+    assert not bench.pools[0].requests
+    assert bench.deliverer.withdraw(delivery)
+    assert len(bench.told.ends) == 1
+
+
+def test_withdrawn_after_sending_ends_with_that_attempt() -> None:
+    bench = Bench()
+    bench.pools[0].withdrawable = False
+    delivery = bench.deliver()
+    assert not bench.deliverer.withdraw(delivery)
+    assert not bench.told.ends
+    bench.pools[0].answer(BUSY)
+    assert bench.told.ends == [("m1", "ServiceUnavailable")]
+    assert bench.loop.timers == []
+
+
+def test_given_up_before_it_was_sent_counts_as_an_attempt_that_found_no_connection() -> None:
+    bench = Bench()
+    delivery = bench.deliver()
+    assert bench.deliverer.give_up(delivery)
+    assert bench.told.attempts == bench.told.ends == [("m1", "NoConnectionInTime")]
+
+
+@pytest.mark.parametrize("mode", [DeliveryMode.SUSPEND, DeliveryMode.BLACKHOLE])
+def test_a_queued_repetition_waits_while_its_domain_is_suspended(mode: DeliveryMode) -> None:
+    bench = Bench()
+    bench.deliver(policy=RetryPolicy(first=1.0, most=1.0, queued=True))
+    bench.pools[0].answer(BUSY)
+    bench.deliverer.swap(domains(domain(*bench.pools, options=DeliveryConfig(mode=mode))))
+    bench.loop.advance(1.0)
+    bench.deliverer.swap(domains(None))
+    bench.loop.advance(1.0)
+    assert not bench.pools[0].requests
+    assert not bench.told.owner_ends
+    bench.deliverer.swap(domains(bench.domain))
+    bench.loop.advance(1.5)
+    bench.pools[0].answer(DELIVERED)
+    assert bench.told.owner_ends[0][1] is DELIVERED
+    assert bench.told.attempts == [("m1", "ServiceUnavailable"), ("m1", "")]
+
+
+def test_a_fault_of_a_listener_ends_as_a_fault_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def attempted(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
+            raise RuntimeError("boom")
+
+        def ended(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
+            raise RuntimeError("boom")
+
+    bench = Bench()
+    bench.deliverer = Deliverer(
+        domains(bench.domain), (Broken(),), Metrics(), loop=bench.loop, clock=lambda: bench.loop.now
+    )
+    bench.deliver()
+    bench.pools[0].answer(DELIVERED)
+    assert [outcome.reason for _, outcome in bench.told.owner_ends] == ["InternalError"]
+    assert "internal error" in caplog.text
