@@ -17,6 +17,7 @@ from prometheus_client.exposition import generate_latest
 
 from tests.dispatcher.bundles import SECRETS, bundle, prepared
 from tests.dispatcher.supervisor.conftest import FakeWorkers, alive, eventually
+from tests.support.mcmt import mail
 from tubepost_api.config import AuthConfig, DeliveryConfig, DispatcherConfig
 from tubepost_cli.simulated import SimulatedApns
 from tubepost_dispatcher.config.bundle import ConfigBundle
@@ -27,13 +28,6 @@ from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor,
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
 
 pytestmark = pytest.mark.xdist_group("supervisor")
-
-TOKEN = "ab" * 32
-MESSAGE = (
-    'Content-Type: multipart/vnd.msys.mcmt; boundary="b"\r\n\r\n--b\r\n'
-    f"Content-Type: message/vnd.msys.apn\r\n\r\nX-Device-Token: {TOKEN}\r\n\r\n"
-    '{"aps": {"alert": "%s"}}\r\n--b--\r\n'
-)
 
 
 def _documents(**spec: object) -> list[dict[str, object]]:
@@ -76,7 +70,7 @@ class Running:
             smtp.mail("a@b.example")
             code, text = smtp.rcpt("x@apn_example.com")
             if code == 250:
-                code, text = smtp.data(MESSAGE % alert)
+                code, text = smtp.data(mail(b'{"aps": {"alert": "%s"}}' % alert.encode()))
             return code, text.decode()
 
     async def status(self) -> dict[str, object]:
