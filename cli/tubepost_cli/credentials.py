@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import click
 import yaml
 
 from tubepost_cli.problems import show
-from tubepost_credentials import CredentialError
+from tubepost_credentials import CertificateCredential, CredentialError, Environment, TokenCredential
 from tubepost_credentials.authoring import (
+    BOTH,
     make_apns_certificate,
     make_ca,
     make_server_certificate,
@@ -27,6 +28,11 @@ from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
 from tubepost_dispatcher.header_values import is_topic
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+ENVIRONMENTS: Mapping[str, tuple[Environment, ...]] = {
+    "Production": ("Production",),
+    "Sandbox": ("Sandbox",),
+    "Both": BOTH,
+}
 KEY_ID, TEAM_ID = "THROWAWAY1", "THROWATEAM"
 
 
@@ -61,9 +67,7 @@ def command() -> None:
     help="Name or address that the simulator's certificate is for; may be repeated.",
 )
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1, 825))
-@click.option(
-    "--environment", type=click.Choice(["Production", "Sandbox", "Both"]), default="Both", show_default=True
-)
+@click.option("--environment", type=click.Choice([*ENVIRONMENTS]), default="Both", show_default=True)
 @click.option(
     "--certificate-secret",
     default="apns-certificate",
@@ -106,8 +110,7 @@ def make(
         raise click.BadParameter(
             f"no certificate can be made for it: {error}", param_hint="--host"
         ) from error
-    environments: Any = ("Production", "Sandbox") if environment == "Both" else (environment,)
-    client = make_apns_certificate(ca, topics, environments, days=days)
+    client = make_apns_certificate(ca, topics, ENVIRONMENTS[environment], days=days)
     key = make_token_key()
     files = {
         "ca.crt": ca.certificate_pem,
@@ -236,7 +239,7 @@ def _inspect_manifest(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _describe(where: str, load: Any) -> dict[str, Any]:
+def _describe(where: str, load: Callable[[], CertificateCredential | TokenCredential]) -> dict[str, Any]:
     try:
         credential = load()
     except CredentialError as error:

@@ -10,7 +10,7 @@ from tubepost_api.conditions import Conditions
 from tubepost_api.config import FileSink, LoggerConfig, LoggerFormats
 from tubepost_api.convert import converted
 from tubepost_api.fields import Checked, DurationOrZero, Name, Size
-from tubepost_api.logformat import parse_format
+from tubepost_api.logformat import FormatError, parse_format
 from tubepost_api.resource import NAME_RULE, Column, KindNames, Resource, age_column, ready_column
 from tubepost_api.rules import Rule, SpecModel
 
@@ -25,8 +25,8 @@ def _check_path(path: str) -> None:
 def _check_format(text: str) -> None:
     try:
         parse_format(text)
-    except ValueError as error:
-        raise ValueError(f"{error} (at character {getattr(error, 'position', 0) + 1})") from error
+    except FormatError as error:
+        raise ValueError(f"{error} (at character {error.position + 1})") from error
 
 
 Path = Annotated[
