@@ -14,7 +14,7 @@ from tubepost_credentials import CertificateCredential, Fault, TokenCredential
 from tubepost_credentials.secrets import Finding, Material, Secrets, check
 from tubepost_credentials.tls import server_context
 from tubepost_dispatcher.apns.pool_key import pool_key
-from tubepost_dispatcher.apns.tls import client_context
+from tubepost_dispatcher.apns.tls import check_client_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +155,8 @@ def _prepare_route(
     credential = (material.certificate or material.token) if material.complete else None
     if credential is not None:
         try:
-            # Beyond what was checked: OpenSSL's own opinion of ciphers and of the strength of keys.
-            client_context(route.tls, credential, material.authorities)
+            # Not known yet: what OpenSSL thinks of the ciphers, and of the strength of certificate and key.
+            check_client_options(route.tls, credential)
         except (ssl.SSLError, ValueError) as error:
             credential = None
             message = f"cannot be used: {error}"
