@@ -278,3 +278,37 @@ async def deliver(client: Client) -> None:
         assert (await client.reply())[:1] in b"23"
     await client.send(MESSAGE + b".\r\n")
     assert await client.reply() == DELIVERED
+
+
+@contextlib.asynccontextmanager
+async def scripted(replies: Mapping[bytes, bytes], greeting: bytes = b"220 hi\r\n") -> AsyncIterator[int]:
+    """A relay that answers each verb from `replies` (250 otherwise); `CLOSE` closes, `HANG` says nothing."""
+    done = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            writer.write(greeting)
+            while line := await reader.readline():
+                verb = line.split()[0].upper().removesuffix(b":") if line.split() else b""
+                reply = replies.get(verb, b"354 go\r\n" if verb == b"DATA" else b"250 ok\r\n")
+                if reply == b"CLOSE":
+                    return
+                if reply == b"HANG":
+                    await done.wait()
+                    return
+                writer.write(reply)
+                if reply.startswith(b"354"):
+                    await reader.readuntil(b"\r\n.\r\n")
+                    writer.write(replies.get(b".", b"250 2.0.0 queued as 1\r\n"))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        done.set()
+        server.close()
+        await server.wait_closed()

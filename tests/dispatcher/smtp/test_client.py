@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import mmap
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dispatcher.smtp.conftest import Runner, TlsPair
-from tests.dispatcher.smtp.support import Recorder, listener, running
+from tests.dispatcher.smtp.support import Recorder, listener, running, scripted
 from tubepost_api.config import AuthConfig, PassthruConfig, StartTlsMode
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.client import normalise, received_field, relay
@@ -36,40 +35,6 @@ async def send(port: int, content: Any = MAIL, **more: Any) -> Reply:
         hostname="mx.push.example",
         **more,
     )
-
-
-@contextlib.asynccontextmanager
-async def scripted(replies: Mapping[bytes, bytes], greeting: bytes = b"220 hi\r\n") -> AsyncIterator[int]:
-    """A relay that answers each verb from `replies` (250 otherwise); `CLOSE` closes, `HANG` says nothing."""
-    done = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            writer.write(greeting)
-            while line := await reader.readline():
-                verb = line.split()[0].upper().removesuffix(b":") if line.split() else b""
-                reply = replies.get(verb, b"354 go\r\n" if verb == b"DATA" else b"250 ok\r\n")
-                if reply == b"CLOSE":
-                    return
-                if reply == b"HANG":
-                    await done.wait()
-                    return
-                writer.write(reply)
-                if reply.startswith(b"354"):
-                    await reader.readuntil(b"\r\n.\r\n")
-                    writer.write(replies.get(b".", b"250 2.0.0 queued as 1\r\n"))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        done.set()
-        server.close()
-        await server.wait_closed()
 
 
 def test_a_mail_arrives_with_our_trace_field(run: Runner) -> None:

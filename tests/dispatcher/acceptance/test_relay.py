@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.dispatcher.smtp.support import scripted
+from tubepost_api.config import DeliveryConfig, DispatcherConfig, ListenerConfig, PassthruConfig
+from tubepost_dispatcher.acceptance import relay as module
+from tubepost_dispatcher.acceptance.active import ActiveConfig
+from tubepost_dispatcher.acceptance.relay import MailRelay
+from tubepost_dispatcher.delivery.domain import Domain, Domains
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.routing import Router
+from tubepost_dispatcher.transaction import Recipient, SessionFacts, Transaction
+
+MAIL = b"Subject: x\r\n\r\nbody\r\n"
+DOMAIN = Domain(DeliveryConfig(), [], None)
+
+
+class Nobody:
+    """The listener's side, which is not asked here."""
+
+    def transaction_done(self, transaction: Transaction[Any], reply: Reply) -> None:
+        raise NotImplementedError
+
+
+def active(port: int) -> ActiveConfig:
+    config = DispatcherConfig(
+        name="alerts",
+        listener=ListenerConfig(hostname="mx.test"),
+        entries=(),
+        routes={},
+        passthru=PassthruConfig(host="127.0.0.1", port=port, timeout=5.0),
+    )
+    return ActiveConfig(config, Domains(Router(()), ()), None)
+
+
+def transaction(recipient: str = "x@push.example") -> Transaction[Domain]:
+    recipients = [Recipient(recipient, "push.example", DOMAIN)]
+    return Transaction(Nobody(), SessionFacts("192.0.2.1", 1), "id", "a@b.example", recipients, MAIL)
+
+
+async def hand_over(
+    mail: MailRelay, port: int, of: Transaction[Domain] | None = None, *, remember: bool = False
+) -> Reply:
+    done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    mail.hand_over(active(port), of or transaction(), MAIL, done.set_result, remember=remember)
+    assert not done.done()
+    async with asyncio.timeout(10):
+        return await done
+
+
+@pytest.mark.parametrize(
+    ("said", "reply", "result"),
+    [
+        (b"250 2.0.0 Ok: queued as 1", Reply(250, "2.0.0", "Relay: Ok: queued as 1"), "accepted"),
+        (b"550 5.7.1 no", Reply(550, "5.7.1", "Relay: no", "RelayRejected"), "rejected"),
+        (b"451 4.2.0 later", Reply(451, "4.2.0", "Relay: later", "RelayDeferred"), "deferred"),
+    ],
+)
+def test_the_relays_word_is_said_once_and_counted(said: bytes, reply: Reply, result: str) -> None:
+    metrics = Metrics()
+
+    async def main() -> None:
+        async with scripted({b".": said + b"\r\n"}) as port:
+            assert await hand_over(MailRelay(metrics), port) == reply
+
+    asyncio.run(main())
+    assert metrics.passthru_messages.labels(result)._value.get() == 1
+
+
+def test_a_repetition_is_remembered_by_envelope_and_content() -> None:
+    async def main() -> None:
+        mail = MailRelay(Metrics())
+        async with scripted({}) as port:
+            assert (await hand_over(mail, port, remember=True)).text == "Relay: queued as 1"
+        async with scripted({}, b"554 gone\r\n") as port:
+            again = await hand_over(mail, port, remember=True)
+            assert again == Reply(250, "2.0.0", "Taken by the relay before")
+            assert (await hand_over(mail, port)).code == 451
+            assert (await hand_over(mail, port, transaction("y@push.example"), remember=True)).code == 451
+
+    asyncio.run(main())
+
+
+def test_a_refusal_is_not_remembered() -> None:
+    async def main() -> None:
+        mail = MailRelay(Metrics())
+        async with scripted({b"MAIL": b"550 no\r\n"}) as port:
+            assert (await hand_over(mail, port, remember=True)).code == 550
+        async with scripted({}) as port:
+            assert (await hand_over(mail, port, remember=True)).text == "Relay: queued as 1"
+
+    asyncio.run(main())
+
+
+def test_a_fault_of_ours_is_deferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*args: object, **more: object) -> Reply:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(module, "relay", fail)
+    reply = asyncio.run(hand_over(MailRelay(Metrics()), 1))
+    assert reply == Reply(451, "4.3.0", "Internal error, try again later", "InternalError")
+
+
+def test_closing_waits_and_then_ends_what_is_under_way() -> None:
+    async def main() -> None:
+        mail = MailRelay(Metrics())
+        async with scripted({b"MAIL": b"HANG"}) as port:
+            waiting = asyncio.create_task(hand_over(mail, port))
+            await asyncio.sleep(0.05)
+            await mail.close(0.01)
+            assert not waiting.done()
+            waiting.cancel()
+
+    asyncio.run(main())
