@@ -1,4 +1,4 @@
-"""What the programs under test are given: credentials, manifests, messages."""
+"""Input of the programs under test: credentials, manifests, messages."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ _DEVICES = [f"{number:064x}" for number in range(997)]
 
 @dataclass(frozen=True)
 class Sender:
-    """A sender: which program it stands for, its requests in flight, what sends."""
+    """A sender: the program it stands for, its requests in flight, the function that sends."""
 
     program: str
     in_flight: int
@@ -70,7 +70,7 @@ class Progress:
         return self.done, time.perf_counter(), time.process_time()
 
     async def watch(self) -> None:
-        """Mark the window's begin and end."""
+        """Note the figures at both ends of the window."""
         await asyncio.sleep(self._bounds.warmup)
         self.first = self.now()
         await self._bounds.window(lambda: self.done - self.first[0])

@@ -1,6 +1,6 @@
 """The naive stack: aiosmtpd, the email package and one shared httpx client, written with care.
 
-What somebody competent would write in an afternoon: TLS verified, a provider token that is renewed, 200
+What a competent developer would write in an afternoon: TLS verified, a provider token that is renewed, 200
 requests in flight at most, uvloop, a log line and a metric per message, APNs' answer before the 250.
 
     python -m benchmarks.naive --sink URL --ca FILE --key FILE --key-id ID --team-id ID --topic ID --log FILE
@@ -39,7 +39,7 @@ sent = Counter("naive_notifications", "Notifications by status.", ["status"])
 
 
 class ProviderToken:
-    """The JWT of token authentication, minted anew every 50 minutes."""
+    """The JWT of token authentication, renewed every 50 minutes."""
 
     def __init__(self, pem: bytes, key_id: str, team_id: str) -> None:
         key = serialization.load_pem_private_key(pem, None)

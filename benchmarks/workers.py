@@ -1,4 +1,4 @@
-"""`python -m benchmarks.workers`: what two workers carry compared with one. Needs root and CPU cgroups.
+"""`python -m benchmarks.workers`: throughput of two workers compared with one. Needs root and CPU cgroups.
 
 On two cores the load generator and the sink need what a second worker would take. So every worker is held to
 an eighth of a core by a cgroup of its own: then there is CPU for all, and the ratio is the workers' own.

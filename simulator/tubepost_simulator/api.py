@@ -69,7 +69,7 @@ def select(journal: Journal, query: Mapping[str, str]) -> list[Notification]:
     """Choose notifications by the filters of the API, newest last.
 
     Raises:
-        BadRequestError: an unknown filter, or a value that is none.
+        BadRequestError: an unknown filter, or an invalid value.
     """
     wanted: dict[str, Any] = {}
     for name, value in query.items():

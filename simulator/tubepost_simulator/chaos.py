@@ -139,7 +139,7 @@ def patch(current: Chaos, changes: Mapping[str, Any]) -> tuple[Chaos, Connection
     """Apply `changes` (JSON names) to `current`: a JSON merge patch (RFC 7396) of two levels.
 
     `errors`, `failNext` and `streamsAfter` are replaced as a whole, `goaway` is merged, null brings a
-    switch's default back. The name `now` holds an `ConnectionAction` for the caller, and is no switch.
+    switch's default back. The name `now` holds a `ConnectionAction` for the caller and is not a switch.
 
     Raises:
         ChaosError: an unknown name or a value out of range; nothing is changed then.

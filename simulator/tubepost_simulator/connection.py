@@ -1,4 +1,4 @@
-"""The upper half of a client's connection: requests, verdicts, answers."""
+"""The request half of a client's connection: requests, verdicts, answers; `transport` is the other half."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ class ClientConnection(H2Transport):
             self.goaway(GoAway())
 
     def _behaviour(self, reply: Reply) -> Behaviour | None:
-        """What to do besides answering; turns an accepted request into a failure where that is due."""
+        """Return what to do besides answering; fails an accepted request where a switch demands it."""
         if reply.reason is not None:
             return self._switched_stall()
         behaviour = reply.behaviour
@@ -231,7 +231,7 @@ class ClientConnection(H2Transport):
         return _STALL if self._board.chaos.stall is Stall.REQUESTS else None
 
     def _acts_before(self, behaviour: Behaviour, stream: Stream) -> bool:
-        """Carry out what keeps a request from being processed; tells whether it was that."""
+        """Carry out a behaviour that keeps the request from being processed; False if it is not one."""
         kind = behaviour.kind
         if kind is BehaviourKind.REFUSE:
             self._counts.refused += 1
@@ -247,7 +247,7 @@ class ClientConnection(H2Transport):
         return True
 
     def _acts_instead(self, behaviour: Behaviour, stream: Stream) -> bool:
-        """Carry out what replaces the answer; tells whether it was that."""
+        """Carry out a behaviour that replaces the answer; False if it is not one."""
         kind = behaviour.kind
         if kind is BehaviourKind.STALL:
             self._counts.stalled += 1
@@ -316,7 +316,7 @@ class ClientConnection(H2Transport):
         self._finish(number)
 
     def _send_answer(self, number: int, reply: Reply) -> bool:
-        """Hand the answer to `h2`; False when the client's flow control does not let it pass now."""
+        """Hand the answer to `h2`; False while the client's flow-control window is too small for it."""
         apns_id = reply.apns_id.encode()
         reason = reply.reason
         if reason is None:

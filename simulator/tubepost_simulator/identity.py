@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, as far as TLS says."""
+"""Who the client is, according to its TLS certificate."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Notification:
         return self.status == 200
 
     def json(self) -> Any:
-        """The payload as JSON; None when it is none."""
+        """The payload as JSON; None if it is not JSON."""
         try:
             return orjson.loads(self.payload)
         except orjson.JSONDecodeError:
@@ -108,7 +108,7 @@ class Counts:
     stalled: int = 0
     dropped_connections: int = 0
     after_goaway: int = 0
-    """Streams above a GOAWAY's last stream id, never looked at."""
+    """Streams above a GOAWAY's last stream id; ignored."""
 
 
 class Journal:

@@ -36,7 +36,7 @@ class OpenConnection(Protocol):
 
 
 class OpenConnections:
-    """Knows connections from TLS handshake to end, at most `limit` at a time."""
+    """Connections from TLS handshake to end, at most `limit` at a time."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -50,11 +50,11 @@ class OpenConnections:
         return len(self._known)
 
     def __iter__(self) -> Iterator[OpenConnection]:
-        """Oldest first; what happens to connections meanwhile does no harm."""
+        """Oldest first; connections may come and go during the iteration."""
         return iter(list(self._known.values()))
 
     def add(self, connection: OpenConnection) -> bool:
-        """Take in a new connection and number it; False when there are too many, or at the end."""
+        """Add a connection and number it; False if there are too many, or the simulator is stopping."""
         if self._stopping or len(self._known) >= self._limit:
             return False
         self._taken += 1
@@ -64,14 +64,14 @@ class OpenConnections:
         return True
 
     def remove(self, connection: OpenConnection) -> None:
-        """Forget a connection that is gone; one that was never taken in is no matter."""
+        """Forget a connection that is gone; ignores one that was never added."""
         if self._known.get(connection.number) is connection:
             del self._known[connection.number]
             if not self._known:
                 self._all_gone.set()
 
     def abort(self) -> None:
-        """Cut all connections, and take none from now on."""
+        """Cut all connections, and accept no more."""
         self._stopping = True
         for connection in self:
             connection.abort()

@@ -50,7 +50,7 @@ class TokenVerifier:
         self._cache: dict[bytes, VerifiedToken | str] = {}
 
     def read(self, token: bytes) -> VerifiedToken | str:
-        """Return the token, or in words why it is no valid one. Age is not looked at."""
+        """Return the token, or a sentence that says why it is not valid. Its age is not checked."""
         known = self._cache.get(token)
         if known is None:
             known = self._read(token)

@@ -1,4 +1,4 @@
-"""The switches in force, with the counters that run down and the dice that are thrown."""
+"""The switches in force, with their countdowns and random numbers."""
 
 from __future__ import annotations
 

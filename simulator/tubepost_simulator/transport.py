@@ -1,4 +1,4 @@
-"""The lower half of a client's connection: transport, `h2`, settings, GOAWAY and silence."""
+"""The transport half of a client's connection: bytes, `h2`, settings, GOAWAY and silence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tubepost_simulator.identity import ClientCertificate, read_certificate
 from tubepost_simulator.reasons import Reason
 
 _SLICE = 16_384
-"""Bytes given to `h2` at a time: it walks over all streams of a batch for each new one."""
+"""Bytes given to `h2` at a time: for each new stream it walks over all streams of the batch."""
 _MAX_HELD = 262_144
 _TIDY_AFTER = 256
 _MAX_UNACKED_SETTINGS = 8
@@ -42,7 +42,7 @@ class _H2(H2Connection):
 
 
 class Stream:
-    """One open stream; `size` counts also what is not kept of its body."""
+    """One open stream; `size` is that of the whole body, of which only the beginning is kept."""
 
     __slots__ = ("body", "complete", "fields", "method", "number", "path", "processed", "size", "timer")
 
@@ -59,7 +59,7 @@ class Stream:
 
 
 class H2Transport(asyncio.Protocol):
-    """What the simulator does with a connection as a whole. `_on_event` belongs to the upper half.
+    """What the simulator does with a connection as a whole; `connection.ClientConnection` adds the requests.
 
     All writes of one loop turn go out together.
     """
@@ -155,7 +155,7 @@ class H2Transport(asyncio.Protocol):
                 return
 
     def pause_writing(self) -> None:
-        """The client reads slower than it asks: take no more requests."""
+        """The client does not read its answers fast enough: read no more requests."""
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:

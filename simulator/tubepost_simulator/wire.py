@@ -1,4 +1,4 @@
-"""Pieces of HTTP/2 (RFC 9113) that are wanted beside the `h2` library, without sockets."""
+"""Pieces of HTTP/2 (RFC 9113) that the `h2` library lacks; no sockets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PSEUDO = frozenset({b":method", b":path", b":scheme", b":authority"})
 
 
 def goaway_frame(last_stream_id: int, error_code: int, debug_data: bytes) -> bytes:
-    """A GOAWAY frame (section 6.8). By hand, since `h2` answers nothing any more after sending one."""
+    """A GOAWAY frame (section 6.8). Made by hand, since `h2` sends nothing more after a GOAWAY."""
     payload = struct.pack("!LL", last_stream_id, error_code) + debug_data
     return struct.pack("!HBBBL", len(payload) >> 8, len(payload) & 0xFF, _GOAWAY, 0, 0) + payload
 

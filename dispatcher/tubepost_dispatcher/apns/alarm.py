@@ -10,7 +10,7 @@ from collections.abc import Callable
 class Alarm:
     """Calls back at a moment of `clock`, once per setting; there is one timer of the event loop at most.
 
-    The timer runs on the loop's clock, of which only differences are used.
+    The timer runs on the loop's clock, whatever `clock` is: only differences are passed on.
     """
 
     __slots__ = ("_callback", "_clock", "_loop", "_timer", "at")
@@ -29,7 +29,7 @@ class Alarm:
         """The moment it is set to; infinity when it is not set."""
 
     def set(self, when: float) -> None:
-        """Set it to another moment; one in the past is as good as now."""
+        """Set it, replacing the moment it was set to; a moment in the past means now."""
         self.cancel()
         self.at = when
         self._timer = self._loop.call_later(max(0.0, when - self._clock()), self._ring)

@@ -26,14 +26,14 @@ class BlockBuilder:
         """Use this value of the `authorization` header from now on; empty for none."""
         if bearer is not self._bearer:
             self._bearer = bearer
-            # Never indexed: it must not end up in any intermediary's table.
+            # Never indexed: no intermediary may keep it in its table.
             self._authorization = field(b"authorization", bearer, never_indexed=True) if bearer else b""
 
     def block(self, request: ApnsRequest[object]) -> bytes:
         """Encode the header block of a request.
 
         Raises:
-            ValueError: a value that cannot stand in a header; such requests should not come here.
+            ValueError: a value that is not allowed in a header field. Callers check that beforehand.
         """
         key = (request.topic, request.push_type, request.priority, request.expiration)
         common = self._cache.get(key)
@@ -59,7 +59,7 @@ class BlockBuilder:
             + field(b"apns-expiration", b"%d" % expiration)
         )
         if len(self._cache) >= CACHE_SIZE:
-            # Expirations grow with the clock: old entries will not come again.
+            # Expirations move with the clock: old entries are not used again.
             self._cache.clear()
         self._cache[key] = common
         return common

@@ -59,7 +59,7 @@ class Hold:
             return True
         if now < self._until:
             return False
-        # The next probe is due after another interval even if nothing is ever heard of this one.
+        # The next probe is due after another interval even if this one is never answered.
         self._probing = True
         self._until = now + self._interval
         return True

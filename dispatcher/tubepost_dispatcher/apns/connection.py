@@ -23,7 +23,7 @@ WRITE_BUFFER = 256 * 1024
 """Bytes in the transport's buffer above which no more requests are put on the connection."""
 
 Request: TypeAlias = ApnsRequest[object]
-"""Whose requests they are does not matter here."""
+"""Connections and pools do not care who owns a request."""
 Result: TypeAlias = StreamResult[Request]
 
 
@@ -48,7 +48,7 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """A connection from TCP's opening to its end.
+    """One connection, from the TCP handshake to its end.
 
     It is usable once APNs' SETTINGS have come (`wait_ready`), and until it is `retired`, told to go away or
     closed. `_flights` holds what has been sent: by response timeout, then by request in the order of sending,
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
         """Wait for the server's SETTINGS.
 
         Raises:
-            DialError: the connection ended before them, or right behind them.
+            DialError: the connection ended before they arrived, or right after.
         """
         await self._ready
         if self.is_closed:
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
             self._alarm.set(now + timeout * PING_SHARE)
 
     def flush(self) -> None:
-        """Write what the engine has to say, unless the peer reads too slowly."""
+        """Write the engine's output, unless the peer reads too slowly."""
         self._flush_scheduled = False
         if self._paused or self._transport is None or self.is_closed:
             return
@@ -153,7 +153,7 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._close_when_done)
 
     def shut(self, cause: str) -> None:
-        """Say goodbye and close; what still waits for an answer is lost."""
+        """Send GOAWAY and close; requests without an answer are lost."""
         self._end(cause, "", graceful=True)
 
     def silence(self, now: float) -> float:
@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
         now = self._liveness.last_read = self._clock()
         results = engine.receive(data)
         if engine.state is not ConnectionState.OPEN:
-            # First of all, so that the pool knows why before it sees what came back.
+            # Before the results, so that the pool knows the reason when it sees them.
             self._owner.changed(self)
         if results:
             self._tell(results, now)
@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
         self._paused = True
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Put requests on the connection again."""
         self._paused = False
         self.flush()
         self._owner.changed(self)
@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
         """The peer has closed; the transport closes too, and `connection_lost` follows."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Return what was on the connection."""
+        """Return the requests that were on the connection."""
         goaway = self.engine.goaway
         if goaway is not None:
             self._end("goaway", "", graceful=False)
@@ -226,7 +226,7 @@ class Connection(asyncio.Protocol):
     # -- its own -----------------------------------------------------------------------------------
 
     def _close_when_done(self) -> bool:
-        """Close what takes no more requests and has none; tell whether the connection is closed."""
+        """Close if there are no requests and no more may come; return whether the connection is closed."""
         if not self.is_closed and not self.engine.open_streams:
             if self.engine.state is ConnectionState.DRAINING:
                 self._end("goaway" if self.engine.goaway is not None else "exhausted", "", graceful=True)
@@ -247,7 +247,7 @@ class Connection(asyncio.Protocol):
         self.cause, self.detail = cause, detail
         transport = self._transport
         if transport is not None:
-            # A write to a transport that is closing, or whose peer is gone, must not hide the results.
+            # An error from a transport that is closing must not prevent the results from being told.
             with contextlib.suppress(Exception):
                 if graceful:
                     self.engine.close()
@@ -317,7 +317,7 @@ class Connection(asyncio.Protocol):
 
 
 def describe(connection: Connection, now: float) -> dict[str, Any]:
-    """Facts on a connection for the status page."""
+    """Return the state of a connection for the status page."""
     engine = connection.engine
     if not connection.is_ready:
         state = "opening"

@@ -18,7 +18,7 @@ _LOG = logging.getLogger("tubepost.apns")
 FAILURES_BEFORE_REFUSING = 3
 """Failed attempts to connect in a row after which waiting requests come back."""
 
-# A tenth at least, since many processes that all draw "at once" are no spread at all.
+# Not full jitter: a tenth at least, or many processes could draw a delay of nearly nothing.
 _DELAYS = Exponential(first=0.25, most=30.0, jitter=(0.1, 1.0))
 
 # These do not go away by themselves: waiting requests come back at the first failure.
@@ -92,7 +92,7 @@ class Connector:
         return local_outcome(trouble.reason, trouble.detail, held_until=self.backoff.until)
 
     async def cancel(self) -> None:
-        """End all attempts and wait for their end."""
+        """Cancel all attempts and wait until they have ended."""
         await self._tasks.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:

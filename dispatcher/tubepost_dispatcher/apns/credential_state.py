@@ -18,10 +18,10 @@ from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.reasons.catalogue import REASONS, local_outcome, lookup
 from tubepost_dispatcher.reasons.spec import Action, ReasonSpec
 
-LOOK_AGAIN = 60.0
-"""Seconds after which a route whose credential is missing or out of date may be asked again."""
+CREDENTIAL_RECHECK = 60.0
+"""Seconds before a route whose credential is missing or out of date is tried again."""
 LEAST_HOLD = 1.0
-"""Seconds that a request refused by a hold is asked to stay away at least."""
+"""Seconds for which a request that a hold refused is kept away at least."""
 
 _OWN_WORDS = frozenset({"EnvironmentMismatch", "ClockWrong"})
 
@@ -64,14 +64,14 @@ class CredentialState:
         """
         credential = self.credential
         if credential is None:
-            return local_outcome("CredentialMissing", held_until=now + LOOK_AGAIN)
+            return local_outcome("CredentialMissing", held_until=now + CREDENTIAL_RECHECK)
         if isinstance(credential, CertificateCredential):
             if wall > credential.not_after.timestamp():
                 detail = f"the certificate expired on {_day(credential.not_after)}"
-                return local_outcome("CredentialExpired", detail, held_until=now + LOOK_AGAIN)
+                return local_outcome("CredentialExpired", detail, held_until=now + CREDENTIAL_RECHECK)
             if wall < credential.not_before.timestamp():
                 detail = f"the certificate is not valid before {_day(credential.not_before)}"
-                return local_outcome("CredentialExpired", detail, held_until=now + LOOK_AGAIN)
+                return local_outcome("CredentialExpired", detail, held_until=now + CREDENTIAL_RECHECK)
         return None if self.hold.open_to_probe(now) else self.held(now)
 
     def held(self, now: float) -> Outcome:
@@ -124,15 +124,15 @@ class CredentialState:
         return Interpretation(outcome, replace)
 
     def goaway(self, reason: str, now: float) -> None:
-        """Note the reason that a GOAWAY carries; some of them concern the credential."""
+        """Note the reason of a GOAWAY; some of them are about the credential."""
         spec = REASONS.get(reason)
         if spec is not None and spec.action is Action.HOLD_ROUTE:
             self.hold.failure(now, now, reason, f"APNs closed the connection with {reason}")
 
     def _renew(self, sent_at: float, now: float, wall: float) -> bool:
-        """Mend ExpiredProviderToken; True when a repetition makes sense at once."""
+        """Handle ExpiredProviderToken; True if the request should be sent again at once."""
         if self.token is None or sent_at < self._bearer_changed_at:
-            return True  # it was sent with the token before
+            return True  # it was sent with the previous token
         if self.token.early_step(wall):
             self.bearer(now, wall)
             return True
@@ -159,7 +159,7 @@ class CredentialState:
             return
         if spec.action in {Action.RECONNECT, Action.KEEP_TOKEN}:
             return  # not about the notification
-        # Of the environment only a token that was valid there says anything: 410.
+        # Only a token that was valid in this environment, 410, proves that it is the right one.
         if hold.reason != "EnvironmentMismatch" or spec.status == 410:
             hold.success(sent_at)
 

@@ -1,4 +1,4 @@
-"""Opening a connection: names, addresses, the CONNECT proxy, TLS; and what went wrong in our words."""
+"""Opening a connection: name resolution, addresses, the CONNECT proxy, TLS; errors as reasons of ours."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def parse_proxy(url: str, auth: str | None) -> Proxy:
     """Read `http://[user:password@]host:port`; `auth` (`user:password`) wins over what is in the URL.
 
     Raises:
-        ValueError: no such URL. The text is not quoted, since it may hold a password.
+        ValueError: not such a URL. It is not quoted, since it may contain a password.
     """
     parts = urlsplit(url)
     try:
@@ -113,11 +113,11 @@ async def _tcp(loop: asyncio.AbstractEventLoop, target: Target, timeout: float) 
     deadline = loop.time() + timeout
     problem = "no address"
     for place, (family, kind, protocol, _, address) in enumerate(found):
-        # One address that swallows packets must not use up the time of the others.
+        # One unresponsive address must not use up the time of the others.
         fair = max(LEAST_PER_ADDRESS, (deadline - loop.time()) / (len(found) - place))
         try:
             sock = socket.socket(family, kind, protocol)
-        except OSError as error:  # a family that this machine does not have
+        except OSError as error:  # an address family that this machine lacks
             problem = f"{address[0]}: {_text(error)}"
             continue
         try:
@@ -151,7 +151,7 @@ async def _through(
     answer = b""
     try:
         await loop.sock_sendall(sock, (request + "\r\n").encode("ascii"))
-        # Nothing of the TLS stream can be swallowed here: in TLS the client speaks first.
+        # This cannot read into the TLS stream: in TLS the client speaks first.
         while b"\r\n\r\n" not in answer:
             data = await loop.sock_recv(sock, MAX_PROXY_ANSWER - len(answer))
             if not data or len(answer) + len(data) >= MAX_PROXY_ANSWER:
@@ -179,7 +179,7 @@ async def _tls(
             ssl=target.context,
             server_hostname=target.host,
             ssl_handshake_timeout=timeout,
-            # A peer that does not answer our close must not keep the connection in memory for long.
+            # A peer that does not answer close_notify must not keep the connection in memory for long.
             ssl_shutdown_timeout=5.0,
         )
     except ssl.SSLCertVerificationError as error:

@@ -1,4 +1,4 @@
-"""Is there still somebody at the other end? When to send PING, and when a silent connection is dead.
+"""Liveness of a connection: when to send PING, and when silence means that the peer is gone.
 
 Pure: times are monotonic seconds, passed in.
 """
@@ -31,12 +31,12 @@ class Oldest(NamedTuple):
 
     @property
     def deadline(self) -> float:
-        """When its time is up."""
+        """When its response timeout ends."""
         return self.sent_at + self.timeout
 
 
 class Liveness:
-    """What is known of a connection's last signs of life."""
+    """The last signs of life of one connection."""
 
     __slots__ = ("_patience", "_ping_at", "idle_since", "last_read")
 
@@ -44,7 +44,7 @@ class Liveness:
         self.last_read = now
         """When something was last read."""
         self.idle_since = now
-        """When the last request ended; of no meaning while there are requests."""
+        """When the last request ended; meaningless while there are requests."""
         self._ping_at = -math.inf
         self._patience = IDLE_PING_ANSWER
 
@@ -59,13 +59,13 @@ class Liveness:
             return False
         if now >= self._ping_at + self._patience:
             return True
-        # A deadline is near: a request that could still move to another connection must not just time out.
+        # A deadline is near: do not let a request time out that could still move to another connection.
         return any(now >= one.deadline - 2 * SECOND_LOOK for one in oldest) and (
             now >= self._ping_at + self._patience / 2
         )
 
     def next(self, now: float, oldest: Sequence[Oldest], idle_timeout: float) -> tuple[bool, float]:
-        """Say whether to send PING now, which then counts as sent, and when to look again.
+        """Say whether to send PING now, which then counts as sent, and when to ask again.
 
         Args:
             now: the present moment.
@@ -99,7 +99,7 @@ class Liveness:
             wake = min(self.idle_since + idle_timeout, due)
         if self.silent:
             wake = min(wake, self._ping_at + self._patience)
-        # Never in the past, lest the timer spins: what is due within this tick has been dealt with.
+        # Never in the past, or the timer would spin: whatever is due in this tick has been handled.
         return ping, max(wake, now + SECOND_LOOK / 5)
 
     def _pinged(self, now: float, patience: float) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import ParamSpec, Protocol
 
 from tubepost_api.config import DeliveryMode
-from tubepost_dispatcher.apns.credential_state import LOOK_AGAIN
+from tubepost_dispatcher.apns.credential_state import CREDENTIAL_RECHECK
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.delivery.failover import blames_route, pick_route
@@ -178,7 +178,7 @@ class Deliverer:
         if route.facts is None:
             delivery.headers = None
             # As a pool without a credential says it: there is no sense in trying again every second.
-            return local_outcome("CredentialMissing", held_until=now + LOOK_AGAIN)
+            return local_outcome("CredentialMissing", held_until=now + CREDENTIAL_RECHECK)
         if route is before and delivery.headers is not None:
             return None
         if before is not None and route is not before:

@@ -130,8 +130,8 @@ class Engine(Receiver[Key]):
             return []
         buffer = self._buffer
         if buffer:
-            # Looked at only when the frame that it starts is complete, so that no byte is copied again
-            # and again while a frame trickles in.
+            # Parsed only once its first frame is complete, so that bytes are not copied over and over
+            # while a frame trickles in.
             buffer += data
             if len(buffer) < self._wanted:
                 return []
@@ -159,7 +159,7 @@ class Engine(Receiver[Key]):
                         self._oversized()
                     break
                 # The common answer: a block that is `:status 200` and `apns-id`, with the end of the stream.
-                # What stands behind the id is not needed, and may be left unread where no table is involved.
+                # Fields after the id are not needed, and may be skipped where no dynamic table is involved.
                 if (
                     word & 0xFF == plain
                     and flags == _BOTH_ENDS

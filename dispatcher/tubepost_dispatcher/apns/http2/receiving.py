@@ -21,7 +21,7 @@ _SETTINGS_COST: Final = 16
 
 
 class Receiver(EngineState[Key]):
-    """The handling of every frame; `engine.Engine` is the class to use."""
+    """Base of `engine.Engine`: handles every type of frame."""
 
     __slots__ = ()
 
@@ -157,7 +157,7 @@ class Receiver(EngineState[Key]):
             self._charge(1)
             return
         (code,) = frames.WORD.unpack(body)
-        # A server that has begun to answer cannot have done nothing, whatever its code says.
+        # A server that has begun to answer has processed the request, whatever its code says.
         refused = code == ErrorCode.REFUSED_STREAM and stream_id not in self._answers
         self._finish(stream_id, StreamError.REFUSED if refused else StreamError.RESET, code, done)
 
@@ -223,14 +223,14 @@ class Receiver(EngineState[Key]):
         last, code = frames.PAIR.unpack_from(body)
         last &= frames.STREAM_ID_MASK
         if self.goaway is not None:
-            # It must not rise (RFC 9113, section 6.8), and what was above it is already given back.
+            # It must not rise (RFC 9113, section 6.8), and streams above it have been given back already.
             last = min(last, self.goaway.last_stream_id)
         self.goaway = Goaway(last, code, body[8 : 8 + _DEBUG_KEPT])
         self._drain()
-        # What the server has begun to answer it has processed, whatever it says here.
+        # A stream that the server has begun to answer was processed, whatever this GOAWAY says.
         unseen = [open_id for open_id in self._keys if open_id > last and open_id not in self._answers]
         if unseen and unseen[-1] > self._taken_id:
-            # Not left to the server to ignore: the owner may repeat these elsewhere at once.
+            # Do not rely on the server to ignore them: the owner may send these elsewhere at once.
             self._out[:] = [frames.without_streams(b"".join(self._out), set(unseen))]
         for open_id in unseen:
             self._finish(open_id, StreamError.UNPROCESSED, code, done)

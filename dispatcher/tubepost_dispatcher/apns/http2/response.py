@@ -1,4 +1,4 @@
-"""Reading response header blocks: what the engine needs of them, and HPACK's state kept right.
+"""Reading response header blocks: the fields that the engine needs, with HPACK's state kept correct.
 
 The engine announces SETTINGS_HEADER_TABLE_SIZE = 0, so that sooner or later every block stands alone. Until
 then a server may fill a table of 4,096 bytes (RFC 9113, section 6.5.2), so `BlockReader` keeps a real decoder
@@ -6,9 +6,8 @@ and gives it every block that could touch the table. A block that cannot is scan
 answers are a status and an id.
 
 A server that acknowledged the size of 0 should start its next block with a table size update (RFC 9113,
-section 4.3.1). One that does not is read with the old size for as long as that lasts, instead of being hung
-up on: the two sides agree on the table all the same, and a server with an encoder that never had a table has
-nothing to update.
+section 4.3.1). One that does not is read with the old size, instead of being disconnected: both sides still
+agree on the table, and a server whose encoder never had a table has nothing to update.
 """
 
 from __future__ import annotations
@@ -201,7 +200,7 @@ class BlockReader:
 
 
 def _string_at(block: bytes, pos: int, end: int) -> tuple[bytes, int] | None:
-    """Read a string of less than 127 coded bytes at `pos`; None where that is not what stands there."""
+    """Read a string of less than 127 coded bytes at `pos`; None if there is anything else."""
     if pos >= end:
         return None
     size = block[pos] & 0x7F

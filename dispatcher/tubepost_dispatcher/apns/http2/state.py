@@ -1,4 +1,4 @@
-"""The engine's state: open streams, what they become, and the bounds that hold for a server."""
+"""The engine's state: open streams, how they end, and the limits that a server must keep to."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _hello(limits: EngineLimits) -> bytes:
 
 
 class Answer:
-    """A response of which the head is in and the end is not."""
+    """A response whose header block has arrived, but not its end."""
 
     __slots__ = ("body", "head", "received", "unacknowledged")
 
@@ -60,7 +60,7 @@ class Answer:
 
 
 class EngineState(Generic[Key]):
-    """What a connection knows, and how it and its streams end; `engine.Engine` is the class to use."""
+    """Base of `engine.Engine`: what a connection knows, and how it and its streams end."""
 
     __slots__ = (
         "_answers",
@@ -143,7 +143,7 @@ class EngineState(Generic[Key]):
         )
 
     def _forget(self, stream_id: int) -> bool:
-        """Drop what is kept beside the key; whether the request was still being sent."""
+        """Drop everything but the key; return whether the request was still being sent."""
         self._special.discard(stream_id)
         self._answers.pop(stream_id, None)
         self._unflushed.discard(stream_id)
@@ -180,7 +180,7 @@ class EngineState(Generic[Key]):
         )
 
     def _complete(self, stream_id: int, head: Head, body: bytes, done: list[StreamResult[Key]]) -> None:
-        """End a stream with its answer. An upload that the server did not wait for is called off."""
+        """End a stream with its answer. An upload that the server did not wait for is cancelled."""
         self._append(stream_id, head, body, StreamError.NONE, 0, done)
         if stream_id in self._special and self._forget(stream_id):
             self._control(frames.rst_stream(stream_id, ErrorCode.CANCEL))
@@ -216,7 +216,7 @@ class EngineState(Generic[Key]):
     # -- bounds
 
     def _charge(self, cost: int) -> None:
-        """Count frames that bring no stream nearer to its end; raises PeerError when it is a flood."""
+        """Count frames that make no progress on any stream; raises PeerError when there are too many."""
         self._idle_frames += cost
         if self._idle_frames > self._limits.max_idle_frames + _FRAMES_PER_STREAM * len(self._keys):
             raise PeerError(ErrorCode.ENHANCE_YOUR_CALM, "a flood of frames without progress")

@@ -21,7 +21,7 @@ REST = 0.05
 
 
 class Answers:
-    """Tells outcomes. What an answer says of credential, target and connection is passed on to these."""
+    """Tells outcomes, and lets credential, connector and connection know what an answer says about them."""
 
     __slots__ = ("_connector", "_credential", "_gauges", "_loop", "_waiting", "_wall", "closed")
 
@@ -41,10 +41,10 @@ class Answers:
         self._loop = loop
         self._wall = wall
         self.closed = False
-        """The pool is closed: what has no answer yet gets none."""
+        """The pool is closed: no more answers are expected."""
 
     def take(self, connection: Connection, results: list[Result], now: float) -> None:
-        """Tell the outcomes of streams that have ended; what the server never saw waits again, in front."""
+        """Tell the outcomes of ended streams; requests that the server never saw go back to the queue's head."""
         accepted = 0
         unseen: list[Request] = []
         observe = self._gauges.observe_latency
@@ -94,7 +94,7 @@ class Answers:
 
     def _ended(self, connection: Connection, result: Result, now: float, unseen: list[Request]) -> None:
         if result.error is StreamError.REFUSED:
-            # What refuses is busy, or about to say that it allows fewer streams.
+            # The server is busy, or about to lower its stream limit.
             connection.rest_until = now + REST
         outcome = unanswered(result, connection.detail or connection.cause, closed=self.closed)
         if outcome is None:
@@ -116,7 +116,7 @@ class Answers:
 
 
 def unanswered(result: Result, cause: str, *, closed: bool) -> Outcome | None:
-    """Return the outcome of a request without an answer, or None when it may be sent again unnoticed.
+    """Return the outcome of a request without an answer, or None when it may safely be sent again.
 
     None only when APNs cannot have acted on it: it refused the stream, the stream is above a GOAWAY's last
     one, or the end of the request was never sent. `cause` says how the connection ended, if it did.

@@ -1,4 +1,4 @@
-"""The connections of a pool: which there are, and when another one is opened."""
+"""The connections of a pool: those that are open, and when to open another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OWN_ENDS = frozenset({"idle", "retired", "shutdown", "exhausted"})
 
 
 class Connections:
-    """Opens connections on demand, and knows those that became usable until they are closed.
+    """Opens connections on demand, and keeps those that became usable until they are closed.
 
     `owner` is told what happens on each of them; `settled` is called after each attempt to open one.
     """
@@ -69,7 +69,7 @@ class Connections:
 
     @property
     def ready(self) -> int:
-        """How many there are, those included that only wait for their last answers."""
+        """How many are open, including those that only wait for their last answers."""
         return sum(connection.is_ready for connection in self._known)
 
     @property
@@ -79,21 +79,21 @@ class Connections:
 
     @property
     def stream_limit(self) -> int:
-        """How many requests may be on the usable connections at a time, as APNs has it."""
+        """Concurrent requests that APNs allows on the usable connections together."""
         return sum(connection.engine.stream_limit for connection in self.usable())
 
     def refusal(self, now: float) -> Outcome | None:
-        """Return the outcome of requests where connecting fails and there is no connection; else None."""
+        """Return the outcome of requests while there is no connection and connecting fails; else None."""
         if self.connector.trouble is None or self.usable():
             return None
         return self.connector.refusal(now)
 
     def satisfied(self) -> None:
-        """Note that no request waits for a stream."""
+        """Note that no request is waiting for a stream."""
         self._starved_since = math.inf
 
     def demand(self, waiting: int, now: float, options: PoolOptions, *, by_token: bool) -> float:
-        """Open what is wanted for requests that wait for a stream; returns when to ask again.
+        """Open the connections that waiting requests call for; returns when to ask again.
 
         Args:
             waiting: how many requests wait.
@@ -122,14 +122,14 @@ class Connections:
         return min((moment for moment in moments if moment > now), default=math.inf)
 
     def retire_above(self, most: int) -> None:
-        """Let the emptiest connections above a maximum close after their last answer; 0 is no maximum."""
+        """Retire the least busy connections above a maximum; 0 means no maximum."""
         usable = sorted(self.usable(), key=lambda connection: connection.open_streams)
         if most:
             for connection in usable[: max(0, len(usable) - most)]:
                 connection.retire()
 
     def closed(self, connection: Connection) -> bool:
-        """Note the end of a connection; False when it never became usable: its attempt reports that."""
+        """Note the end of a connection; False if it never became usable, which the connector reports."""
         if connection not in self._known:
             return False
         self._known.remove(connection)
@@ -138,13 +138,13 @@ class Connections:
             cause = connection.goaway_reason
         self._gauges.closed(cause)
         if not connection.answered and cause not in _OWN_ENDS:
-            # Opened and ended without a single answer: as bad as one that could not be opened.
+            # Ended without a single answer: no better than one that could not be opened.
             detail = connection.detail or f"the connection ended before any answer: {cause}"
             self.connector.failed(DialError("TlsFailed" if cause == "tls" else "ConnectFailed", detail))
         return True
 
     def shut(self) -> None:
-        """Close all; what still waits for an answer is lost."""
+        """Close all; requests without an answer are lost."""
         for connection in list(self._known):
             connection.shut("shutdown")
 

@@ -78,7 +78,7 @@ class PoolGauges:
         self._metrics.apns_connect_failures.labels(self._route, cause).inc()
 
     def refresh_soon(self) -> None:
-        """Something has changed: refresh the gauges in a moment, not for each request."""
+        """Refresh the gauges within INTERVAL; cheap enough to call for every request."""
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_later(INTERVAL, self.refresh)
@@ -90,7 +90,7 @@ class PoolGauges:
             self._show(self._read())
 
     def stop(self) -> None:
-        """Take this pool's part out of the gauges, for good."""
+        """Take this pool's part out of the gauges, and refresh no more."""
         self._stopped = True
         self._show(Readings())
 

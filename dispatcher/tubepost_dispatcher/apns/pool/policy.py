@@ -1,4 +1,4 @@
-"""What a pool should do next, as pure functions of what it sees: which connection gets what, when to dial."""
+"""The policy of a pool, as pure functions: which connection gets how many requests, when to open another."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def dials_wanted(demand: Demand) -> int:
         per_connection = max(demand.stream_limit, LEAST_STREAMS)
         parallel = min(MOST_DIALS, -(-demand.left // per_connection))
     if not demand.usable:
-        parallel = min(parallel, 1)  # the first one shows whether the others have a chance
+        parallel = min(parallel, 1)  # the first one shows whether others can succeed
     elif demand.starved_for < PATIENCE:
         return 0
     return max(0, min(room, parallel - demand.dialling))

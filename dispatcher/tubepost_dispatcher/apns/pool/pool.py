@@ -6,7 +6,7 @@ over the connections' free streams, each connection writing once. Connections ar
 up to `credential_state`. There is no task, no future and no timer per request.
 
 Every request that was submitted and not withdrawn gets exactly one outcome, by a callback on the event loop.
-What a server provably never saw is sent again on another connection without anybody noticing.
+What a server provably never saw is sent again on another connection, unknown to the caller.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class Pool:
             return
         self._closed = self._answers.closed = True
         self._connections.shut()
-        # What came back unseen from those connections waits by now like the others.
+        # Including those that the connections gave back as never sent.
         self._return_waiting(local_outcome("ShuttingDown", retry_at_once=True))
         self._alarm.cancel()
         await self._connections.connector.cancel()
@@ -248,7 +248,7 @@ class Pool:
                 return
             try:
                 header = block(request)
-            except ValueError as error:  # a fault of ours: such requests should not come here
+            except ValueError as error:  # a fault of ours: header values were checked before
                 self._loop.call_soon(self._tell, request, local_outcome("InternalError", str(error)))
                 continue
             connection.submit(request, header, now)

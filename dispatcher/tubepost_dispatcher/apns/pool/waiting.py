@@ -29,7 +29,7 @@ class Waiting:
     def append(self, request: ApnsRequest[object]) -> None:
         """Add a request at the end."""
         if self._ghosts and request in self._ghosts:
-            # It is still in the queue: without this, its ghost would come to life.
+            # It is still in the queue: without this, it would be there twice.
             self._ghosts.discard(request)
             self._queue.remove(request)
         request.queue = self
