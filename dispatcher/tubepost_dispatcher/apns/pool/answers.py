@@ -44,7 +44,7 @@ class Answers:
         """The pool is closed: no more answers are expected."""
 
     def take(self, connection: Connection, results: list[Result], now: float) -> None:
-        """Tell the outcomes of ended streams; requests that the server never saw go back to the queue's head."""
+        """Tell the outcomes of ended streams; what the server never saw goes back to the queue's head."""
         accepted = 0
         unseen: list[Request] = []
         observe = self._gauges.observe_latency
