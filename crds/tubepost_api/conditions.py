@@ -15,7 +15,7 @@ from tubepost_api.rules import SpecModel
 
 
 class Word(enum.StrEnum):
-    """A word with its meaning beside it."""
+    """A string that carries its explanation."""
 
     meaning: str
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 DURATION_PATTERN = r"^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|μs|ms|s|m|h))+)$"
-"""Go durations without a sign; the pattern stands in the CRDs too. Source: Go's time.ParseDuration."""
+"""Go durations without a sign; the CRDs use the same pattern. Source: Go's time.ParseDuration."""
 
 SIZE_PATTERN = r"^[0-9]{1,15}(k|M|G|Ki|Mi|Gi)?$"
-"""Whole Kubernetes quantities of bytes; the pattern stands in the CRDs too."""
+"""Whole Kubernetes quantities of bytes; the CRDs use the same pattern."""
 
 _UNITS = {
     "ns": 1,

@@ -26,7 +26,7 @@ ENDPOINT_PATTERN = (
     r"^(https://([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?"
     r"|(apn|http)://gateway\.(sandbox\.)?push\.apple\.com(:2195|/?\?port=2195)?/?)$"
 )
-"""What the CRD takes; `parse_endpoint` looks closer."""
+"""What the CRD accepts; `parse_endpoint` checks more."""
 
 _PARTS = re.compile(
     r"(?P<scheme>[a-z]+)://(?:\[(?P<v6>[^]]+)\]|(?P<host>[^:/?\[]+))(?::(?P<port>[0-9]+))?(?:/|$|/?\?)"

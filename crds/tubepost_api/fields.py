@@ -31,10 +31,10 @@ def failure(message: str, remedy: str) -> PydanticCustomError:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Annotates a string: a pattern, a length, and what to tell whoever wrote another one.
+    """Annotates a string: a pattern, a length, and what to say about a string that does not match.
 
     `check` says in Python what a pattern cannot; it raises ValueError. `rules` are CEL rules for the same.
-    `confidential`: somebody may have written a password into it, so no message repeats the value.
+    `confidential`: the value may hold a password by mistake, so no message repeats it.
     """
 
     what: str
@@ -63,7 +63,7 @@ class Checked:
         matches = f"self.matches(r'{self.pattern}')"
         result["x-kubernetes-validations"] = [
             {"rule": matches, "message": f"is not {self.what}; {self.remedy}"},
-            # What does not even look like one is said once.
+            # A value that fails the pattern is reported once, not by every rule.
             *({"rule": f"!{matches} || {rule}", "message": message} for rule, message in self.rules),
         ]
         return result
@@ -228,7 +228,7 @@ Size = Annotated[
 """Bytes: an integer, or a quantity as Kubernetes writes them."""
 
 UNIQUE: dict[str, Any] = {"x-kubernetes-list-type": "set"}
-"""JSON-schema extras of a list in which nothing stands twice; `no_repeats` is its twin."""
+"""JSON-schema extras of a list without duplicates; `no_repeats` checks the same in Python."""
 
 
 def no_repeats(values: tuple[str, ...]) -> tuple[str, ...]:

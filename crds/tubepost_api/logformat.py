@@ -26,13 +26,13 @@ MACROS: dict[str, str] = {
     "e": "Error text: the reason in APNs' own word, or ours where APNs gave none.",
     "vctx_mess": "`%vctx_mess{NAME}` is a context variable of the message, empty when it has none.",
 }
-"""Name of each macro (without the percent sign) and what it stands for. Source: Momentum's apn_logger."""
+"""Name of each macro (without the percent sign) and its meaning. Source: Momentum's apn_logger."""
 
 STRFTIME_DIRECTIVES = frozenset("aAbBcdfGHIjmMpSuUVwWxXyYzZ%")
 """What may follow a percent sign inside `%{FORMAT}t`: what Python documents for every platform."""
 
 _LONGEST_FIRST = sorted((name for name in MACROS if name != "vctx_mess"), key=len, reverse=True)
-_NOT_PRINTABLE = "the character U+{:04X} cannot stand in a format, which is one line"
+_NOT_PRINTABLE = "the character U+{:04X} is not allowed in a format, which is one line"
 _CONTEXT_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -56,7 +56,7 @@ class Macro:
     """A macro: `name` is a key of `MACROS`.
 
     `argument` is the strftime format of `%{...}t` or the variable of `%vctx_mess{...}`, else None.
-    `quoted` says that the macro stands between double quotes of the surrounding literal text.
+    `quoted`: the macro is inside double quotes of the surrounding literal text.
     """
 
     name: str
@@ -65,11 +65,11 @@ class Macro:
 
 
 def parse_format(text: str) -> tuple[Text | Macro, ...]:
-    """Take a format string apart.
+    """Parse a format string.
 
     Where names overlap the longest wins: `%dt` is the device token, never the domain followed by a `t`.
-    A double quote in literal text opens a quotation, the next one closes it. Two `Text` items never stand
-    side by side.
+    A double quote in literal text opens a quotation, the next one closes it. Two `Text` items are never
+    adjacent.
 
     Raises:
         FormatError: unknown macro, missing or malformed argument, a quotation that is not closed, a control
@@ -84,7 +84,7 @@ def parse_format(text: str) -> tuple[Text | Macro, ...]:
         if character != "%":
             if not character.isprintable():
                 raise FormatError(
-                    f"the character U+{ord(character):04X} cannot stand in a format, which is one line",
+                    f"the character U+{ord(character):04X} is not allowed in a format, which is one line",
                     position,
                 )
             if character == '"':
@@ -132,7 +132,7 @@ def _macro(text: str, start: int, *, quoted: bool) -> tuple[Macro, int]:
         raise FormatError("a single % ends the format; write %% for a percent sign", start)
     word = re.match(r"%\w*", text[start:])
     shown = word.group() if word and len(word.group()) > 1 else text[start : start + 2]
-    raise FormatError(f"{shown} is no macro; write %% for a percent sign", start)
+    raise FormatError(f"{shown} is not a macro; write %% for a percent sign", start)
 
 
 def _argument(text: str, start: int, brace: int) -> tuple[str, int]:

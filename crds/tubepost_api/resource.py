@@ -15,7 +15,7 @@ GROUP = "tubepost.io"
 VERSION = "v1alpha1"
 """The only version so far."""
 API_VERSION = f"{GROUP}/{VERSION}"
-"""What stands as `apiVersion` in a manifest."""
+"""`apiVersion` of our manifests."""
 
 
 @dataclass(frozen=True, slots=True)

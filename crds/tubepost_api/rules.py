@@ -1,6 +1,6 @@
 """Rules between fields: each as a CEL expression for the API server and as its twin in Python.
 
-Both stand in one value, so that a manifest that `tubepost validate` takes is taken by the cluster as well.
+Both are in one value, so that the API server accepts what `tubepost validate` accepts.
 """
 
 from __future__ import annotations

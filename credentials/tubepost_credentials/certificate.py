@@ -93,7 +93,7 @@ def load_certificate(cert_pem: bytes, key_pem: bytes, *, side: Side = "client") 
     `CertificateCredential.validity`.
 
     Raises:
-        CredentialError: what is wrong and how to mend it, never with any of the content.
+        CredentialError: what is wrong and how to fix it, never with any of the content.
     """
     what, wanted = f"the {side} certificate", _WANTED_CERTIFICATE[side]
     check_pem(cert_pem, what, wanted)
@@ -200,7 +200,7 @@ def _topics(extensions: dict[x509.ObjectIdentifier, bytes], warnings: list[str])
 
 
 def is_topic(text: str) -> bool:
-    """Tell whether `text` can stand in an `apns-topic` header: visible ASCII, 1 to 255 characters."""
+    """Whether `text` is valid in an `apns-topic` header: visible ASCII, 1 to 255 characters."""
     return 0 < len(text) <= 255 and all("!" <= char <= "~" for char in text)
 
 

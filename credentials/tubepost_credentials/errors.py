@@ -1,4 +1,4 @@
-"""What is shared by all kinds of credential: kinds of faults, the error, and the word for being in date."""
+"""What all kinds of credentials share: faults, the error, and validity in time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 from typing import Literal
 
 Validity = Literal["valid", "expired", "not-yet-valid"]
-"""Where a moment lies in relation to a credential's lifetime."""
+"""A moment compared with a credential's lifetime."""
 
 
 class Fault(enum.Enum):

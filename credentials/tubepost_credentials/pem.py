@@ -22,7 +22,7 @@ _FROM_P12 = (
 
 
 def check_pem(data: bytes, what: str, wanted: str) -> None:
-    """Refuse what is no PEM text at all; `what` names the value and `wanted` what should be in it.
+    """Refuse what is not PEM at all; `what` names the value, and `wanted` what should be there.
 
     Raises:
         CredentialError: empty, too large, binary (DER, PKCS #12), base64 without its frame, or other text.
@@ -72,7 +72,7 @@ def load_key(block: bytes, what: str) -> object:
     try:
         return load_pem_private_key(block, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        # The cause is cut off: the library's texts are not ours to vouch for.
+        # Without the cause: the library's message might quote the key.
         raise CredentialError(
             f"{what} is damaged or of an unknown kind", "export the key again and copy it whole"
         ) from None

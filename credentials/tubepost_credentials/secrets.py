@@ -1,6 +1,6 @@
 """The one reader of Secrets: their contents -> what they are good for, and what is wrong with them. Pure.
 
-Dispatcher, operator and command line all read Secrets here, so that what one of them takes, all take. No
+Dispatcher, operator and command line all read Secrets here, so that all accept the same. No
 message holds a byte of a Secret.
 """
 
@@ -81,7 +81,7 @@ class Finding:
 
     @property
     def message(self) -> str:
-        """What is wrong with the Secret; for places where object and field are told already."""
+        """What is wrong with the Secret, for a context that names object and field already."""
         return self._sentence("")
 
     @property
@@ -194,7 +194,7 @@ class _Reader:
         )
 
     def _lacks(self, reference: Reference, secret: Mapping[str, bytes]) -> bool:
-        """Whether keys are missing, which are found fault with."""
+        """Whether keys are missing; each is a finding."""
         missing = reference.missing(secret)
         for key in missing:
             self._add(

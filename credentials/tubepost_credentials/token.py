@@ -61,7 +61,7 @@ class TokenCredential:
         return "valid"
 
     def public_key_pem(self) -> bytes:
-        """The public half, for whoever checks tokens (the simulator, tests)."""
+        """The public key, with which tokens can be verified."""
         return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def describe(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def load_token(p8: bytes, key_id: bytes, team_id: bytes) -> TokenCredential:
     not stand in a token is refused.
 
     Raises:
-        CredentialError: what is wrong and how to mend it, never with any of the content.
+        CredentialError: what is wrong and how to fix it, never with any of the content.
     """
     warnings: list[str] = []
     key_name = _identifier(key_id, "key id", warnings)
@@ -111,7 +111,7 @@ def _identifier(value: bytes, what: str, warnings: list[str]) -> str:
     if not text:
         raise CredentialError(f"the {what} is empty", remedy)
     if not _ANY_ID.fullmatch(text):
-        raise CredentialError(f"the {what} holds characters that cannot be in one", remedy)
+        raise CredentialError(f"the {what} contains characters that are not allowed in one", remedy)
     if not _APPLE_ID.fullmatch(text):
         warnings.append(f"The {what} is not 10 capital letters and digits, as Apple's are.")
     return text

@@ -83,10 +83,10 @@ def test_quotations_open_and_close() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "position"),
     [
-        ("%t@%x", "%x is no macro", 3),
+        ("%t@%x", "%x is not a macro", 3),
         ("%", "a single % ends", 0),
         ("a%", "a single % ends", 1),
-        ("%-", "%- is no macro", 0),
+        ("%-", "%- is not a macro", 0),
         ("%vctx_mess", "needs the name", 0),
         ("%vctx_mess{}", "is empty", 0),
         ("%vctx_mess{a b}", "not the name of a context variable", 11),
