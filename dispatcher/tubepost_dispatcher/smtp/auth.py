@@ -24,7 +24,13 @@ MAX_AUTH_FAILURES = 3
 """Failed authentications after which a session ends."""
 MECHANISMS = frozenset({b"PLAIN", b"LOGIN"})
 
-_WRONG = replies.AUTH_FAILED.decode().rstrip()
+_REFUSALS = {
+    "535 5.7.8 Authentication credentials invalid": replies.AUTH_FAILED,
+    "501 5.5.2 Can't decode base64": replies.AUTH_NOT_BASE64,
+    "501 5.5.2 Can't split auth value": replies.AUTH_MALFORMED,
+    "501 5.7.0 Auth aborted": replies.AUTH_ABORTED,
+}
+"""What aiosmtpd's mechanisms push, and the rows of the catalogue that say it."""
 
 Check = Callable[[bytes, bytes], bool]
 """Whether this name has this password."""
@@ -90,7 +96,7 @@ class _Mechanisms(SMTP):
     _reader: Any
 
     def __init__(self, hostname: str, loop: asyncio.AbstractEventLoop) -> None:
-        # That AUTH is offered, waits for TLS and comes once is checked before an exchange begins.
+        # `commands` has checked that AUTH is offered, and allowed at this point.
         super().__init__(
             None,
             enable_SMTPUTF8=True,
@@ -107,7 +113,7 @@ class _Mechanisms(SMTP):
 
     def begin(self, argument: str, check: Check) -> Coroutine[None, bytes | None, None]:
         session = self.session = _AuthSession(self.loop)
-        # Lets smtp_AUTH past its own checks of the order of commands.
+        # For smtp_AUTH's own check of the order of commands.
         session.host_name, session.extended_smtp = "client", True
         self.envelope = Envelope()
         self._check = check
@@ -122,7 +128,11 @@ class _Mechanisms(SMTP):
 
     async def push(self, status: str | bytes) -> None:
         """Keep a reply of aiosmtpd's for `take_replies`."""
-        self._pushed.append((status.encode() if isinstance(status, str) else status) + b"\r\n")
+        if isinstance(status, bytes):
+            line = status + b"\r\n"
+        else:
+            line = _REFUSALS.get(status) or status.encode() + b"\r\n"
+        self._pushed.append(line)
 
     def _authenticated(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: LoginPassword
@@ -130,10 +140,10 @@ class _Mechanisms(SMTP):
         del server, session, envelope, mechanism
         if self._check(login.login, login.password):
             self.proved = login.login
-            # The session keeps this; it need not keep the password.
+            # aiosmtpd's session keeps this; it need not keep the password.
             return AuthResult(success=True, auth_data=LoginPassword(login.login, b""))
         self.failed = True
-        return AuthResult(success=False, handled=False, message=_WRONG)
+        return AuthResult(success=False, handled=False)
 
 
 class _AuthSession(Session):

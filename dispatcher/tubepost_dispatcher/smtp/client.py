@@ -1,6 +1,6 @@
-"""The passthru client: hands a mail that is no push to the configured relay (Momentum `passthru`).
+"""The client for relays: hands one mail to the relay that is configured (Momentum `passthru`).
 
-One connection for each message: passthru mail is the exception on a push domain, and a connection that is
+One connection for each message: relayed mail is the exception here, and a connection that is
 not kept cannot go stale. A message goes to all of its recipients or to none.
 """
 
@@ -22,7 +22,7 @@ from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.transaction import Content, SessionFacts
 
 MAX_RECEIVED = 100
-"""Received: fields from which on a message is taken to loop (RFC 5321 6.3)."""
+"""Received: fields above which a message is considered to loop (RFC 5321 6.3)."""
 MAX_REPLY = 200
 """Characters of the relay's reply that are kept."""
 ACCEPTED = 250
@@ -32,7 +32,7 @@ _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3}) ?")
 _RECEIVED = re.compile(rb"^received:", re.IGNORECASE | re.MULTILINE)
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
 _CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
-"""Replies that say our own account or TLS setting is wrong: the mail is not to blame, so it is deferred."""
+"""Replies that say that our account or TLS setting is wrong: not the mail's fault, so it is deferred."""
 
 
 async def relay(
@@ -180,7 +180,7 @@ async def _send(
     if offers("dsn"):
         options += [f"{key}={dsn[key]}" for key in ("RET", "ENVID") if key in dsn]
         notify = [f"{key}={dsn[key]}" for key in ("NOTIFY", "ORCPT") if key in dsn]
-    # Not client.mail() and client.rcpt(): they take the address apart again, and not by SMTP's grammar.
+    # Not client.mail() and client.rcpt(): they parse the address again, and not by SMTP's grammar.
     response = await client.execute_command(b"MAIL", *_words(f"FROM:<{mail_from}>", options))
     if response.code != ACCEPTED:
         return _answer(response.code, response.message)
@@ -200,7 +200,7 @@ async def _send(
     response = await protocol.read_response(timeout=client.timeout)
     result = _answer(response.code, response.message)
     with contextlib.suppress(aiosmtplib.SMTPException, OSError):
-        # The relay has taken the message; how it takes leave is of no interest.
+        # The relay has taken the message; what it answers to QUIT does not matter.
         await client.quit()
     return result
 

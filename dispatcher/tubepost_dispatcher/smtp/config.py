@@ -16,15 +16,15 @@ from tubepost_dispatcher.smtp import data
 from tubepost_dispatcher.transaction import Acceptance, DomainT
 
 LOADED_ABOVE = 0.8
-"""Share of the connection cap above which idle clients get less time."""
+"""Share of maxConnections above which idle clients get less time."""
 TIMEOUT_UNDER_LOAD = 10.0
-"""Seconds that an idle client gets then (Postfix's stress behaviour)."""
+"""Seconds after which an idle client is closed then (as Postfix does under stress)."""
 
 _COMPARE_KEY = secrets.token_bytes(32)
 
 
 class EffectiveConfig(Generic[DomainT]):
-    """What a session works with between MAIL and the reply; replaced as a whole, never changed.
+    """What a session uses from MAIL to the reply; replaced as a whole, never changed.
 
     Raises ValueError when a network of `allowed_networks` is malformed.
     """
@@ -102,13 +102,13 @@ class EffectiveConfig(Generic[DomainT]):
         return any(ip in network for network in self.networks)
 
     def password_matches(self, name: bytes, password: bytes) -> bool:
-        """Check a password in a time that tells neither the password nor whether the name exists."""
+        """Check a password in constant time, whether or not the name exists."""
         expected = self.users.get(name)
         matches = hmac.compare_digest(_digest(password), expected or _NOBODY)
         return matches and expected is not None
 
     def timeout(self, sessions: int) -> float:
-        """Seconds that an idle client gets while `sessions` are open; 0 means any time."""
+        """Seconds after which an idle client is closed while `sessions` are open; 0 means never."""
         limits = self.limits
         if limits.max_connections and sessions > LOADED_ABOVE * limits.max_connections:
             return min(limits.command_timeout or TIMEOUT_UNDER_LOAD, TIMEOUT_UNDER_LOAD)

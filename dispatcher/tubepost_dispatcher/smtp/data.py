@@ -24,7 +24,7 @@ MEMORY_BUDGET = 64 * 1024 * 1024
 
 
 class DataFault(enum.Enum):
-    """Why a message cannot be handed over although its end was found."""
+    """Why a message that was received to its end is refused."""
 
     TOO_LARGE = "too-large"
     HEADER_TOO_LARGE = "header-too-large"
@@ -110,7 +110,7 @@ class DataReceiver:
 
     @property
     def hopeless(self) -> bool:
-        """The client has sent more than twice what is allowed: not worth following any more."""
+        """The client has sent more than twice what is allowed: do not wait for the end of the message."""
         return self._max_size > 0 and self.raw > 2 * self._max_size + FILE_ABOVE
 
     @property
@@ -130,8 +130,8 @@ class DataReceiver:
             self._take(data[self._skip : end + 2])
             return start + used
         self.raw += len(data) - len(carry)
-        # Keep back the longest tail that may be the beginning of the terminator; so no stuffed dot and no
-        # terminator is ever cut in two, and no octet but these four is looked at twice.
+        # Keep the longest tail that may begin a terminator, so that no terminator and no stuffed dot is split
+        # between two chunks. At most four octets are scanned twice.
         keep = 4
         while keep and not data.endswith(TERMINATOR[:keep]):
             keep -= 1
@@ -165,7 +165,7 @@ class DataReceiver:
         return whole
 
     def release(self) -> None:
-        """Drop everything that is held: the message is complete, refused, or its client gone."""
+        """Free what is held: the message is complete, refused, or its client gone."""
         self._memory.used -= self._held
         self._held = 0
         self._parts = []
@@ -208,7 +208,7 @@ class DataReceiver:
         limit = self._max_line
         length = len(piece)
         if self._line + length > limit:
-            # Hop from line end to line end, each the last one within the limit: one step for `limit` octets.
+            # Jump to the last line end within the limit, again and again: one step for `limit` octets.
             begin = -self._line
             while length - begin > limit:
                 end = piece.rfind(b"\n", max(begin, 0), begin + limit + 1)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 
 HELD, WRITE, TURN, SHARE = 1, 2, 4, 8
-"""Why reading pauses: much input is held back; the client does not take its replies; it is other sessions'
-turn to have commands answered; or to take a piece of a large message."""
+"""Why reading pauses: the input buffer is full; the client does not read its replies; it has had its share of
+this turn's commands, or of this turn's octets."""
 
 
 class Reading:
-    """Pauses reading while there is a reason; several may hold at once."""
+    """Pauses reading while there is a reason; there may be several at once."""
 
     __slots__ = ("reasons", "transport")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.reasons = 0
-        """Those that hold now, added up."""
+        """The current ones, added up."""
 
     def pause(self, reason: int) -> None:
         """Pause for `reason`."""
@@ -26,7 +26,7 @@ class Reading:
         self.reasons |= reason
 
     def resume(self, reasons: int) -> None:
-        """`reasons` hold no more; read on when no other does."""
+        """`reasons` are gone; read on unless another is left."""
         before, self.reasons = self.reasons, self.reasons & ~reasons
         if before and not self.reasons and not self.transport.is_closing():
             self.transport.resume_reading()

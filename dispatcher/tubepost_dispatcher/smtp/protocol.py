@@ -56,7 +56,7 @@ class Envelope(Generic[DomainT]):
 
 
 class SmtpProtocol(Generic[DomainT]):
-    """What one session has come to. `loop` is for aiosmtpd's constructor, which asks for one."""
+    """The state of one session. `loop` is for aiosmtpd's constructor, which needs one."""
 
     __slots__ = (
         "_authentication",
@@ -167,9 +167,9 @@ class SmtpProtocol(Generic[DomainT]):
         self.refuse(_DATA_FAULTS[fault], "data")
 
     def refuse(self, reply: bytes, stage: str, *, excess: bool = False) -> None:
-        """Refuse, count, and end the session of a client that gets too much wrong.
+        """Refuse and count; end the session of a client with too many errors.
 
-        Permanent refusals are errors of the client; a temporary one is when it comes to `excess`.
+        Permanent refusals count as errors of the client, a temporary one only in `excess` of a limit.
         """
         self.out.append(reply)
         self.listener.refused(stage, replies.code(reply))
@@ -182,12 +182,12 @@ class SmtpProtocol(Generic[DomainT]):
                 self.state = CLOSING
 
     def begin_tls(self) -> None:
-        """The last reply in the clear; what the client said before is forgotten (RFC 3207 4.2)."""
+        """Say the last reply in the clear, and forget what the client has said (RFC 3207 4.2)."""
         self.envelope.clear()
         self.out.append(replies.READY_FOR_TLS)
 
     def secured(self, version: str) -> None:
-        """The handshake has succeeded: start over."""
+        """The handshake has succeeded: the session starts again."""
         self.secure = True
         self.state = COMMAND
         self.facts = SessionFacts(self.facts.remote_ip, self.facts.remote_port, tls=version)
@@ -205,7 +205,7 @@ class SmtpProtocol(Generic[DomainT]):
     # ---- configuration in force ----------------------------------------------------------------------
 
     def _adopt(self) -> bool:
-        """Take over a changed configuration, between two transactions; False when it ends the session."""
+        """Adopt a changed configuration, between two transactions; False when that ends the session."""
         config = self.config = self.listener.config
         facts = self.facts
         if not config.allows(facts.remote_ip):
@@ -218,7 +218,7 @@ class SmtpProtocol(Generic[DomainT]):
         return True
 
     def current(self) -> bool:
-        """Have the configuration in force, unless a transaction is open; False when it ends the session."""
+        """Adopt the configuration in force unless a transaction is open; False when that ends the session."""
         if self.listener.config is self.config or self.envelope.mail_from is not None:
             return True
         return self._adopt()
@@ -244,7 +244,7 @@ class SmtpProtocol(Generic[DomainT]):
     def auth_line(self, line: bytes) -> None:
         """Go on with an AUTH exchange by a line of the client's."""
         assert self._authentication is not None
-        # Should a fault of ours leave here, the exchange is over.
+        # Set first: an exception ends the exchange.
         self.state = COMMAND
         self._after_auth_step(self._authentication, self._authentication.advance(line))
 

@@ -1,4 +1,4 @@
-"""The SMTP listener: sockets, config, the sweep over idle sessions, and the way down."""
+"""The SMTP listener: its sockets, its configuration, the sweep over idle sessions, graceful shutdown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tubepost_dispatcher.transaction import Acceptance, DomainT
 BACKLOG = 1_024
 """Connections that may wait to be accepted, per socket."""
 SWEEP_INTERVAL = 1.0
-"""Seconds between two looks at the sessions' times; less when a limit is shorter."""
+"""Seconds between two sweeps; less when a time limit is shorter."""
 
 
 class SmtpServer(Generic[DomainT]):
@@ -63,7 +63,7 @@ class SmtpServer(Generic[DomainT]):
         self._sweep()
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept on exactly these sockets from now on; open sessions are not concerned."""
+        """Accept on exactly these sockets from now on; open sessions go on."""
         loop, listener = asyncio.get_running_loop(), self._listener
         wanted = {os.fstat(listening.fileno()).st_ino: listening for listening in sockets}
         for inode, listening in wanted.items():
@@ -86,7 +86,7 @@ class SmtpServer(Generic[DomainT]):
         users: Mapping[str, str] | None,
         acceptance: Acceptance[DomainT],
     ) -> None:
-        """Put new values in force; open sessions take them over between two transactions.
+        """Put a new configuration in force; open sessions adopt it between two transactions.
 
         Raises ValueError when a network of `config` is malformed; the old values stay in force then.
         """

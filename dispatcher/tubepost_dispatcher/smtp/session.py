@@ -26,13 +26,13 @@ from tubepost_dispatcher.transaction import Content, DomainT, Transaction
 log = logging.getLogger("tubepost.smtp")
 
 MAX_HELD = 65_536
-"""Octets of input held back before reading pauses."""
+"""Octets of buffered input above which reading pauses."""
 COMMANDS_PER_TURN = 200
 """Commands of one session that are answered before other sessions get their turn."""
 MIN_DATA_RATE = 1_024
 """Octets per second that a message must make on average once `commandTimeout` has passed."""
 LINGER = 10.0
-"""Seconds that a client gets to take the last reply before its connection is reset."""
+"""Seconds that a client has to read the last reply before its connection is reset."""
 
 _held_quit = re.compile(rb"(?:\A|\n)QUIT *\r\n", re.IGNORECASE).search
 
@@ -67,11 +67,11 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         self._loop = loop
         self._smtp = SmtpProtocol(listener, loop)
         self._in = b""
-        """Input not yet looked at."""
+        """Input not yet processed."""
         self._opened = self._last = listener.now
         self._gone = False
         self._busy = False
-        """Working through input: replies are collected, `_run` writes them."""
+        """Processing input: `_run` writes the replies at its end."""
         self._eof = False
         self._receiver: DataReceiver | None = None
         self._transaction: Transaction[DomainT] | None = None
@@ -91,7 +91,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Work through a chunk of input, or hold it back."""
+        """Process a chunk of input, or buffer it while a reply is due."""
         if not self._smtp.state.reads:
             self._hold(data)
             return
@@ -106,8 +106,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         state = self._smtp.state
         if self._smtp.secure or state is CLOSING:
             return False
-        # A client that just vanished sends the same FIN as one that has only finished speaking; the latter
-        # has said QUIT.
+        # A client that has vanished and one that half-closes send the same FIN; the latter has said QUIT.
         return state is YIELDED or (state is ACCEPTANCE and _held_quit(self._in) is not None)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -137,7 +136,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         self._listener.leave(self, smtp.facts.remote_ip)
 
     def pause_writing(self) -> None:
-        """The client does not take its replies: read no more commands."""
+        """The client does not read its replies: read no more commands."""
         self._reading.pause(flow.WRITE)
 
     def resume_writing(self) -> None:
@@ -233,7 +232,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
                 try:
                     position = self._body_chunk(chunk, position)
                 except Exception:
-                    # Where the message ends is not known any more, so the session cannot go on.
+                    # Where the message ends is unknown now, so the session cannot go on.
                     log.exception("internal error in a message of %s", smtp.facts.remote_ip)
                     smtp.refuse(replies.OUR_FAULT, "data")
                     smtp.state = CLOSING
@@ -256,7 +255,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
                 break
         self._busy = False
         if in_message or budget != COMMANDS_PER_TURN:
-            # Octets of an unfinished command buy no time.
+            # A client cannot stay by sending a command octet by octet.
             self._last = self._listener.now
         state = smtp.state
         if position < size:
@@ -327,7 +326,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         self._reading.resume(flow.SHARE)
 
     def _body_chunk(self, chunk: bytes, position: int) -> int:
-        """Take a part of a message; the position behind what was used."""
+        """Receive a part of a message; returns the position behind it."""
         smtp = self._smtp
         listener = self._listener
         receiver = self._receiver

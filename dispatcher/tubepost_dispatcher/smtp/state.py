@@ -22,17 +22,17 @@ class State(enum.Enum):
     ACCEPTANCE = "acceptance", False, False
     """Waits for `Transaction.reply`."""
     YIELDED = "yielded", False, True
-    """Lets other sessions go first."""
+    """Has had its share of commands; other sessions go first."""
     CLOSING = "closing", False, True
     """Has said its last reply."""
 
     def __init__(self, word: str, reads: bool, timed: bool) -> None:
         del word  # makes a member of its own of each value
         self.reads = reads
-        """Input is worked through as it comes; in other states it is held back, or dropped when closing."""
+        """Input is processed as it comes; in other states it is buffered, or dropped when closing."""
         self.timed = timed
-        """The client is the one to act, so time limits apply."""
+        """It is the client's turn, so time limits apply."""
 
 
 COMMAND, DATA, AUTH, STARTTLS, ACCEPTANCE, YIELDED, CLOSING = State
-"""The members as names of this module: looking one up in an enum costs more than comparing it."""
+"""The members as names of this module: an attribute of an enum costs more than a comparison."""

@@ -1,4 +1,4 @@
-"""MAIL and RCPT arguments, taken apart (RFC 5321 4.1, 3461 4, 1870, 6152, 6531, 4954 5). Pure.
+"""The arguments of MAIL and RCPT, parsed (RFC 5321 4.1, 3461 4, 1870, 6152, 6531, 4954 5). Pure.
 
 Two readers of one grammar: `FAST_MAIL` and `FAST_RCPT` match the plain lines that nearly every client
 sends, whole; `parse_mail` and `parse_rcpt` read everything else, and agree with them where both apply.
@@ -207,7 +207,7 @@ def _read_path(text: str) -> tuple[str, str, str] | None:
     if end < 0:
         return None
     domain = text[position + 1 : end]
-    # Not printable are also Unicode's line separators and the C1 controls, which could forge a log line.
+    # isprintable() excludes Unicode's line separators and C1 controls too, which could forge a log line.
     if not _domain_is_valid(domain) or not text[start:end].isprintable():
         return None
     return text[start:end], domain, text[end + 1 :]

@@ -15,6 +15,7 @@ from tests.dispatcher.smtp.support import (
     running,
 )
 from tubepost_api.config import AuthConfig, StartTlsMode
+from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.auth import Authentication
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 
@@ -208,6 +209,24 @@ class TestExchange:
         assert auth.start("PLAIN", "", self.check)[0].startswith(b"334 ")
         assert auth.advance(b"*\r\n")[0].startswith(b"501 5.7.0 ")
         assert (auth.pending, auth.failures) == (False, 2)
+
+    @pytest.mark.parametrize(
+        ("initial", "lines", "reply"),
+        [
+            (plain("app", "no").decode(), [], replies.AUTH_FAILED),
+            ("!", [], replies.AUTH_NOT_BASE64),
+            ("", [b"!\r\n"], replies.AUTH_NOT_BASE64),
+            ("YWJj", [], replies.AUTH_MALFORMED),
+            ("", [b"*\r\n"], replies.AUTH_ABORTED),
+        ],
+    )
+    def test_refusals_are_rows_of_the_catalogue(
+        self, auth: Authentication, initial: str, lines: list[bytes], reply: bytes
+    ) -> None:
+        out = auth.start("PLAIN", initial, self.check)
+        for line in lines:
+            out = auth.advance(line)
+        assert out == [reply]
 
     def test_a_fault_ends_it(self, auth: Authentication) -> None:
         def fail(name: bytes, password: bytes) -> bool:
