@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.operator.fake import FakeCluster, FakePods
+from tests.operator.objects import push_domain, route, secret_document
 from tubepost_operator.leadership import Leadership
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.settings import Settings
@@ -76,6 +77,25 @@ async def start(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def furnish(cluster: FakeCluster, **spec: Any) -> None:
+    cluster.put(secret_document())
+    cluster.put(route())
+    cluster.put(push_domain(**spec))
+
+
+async def made(running: Running) -> None:
+    """The children are there and all replicas run."""
+    cluster = running.cluster
+    await running.until(
+        lambda: all(
+            (kind, "default", "alerts") in cluster.objects for kind in ("Deployment", "PodDisruptionBudget")
+        )
+    )
+    cluster.roll_out()
+    await running.until(lambda: cluster.condition("alerts")[0] == "True")
+    await running.rest()
 
 
 @pytest.fixture

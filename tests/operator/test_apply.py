@@ -7,80 +7,155 @@ import pytest
 from tests.operator.cases import snapshot
 from tests.operator.fake import FakeCluster
 from tests.operator.objects import push_domain
-from tubepost_operator.actions import Event, Plan
+from tubepost_operator.actions import Apply, Event, Plan, Refresh, Scale
 from tubepost_operator.api import ApiError
 from tubepost_operator.apply import Applier, event_document
 from tubepost_operator.cache import Cache
+from tubepost_operator.metadata import object_key, read_meta
 from tubepost_operator.metrics import OperatorMetrics
-from tubepost_operator.observed import Key
+from tubepost_operator.names import Names
+from tubepost_operator.observed import Document, Key
 from tubepost_operator.plan.push_domain import decide, plan_push_domain
 
-NOW = datetime(2026, 11, 23, 12, 0, 0, 500_000, tzinfo=UTC)
-ALERTS = Key("PushDomain", "default", "alerts")
+OWNER = Key("PushDomain", "default", "alerts")
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-class Bench:
-    def __init__(self) -> None:
-        self.cluster, self.cache, self.metrics = FakeCluster(), Cache(), OperatorMetrics()
-        self.applier = Applier(self.cluster, self.cache, self.metrics, "replica-1", lambda: NOW)
-
-    def count(self, kind: str, action: str) -> float | None:
-        return self.metrics.registry.get_sample_value(
-            "tubepost_operator_writes_total", {"kind": kind, "action": action}
-        )
+def manifest(kind: str) -> Document:
+    version = "apps/v1" if kind == "Deployment" else "v1"
+    metadata = {"name": "alerts", "namespace": "default", "labels": Names.labels("alerts")}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": {"replicas": 1}}
 
 
-def plan() -> Plan:
-    seen = snapshot("first-publish")
-    return plan_push_domain(seen, decide(seen))
+def apply(kind: str) -> Apply:
+    return Apply(Key(kind, "default", "alerts"), manifest(kind), create=True)
 
 
-async def test_children_are_applied_in_order_and_known_afterwards() -> None:
-    bench = Bench()
-    first = plan()
-    assert await bench.applier.children(ALERTS, first, lambda _: False) == {}
-    applied = [kind for verb, kind, _ in bench.cluster.writes()]
-    assert applied == [apply.key.kind for apply in first.apply]
-    assert all(bench.cache.meta(apply.key) is not None for apply in first.apply)
-    assert bench.count("Deployment", "apply") == 1
+@pytest.fixture
+def cache() -> Cache:
+    return Cache()
 
 
-async def test_without_its_configuration_no_pod_is_started() -> None:
-    bench = Bench()
-    bench.cluster.fail = lambda verb, kind, name: ApiError(422, "no") if kind == "ConfigMap" else None
-    rejected = await bench.applier.children(ALERTS, plan(), lambda error: error.status == 422)
-    assert [(key.kind, text) for key, text in rejected.items()] == [("ConfigMap", "no")]
-    assert "Deployment" not in {kind for _, kind, _ in bench.cluster.writes()}
+@pytest.fixture
+def applier(cluster: FakeCluster, cache: Cache) -> Applier:
+    return Applier(cluster, cache, OperatorMetrics(), "pod", lambda: NOW)
 
 
-async def test_what_is_no_rejection_is_raised() -> None:
-    bench = Bench()
-    bench.cluster.fail = lambda verb, kind, name: ApiError(500, "later") if kind == "Service" else None
-    with pytest.raises(ApiError, match="later"):
-        await bench.applier.children(ALERTS, plan(), lambda error: error.status == 422)
+def is_rejection(error: ApiError) -> bool:
+    return error.status == 422
 
 
-async def test_a_status_of_an_object_that_has_gone() -> None:
-    bench = Bench()
-    document = push_domain()
-    bench.cache.put(document)
-    there = await bench.applier.status_and_events(ALERTS, document, Plan(status={"conditions": []}))
-    assert not there
-    assert bench.cache.get(ALERTS) is None
+async def test_what_was_written_is_in_the_cache(cluster: FakeCluster, cache: Cache, applier: Applier) -> None:
+    assert await applier.children(OWNER, Plan(apply=(apply("Deployment"),)), is_rejection) == {}
+    (child,) = cache.children_of("default", "alerts")
+    assert child.in_sync
+    assert child.body == cluster.get_now("Deployment", "alerts")
+    scale = Scale(Key("Deployment", "default", "alerts"), 3)
+    await applier.children(OWNER, Plan(scale=scale), is_rejection)
+    (child,) = cache.children_of("default", "alerts")
+    assert child.body is not None
+    assert child.body["spec"]["replicas"] == 3
+    await applier.children(OWNER, Plan(delete=(child.meta,)), is_rejection)
+    assert cache.children_of("default", "alerts") == []
+    assert cluster.objects == {}
 
 
-async def test_an_event_that_cannot_be_posted_stops_nothing() -> None:
-    bench = Bench()
-    bench.cluster.fail = lambda verb, kind, name: ApiError(403, "no") if kind == "Event" else None
-    event = Event("Normal", "Published", "generation 1")
-    assert await bench.applier.status_and_events(ALERTS, push_domain(), Plan(events=(event,)))
+async def test_a_rejected_child_does_not_keep_back_the_others(cluster: FakeCluster, applier: Applier) -> None:
+    cluster.fail = lambda _, kind, __: ApiError(422, "no") if kind == "Service" else None
+    plan = Plan(apply=(apply("Service"), apply("Deployment")))
+    rejected = await applier.children(OWNER, plan, is_rejection)
+    assert rejected == {Key("Service", "default", "alerts"): "no"}
+    assert ("Deployment", "default", "alerts") in cluster.objects
 
 
-def test_events_say_what_they_are_about() -> None:
-    document = event_document(push_domain(), Event("Warning", "Repaired", "put back"), "replica-1", NOW)
-    assert document["involvedObject"]["name"] == "alerts"
-    assert document["firstTimestamp"] == "2026-11-23T12:00:00Z"
-    later = event_document(
-        push_domain(), Event("Warning", "Repaired", "put back"), "replica-1", NOW.replace(microsecond=7)
+async def test_without_its_config_map_a_deployment_is_not_applied(
+    cluster: FakeCluster, applier: Applier
+) -> None:
+    cluster.fail = lambda _, kind, __: ApiError(422, "no") if kind == "ConfigMap" else None
+    rejected = await applier.children(
+        OWNER, Plan(apply=(apply("ConfigMap"), apply("Deployment"))), is_rejection
     )
-    assert document["metadata"]["name"] != later["metadata"]["name"]
+    assert {key.kind for key in rejected} == {"ConfigMap"}
+    assert cluster.objects == {}
+
+
+async def test_other_errors_end_the_reconcile(cluster: FakeCluster, applier: Applier) -> None:
+    cluster.fail = lambda *_: ApiError(503, "busy")
+    with pytest.raises(ApiError):
+        await applier.children(OWNER, Plan(apply=(apply("Service"),)), is_rejection)
+
+
+async def test_a_pod_is_annotated_and_one_that_is_gone_is_no_error(
+    cluster: FakeCluster, cache: Cache, applier: Applier
+) -> None:
+    pod = cluster.put({**manifest("Pod"), "spec": {"containers": []}})
+    key = Key("Pod", "default", "alerts")
+    cache.put_meta(read_meta(pod, "Pod"))
+    gone = Refresh(Key("Pod", "default", "gone"), "digest")
+    await applier.children(OWNER, Plan(refresh=(Refresh(key, "digest"), gone)), is_rejection)
+    (meta,) = cache.pods_of("default", "alerts")
+    assert meta.annotations == {Names.REFRESH_ANNOTATION: "digest"}
+
+
+async def test_a_status_is_patched_to_exactly_what_it_should_be(
+    cluster: FakeCluster, cache: Cache, applier: Applier
+) -> None:
+    document = cluster.put({**push_domain(), "status": {"old": 1, "config": {"name": "a", "hash": "b"}}})
+    cache.put(document)
+    status = {"address": "x", "config": {"name": "c"}}
+    assert await applier.status_and_events(OWNER, document, Plan(status=status))
+    assert cluster.get_now("PushDomain", "alerts")["status"] == status
+    assert cache.get(OWNER) == cluster.get_now("PushDomain", "alerts")
+
+
+async def test_the_status_of_an_older_version_is_a_conflict(cluster: FakeCluster, applier: Applier) -> None:
+    older = cluster.put(push_domain())
+    cluster.put({**push_domain(), "spec": {"replicas": 2}})
+    with pytest.raises(ApiError) as caught:
+        await applier.status_and_events(OWNER, older, Plan(status={"a": 1}))
+    assert caught.value.kind == "conflict"
+
+
+async def test_the_status_of_an_object_that_is_gone_says_so(cache: Cache, applier: Applier) -> None:
+    document = push_domain()
+    cache.put(document)
+    assert not await applier.status_and_events(object_key(document), document, Plan(status={"a": 1}))
+    assert cache.get(OWNER) is None
+
+
+async def test_an_event_that_cannot_be_posted_is_no_error(cluster: FakeCluster, applier: Applier) -> None:
+    cluster.fail = lambda verb, *_: ApiError(403, "no") if verb == "CREATE" else None
+    plan = Plan(events=(Event("Normal", "Ready", "text"),))
+    assert await applier.status_and_events(OWNER, push_domain(), plan)
+    assert cluster.events == []
+
+
+def test_an_event_is_what_the_server_takes() -> None:
+    document = {**push_domain("a" * 63), "apiVersion": "tubepost.io/v1alpha1"}
+    event = event_document(
+        document, Event("Normal", "Ready", "text"), "pod", datetime(2026, 11, 23, tzinfo=UTC)
+    )
+    assert len(event["metadata"]["name"]) <= 253
+    assert event["involvedObject"]["uid"] == document["metadata"]["uid"]
+    assert event["type"] == "Normal"
+
+
+def test_two_events_of_a_second_have_different_names() -> None:
+    event = Event("Warning", "Repaired", "text")
+    first = event_document(push_domain(), event, "pod", NOW.replace(microsecond=500_000))
+    second = event_document(push_domain(), event, "pod", NOW.replace(microsecond=7))
+    assert first["firstTimestamp"] == second["firstTimestamp"] == "2026-11-23T12:00:00Z"
+    assert first["metadata"]["name"] != second["metadata"]["name"]
+    assert first["involvedObject"]["name"] == "alerts"
+
+
+async def test_children_are_applied_in_order_and_counted(cluster: FakeCluster, cache: Cache) -> None:
+    metrics = OperatorMetrics()
+    applier = Applier(cluster, cache, metrics, "pod", lambda: NOW)
+    seen = snapshot("first-publish")
+    plan = plan_push_domain(seen, decide(seen))
+    assert await applier.children(OWNER, plan, is_rejection) == {}
+    assert [kind for _, kind, _ in cluster.writes()] == [apply.key.kind for apply in plan.apply]
+    assert all(cache.meta(apply.key) is not None for apply in plan.apply)
+    labels = {"kind": "Deployment", "action": "apply"}
+    assert metrics.registry.get_sample_value("tubepost_operator_writes_total", labels) == 1

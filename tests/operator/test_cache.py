@@ -24,22 +24,6 @@ def pod(name: str = "alerts-1", version: str = "5", **labels: str) -> Document:
     }
 
 
-def test_annotations_of_others_are_not_kept() -> None:
-    meta = read_meta(pod(), "Pod")
-    assert meta.annotations == {"tubepost.io/a": "b"}
-    assert meta.owner is None
-
-
-def test_the_controller_is_the_owner() -> None:
-    document = pod()
-    document["metadata"]["ownerReferences"] = [
-        {"uid": "1", "kind": "X", "name": "x"},
-        {"uid": "2", "kind": "PushDomain", "name": "alerts", "controller": True},
-    ]
-    meta = read_meta(document, "Pod")
-    assert (meta.owner, meta.owner_name) == ("2", "PushDomain/alerts")
-
-
 def test_only_what_the_spec_is_about_is_new() -> None:
     cache = Cache()
     document = push_domain()

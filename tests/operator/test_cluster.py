@@ -239,3 +239,15 @@ async def test_requests_are_counted(api: Edge) -> None:
     text = generate_latest(api.metrics.registry).decode()
     assert 'tubepost_operator_api_requests_total{method="GET",status="503"} 1.0' in text
     assert 'tubepost_operator_api_requests_total{method="GET",status="200"} 1.0' in text
+
+
+async def test_the_causes_of_a_refusal_are_read(api: Edge) -> None:
+    causes = [{"reason": "NamespaceTerminating", "message": "namespace a is being terminated", "field": "x"}]
+    api.answers((403, {"kind": "Status", "message": "forbidden", "details": {"causes": causes}}))
+    with pytest.raises(ApiError) as caught:
+        await api.cluster.apply(CONFIG_MAP, MANIFEST)
+    assert caught.value.namespace_terminating
+    api.answers((403, {"kind": "Status", "message": "forbidden", "details": None}))
+    with pytest.raises(ApiError) as caught:
+        await api.cluster.apply(CONFIG_MAP, MANIFEST)
+    assert not caught.value.namespace_terminating

@@ -1,19 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import pytest
 from prometheus_client.exposition import generate_latest
 
-from tests.operator.conftest import Running, start
+from tests.operator.conftest import furnish, made, start
 from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import logger, push_domain, route, secret_document
-from tubepost_operator.actions import Event
 from tubepost_operator.api import ApiError
-from tubepost_operator.apply import event_document
 from tubepost_operator.kinds import CHILDREN, OWN
 from tubepost_operator.observed import Document, Key, PodReport
 from tubepost_operator.rbac import PERMISSIONS
@@ -24,25 +18,6 @@ CHILD_KINDS = {"ConfigMap", "ServiceAccount", "Service", "Deployment", "PodDisru
 
 def without_status(document: Document) -> Document:
     return {key: value for key, value in document.items() if key != "status"}
-
-
-def furnish(cluster: FakeCluster, **spec: Any) -> None:
-    cluster.put(secret_document())
-    cluster.put(route())
-    cluster.put(push_domain(**spec))
-
-
-async def made(running: Running) -> None:
-    """The children are there and all replicas run."""
-    cluster = running.cluster
-    await running.until(
-        lambda: all(
-            (kind, "default", "alerts") in cluster.objects for kind in ("Deployment", "PodDisruptionBudget")
-        )
-    )
-    cluster.roll_out()
-    await running.until(lambda: cluster.condition("alerts")[0] == "True")
-    await running.rest()
 
 
 def config_maps(cluster: FakeCluster) -> list[str]:
@@ -377,44 +352,6 @@ async def test_a_user_s_change_does_not_wait_for_the_upgrade(cluster: FakeCluste
         )
 
 
-async def test_a_change_between_list_and_watch_is_not_missed(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    furnish(cluster)
-    async with start(cluster) as running:
-        await made(running)
-    watch = cluster.watch_own
-    status_sent = asyncio.Event()
-
-    def note(verb: str, _: str, name: str) -> None:
-        if (verb, name) == ("PATCH", "alerts/status"):
-            status_sent.set()
-
-    def edit(document: Document) -> None:
-        document["spec"]["podTemplate"] = {"labels": {"team": "push"}}
-
-    async def watch_late(tell: Callable[[bool, Document], None]) -> None:
-        cluster.edit("PushDomain", "alerts", edit)
-        await status_sent.wait()
-        await watch(tell)
-
-    cluster.fail = note
-    monkeypatch.setattr(cluster, "watch_own", watch_late)
-    # A new release gives the operator something to say before it knows of the edit.
-    async with start(cluster, release=ReleaseSettings(image="new:1")) as running:
-        await running.until(
-            lambda: cluster.get_now("Deployment", "alerts")["spec"]["template"]["metadata"]["labels"].get(
-                "team"
-            )
-        )
-        await running.until(
-            lambda: cluster.get_now("PushDomain", "alerts")["status"]["observedGeneration"] == 2
-        )
-        text = generate_latest(running.metrics.registry).decode()
-    # What it said was made of the version that it had listed, and was refused.
-    assert 'tubepost_operator_errors_total{class="conflict",kind="PushDomain"}' in text
-
-
 async def test_what_the_server_refuses_is_a_condition(cluster: FakeCluster) -> None:
     furnish(cluster)
     cluster.fail = lambda verb, kind, _: (
@@ -485,34 +422,6 @@ async def test_a_disabled_network_policy_goes(cluster: FakeCluster) -> None:
         await running.until(lambda: ("NetworkPolicy", "default", "alerts") not in cluster.objects)
 
 
-async def test_live_facts_reach_the_status_coarsely(cluster: FakeCluster) -> None:
-    furnish(cluster)
-    pods = FakePods()
-    async with start(cluster, pods) as running:
-        await made(running)
-        cluster.start_pod("alerts-1", ip="10.0.0.7")
-        digest = cluster.get_now("PushDomain", "alerts")["status"]["config"]["hash"]
-        pods.reports["10.0.0.7"] = PodReport(digest, sessions=2)
-        await running.rest()
-        now = datetime(2026, 11, 23, 12, tzinfo=UTC)
-        await running.leadership.scraper.scrape(now)
-        delivered = {("apns", "delivered", "Delivered"): 1234.0, ("apns", "permanent", "BadDeviceToken"): 1.0}
-        pods.reports["10.0.0.7"] = PodReport(digest, sessions=3, attempts=delivered, held=frozenset({"apns"}))
-        await running.leadership.scraper.scrape(now + timedelta(seconds=60))
-        await running.until(lambda: cluster.condition("alerts", "Delivering") == ("False", "RouteHeld"))
-        live = cluster.get_now("PushDomain", "alerts")["status"]["live"]
-        assert live["delivered"] == live["deliveredPerMinute"] == 1200
-        assert live["lastError"] == "ApnRoute apns: BadDeviceToken (permanent)"
-        assert live["heldRoutes"] == ["apns"]
-        await running.rest()
-        cluster.requests.clear()
-        # The same counts a minute later: nothing is delivered any more, which is told once and then no more.
-        for minute in (2, 3, 4):
-            await running.leadership.scraper.scrape(now + timedelta(minutes=minute))
-            await running.rest()
-        assert len(cluster.writes()) == 1
-
-
 async def test_only_what_the_role_permits_is_asked_for(cluster: FakeCluster) -> None:
     verbs = {
         "GET": "get",
@@ -538,13 +447,3 @@ async def test_only_what_the_role_permits_is_asked_for(cluster: FakeCluster) -> 
     for verb, kind, name in cluster.requests:
         resource = plurals[kind] + ("/status" if name.endswith("/status") else "")
         assert (resource, verbs[verb]) in permitted, (verb, kind, name)
-
-
-def test_an_event_is_what_the_server_takes() -> None:
-    document = {**push_domain("a" * 63), "apiVersion": "tubepost.io/v1alpha1"}
-    event = event_document(
-        document, Event("Normal", "Ready", "text"), "pod", datetime(2026, 11, 23, tzinfo=UTC)
-    )
-    assert len(event["metadata"]["name"]) <= 253
-    assert event["involvedObject"]["uid"] == document["metadata"]["uid"]
-    assert event["type"] == "Normal"

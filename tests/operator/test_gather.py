@@ -6,95 +6,179 @@ import pytest
 
 from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import push_domain, route, secret_document
+from tests.operator.test_scrape import pod
+from tubepost_operator.api import ApiError
 from tubepost_operator.cache import Cache
 from tubepost_operator.gather import Gatherer, observe_push_domain, observe_referenced, read_secret
-from tubepost_operator.observed import Key, Need, PodMetrics, PodReport
+from tubepost_operator.metadata import read_meta
+from tubepost_operator.names import Names
+from tubepost_operator.observed import Document, Key, Need, PodList, PodMetrics, PodReport
 from tubepost_operator.settings import Settings
-from tubepost_operator.snapshot import Snapshot
+from tubepost_operator.snapshot import PushDomainSnapshot
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
-ALERTS, APNS = Key("PushDomain", "default", "alerts"), Key("ApnRoute", "default", "apns")
-CERT = Key("Secret", "default", "cert")
-
-
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+OWNER = Key("PushDomain", "default", "alerts")
+SECRET = Key("Secret", "default", "cert")
+CONFIG_MAP = Key("ConfigMap", "default", "alerts-1")
 
 
-@pytest.fixture
-def cache() -> Cache:
-    result = Cache()
-    result.put(push_domain())
-    result.put(route())
-    result.put_secret("default", "cert", "1")
-    return result
+class Gathering:
+    """A PushDomain in the cache, and what is read for it."""
+
+    def __init__(self) -> None:
+        self.cluster = FakeCluster()
+        self.pods = FakePods()
+        self.cache = Cache()
+        self.gatherer = Gatherer(self.cluster, self.cache, self.pods)
+        for document in (push_domain(), route()):
+            self.cache.put(document)
+
+    def observe(self) -> PushDomainSnapshot:
+        return observe_push_domain(self.cache, OWNER, push_domain(), Settings(), NOW)
+
+    async def read(self, *wanted: Need) -> PushDomainSnapshot:
+        """Read what is wanted, once."""
+        return await self.gatherer.gather(
+            self.observe(), lambda seen: tuple(need for need in wanted if need not in seen.read)
+        )
+
+    def secret(self, version: str = "1") -> None:
+        self.cluster.objects["Secret", "default", "cert"] = secret_document()
+        self.cache.put_secret("default", "cert", version)
 
 
-@pytest.fixture
-def pods() -> FakePods:
-    return FakePods()
+def config_map(**labels: str) -> Document:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "alerts-1", "namespace": "default", "labels": labels},
+        "data": {"a": "b"},
+    }
 
 
-@pytest.fixture
-def gatherer(cluster: FakeCluster, cache: Cache, pods: FakePods) -> Gatherer:
-    return Gatherer(cluster, cache, pods)
-
-
-def of_route(cache: Cache) -> Snapshot:
-    return observe_referenced(cache, APNS, route(), NOW)
-
-
-def unread(seen: Snapshot) -> tuple[Need, ...]:
-    return tuple(Key("Secret", "default", name) for name in seen.unread_secrets)
-
-
-async def test_a_secret_is_read_once_and_then_known(
-    cluster: FakeCluster, cache: Cache, gatherer: Gatherer
-) -> None:
-    document = cluster.put(secret_document())
-    cache.put_secret("default", "cert", document["metadata"]["resourceVersion"])
-    first = of_route(cache)
-    assert (first.unread_secrets, dict(first.secrets)) == (("cert",), {})
-    seen = await gatherer.gather(first, unread)
-    assert seen.secrets["cert"].data.keys() == {"tls.crt", "tls.key"}
-    assert of_route(cache).unread_secrets == ()
-    assert [request for request in cluster.requests if request[1] == "Secret"] == [("GET", "Secret", "cert")]
-
-
-async def test_a_secret_that_has_gone_meanwhile_is_not_asked_for_again(
-    cache: Cache, gatherer: Gatherer
-) -> None:
-    seen = await gatherer.gather(of_route(cache), unread)
-    assert (seen.unread_secrets, dict(seen.secrets)) == ((), {})
-    assert CERT in seen.read
-
-
-async def test_needs_that_never_end_are_a_fault(cache: Cache, gatherer: Gatherer) -> None:
-    with pytest.raises(AssertionError, match="needed again"):
-        await gatherer.gather(of_route(cache), lambda _: (CERT,))
-
-
-async def test_pods_are_asked_all_at_once(cache: Cache, gatherer: Gatherer, pods: FakePods) -> None:
-    pods.reports["10.0.0.1"] = PodReport(digest="ab")
-    wanted = tuple(
-        PodMetrics(ALERTS, f"uid-{number}", f"http://10.0.0.{number}:9090/metrics") for number in (1, 2)
-    )
-    seen = observe_push_domain(cache, ALERTS, push_domain(), Settings(), NOW)
-    await gatherer.gather(seen, lambda seen: () if seen.read else wanted)
-    assert len(pods.asked) == 2
-    report = cache.report("uid-1")
-    assert report is not None
-    assert report.digest == "ab"
-
-
-def test_what_surrounds_an_object(cache: Cache) -> None:
-    seen = observe_push_domain(cache, ALERTS, push_domain(), Settings(), NOW)
-    assert seen.routes.keys() == {"apns"}
+async def test_what_is_needed_is_read_and_nothing_else() -> None:
+    gathering = Gathering()
+    gathering.secret()
+    seen = await gathering.read()
+    assert gathering.cluster.requests == []
+    assert seen == gathering.observe()
     assert seen.unread_secrets == ("cert",)
-    assert observe_referenced(cache, APNS, route(), NOW).users == ("alerts",)
+    seen = await gathering.read(SECRET, CONFIG_MAP)
+    assert gathering.cluster.requests == [("GET", "Secret", "cert"), ("GET", "ConfigMap", "alerts-1")]
+    assert seen.read == {SECRET, CONFIG_MAP}
+    assert (set(seen.secrets), seen.unread_secrets, seen.children) == ({"cert"}, (), {})
+
+
+async def test_needs_are_asked_for_until_there_are_none() -> None:
+    gathering = Gathering()
+    rounds: list[frozenset[Need]] = []
+
+    def needs(seen: PushDomainSnapshot) -> tuple[Need, ...]:
+        rounds.append(seen.read)
+        order = (SECRET, CONFIG_MAP)
+        return order[len(rounds) - 1 : len(rounds)]
+
+    await gathering.gatherer.gather(gathering.observe(), needs)
+    assert rounds == [frozenset(), {SECRET}, {SECRET, CONFIG_MAP}]
+
+
+async def test_who_needs_the_same_for_ever_is_stopped() -> None:
+    gathering = Gathering()
+    with pytest.raises(AssertionError):
+        await gathering.gatherer.gather(gathering.observe(), lambda _: (SECRET,))
+    assert len(gathering.cluster.requests) == 1
+
+
+async def test_contents_of_a_secret_are_kept_until_its_version_changes() -> None:
+    gathering = Gathering()
+    gathering.secret()
+    await gathering.read(SECRET)
+    assert set(gathering.observe().secrets) == {"cert"}
+    gathering.cache.put_secret("default", "cert", "2")
+    assert gathering.observe().unread_secrets == ("cert",)
+    # Its watch may tell of another version than the one that is read: it is used all the same.
+    assert set((await gathering.read(SECRET)).secrets) == {"cert"}
+    gathering.cache.remove_secret("default", "cert")
+    assert (gathering.observe().secrets, gathering.observe().unread_secrets) == ({}, ())
+
+
+async def test_a_child_that_is_ours_is_kept_and_one_that_is_not_is_only_seen() -> None:
+    gathering = Gathering()
+    gathering.cluster.put(config_map())
+    seen = await gathering.read(CONFIG_MAP)
+    assert seen.children[CONFIG_MAP].body == gathering.cluster.get_now("ConfigMap", "alerts-1")
+    assert gathering.observe().children == {}
+    gathering.cluster.put(config_map(**Names.labels("alerts")))
+    seen = await gathering.read(CONFIG_MAP)
+    assert gathering.observe().children == seen.children
+
+
+async def test_a_child_that_is_gone_is_forgotten() -> None:
+    gathering = Gathering()
+    meta = read_meta(gathering.cluster.put(config_map(**Names.labels("alerts"))), "ConfigMap")
+    gathering.cache.put_meta(meta)
+    assert gathering.observe().children[CONFIG_MAP].body is None
+    del gathering.cluster.objects["ConfigMap", "default", "alerts-1"]
+    assert (await gathering.read(CONFIG_MAP)).children == {}
+    assert gathering.observe().children == {}
+
+
+async def test_pods_are_listed_then_asked() -> None:
+    gathering = Gathering()
+    document = gathering.cluster.put(pod("alerts-1", "10.0.0.1", Names.labels("alerts")))
+    gathering.cache.put_meta(read_meta(document, "Pod"))
+    gathering.pods.reports["10.0.0.1"] = PodReport("digest")
+    assert gathering.observe().pods[0].stale
+    seen = await gathering.read(PodList(OWNER, Names.CHILD_SELECTOR))
+    assert (seen.pods[0].stale, seen.pods[0].ready, seen.pods[0].report) == (False, True, None)
+    url = seen.pods[0].url
+    assert url is not None
+    seen = await gathering.read(PodMetrics(OWNER, seen.pods[0].meta.uid, url))
+    assert seen.pods[0].report == PodReport("digest")
+    assert gathering.pods.asked == [url]
+
+
+async def test_what_cannot_be_read_ends_the_reconcile() -> None:
+    gathering = Gathering()
+    gathering.cluster.fail = lambda *_: ApiError(503, "busy")
+    with pytest.raises(ApiError):
+        await gathering.read(SECRET)
+
+
+def test_a_route_is_seen_with_its_secrets_and_users() -> None:
+    gathering = Gathering()
+    gathering.secret()
+    seen = observe_referenced(gathering.cache, Key("ApnRoute", "default", "apns"), route(), NOW)
+    assert (seen.users, seen.unread_secrets) == (("alerts",), ("cert",))
 
 
 def test_what_is_not_base64_counts_as_empty() -> None:
-    document = {"metadata": {"name": "x"}, "data": {"good": "YWI=", "bad": "&", "none": None}}
-    assert read_secret(document).data == {"good": b"ab", "bad": b"", "none": b""}
+    document = {"metadata": {"name": "a", "resourceVersion": "3"}, "data": {"x": "eA==", "y": "%", "z": None}}
+    secret = read_secret(document)
+    assert (secret.version, dict(secret.data)) == ("3", {"x": b"x", "y": b"", "z": b""})
+    assert "eA==" not in repr(secret)
+
+
+async def test_a_secret_that_has_gone_meanwhile_is_not_asked_for_again() -> None:
+    gathering = Gathering()
+    gathering.cache.put_secret("default", "cert", "1")
+    seen = await gathering.read(SECRET)
+    assert (seen.unread_secrets, dict(seen.secrets)) == ((), {})
+    assert SECRET in seen.read
+
+
+async def test_pods_are_asked_all_at_once() -> None:
+    gathering = Gathering()
+    gathering.pods.reports["10.0.0.1"] = PodReport(digest="ab")
+    addresses = ("10.0.0.1", "10.0.0.2")
+    await gathering.read(*(PodMetrics(OWNER, f"uid-{ip}", f"http://{ip}:9090/metrics") for ip in addresses))
+    assert len(gathering.pods.asked) == 2
+    assert gathering.cache.report("uid-10.0.0.1") == PodReport(digest="ab")
+
+
+def test_what_surrounds_an_object() -> None:
+    gathering = Gathering()
+    gathering.secret()
+    seen = gathering.observe()
+    assert seen.routes.keys() == {"apns"}
+    assert seen.unread_secrets == ("cert",)

@@ -2,10 +2,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.operator.cases import snapshot
-from tubepost_operator.observed import Child, Key, PodList, PodMetrics
+from tests.operator.cases import applied, snapshot
+from tubepost_operator.names import Names
+from tubepost_operator.observed import Child, Key, Meta, Pod, PodList, PodMetrics, PodReport
 from tubepost_operator.plan import needs
 from tubepost_operator.plan.push_domain import decide
+from tubepost_operator.snapshot import PushDomainSnapshot
+
+OWNER = Key("PushDomain", "default", "alerts")
+LIST = PodList(OWNER, f"{Names.CHILD_SELECTOR},{Names.PUSH_DOMAIN_LABEL}=alerts")
+URL = "http://10.0.0.1:9090/metrics"
+
+
+def pod(**fields: object) -> Pod:
+    key = Key("Pod", "default", "alerts-1")
+    meta = Meta(key, "uid-1", "1", 0, {}, {}, None, None, "", deleting=False)
+    return replace(Pod(meta, ready=True, url=URL), **fields)  # type: ignore[arg-type]  # any field of a Pod
+
+
+def running(*pods: Pod, available: int = 1) -> PushDomainSnapshot:
+    before = snapshot("first-publish")
+    return replace(before, children=applied(before, {"availableReplicas": available}), pods=pods)
 
 
 def test_secrets_that_have_not_been_read_come_first() -> None:
@@ -44,3 +61,64 @@ def test_pods_that_are_not_known_to_run_the_configuration_are_asked() -> None:
         wanted = needs.for_plan(asked, decision)
     assert [need.uid for need in wanted if isinstance(need, PodMetrics)] == [pod.meta.uid]
     assert needs.for_plan(asked.with_read(dict.fromkeys(wanted, asked.pods)), decision) == ()
+
+
+def test_a_decision_needs_secrets_and_the_contents_that_are_not_known() -> None:
+    seen = replace(snapshot("first-publish"), unread_secrets=("cert",))
+    assert needs.for_status(seen) == (Key("Secret", "default", "cert"),)
+    children = applied(seen, None)
+    bare = {key: Child(child.meta, in_sync=True) for key, child in children.items()}
+    seen = replace(seen, children=bare)
+    assert {key.kind for key in needs.for_decision(seen) if isinstance(key, Key)} == {
+        "Secret",
+        "ConfigMap",
+        "Deployment",
+    }
+    changed = {key: Child(child.meta) for key, child in children.items()}
+    assert set(needs.for_decision(replace(seen, children=changed))) == {
+        Key("Secret", "default", "cert"),
+        *children,
+    }
+    assert needs.for_decision(replace(seen, children=children, unread_secrets=())) == ()
+
+
+def test_without_anything_to_serve_no_name_is_needed() -> None:
+    seen = replace(snapshot("first-publish"), routes={})
+    assert needs.for_plan(seen, decide(seen)) == ()
+
+
+def test_a_pod_is_asked_until_it_runs_the_configuration() -> None:
+    seen = running(pod())
+    decision = decide(seen)
+    metrics = PodMetrics(OWNER, "uid-1", URL)
+    assert needs.for_plan(seen, decision) == (metrics,)
+    assert needs.for_plan(replace(seen, read=frozenset({metrics})), decision) == ()
+    for report, wanted in ((PodReport("another"), (metrics,)), (PodReport(decision.digest), ())):
+        assert needs.for_plan(running(pod(last_report=report)), decision) == wanted
+
+
+def test_a_pod_that_has_changed_is_listed_first() -> None:
+    seen = running(pod(stale=True))
+    decision = decide(seen)
+    assert needs.for_plan(seen, decision) == (LIST,)
+    # The list may be newer or older than what the watch has told: once is enough.
+    assert needs.for_plan(replace(seen, read=frozenset({LIST})), decision) == (
+        PodMetrics(OWNER, "uid-1", URL),
+    )
+    confirmed = pod(stale=True, last_report=PodReport(decision.digest))
+    assert needs.for_plan(running(confirmed), decision) == ()
+    # Why a replica is missing is to be said.
+    assert needs.for_plan(running(confirmed, available=0), decision) == (LIST,)
+
+
+def test_pods_with_sidecars_are_a_list_of_their_own() -> None:
+    seen = running(pod(stale=True, sidecar=True))
+    assert needs.for_plan(seen, decide(seen)) == (LIST, PodList(OWNER, f"{Names.INJECT_LABEL}=alerts"))
+
+
+def test_pods_that_go_or_are_not_ready_are_not_asked() -> None:
+    going = pod()
+    going = replace(going, meta=replace(going.meta, deleting=True))
+    for one in (going, pod(ready=False), pod(url=None)):
+        seen = running(one)
+        assert needs.for_plan(seen, decide(seen)) == ()

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from tubepost_operator.api import NAMESPACE_TERMINATING, ApiError, ErrorClass
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "transient", "rejection"),
+    [
+        (0, "connection", True, False),
+        (400, "request", False, True),
+        (403, "forbidden", False, True),
+        (404, "request", False, False),
+        (409, "conflict", False, False),
+        (410, "gone", False, False),
+        (422, "request", False, True),
+        (429, "throttled", True, False),
+        (503, "server", True, False),
+    ],
+)
+def test_an_error_is_of_a_kind(status: int, kind: ErrorClass, transient: bool, rejection: bool) -> None:
+    error = ApiError(status, "text")
+    assert (error.kind, error.transient, error.rejection) == (kind, transient, rejection)
+    assert str(error) == (f"{status} text" if status else "text")
+
+
+def test_a_namespace_that_is_being_deleted_is_known_by_the_cause_not_by_the_message() -> None:
+    assert ApiError(403, "no", causes=frozenset({NAMESPACE_TERMINATING})).namespace_terminating
+    assert not ApiError(403, "namespace default is being terminated").namespace_terminating
