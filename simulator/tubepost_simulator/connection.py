@@ -29,6 +29,7 @@ from tubepost_simulator.context import Context
 from tubepost_simulator.journal import Notification
 from tubepost_simulator.magic import Behaviour, BehaviourKind
 from tubepost_simulator.reasons import Reason
+from tubepost_simulator.stream_limit import MAX_STREAMS
 from tubepost_simulator.transport import H2Transport, Stream
 from tubepost_simulator.validation import ConnectionAuth, Reply, Request
 
@@ -36,7 +37,6 @@ _MAX_BODY = 16_384
 """More than this is not waited for: 413 and the stream is closed."""
 _KEEP_BODY = 5_121
 _WINDOW_STEP = 16_384
-_MAX_STREAMS = 1_000  # Apple's; holds also before the client has acknowledged anything
 _MAX_TEXT = 512
 
 _STALL = Behaviour(BehaviourKind.STALL)
@@ -84,8 +84,8 @@ class ClientConnection(H2Transport):
             "identity": self.certificate.subject if self.certificate else self._token_identity(),
             "requests": self.requests,
             "openStreams": len(self._streams),
-            "streamLimit": self._limit_sent,
-            "streamLimitAcknowledged": self._acked_limit,
+            "streamLimit": self._limit.announced,
+            "streamLimitAcknowledged": self._limit.acknowledged,
         }
 
     # ---- events
@@ -106,8 +106,7 @@ class ClientConnection(H2Transport):
                 self._counts.client_resets += 1
                 self._forget(event.stream_id)
         elif isinstance(event, SettingsAcknowledged):
-            if self._unacked:
-                self._acked_limit = self._unacked.popleft()
+            self._limit.acknowledge()
         elif isinstance(event, RemoteSettingsChanged | WindowUpdated):
             self._retry_blocked()
         elif isinstance(event, PingAckReceived):
@@ -123,7 +122,7 @@ class ClientConnection(H2Transport):
         if number > self._last_allowed:
             self._counts.after_goaway += 1
             self._ignored += 1
-            if self._ignored > _MAX_STREAMS:
+            if self._ignored > MAX_STREAMS:
                 self._close()
             return
         self._highest = max(self._highest, number)
@@ -131,9 +130,8 @@ class ClientConnection(H2Transport):
         self._last_request = self._loop.time()
         chaos = self._board.chaos
         if chaos.streams_after is not None and self.requests == chaos.streams_after.requests:
-            self._limit_override = chaos.streams_after.limit
-        allowed = _MAX_STREAMS if self._acked_limit is None else max(self._acked_limit, *self._unacked, 0)
-        if len(self._streams) >= min(allowed, max(_MAX_STREAMS, self._limit_sent)):
+            self._limit.override = chaos.streams_after.limit
+        if self._limit.forbids(len(self._streams)):
             self._counts.limit_violations += 1
             self._reset(number, ErrorCodes.REFUSED_STREAM)
             return
@@ -311,7 +309,7 @@ class ClientConnection(H2Transport):
         except ProtocolError:  # reset or GOAWAY from the client, whose event is yet to come
             self._forget(number)
             return
-        self._proven = reply.reason is None
+        self._limit.proven = reply.reason is None
         record.answered = True
         self._finish(number)
 

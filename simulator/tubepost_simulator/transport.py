@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections import deque
 from typing import Any, cast
 
 from h2.config import H2Configuration
@@ -17,16 +16,16 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
 from tubepost_simulator import wire
-from tubepost_simulator.chaos import AdaptiveStreams, GoAway, LastStreamId, Stall
+from tubepost_simulator.chaos import GoAway, LastStreamId, Stall
 from tubepost_simulator.context import Context
 from tubepost_simulator.identity import ClientCertificate, read_certificate
 from tubepost_simulator.reasons import Reason
+from tubepost_simulator.stream_limit import StreamLimit
 
 _SLICE = 16_384
 """Bytes given to `h2` at a time: for each new stream it walks over all streams of the batch."""
 _MAX_HELD = 262_144
 _TIDY_AFTER = 256
-_MAX_UNACKED_SETTINGS = 8
 _LINGER = 1.0  # seconds from the last answer after GOAWAY to the close, so that no RST overtakes it
 _PATIENCE = 30.0  # seconds that open streams may keep a connection after GOAWAY
 _GRACE = 1.0  # seconds between the two GOAWAYs of a client that answers no PING
@@ -80,11 +79,7 @@ class H2Transport(asyncio.Protocol):
         self.state = "open"
         self.requests = 0
         self._streams: dict[int, Stream] = {}
-        self._proven = False
-        self._limit_sent = 0
-        self._limit_override: int | None = None
-        self._unacked: deque[int] = deque()
-        self._acked_limit: int | None = None
+        self._limit = StreamLimit(self._board)
         self._highest = 0
         self._highest_judged = 0
         self._last_allowed = wire.MAX_STREAM_ID
@@ -113,7 +108,7 @@ class H2Transport(asyncio.Protocol):
         certificate = tls.getpeercert(binary_form=True)
         if certificate:
             self.certificate = read_certificate(certificate)
-        self._proven = self.certificate is not None
+            self._limit.by_certificate = self._limit.proven = True
         host, port = transport.get_extra_info("peername")[:2]
         self.peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.opened_at = time.time()
@@ -261,7 +256,7 @@ class H2Transport(asyncio.Protocol):
         )
         self._h2 = _H2(config)
         self._started = True
-        limit = self._limit()
+        limit = self._limit.wanted()
         self._h2.local_settings = Settings(
             client=False,
             initial_values={
@@ -273,8 +268,7 @@ class H2Transport(asyncio.Protocol):
             },
         )
         self._h2.decoder.max_header_list_size = 8_000
-        self._limit_sent = limit
-        self._unacked.append(limit)
+        self._limit.announce(limit)
         self._h2.initiate_connection()
         self._flush()
         if self._idle_timeout:
@@ -343,16 +337,6 @@ class H2Transport(asyncio.Protocol):
 
     # ---- writing
 
-    def _limit(self) -> int:
-        chaos = self._board.chaos
-        limit = chaos.max_concurrent_streams if self._limit_override is None else self._limit_override
-        adaptive = chaos.adaptive_streams
-        if self._proven or adaptive is AdaptiveStreams.OFF:
-            return limit
-        if adaptive is AdaptiveStreams.TOKEN and self.certificate is not None:
-            return limit
-        return min(limit, 1)
-
     def _flush_soon(self) -> None:
         if not self._flush_due:
             self._flush_due = True
@@ -362,12 +346,11 @@ class H2Transport(asyncio.Protocol):
         self._flush_due = False
         if self._silent or not self._started or self._transport.is_closing():
             return
-        limit = self._limit()
-        if limit != self._limit_sent and len(self._unacked) < _MAX_UNACKED_SETTINGS and self.state == "open":
+        limit = self._limit.due()
+        if limit is not None and self.state == "open":
             with contextlib.suppress(ProtocolError):  # the client has said GOAWAY meanwhile
                 self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: limit})
-                self._limit_sent = limit
-                self._unacked.append(limit)
+                self._limit.announce(limit)
         if self._closed_streams > _TIDY_AFTER:
             self._closed_streams = 0
             _ = self._h2.open_outbound_streams  # h2 forgets its closed streams while counting
