@@ -18,6 +18,14 @@ _MAX_PLANS: Final = 1_024  # senders choose topics: what they choose must not gr
 _PlanKey = tuple[bytes | None, bytes | None, int | None, bool, bool]
 
 
+_BY_SUFFIX: Final = tuple(
+    (spec.suffix.encode("ascii"), spec)
+    for spec in sorted(PUSH_TYPES.values(), key=lambda spec: -len(spec.suffix))
+    if spec.suffix
+)
+"""Push types by the ends of their topics, longest first."""
+
+
 class RequestHeaders:
     """Header values of one notification. `expiration` in unix seconds, `collapse_id` empty for none."""
 
@@ -79,12 +87,12 @@ class RouteFacts:
 def resolve(part: PushPart, facts: RouteFacts, *, now: int, expiry: float) -> RequestHeaders | Outcome:
     """Settle the headers of one notification; `now` in unix seconds, `expiry` in seconds (0: try once).
 
-    Push type: the part's, else the route's default, else by the payload (`mdm` member: mdm; content-available
-    alone: background; else alert). Topic: the part's, else the route's, with the type's suffix added where it
-    is missing. Priority: the part's, else the route's default if the type allows it, else the type's.
-    Expiration: the part's, else the type's fixed one, else `now` + `expiry`. Rejections, all permanent:
-    552 5.3.4 payload too large for the type; 550 5.7.0 what the credential does not allow; 550 5.6.0 the
-    rest.
+    Push type: the part's, else what the part's topic ends in (`.voip`), else the route's default, else what
+    the route's topic ends in, else by the payload (`mdm` member: mdm; content-available alone: background;
+    else alert). A topic that ends in another type's suffix is refused. Topic: the part's, else the route's,
+    with the type's suffix added where it is missing. Priority: the part's, else the route's default if the
+    type allows it, else the type's. Expiration: the part's, else the type's fixed one, else `now` + `expiry`.
+    What cannot be sent like this is a permanent outcome that says why.
     """
     key = (part.push_type, part.topic, part.priority, part.background, part.is_mdm)
     plan = facts._plans.get(key)  # noqa: SLF001 - the cache of these facts, private to this module
@@ -127,16 +135,18 @@ def _remember(part: PushPart, facts: RouteFacts, key: _PlanKey) -> _Plan | Outco
 
 
 def _plan(part: PushPart, facts: RouteFacts) -> _Plan | Outcome:
-    if part.push_type is not None:
-        name = part.push_type.decode("ascii", "replace")
-    elif facts.defaults.push_type is not None:
-        name = facts.defaults.push_type
-    else:
-        name = "mdm" if part.is_mdm else "background" if part.background else "alert"
+    name = _push_type(part, facts)
     spec = PUSH_TYPES.get(name)
     if spec is None:
         return permanent_outcome(
             "InvalidPushType", f"unknown push type {printable(name)}, known are {', '.join(PUSH_TYPES)}"
+        )
+    of_topic = None if part.topic is None else _type_of_topic(part.topic, facts)
+    if of_topic is not None and of_topic is not spec and not _ends_with(part.topic, spec):
+        return permanent_outcome(
+            "BadTopic",
+            f"topic {printable(part.topic or b'', 100)} is for push type {of_topic.name} and apns-push-type "
+            f"says {name}; send one that fits, or leave one of the two out",
         )
     if spec.token_only and facts.auth == "certificate":
         return permanent_outcome(
@@ -156,6 +166,38 @@ def _plan(part: PushPart, facts: RouteFacts) -> _Plan | Outcome:
             "BadPriority", f"apns-priority {priority} with push type {name}, which allows {allowed}"
         )
     return _Plan(spec, topic, priority)
+
+
+def _push_type(part: PushPart, facts: RouteFacts) -> str:
+    if part.push_type is not None:
+        return part.push_type.decode("ascii", "replace")
+    if part.topic is not None and (found := _type_of_topic(part.topic, facts)) is not None:
+        return found.name
+    if facts.defaults.push_type is not None:
+        return facts.defaults.push_type
+    if part.topic is None and facts.default_topic:
+        found = _type_of_suffix(facts.default_topic.encode("utf-8"))
+        if found is not None:
+            return found.name
+    return "mdm" if part.is_mdm else "background" if part.background else "alert"
+
+
+def _type_of_topic(topic: bytes, facts: RouteFacts) -> PushType | None:
+    """The push type that a part's topic stands for, unless it is the app's own name, as the route says."""
+    if facts.default_topic is not None and topic == facts.default_topic.encode("utf-8"):
+        return None
+    return _type_of_suffix(topic)
+
+
+def _type_of_suffix(topic: bytes) -> PushType | None:
+    for suffix, spec in _BY_SUFFIX:
+        if topic.endswith(suffix) and len(topic) > len(suffix):
+            return spec
+    return None
+
+
+def _ends_with(topic: bytes | None, spec: PushType) -> bool:
+    return bool(spec.suffix) and topic is not None and topic.endswith(spec.suffix.encode("ascii"))
 
 
 def _topic(part: PushPart, facts: RouteFacts, spec: PushType) -> bytes | Outcome:

@@ -90,6 +90,26 @@ def test_every_push_type(name: str) -> None:
     assert str(spec.payload_limit + 1) in large.text
 
 
+@pytest.mark.parametrize("name", [name for name, spec in PUSH_TYPES.items() if spec.suffix])
+def test_a_topic_with_a_suffix_names_its_push_type(name: str) -> None:
+    topic = b"com.example.app" + PUSH_TYPES[name].suffix.encode()
+    for found in (settled(part(topic=topic), facts()), settled(part(), facts(default=topic.decode()))):
+        assert (found.push_type, found.topic) == (name.encode(), topic)
+    assert settled(part(topic=topic), facts(push_type="alert")).push_type == name.encode()
+    text = refused(part(topic=topic, push_type=b"background"), facts(), "BadTopic").text
+    assert name in text
+    assert "background" in text
+    assert settled(part(topic=topic, push_type=name.encode()), facts()).topic == topic
+
+
+def test_an_app_may_be_called_like_a_suffix_where_its_route_says_so() -> None:
+    route = facts(default="com.example.voip", push_type="alert")
+    assert settled(part(), route).topic == b"com.example.voip"
+    assert settled(part(topic=b"com.example.voip", push_type=b"alert"), route).push_type == b"alert"
+    assert settled(part(topic=b"com.example.voip"), route).push_type == b"alert"
+    assert settled(part(topic=b".voip"), facts()).push_type == b"alert"
+
+
 def test_limits_and_suffixes_are_apples() -> None:
     assert PUSH_TYPES["alert"].payload_limit == 4_096
     assert PUSH_TYPES["voip"].payload_limit == 5_120
