@@ -102,7 +102,6 @@ class Notification:
         sender: str,
         recipient: str,
         domain: str,
-        *,
         context: Mapping[str, str] = NO_CONTEXT,
         dsn: Mapping[str, str] | None = None,
         user: str = "",

@@ -29,7 +29,6 @@ class Accounting:
     """Every message is counted in by `opened` and out by `closed`."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._in_flight = metrics.in_flight
         self._push_parts = metrics.push_parts
         self._warnings = metrics.push_part_warnings
         self._messages = {
@@ -37,16 +36,15 @@ class Accounting:
         }
         self.open = 0
         """Messages between the end of DATA and the reply."""
+        metrics.in_flight.set_function(lambda: self.open)
 
     def opened(self) -> None:
         """A message has come in whole."""
         self.open += 1
-        self._in_flight.inc()
 
     def closed(self, kind: MessageKind, reply: Reply, *, abandoned: bool) -> None:
         """A message got its reply; `abandoned`: nobody was there to hear it."""
         self.open -= 1
-        self._in_flight.dec()
         self._messages[kind, "abandoned" if abandoned else result_of(reply)].inc()
 
     def noted(self, message_id: str, push: Push) -> None:

@@ -168,8 +168,9 @@ class DirectAcceptance:
         if mode is DeliveryMode.SUSPEND:
             self._refuse(message, notification, refusal("Suspended"))
             return
-        deadline = self._clock() + config.acceptance.deadline
-        delivery, outcome = self._deliverer.prepare(notification, domain, message, RETRIES, deadline)
+        now = self._clock()
+        deadline = now + config.acceptance.deadline
+        delivery, outcome = self._deliverer.prepare(notification, domain, message, RETRIES, now, deadline)
         message.delivery = delivery
         self._deadlines.add(message, deadline)
         if outcome is not None:

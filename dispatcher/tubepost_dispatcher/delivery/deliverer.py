@@ -22,6 +22,7 @@ from tubepost_dispatcher.delivery.failover import blames_route, pick_route
 from tubepost_dispatcher.delivery.headers import resolve
 from tubepost_dispatcher.delivery.listeners import Delivery, DeliveryListener, DeliveryOwner
 from tubepost_dispatcher.delivery.retry import RetryPolicy, next_attempt
+from tubepost_dispatcher.delivery.throttle import TokenBucket
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
@@ -91,6 +92,7 @@ class Deliverer:
         domain: Domain,
         owner: DeliveryOwner,
         policy: RetryPolicy,
+        now: float,
         end_at: float,
     ) -> tuple[Delivery, Outcome | None]:
         """Choose a route and check the notification against it; nothing is sent, nobody is told.
@@ -100,18 +102,24 @@ class Deliverer:
             domain: the one in force for it.
             owner: hears the end.
             policy: how patient to be.
+            now: monotonic seconds.
             end_at: monotonic seconds at which no further attempt is begun.
 
         Returns:
             The delivery, to be passed to `start`, or to `settle` with the outcome where there is one already.
         """
-        now = self._clock()
         delivery = Delivery(notification, domain, owner, policy, end_at, now)
         return delivery, self._choose_route(delivery, now)
 
     def start(self, delivery: Delivery) -> None:
         """Send it as soon as the throttle lets it; what comes of it is told to listeners and owner."""
-        self._guarded(delivery, self._throttle, delivery, self._clock())
+        try:
+            if delivery.domain.throttle is None:
+                self._send(delivery)
+            else:
+                self._throttle(delivery, delivery.domain.throttle, self._clock())
+        except Exception:  # noqa: BLE001 - a fault of ours is a transient failure, whatever it is
+            self._fault(delivery)
 
     def settle(self, delivery: Delivery, outcome: Outcome, *, again: bool = True) -> None:
         """Go by an outcome of `prepare`: try again where it makes sense and `again` allows it, else end."""
@@ -194,17 +202,14 @@ class Deliverer:
         delivery.headers = headers
         return None
 
-    def _throttle(self, delivery: Delivery, now: float) -> None:
-        bucket = delivery.domain.throttle
-        if bucket is not None:
-            turn = bucket.reserve(now, delivery.end_at)
-            if turn < 0:
-                self._not_sent(delivery, local_outcome("Throttled"), now)
-                return
-            if turn > now:
-                delivery.timer = self._loop.call_later(turn - now, self._turn_has_come, delivery)
-                return
-        self._send(delivery)
+    def _throttle(self, delivery: Delivery, bucket: TokenBucket, now: float) -> None:
+        turn = bucket.reserve(now, delivery.end_at)
+        if turn < 0:
+            self._not_sent(delivery, local_outcome("Throttled"), now)
+        elif turn > now:
+            delivery.timer = self._loop.call_later(turn - now, self._turn_has_come, delivery)
+        else:
+            self._send(delivery)
 
     def _turn_has_come(self, delivery: Delivery) -> None:
         delivery.timer = None
@@ -217,9 +222,10 @@ class Deliverer:
         timeout = delivery.domain.options.response_timeout
         request = delivery.request
         if request is None:
+            push = notification.push
             delivery.request = request = ApnsRequest(
-                token=notification.push.token,
-                payload=notification.push.payload,
+                token=push.token,
+                payload=push.payload,
                 apns_id=notification.apns_id,
                 topic=headers.topic,
                 push_type=headers.push_type,
@@ -244,15 +250,20 @@ class Deliverer:
     # -- outcomes -------------------------------------------------------------------------------------
 
     def _on_outcome(self, request: ApnsRequest[Delivery], outcome: Outcome) -> None:
-        delivery = request.owner
-        self._guarded(delivery, self._conclude, delivery, outcome, self._clock())
+        try:
+            self._conclude(request.owner, outcome, self._clock())
+        except Exception:  # noqa: BLE001 - as in `start`
+            self._fault(request.owner)
 
     def _conclude(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """Tell what an attempt came to; again or the end."""
         delivery.outcome = outcome
         for listener in self._listeners:
             listener.attempted(delivery, outcome, now)
-        self._again_or_end(delivery, outcome, now)
+        if outcome.kind is OutcomeKind.TRANSIENT:
+            self._again_or_end(delivery, outcome, now)
+        else:
+            self._end(delivery, outcome, now)
 
     def _not_sent(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """Go by what kept it from being sent. A missing credential counts as an attempt that failed."""
@@ -336,11 +347,15 @@ class Deliverer:
     ) -> None:
         try:
             step(*args, **kwargs)
-        except Exception:  # noqa: BLE001 - a fault of ours is a transient failure, whatever it is
-            _LOG.exception("message %s: internal error", delivery.notification.message_id)
-            if delivery.timer is not None:
-                delivery.timer.cancel()
-                delivery.timer = None
-            # Listeners are left out: the fault may be theirs. The owner must hear an end in any case.
-            delivery.ended = True
-            delivery.owner.ended(delivery, local_outcome("InternalError"))
+        except Exception:  # noqa: BLE001 - as in `start`
+            self._fault(delivery)
+
+    def _fault(self, delivery: Delivery) -> None:
+        """End a delivery that ran into a fault of ours, from within its handler."""
+        _LOG.exception("message %s: internal error", delivery.notification.message_id)
+        if delivery.timer is not None:
+            delivery.timer.cancel()
+            delivery.timer = None
+        # Listeners are left out: the fault may be theirs. The owner must hear an end in any case.
+        delivery.ended = True
+        delivery.owner.ended(delivery, local_outcome("InternalError"))

@@ -46,13 +46,14 @@ class DeliveryLog:
 
     def attempted(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """Log one attempt."""
-        kind = _KINDS[outcome.kind]
+        delivered = outcome.kind is OutcomeKind.DELIVERED
+        kind: EventKind = "delivery" if delivered else _KINDS[outcome.kind]
         if not self._sink.wants(kind):
             return
         notification, headers, route = delivery.notification, delivery.headers, delivery.route
         push, context = notification.push, notification.context
         status, error = 0, ""
-        if outcome.kind is not OutcomeKind.DELIVERED:
+        if not delivered:
             status = spec_of(outcome).legacy_code
             error = f"{outcome.reason}: {outcome.detail}" if outcome.detail else outcome.reason
         self._sink.log(

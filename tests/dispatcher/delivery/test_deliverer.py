@@ -52,7 +52,7 @@ class Bench:
         self, what: Notification | None = None, policy: RetryPolicy = POLICY, seconds: float = 60.0
     ) -> Delivery:
         delivery, outcome = self.deliverer.prepare(
-            what or notification(), self.domain, self.told, policy, self.loop.now + seconds
+            what or notification(), self.domain, self.told, policy, self.loop.now, self.loop.now + seconds
         )
         if outcome is None:
             self.deliverer.start(delivery)

@@ -40,7 +40,7 @@ class ToyStore:
         what = decode(stored)
         found = self.domains.find(what.domain)
         assert found is not None
-        delivery, outcome = self.deliverer.prepare(what, found, self, POLICY, end_at)
+        delivery, outcome = self.deliverer.prepare(what, found, self, POLICY, self.loop.now, end_at)
         if outcome is None:
             self.deliverer.start(delivery)
         else:
