@@ -16,6 +16,7 @@ from tubepost_dispatcher.config.source import ConfigSource, ManifestSource, Moun
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
 from tubepost_runtime import process_log
+from tubepost_runtime.tasks import TaskSet
 
 
 @click.command()
@@ -70,6 +71,11 @@ from tubepost_runtime import process_log
     help="Worker processes, instead of the PushDomain's figure.  [default: by the CPU limit]",
 )
 @click.option(
+    "--in-process",
+    is_flag=True,
+    help="For debugging: run one worker inside this process, where breakpoints work.",
+)
+@click.option(
     "--grace",
     default=25.0,
     show_default=True,
@@ -95,6 +101,7 @@ def command(
     http_port: int,
     admin_port: int,
     workers: int,
+    in_process: bool,
     grace: float,
     log_format: Literal["text", "json"],
     lenient: bool,
@@ -112,6 +119,8 @@ def command(
     """
     if bool(files) == bool(config_dir):
         raise click.UsageError("Name manifests with -f FILE (or, in a pod, the mounted --config DIRECTORY).")
+    if in_process and workers > 1:
+        raise click.UsageError("--in-process runs one worker: leave --workers out.")
     process_log.setup("Info", log_format)
     settings = SupervisorSettings(
         smtp_host=host,
@@ -120,6 +129,7 @@ def command(
         http_port=http_port,
         admin_port=admin_port,
         workers=workers,
+        in_process=in_process,
         grace=grace,
         strict=not lenient,
         log_format=log_format,
@@ -191,21 +201,23 @@ def _announce(supervisor: Supervisor, settings: SupervisorSettings, simulated: S
     click.echo("\n".join(lines), err=True)
 
 
+async def _end(supervisor: Supervisor) -> None:
+    if supervisor.draining:
+        await supervisor.stop_now()
+    else:
+        await supervisor.drain()
+
+
 def _obey_signals(supervisor: Supervisor, starting: asyncio.Task[None]) -> None:
     loop = asyncio.get_running_loop()
-    tasks: set[asyncio.Task[object]] = set()
-
-    def start(coroutine: object) -> None:
-        task: asyncio.Task[object] = loop.create_task(coroutine)  # type: ignore[arg-type]  # any coroutine
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    tasks = TaskSet()
 
     def terminate() -> None:
         if not starting.done() and not starting.cancelling():
             starting.cancel()
             return
-        start(supervisor.stop_now() if supervisor.draining else supervisor.drain())
+        tasks.spawn(_end(supervisor))
 
     loop.add_signal_handler(signal.SIGTERM, terminate)
     loop.add_signal_handler(signal.SIGINT, terminate)
-    loop.add_signal_handler(signal.SIGHUP, lambda: start(supervisor.reload_and_reopen()))
+    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.spawn(supervisor.reload_and_reopen()))

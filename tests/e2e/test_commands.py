@@ -173,8 +173,10 @@ def test_run_refuses_to_start_with_an_explanation(tmp_path: Path) -> None:
     assert "Remedy" in done.stderr
 
 
-def test_sigterm_drains_and_ends_with_status_0() -> None:
-    with Dispatcher([REPOSITORY / "examples/seed"], "--simulator", "--workers", "2") as dispatcher:
+@pytest.mark.parametrize(("how", "workers"), [(("--workers", "2"), 2), (("--in-process",), 0)])
+def test_sigterm_drains_and_ends_with_status_0(how: tuple[str, ...], workers: int) -> None:
+    with Dispatcher([REPOSITORY / "examples/seed"], "--simulator", *how) as dispatcher:
+        assert len(_children(dispatcher.pid)) == workers
         done = tubepost(
             "send",
             "--port",

@@ -74,9 +74,9 @@ class WorkerProcess:
         self._descriptors = socket.socket(fileno=descriptors)
         line = socket.socket(fileno=channel)
         line.setblocking(False)
-        await asyncio.get_running_loop().create_unix_connection(lambda: self._channel, sock=line)
-        self._tick()
         try:
+            await asyncio.get_running_loop().create_unix_connection(lambda: self._channel, sock=line)
+            self._tick()
             await self._ended.wait()
         except asyncio.CancelledError:
             await self._abandon()

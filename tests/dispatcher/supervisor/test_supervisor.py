@@ -6,6 +6,7 @@ import signal
 import smtplib
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ from tests.dispatcher.supervisor.conftest import FakeWorkers, alive, eventually
 from tests.support.mcmt import mail
 from tubepost_api.config import AuthConfig, DeliveryConfig, DispatcherConfig
 from tubepost_cli.simulated import SimulatedApns
+from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.source import Loaded, ManifestSource
 from tubepost_dispatcher.supervisor import supervisor as supervisor_module
 from tubepost_dispatcher.supervisor.levels import Level
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
+from tubepost_runtime import process_log
 
 pytestmark = pytest.mark.xdist_group("supervisor")
 
@@ -89,20 +92,25 @@ class Running:
         return [worker["pid"] for worker in (await self.status())["workers"]]  # type: ignore[attr-defined, index]
 
 
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    file = tmp_path / "push.yaml"
+@asynccontextmanager
+async def serving(directory: Path, **settings: Any) -> AsyncIterator[Running]:
+    file = directory / "push.yaml"
     file.write_text(yaml.safe_dump_all(_documents()))
     async with SimulatedApns() as apns:
         source = ManifestSource([file], transform=apns.take_over)
-        supervisor = Supervisor(
-            source, SupervisorSettings(smtp_port=0, http_port=0, admin_port=0, grace=10.0)
-        )
+        fields = {"smtp_port": 0, "http_port": 0, "admin_port": 0, "grace": 10.0, **settings}
+        supervisor = Supervisor(source, SupervisorSettings(**fields))
         await supervisor.start()
         try:
             yield Running(supervisor, apns, file)
         finally:
             await supervisor.drain()
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    async with serving(tmp_path) as made:
+        yield made
 
 
 async def test_a_message_travels_and_is_counted(running: Running) -> None:
@@ -430,3 +438,48 @@ async def test_the_generation_is_known_while_no_worker_says_it(site: FakedSite) 
     assert "tubepost_config_generation 7.0" in text
     assert f'tubepost_config_info{{hash="{site.supervisor.prepared.digest}"}} 1.0' in text
     assert text.count("tubepost_config_info{") == 1
+
+
+async def test_one_worker_in_this_process_for_a_debugger(
+    tmp_path: Path, fake_workers: FakeWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_workers("cannot be started")  # no process of its own is needed
+    monkeypatch.setattr(process_log, "setup", lambda *_: None)  # the tests' own logging stays
+    stopped_here: list[object] = []
+    accept = DirectAcceptance.accept
+
+    def breakpoint_in(acceptance: DirectAcceptance, transaction: Any) -> None:
+        stopped_here.append(transaction)
+        accept(acceptance, transaction)
+
+    monkeypatch.setattr(DirectAcceptance, "accept", breakpoint_in)
+    async with serving(tmp_path, in_process=True) as running:
+        running.write(workers=3)
+        assert (await running.send("hello"))[0] == 250
+        assert await running.workers() == [os.getpid()]
+        running.write(delivery={"mode": "Blackhole"}, workers=3)
+
+        async def blackhole() -> bool:
+            return "Blackhole" in (await running.send())[1]
+
+        await eventually(blackhole)
+        assert await running.workers() == [os.getpid()]
+        assert await running.metric("tubepost_workers") == 1
+        assert await running.metric("tubepost_push_parts_total") == len(stopped_here) >= 2
+    assert running.supervisor.exit_code == 0
+    assert not _listens(running.supervisor.smtp_port)
+
+
+async def test_a_worker_in_this_process_ends_at_once_when_it_must(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_log, "setup", lambda *_: None)
+    async with serving(tmp_path, in_process=True) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.supervisor.smtp_port)
+        assert (await reader.readline()).startswith(b"220 ")
+        async with asyncio.timeout(20):
+            await running.supervisor.stop_now()
+            await reader.read()
+        writer.close()
+        assert not _listens(running.supervisor.smtp_port)
+        assert running.supervisor.exit_code == 1

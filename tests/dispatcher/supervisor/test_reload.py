@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.dispatcher.bundles import SECRETS, bundle
+from tests.dispatcher.supervisor.conftest import eventually
+from tests.dispatcher.supervisor.test_reload_status import PROBLEM
+from tubepost_dispatcher.config.bundle import Prepared
+from tubepost_dispatcher.config.source import Loaded
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.supervisor.levels import Change, Level
+from tubepost_dispatcher.supervisor.reload import ConfigRefused, Reloader
+from tubepost_dispatcher.supervisor.reload_status import ReloadStatus
+from tubepost_runtime.tasks import TaskSet
+
+CHANGE = Change(Level.OPTIONS, ("log_level",))
+WARNING = replace(PROBLEM, severity="warning")
+
+
+class Bench:
+    """A reloader between a source and a supervisor that are made of one attribute each."""
+
+    def __init__(self, directory: Path) -> None:
+        self.paths = [directory / "looked-at"]
+        self.loaded: Loaded | Exception = Loaded(bundle(), ())
+        self.applied: list[Prepared] = []
+        self.change: Change | None = CHANGE
+        self.first: Prepared | None = None
+        self.changing = asyncio.Lock()
+        self.tasks = TaskSet()
+        self.status = ReloadStatus(Metrics())
+        self.reloader = Reloader(self, self.status, self._in_force, self._apply, self.changing, self.tasks)
+
+    def load(self) -> Loaded:
+        if isinstance(self.loaded, Exception):
+            raise self.loaded
+        return self.loaded
+
+    def _in_force(self) -> Prepared:
+        assert self.first is not None
+        return self.applied[-1] if self.applied else self.first
+
+    async def _apply(self, prepared: Prepared) -> Change | None:
+        self.applied.append(prepared)
+        return self.change
+
+    async def start(self, *, strict: bool = True) -> None:
+        self.first = await self.reloader.first(strict=strict)
+        self.status.started(self.first, 1)
+
+    @property
+    def refused(self) -> str:
+        """Why the newest configuration is not in force; empty when it is."""
+        refused = self.status.status()["refused"]
+        return " ".join(refused["problems"]) if refused else ""
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    await made.tasks.cancel()
+
+
+async def test_the_first_configuration_must_be_whole(bench: Bench) -> None:
+    bench.loaded = Loaded(None, (PROBLEM, WARNING))
+    with pytest.raises(ConfigRefused) as caught:
+        await bench.start()
+    assert caught.value.problems == (PROBLEM,)
+    bench.loaded = Loaded(bundle(secrets={}), ())
+    with pytest.raises(ConfigRefused, match="cert"):
+        await bench.start()
+    assert bench.first is None
+
+
+async def test_a_lenient_start_tolerates_what_is_missing_until_it_is_there(bench: Bench) -> None:
+    bench.loaded = Loaded(bundle(secrets={}), (WARNING,))
+    await bench.start(strict=False)
+    assert bench.reloader.lenient
+    assert WARNING in bench.reloader.warnings
+    assert "cert" in bench.refused
+    bench.loaded = Loaded(bundle(secrets={"token": SECRETS["token"]}), ())
+    assert await bench.reloader.reload() == CHANGE
+    assert bench.reloader.lenient
+    bench.loaded = Loaded(bundle(), ())
+    assert await bench.reloader.reload() == CHANGE
+    assert not bench.reloader.lenient
+    assert bench.reloader.warnings == ()
+    # What could be read must not be lost.
+    bench.loaded = Loaded(bundle(secrets={}), ())
+    assert await bench.reloader.reload() is None
+    assert len(bench.applied) == 2
+    assert "cert" in bench.refused
+
+
+async def test_what_cannot_be_read_is_refused(bench: Bench) -> None:
+    await bench.start()
+    bench.loaded = Loaded(None, (PROBLEM, WARNING))
+    assert await bench.reloader.reload() is None
+    assert bench.refused == str(PROBLEM)
+    assert not bench.applied
+
+
+async def test_what_cannot_be_applied_leaves_everything_as_it_was(bench: Bench) -> None:
+    await bench.start()
+    bench.loaded = Loaded(bundle(), (WARNING,))
+    bench.change = None
+    assert await bench.reloader.reload() is None
+    assert bench.reloader.warnings == ()
+
+
+async def test_a_fault_of_ours_is_refused_like_one_of_theirs(bench: Bench) -> None:
+    await bench.start()
+    bench.loaded = RuntimeError("a fault of ours")
+    assert await bench.reloader.reload() is None
+    assert "cannot be put in force: RuntimeError('a fault of ours')" in bench.refused
+
+
+async def test_calls_share_the_one_that_waits_and_no_other(bench: Bench) -> None:
+    await bench.start()
+    async with bench.changing:
+        waiting = [asyncio.create_task(bench.reloader.reload()) for _ in range(5)]
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    later = asyncio.create_task(bench.reloader.reload())
+    assert await asyncio.gather(*waiting, later) == [CHANGE] * 6
+    assert len(bench.applied) == 2
+
+
+async def test_files_are_watched(bench: Bench) -> None:
+    await bench.start()
+    bench.tasks.spawn(bench.reloader.watch())
+    bench.paths[0].write_text("1")
+    await eventually(lambda: bench.applied)
+
+
+async def test_after_the_end_has_begun_nothing_is_put_in_force(bench: Bench) -> None:
+    await bench.start()
+    async with bench.changing:
+        waiting = asyncio.create_task(bench.reloader.reload())
+        await asyncio.sleep(0)
+        bench.reloader.stop()
+    assert await waiting is None
+    assert await bench.reloader.reload() is None
+    assert not bench.applied
