@@ -9,7 +9,7 @@ import pytest
 from tubepost_operator import election as module
 from tubepost_operator.api import ApiError
 from tubepost_operator.election import Election
-from tubepost_operator.lease import Guard
+from tubepost_operator.lease import Guard, NotLeader
 from tubepost_operator.observed import Document
 from tubepost_operator.settings import Settings
 
@@ -153,3 +153,25 @@ async def test_a_lease_that_somebody_else_took_is_lost() -> None:
         await asyncio.sleep(0.1)
     assert leases.lease["spec"]["holderIdentity"] == "two"
     await one.stop()
+
+
+@pytest.mark.parametrize(
+    ("fault", "traceback"),
+    [
+        (NotLeader("the Lease is not held"), False),
+        (ExceptionGroup("tasks", [NotLeader("x"), ApiError(0, "no answer")]), False),
+        (ExceptionGroup("tasks", [NotLeader("x"), ValueError("oh")]), True),
+        (ValueError("oh"), True),
+    ],
+)
+async def test_only_errors_that_do_not_explain_themselves_have_a_traceback(
+    fault: Exception, traceback: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = Replica(Leases(), "one")
+    one.fault = fault
+    async with asyncio.timeout(5):
+        while one.terms < 2:  # noqa: ASYNC110 - a plain counter
+            await asyncio.sleep(0.01)
+    await one.stop()
+    (record,) = [record for record in caplog.records if "leader tasks failed" in record.message]
+    assert bool(record.exc_info and record.exc_info[0]) is traceback

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.operator.cases import applied, snapshot
+from tests.operator.plan.test_needs import pod, running
+from tubepost_api.conditions import ConditionType, Reason
+from tubepost_operator.conditions import Condition, bad, good
+from tubepost_operator.observed import Key, Pod, PodReport
+from tubepost_operator.plan.children import ChildrenPlan
+from tubepost_operator.plan.push_domain import decide
+from tubepost_operator.plan.readiness import delivering, programmed, ready
+from tubepost_operator.snapshot import PushDomainSnapshot
+
+SERVICE = Key("Service", "default", "alerts")
+
+
+def of_programmed(seen: PushDomainSnapshot, children: ChildrenPlan | None = None) -> Condition:
+    decision = decide(seen)
+    return programmed(seen, decision.selection, children or ChildrenPlan(), decision.digest)
+
+
+def test_conflicts_and_rejections_come_first() -> None:
+    conflict = of_programmed(running(), ChildrenPlan(conflicts=[SERVICE]))
+    assert (conflict.reason, "Service default/alerts" in conflict.message) == (Reason.NAME_CONFLICT, True)
+    rejected = of_programmed(replace(running(), rejected={SERVICE: "spec.type: invalid."}))
+    assert rejected.reason is Reason.REJECTED
+    assert "Service default/alerts: spec.type: invalid. Remedy: " in rejected.message
+
+
+def test_without_a_valid_configuration_nothing_is_deployed_or_the_last_one_stays() -> None:
+    first = of_programmed(replace(snapshot("first-publish"), routes={}))
+    assert (first.status, first.reason) == ("False", Reason.PENDING)
+    assert "nothing is deployed" in first.message
+    later = of_programmed(replace(running(), routes={}))
+    assert later.message.startswith("The configuration of generation 1, the last valid one, stays in force.")
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        ({"observedGeneration": 0}, "has not started yet"),
+        ({"updatedReplicas": 0}, "0 of 1 replicas run the new template (ImagePullBackOff)."),
+        ({"replicas": 2}, "1 replicas of the previous template are still running (ImagePullBackOff)."),
+    ],
+)
+def test_a_rollout_is_told_by_its_numbers(status: dict[str, int], text: str) -> None:
+    before = snapshot("first-publish")
+    seen = replace(before, children=applied(before, status))  # type: ignore[arg-type]  # a part of a status
+    found = of_programmed(replace(seen, pods=(pod(trouble="ImagePullBackOff", ready=False),)))
+    assert (found.status, found.reason) == ("False", Reason.PENDING)
+    assert text in found.message
+
+
+def test_pods_confirm_the_configuration() -> None:
+    digest = decide(running()).digest
+    for pods, status, reason, text in (
+        ((), "True", Reason.PROGRAMMED, "is published."),
+        ((pod(last_report=PodReport()),), "True", Reason.PROGRAMMED, "no pod answers"),
+        ((pod(last_report=PodReport(digest)),), "True", Reason.PROGRAMMED, "runs."),
+        ((pod(last_report=PodReport("another")),), "False", Reason.PENDING, "0 of 1 pods run"),
+        (
+            (pod(last_report=PodReport("another", refused=True, refused_digest=digest)),),
+            "False",
+            Reason.CONFIG_REFUSED,
+            "alerts-1 refuse",
+        ),
+        (
+            (pod(last_report=PodReport("another", refused=True, refused_digest="older")),),
+            "False",
+            Reason.PENDING,
+            "0 of 1 pods run",
+        ),
+    ):
+        found = of_programmed(running(*pods))
+        assert (found.status, found.reason) == (status, reason)
+        assert text in found.message
+
+
+def test_ready_is_the_first_fault_or_the_replicas() -> None:
+    fine = [good(ConditionType.ACCEPTED, Reason.VALID)]
+    fault = bad(ConditionType.ACCEPTED, Reason.INVALID_SPEC, "text")
+    found = ready(running(), [*fine, fault], 1)
+    assert (found.status, found.reason, found.message) == ("False", Reason.INVALID_SPEC, "text")
+    assert ready(running(), fine, 0).reason is Reason.NO_REPLICAS
+    assert ready(running(), fine, 1).message == "1 of 1 replicas are ready."
+    assert ready(running(available=0), fine, 1).reason is Reason.PENDING
+    before = snapshot("first-publish")
+    stuck = {"type": "Progressing", "reason": "ProgressDeadlineExceeded"}
+    children = applied(before, {"availableReplicas": 0, "conditions": [stuck]})
+    assert ready(replace(before, children=children), fine, 1).reason is Reason.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("pods", "replicas", "status", "reason"),
+    [
+        ((), 1, "Unknown", Reason.PENDING),
+        ((), 0, "Unknown", Reason.NO_REPLICAS),
+        ((pod(last_report=PodReport("x")),), 1, "True", Reason.DELIVERING),
+        ((pod(last_report=PodReport("x", held=frozenset({"apns"}))),), 1, "False", Reason.ROUTE_HELD),
+    ],
+)
+def test_delivering_is_what_the_pods_say(
+    pods: tuple[Pod, ...], replicas: int, status: str, reason: Reason
+) -> None:
+    seen = running(*pods)
+    found = delivering(seen, decide(seen).selection, replicas)
+    assert (found.status, found.reason) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"), [("Suspend", Reason.SUSPENDED), ("Blackhole", Reason.BLACKHOLED)]
+)
+def test_delivering_is_false_where_the_spec_says_so(mode: str, reason: Reason) -> None:
+    seen = running()
+    spec = {**seen.document["spec"], "delivery": {"mode": mode}}
+    seen = replace(seen, document={**seen.document, "spec": spec})
+    found = delivering(seen, decide(seen).selection, 1)
+    assert (found.status, found.reason) == ("False", reason)
+    assert mode in found.message

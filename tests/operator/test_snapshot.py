@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tests.operator.objects import push_domain, route, secret
+from tests.operator.plan.test_needs import pod
+from tubepost_operator.observed import Child, Key, Meta, PodList
+from tubepost_operator.settings import Settings
+from tubepost_operator.snapshot import PushDomainSnapshot, ReferencedSnapshot
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SECRET = Key("Secret", "default", "cert")
+SERVICE = Key("Service", "default", "alerts")
+
+
+def test_it_knows_whose_it_is() -> None:
+    seen = ReferencedSnapshot(now=NOW, document=route())
+    assert (seen.name, seen.namespace, seen.uid, seen.generation) == ("apns", "default", "uid-apns", 1)
+
+
+def test_what_was_read_is_in_the_next_snapshot() -> None:
+    before = PushDomainSnapshot(
+        now=NOW, document=push_domain(), settings=Settings(), unread_secrets=("cert", "gone")
+    )
+    child = Child(Meta(SERVICE, "uid", "1", 0, {}, {}, None, None, "", deleting=False), {"spec": {}})
+    pods = PodList(Key("PushDomain", "default", "alerts"), "selector")
+    gone = Key("Secret", "default", "gone")
+    after = before.with_read({SECRET: secret(), gone: None, SERVICE: child, pods: (pod(),)})
+    assert set(after.secrets) == {"cert"}
+    assert (after.unread_secrets, after.children, after.pods) == ((), {SERVICE: child}, (pod(),))
+    assert after.read == {SECRET, gone, SERVICE, pods}
+    assert before.read == frozenset()
+    assert after.with_read({SERVICE: None}).children == {}
