@@ -49,7 +49,7 @@ async def test_a_goaway_on_every_connection_while_requests_keep_coming(
 
 
 async def test_the_graceful_goaway_of_go(tls: Tls, apns_pool: MakeSender) -> None:
-    flags = {"goaway_after": 100, "goaways": 3, "delay": "2ms"}
+    flags = {"goaway_after": 100, "goaways": 3, "delay": "1ms"}
     with GoPeer("apnsserver", tls.certificate, tls.key, **flags) as peer:
         sender = apns_pool(peer.port, max_connections=2)
         await sender.send(numbered(COUNT))
