@@ -126,9 +126,9 @@ class Operator:
         self._webhook_port = port
 
     async def _keep_certificates(self) -> None:
-        from tubepost_operator.webhook import keeper  # noqa: PLC0415 - only where it is on
+        from tubepost_operator.webhook import rotation  # noqa: PLC0415 - only where it is on
 
-        await keeper.keep_certificates(self._settings, self._cluster)
+        await rotation.keep_certificates(self._settings, self._cluster)
 
     # -- health ---------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
-import random
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +32,7 @@ from tubepost_operator.metadata_watch import READ_TIMEOUT as WATCH_READ_TIMEOUT
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
+from tubepost_runtime.backoff import Exponential
 
 _LOG = logging.getLogger("tubepost.cluster")
 
@@ -257,7 +258,7 @@ class Cluster:
                 guarded=method != "GET",
             )
 
-        pause = FIRST_PAUSE
+        delays = Exponential(FIRST_PAUSE, math.inf, factor=3.0, jitter=(0.7, 1.3))
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await asyncio.get_running_loop().run_in_executor(self._executor, send)
@@ -265,14 +266,13 @@ class Cluster:
                 throttled = error.kind == "throttled"
                 if not error.transient or attempt == ATTEMPTS or not (repeat or throttled):
                     raise
-                wait = pause * random.uniform(0.7, 1.3)  # noqa: S311 - jitter
+                wait = delays.delay(attempt)
                 if error.retry_after is not None:
                     if error.retry_after > MOST_PAUSE:
                         raise
                     wait = max(wait, error.retry_after)
                 _LOG.debug("%s %s: %s; retrying in %.1f s", method, path, error, wait)
                 await asyncio.sleep(wait)
-                pause *= 3
         raise AssertionError("the last attempt returns or raises")
 
     def _send(

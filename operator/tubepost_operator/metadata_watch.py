@@ -19,6 +19,7 @@ import urllib3
 
 from tubepost_operator.api import ApiError, WatchEvent, WatchSource
 from tubepost_operator.observed import Document
+from tubepost_runtime.backoff import Backoff, Exponential
 
 _LOG = logging.getLogger("tubepost.watch")
 
@@ -32,6 +33,8 @@ PAGE: Final = 500
 
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+_RETRIES: Final = Exponential(0.5, 8.0, jitter=(0.7, 1.3))
 
 OpenStream = Callable[[str, Mapping[str, str], str], urllib3.BaseHTTPResponse]
 """Begins a GET request for a path with a query and an Accept header. Raises ApiError."""
@@ -101,13 +104,13 @@ class _Watch:
 
     def run(self) -> None:
         """Until stopped."""
-        pause = 0.5
+        backoff = Backoff(_RETRIES)
         while not self._stopped.is_set():
             try:
                 if not self._version:
                     self._version = self._list()
                 self._follow()
-                pause = 0.5
+                backoff.success()
             except ApiError as error:
                 if self._stopped.is_set():
                     return
@@ -115,12 +118,11 @@ class _Watch:
                     self._version = ""
                     continue
                 _LOG.warning("watch of %s: %s", self._source.name, error)
-                self._stopped.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
-                pause = min(8.0, pause * 2)
+                self._stopped.wait(backoff.failure())
             except Exception:  # noqa: BLE001 - a bug must not end the watch for good
                 _LOG.exception("watch of %s", self._source.name)
                 self._version = ""
-                self._stopped.wait(pause)
+                self._stopped.wait(backoff.failure())
 
     def _list(self) -> str:
         found: dict[tuple[str, str], Document] = {}

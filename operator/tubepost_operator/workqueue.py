@@ -11,6 +11,7 @@ import itertools
 from dataclasses import dataclass
 
 from tubepost_operator.observed import Key
+from tubepost_runtime.backoff import Exponential
 
 
 @dataclass(slots=True)
@@ -33,8 +34,7 @@ class WorkQueue:
     ) -> None:
         self._quiet = quiet
         self._most = most
-        self._first_delay = first_delay
-        self._most_delay = most_delay
+        self._delays = Exponential(first_delay, most_delay)
         self._entries: dict[Key, _Entry] = {}
         self._heap: list[tuple[float, int, Key]] = []
         self._working: set[Key] = set()
@@ -101,9 +101,8 @@ class WorkQueue:
 
     def failed(self, key: Key, now: float) -> float:
         """The reconcile failed: the object is due again after its back-off, which is returned (seconds)."""
-        failures = self._failures.get(key, 0)
-        self._failures[key] = failures + 1
-        delay = min(self._most_delay, self._first_delay * 2.0 ** min(failures, 20))
+        self._failures[key] = self._failures.get(key, 0) + 1
+        delay = self._delays.delay(self._failures[key])
         # A change meanwhile does not shorten the back-off: it may come from our own failing write.
         self._again.pop(key, None)
         self._return(key, now, now + delay)

@@ -21,14 +21,14 @@ from tubepost_operator.handlers.settings import settings
 from tubepost_operator.kinds import OWN
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.observed import Document
+from tubepost_runtime.backoff import Backoff, Exponential
 
 _LOG = logging.getLogger("tubepost.handlers")
 
 Tell = Callable[[bool, Document], None]
 """Called with whether an object was deleted, and the object."""
 
-RESTART_FIRST: Final = 0.5
-RESTART_MOST: Final = 8.0
+_RESTARTS: Final = Exponential(0.5, 8.0)
 STOP_TIMEOUT: Final = 15.0
 """Seconds for kopf to end."""
 
@@ -58,7 +58,7 @@ async def watch_objects(
             loop.call_soon_threadsafe(tell, gone, document)
 
     def run() -> None:
-        pause = RESTART_FIRST
+        backoff = Backoff(_RESTARTS)
         while not stop.is_set():
             try:
                 kopf.run(
@@ -72,8 +72,7 @@ async def watch_objects(
             except Exception as error:  # noqa: BLE001 - whatever made it give up, watching has to go on
                 _LOG.warning("kopf has stopped, restarting: %s: %s", type(error).__name__, error)
             if not stop.is_set():
-                stop.wait(pause)
-                pause = min(RESTART_MOST, pause * 2)
+                stop.wait(backoff.failure())
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(ended.set)
 

@@ -18,8 +18,8 @@ from tubepost_operator.kinds import SECRET
 from tubepost_operator.settings import Settings
 from tubepost_operator.webhook.certificates import CERTIFICATE, PRIVATE_KEY, secret_data
 from tubepost_operator.webhook.inject import Injection, Refusal
-from tubepost_operator.webhook.objects import InjectionSources, Reader
 from tubepost_operator.webhook.review import MalformedReview, OnRefusal, answer, decide, read_review
+from tubepost_operator.webhook.sources import InjectionSources, Reader
 
 _LOG = logging.getLogger("tubepost.webhook")
 

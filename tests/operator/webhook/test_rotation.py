@@ -15,10 +15,10 @@ from tubepost_operator.api import ApiError
 from tubepost_operator.kinds import SECRET, Kind
 from tubepost_operator.observed import Document
 from tubepost_operator.settings import Settings
-from tubepost_operator.webhook import keeper
+from tubepost_operator.webhook import rotation
 from tubepost_operator.webhook.certificates import AUTHORITIES, AUTHORITY_LIFE, CERTIFICATE_LIFE, secret_data
-from tubepost_operator.webhook.keeper import keep_certificates, reconcile_certificates, service_hosts
-from tubepost_operator.webhook.objects import WEBHOOK_CONFIGURATION
+from tubepost_operator.webhook.rotation import keep_certificates, reconcile_certificates, service_hosts
+from tubepost_operator.webhook.sources import WEBHOOK_CONFIGURATION
 
 SETTINGS = Settings(
     lease_namespace="push",
@@ -195,8 +195,8 @@ async def test_somebody_else_was_quicker() -> None:
 async def test_the_loop_outlives_failures(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(keeper, "SETTLE_INTERVAL", 0.01)
-    monkeypatch.setattr(keeper, "CHECK_INTERVAL", 0.01)
+    monkeypatch.setattr(rotation, "SETTLE_INTERVAL", 0.01)
+    monkeypatch.setattr(rotation, "CHECK_INTERVAL", 0.01)
     cluster = Cluster()
     cluster.failing = ApiError(503, "not now")
     task = asyncio.ensure_future(keep_certificates(SETTINGS, cluster))

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from tubepost_operator.kinds import DEPLOYMENT, PUSH_DOMAIN, Kind
 from tubepost_operator.webhook.review import InjectionSource
+from tubepost_runtime.single_flight import SingleFlight
 
 WEBHOOK_CONFIGURATION: Final = Kind(
     "MutatingWebhookConfiguration", "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations"
@@ -53,7 +54,7 @@ class InjectionSources:
         self._reader = reader
         self._clock = clock
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
-        self._reading: dict[tuple[str, str], asyncio.Task[InjectionSource]] = {}
+        self._reads = SingleFlight[tuple[str, str], InjectionSource]()
 
     async def get(self, namespace: str, name: str) -> InjectionSource:
         """PushDomain and Deployment of this name, at most `FRESH` old (`USABLE` if reading fails).
@@ -65,14 +66,8 @@ class InjectionSources:
         entry = self._entries.get(key)
         if entry is not None and self._clock() - entry.read_at < FRESH:
             return entry.published
-        task = self._reading.get(key)
-        if task is None:
-            # A task of its own: who asks first may give up before the others.
-            task = asyncio.ensure_future(self._read(key))
-            self._reading[key] = task
-            task.add_done_callback(lambda done: self._finished(key, done))
         try:
-            return await asyncio.shield(task)
+            return await self._reads.do(key, lambda: self._read(key))
         except asyncio.CancelledError:
             raise
         except Exception:
@@ -91,8 +86,3 @@ class InjectionSources:
         if len(self._entries) > CAPACITY:
             self._entries.popitem(last=False)
         return published
-
-    def _finished(self, key: tuple[str, str], task: asyncio.Task[InjectionSource]) -> None:
-        del self._reading[key]
-        if not task.cancelled():
-            task.exception()  # all who waited may have given up; it is theirs to report

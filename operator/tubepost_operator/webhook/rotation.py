@@ -18,7 +18,7 @@ from tubepost_operator.kinds import SECRET, Kind
 from tubepost_operator.observed import Document
 from tubepost_operator.settings import Settings
 from tubepost_operator.webhook.certificates import plan_certificates, same_certificates, secret_data
-from tubepost_operator.webhook.objects import WEBHOOK_CONFIGURATION, Reader
+from tubepost_operator.webhook.sources import WEBHOOK_CONFIGURATION, Reader
 
 _LOG = logging.getLogger("tubepost.webhook")
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.clock import FakeClock
 from tubepost_operator.kinds import Kind
-from tubepost_operator.webhook import objects
-from tubepost_operator.webhook.objects import FRESH, USABLE, InjectionSources
+from tubepost_operator.webhook import sources
+from tubepost_operator.webhook.sources import FRESH, USABLE, InjectionSources
 
 
 class FakeReader:
@@ -126,7 +126,7 @@ async def test_an_abandoned_look_that_fails_is_nobodys_problem(
 async def test_memory_is_bounded(
     published: InjectionSources, reader: FakeReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "CAPACITY", 3)
+    monkeypatch.setattr(sources, "CAPACITY", 3)
     for name in "abcd":
         await published.get("shop", name)
     asked = len(reader.asked)
