@@ -103,6 +103,7 @@ class Connections:
         """
         if self._starved_since == math.inf:
             self._starved_since = now
+        starved_for = now - self._starved_since
         backoff = self.connector.backoff
         if now >= backoff.until:
             usable = self.usable()
@@ -112,14 +113,15 @@ class Connections:
                 unproven=sum(not c.proven for c in usable),
                 dialling=len(self.connector),
                 most=options.max_connections or 1_000_000,
-                starved_for=now - self._starved_since,
+                starved_for=starved_for,
                 stream_limit=max((c.engine.stream_limit for c in usable), default=0),
                 by_token=by_token,
             )
             for _ in range(dials_wanted(demand)):
                 self.connector.start(options.connect_timeout or NO_LIMIT_CONNECT_TIMEOUT)
-        moments = [self._starved_since + PATIENCE, backoff.until, *(c.rest_until for c in self._known)]
-        return min((moment for moment in moments if moment > now), default=math.inf)
+        moments = (backoff.until, *(c.rest_until for c in self._known))
+        again = min((moment for moment in moments if moment > now), default=math.inf)
+        return min(again, self._starved_since + PATIENCE) if starved_for < PATIENCE else again
 
     def retire_above(self, most: int) -> None:
         """Retire the least busy connections above a maximum; 0 means no maximum."""
