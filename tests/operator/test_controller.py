@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
+import pytest
 from prometheus_client.exposition import generate_latest
 
 from tests.operator.conftest import furnish, made, start
@@ -10,7 +12,10 @@ from tests.operator.objects import logger, push_domain, route, secret_document
 from tubepost_operator.api import ApiError
 from tubepost_operator.kinds import CHILDREN, OWN
 from tubepost_operator.observed import Document, Key, PodReport
+from tubepost_operator.plan import push_domain as push_domain_module
+from tubepost_operator.plan.children import wanted_children
 from tubepost_operator.rbac import PERMISSIONS
+from tubepost_operator.resources.common import Source
 from tubepost_operator.settings import ReleaseSettings
 
 CHILD_KINDS = {"ConfigMap", "ServiceAccount", "Service", "Deployment", "PodDisruptionBudget"}
@@ -447,3 +452,45 @@ async def test_only_what_the_role_permits_is_asked_for(cluster: FakeCluster) -> 
     for verb, kind, name in cluster.requests:
         resource = plurals[kind] + ("/status" if name.endswith("/status") else "")
         assert (resource, verbs[verb]) in permitted, (verb, kind, name)
+
+
+async def test_a_push_domain_costs_few_requests_and_an_edit_three(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+        made_of = Counter(verb for verb, kind, _ in cluster.requests if kind in {*CHILD_KINDS, "Secret"})
+        # Names are looked up before they are taken; the Deployment again once it has rolled out.
+        assert (made_of["APPLY"], made_of["GET"]) == (5, 7)
+        cluster.requests.clear()
+
+        def edit(document: Document) -> None:
+            document["spec"]["delivery"] = {"expiry": "2h"}
+
+        cluster.edit("PushDomain", "alerts", edit)
+        await running.until(lambda: len(cluster.requests) >= 3)
+        await running.rest()
+        assert sorted((verb, kind) for verb, kind, _ in cluster.requests) == [
+            ("APPLY", "ConfigMap"),
+            ("CREATE", "Event"),
+            ("PATCH", "PushDomain"),
+        ]
+
+
+async def test_a_reconcile_builds_the_manifests_once(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = 0
+
+    def count(source: Source) -> dict[Key, Document]:
+        nonlocal built
+        built += 1
+        return wanted_children(source)
+
+    monkeypatch.setattr(push_domain_module, "wanted_children", count)
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+        controller = running.leadership.controller
+        before = built
+        await controller.reconcile(Key("PushDomain", "default", "alerts"))
+        assert built == before + 1
