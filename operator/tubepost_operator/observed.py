@@ -131,7 +131,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class LiveStatus:
-    """Coarse facts of all dispatchers of a PushDomain."""
+    """Coarse numbers of all dispatchers of a PushDomain, from their metrics."""
 
     at: datetime
     sessions: int = 0

@@ -36,7 +36,7 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
         "tubepost.io",
         ("apnloggers/status", "apnroutes/status", "pushdomains/status"),
         ("patch",),
-        "conditions and facts",
+        "conditions and live status",
     ),
     Permission("apps", ("deployments",), _CHILD, "the dispatchers"),
     Permission("", ("configmaps",), _CHILD, "compiled configurations"),

@@ -209,7 +209,7 @@ def _live(old: Document | None, new: LiveStatus | None) -> Document | None:
     """The live status; the old one if nothing but its time is new."""
     if new is None:
         return old
-    facts: Document = {
+    status: Document = {
         "updatedAt": stamp(new.at),
         "sessions": new.sessions,
         "deliveredPerMinute": new.delivered_per_minute,
@@ -218,10 +218,10 @@ def _live(old: Document | None, new: LiveStatus | None) -> Document | None:
         "heldRoutes": list(new.held),
         "lastError": new.last_error,
     }
-    facts = _without_empty(facts)
-    if old is not None and {**old, "updatedAt": ""} == {**facts, "updatedAt": ""}:
+    status = _without_empty(status)
+    if old is not None and {**old, "updatedAt": ""} == {**status, "updatedAt": ""}:
         return old
-    return facts
+    return status
 
 
 def _without_empty(value: Document) -> Document:
