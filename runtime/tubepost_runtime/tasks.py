@@ -32,13 +32,15 @@ class TaskSet:
         """Wait until all have ended; those that have not after `timeout` seconds are cancelled.
 
         Returns:
-            How many were cancelled. They end when the event loop next turns to them.
+            How many were cancelled; they have had a second for their own clean-up.
         """
         if not self._tasks:
             return 0
         _, late = await asyncio.wait(self._tasks, timeout=timeout)
         for task in late:
             task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1.0)
         return len(late)
 
     async def cancel(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
@@ -16,6 +15,7 @@ from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.client import relay
 from tubepost_dispatcher.transaction import Content, Transaction
+from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.mail")
 
@@ -30,7 +30,7 @@ class MailRelay:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet()
         self._taken: OrderedDict[bytes, None] = OrderedDict()
 
     def hand_over(
@@ -52,11 +52,7 @@ class MailRelay:
             remember: answer 250 at once when the same content from the same sender to the same recipient
                 was taken by the relay before (a repetition of a message whose push part failed).
         """
-        task = asyncio.get_running_loop().create_task(
-            self._run(active, transaction, content, done, remember=remember)
-        )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.spawn(self._run(active, transaction, content, done, remember=remember))
 
     async def _run(
         self,
@@ -108,9 +104,4 @@ class MailRelay:
 
     async def close(self, grace: float) -> None:
         """Wait for the hand-overs under way, at most `grace` seconds; those left are ended."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=grace)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=1.0)
+        await self._tasks.join(grace)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tubepost_dispatcher.outcome import Outcome
+from tubepost_runtime.backoff import Exponential
 
 INSTANT_RETRIES: Final = 2
 """Repetitions at once of one notification, where the cause is mended (a new token, a new connection)."""
@@ -33,7 +34,7 @@ class RetryPolicy:
 
     def wait(self, attempt: int, chance: float) -> float:
         """Seconds after the failed attempt `attempt` (from 1); `chance` from 0.0 to 1.0 picks the jitter."""
-        return min(self.most, self.first * 2.0 ** min(max(attempt, 1) - 1, 30)) * (0.5 + chance)
+        return Exponential(self.first, self.most, jitter=(0.5, 1.5)).delay(max(attempt, 1), lambda: chance)
 
 
 def next_attempt(

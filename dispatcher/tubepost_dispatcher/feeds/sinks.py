@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from tubepost_runtime.backoff import Backoff, Exponential
+
 _LOG = logging.getLogger("tubepost.logger")
 
 MAX_BUFFERED = 4 * 1024 * 1024
@@ -81,8 +83,8 @@ class Sink:
         self._head_written = 0  # bytes of the first line that are written already
         self._counted = 0  # leading lines that on_failed has been told of
         self._scheduled: Handle | None = None
-        self._retry = RETRY_FIRST
-        self._busy = BUSY_FIRST
+        self._retry = Backoff(Exponential(RETRY_FIRST, RETRY_MAX))
+        self._busy = Backoff(Exponential(BUSY_FIRST, BUSY_MAX))
         self._closed = False
         self._fd = -1
         self._pipe_like = True
@@ -159,14 +161,13 @@ class Sink:
         if self.problem and (going_on or not self._lines):
             _LOG.warning("logger %s: writes again", self.name)
             self.problem = ""
-        self._retry = RETRY_FIRST
+        self._retry.success()
         if going_on:
-            self._busy = BUSY_FIRST
+            self._busy.success()
             if self._lines:
                 self._scheduled = self._loop.call_soon(self._turn)
         else:
-            self._scheduled = self._loop.call_later(self._busy, self._turn)
-            self._busy = min(self._busy * 2, BUSY_MAX)
+            self._scheduled = self._loop.call_later(self._busy.failure(), self._turn)
         return going_on
 
     def _write_some(self) -> bool:
@@ -234,8 +235,7 @@ class Sink:
             _LOG.error("logger %s: %s; lines are kept and tried again", self.name, problem)
             self.problem = problem
         if not self._closed:
-            self._scheduled = self._loop.call_later(self._retry, self._turn)
-            self._retry = min(self._retry * 2, RETRY_MAX)
+            self._scheduled = self._loop.call_later(self._retry.failure(), self._turn)
 
     def _explain(self, error: OSError) -> str:
         return f"cannot write: {os.strerror(error.errno or errno.EIO)}"

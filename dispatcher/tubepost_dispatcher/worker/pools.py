@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import Hashable, Iterator
@@ -18,6 +17,7 @@ from tubepost_dispatcher.delivery.headers import RouteFacts
 from tubepost_dispatcher.delivery.throttle import TokenBucket
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.routing import Router
+from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.apns")
 
@@ -49,7 +49,7 @@ class PoolSet:
         self._count = count
         self._pools: dict[tuple[str, Hashable, PoolOptions], Pool] = {}
         self._buckets: dict[tuple[str, Any], TokenBucket] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing = TaskSet()
 
     def set_count(self, count: int) -> None:
         """How many workers share the pod's limits, from the next `build` on."""
@@ -136,9 +136,7 @@ class PoolSet:
                 self._metrics.certificate_expiry.labels(name).set(route.credential.not_after.timestamp())
 
     def _close(self, pool: Pool) -> None:
-        task = asyncio.get_running_loop().create_task(pool.close(CLOSE_GRACE))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing.spawn(pool.close(CLOSE_GRACE))
 
     def holds(self) -> dict[tuple[str, str], tuple[str, str, float]]:
         """The routes that are held now, each with the mark of its credential, and why."""
@@ -171,10 +169,7 @@ class PoolSet:
         for pool in self._pools.values():
             self._close(pool)
         self._pools = {}
-        if self._closing:
-            _, late = await asyncio.wait(self._closing, timeout=grace)
-            for task in late:
-                task.cancel()
+        await self._closing.join(grace)
 
 
 def _facts(route: PreparedRoute) -> RouteFacts | None:

@@ -448,8 +448,7 @@ def test_a_repetition_takes_the_route_that_replaced_its_own() -> None:
 async def test_the_end_does_not_wait_for_a_relay_beyond_its_grace() -> None:
     bench = Bench()
     never = asyncio.Event()
-    task = asyncio.create_task(never.wait())
-    bench.acceptance._relay._tasks.add(task)  # type: ignore[arg-type]
+    task = bench.acceptance._relay._tasks.spawn(never.wait())
     async with asyncio.timeout(20):
         await bench.acceptance.close(0.0)
     assert task.cancelled()
