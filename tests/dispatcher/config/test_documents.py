@@ -150,3 +150,73 @@ def test_faults_of_json(text: str, message: str, line: int) -> None:
     assert message in str(caught.value)
     if line:
         assert caught.value.line == line
+
+
+def test_base_60_is_text_as_for_kubernetes() -> None:
+    # YAML 1.1 would make 90 and 90.5 of these, and PyYAML takes minutes for a long one.
+    assert values("a: 1:30\nb: 1:30.5\nc: -1:30\n") == [{"a": "1:30", "b": "1:30.5", "c": "-1:30"}]
+    long = "1" + ":1" * 1_000_000
+    assert values(f"a: {long}") == [{"a": long}]
+    assert values("a: 0x1F\nb: 0b11\nc: 017\nd: 1_000\n") == [{"a": 31, "b": 3, "c": 15, "d": 1000}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1" * 101, "a number has 101 characters"),
+        ("-" + "1" * 5_000_000, "a number has 5000001 characters"),
+        ("0x" + "f" * 5_000_000, "a number has 5000002 characters"),
+        ("0b" + "1" * 5_000_000, "a number has 5000002 characters"),
+        ("0" + "7" * 5_000_000, "a number has 5000001 characters"),
+        ("1" + "_" * 5_000_000, "a number has 5000001 characters"),
+        ("1." + "1" * 5_000_000, "a number has 5000002 characters"),
+        (".inf", "is not a number that JSON has"),
+        ("-.INF", "is not a number that JSON has"),
+        (".nan", "is not a number that JSON has"),
+        ("1.0e+999", "is not a number that JSON has"),
+        ("!!binary YQ==", "!!binary is not allowed"),
+        ("!!omap [a: b]", "!!omap is not allowed"),
+        ("!!pairs [a: b]", "!!pairs is not allowed"),
+        ("!!set {a}", "!!set is not allowed"),
+    ],
+)
+def test_values_that_json_does_not_have(text: str, message: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        read_yaml(f"x: 1\na: {text}\n".encode())
+    assert message in str(caught.value)
+    assert (caught.value.line, caught.value.column) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": ' + "1" * 101 + "}", "a number has 101 characters"),
+        ('{"a": [-' + "1" * 5_000_000 + "]}", "a number has 5000001 characters"),
+        ('{"a": 1e999}', "the number 1e999 is too large"),
+        (r'{"a": "\ud83d"}', "half of a character"),
+        (r'{"a": ["x", {"b": "\ude00\ud83d"}]}', "half of a character"),
+        (r'{"\udc80": 1}', "half of a character"),
+        ("[" * 66 + "]" * 66, "nested deeper than 64 levels"),
+        ("[" * 500_000, "nested"),
+        ("[1" + ",1" * 200_000 + "]", "more than 200000 values"),
+    ],
+)
+def test_json_that_would_be_a_traceback_later(text: str, message: str) -> None:
+    with pytest.raises(DocumentError, match=message):
+        read_json(text.encode())
+
+
+def test_json_whole_characters_and_depth_within_the_bound_are_read() -> None:
+    assert read_json(rb'{"a": "\ud83d\ude00"}') == [(1, {"a": "\U0001f600"})]
+    assert read_json(b"[" * 64 + b"]" * 64)
+    with pytest.raises(DocumentError, match="UTF-8"):
+        read_json(b'{"a": "\xed\xa0\x80"}')
+
+
+def test_a_fault_quotes_a_bounded_part_of_the_file() -> None:
+    key = "k" * 100_000
+    for data in (f'{{"{key}": 1, "{key}": 2}}', f"{key[:1000]}: 1\n{key[:1000]}: 2\n", f"a: !{key} x\n"):
+        for read in (read_json, read_yaml):
+            with pytest.raises(DocumentError) as caught:
+                read(data.encode())
+            assert len(str(caught.value)) <= documents.MAX_SHOWN + 3
