@@ -7,6 +7,13 @@ import re
 MAX_TEXT = 128
 """Characters that `clean` keeps."""
 
+BARE_TOKEN = 64
+"""Hex digits from which on a text counts as a device token."""
+LEAST_SOUGHT = 16
+"""Digits of the shortest token that is looked for within other text; a shorter one hides only where it stands
+alone, since its digits could be part of any word."""
+
+_LONG_HEX = re.compile(rf"[0-9A-Fa-f]{{{BARE_TOKEN},}}")
 _UNSAFE = re.compile(r"[^\x20-\x7e]")
 
 
@@ -22,3 +29,34 @@ def printable(value: bytes | str, limit: int = 64) -> str:
     raw = raw[:limit]
     body = "".join(chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in raw)
     return f'"{body}{cut}"'
+
+
+def short_token(token: str) -> str:
+    """The first digits of a device token: eight, but at most half of it. Enough to find it, not to use it."""
+    return token[: min(8, len(token) // 2)]
+
+
+def hide_tokens(value: str, token: str = "") -> str:
+    """`value` with device tokens in short form: their first digits and `...`.
+
+    Senders put tokens into recipients, VERP return paths, user names and topics; in full a token appears only
+    where a logger's format asks for it. Hidden is `token` (lower case), alone or within other text, and what
+    looks like a token by itself (`BARE_TOKEN` hex digits or more), since a message may fail before its token
+    is known.
+    """
+    size = len(value)
+    if token and size >= len(token):
+        lower = value.lower()
+        if lower == token:
+            return short_token(value) + "..."
+        if len(token) >= LEAST_SOUGHT and token in lower and len(lower) == size:
+            value = re.sub(
+                re.escape(token), lambda found: short_token(found[0]) + "...", value, flags=re.IGNORECASE
+            )
+    if size >= BARE_TOKEN:
+        value = _LONG_HEX.sub(lambda found: short_token(found[0]) + "...", value)
+    return value
+
+
+def _shortened(found: re.Match[str]) -> str:
+    return short_token(found[0]) + "..."

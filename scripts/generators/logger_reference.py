@@ -6,10 +6,11 @@ from typing import Any
 
 from tubepost_api.config import LoggerFormats
 from tubepost_api.logformat import MACROS
-from tubepost_dispatcher.feeds.events import BARE_TOKEN, LogEvent
+from tubepost_dispatcher.feeds.events import LogEvent
 from tubepost_dispatcher.feeds.format import compile_format, split_line
 from tubepost_dispatcher.feeds.json_format import FIELDS, json_line
 from tubepost_dispatcher.feeds.sinks import MAX_BUFFERED, RETRY_FIRST, RETRY_MAX
+from tubepost_dispatcher.text import BARE_TOKEN
 
 _SAMPLE_TIME = 1767225600.25
 

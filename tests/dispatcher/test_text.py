@@ -5,7 +5,9 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tubepost_dispatcher.text import clean, printable
+from tubepost_dispatcher.text import clean, hide_tokens, printable, short_token
+
+TOKEN = "0123456789abcdef" * 4
 
 
 @settings(deadline=None)  # shared machines stall
@@ -21,3 +23,39 @@ def test_printable(value: bytes | str) -> None:
 @given(st.text())
 def test_clean_is_one_short_printable_line(text: str) -> None:
     assert re.fullmatch(r"[\x20-\x7e]{0,128}", clean(text))
+
+
+def test_a_short_token_is_never_more_than_half_of_it() -> None:
+    assert short_token(TOKEN) == "01234567"
+    assert short_token("abcd") == "ab"
+    assert short_token("a") == ""
+    assert short_token("") == ""
+
+
+def test_only_a_token_is_hidden() -> None:
+    assert hide_tokens(TOKEN, TOKEN) == "01234567..."
+    assert hide_tokens(TOKEN.upper(), TOKEN) == "01234567..."
+    assert hide_tokens("abcdef", "abcdef") == "abc..."
+    assert hide_tokens(TOKEN, "") == "01234567...", "a message may fail before its token is known"
+    assert hide_tokens("f" * 63, "") == "f" * 63
+    assert hide_tokens("g" * 64, "") == "g" * 64
+    assert hide_tokens("user", TOKEN) == "user"
+    assert hide_tokens("", "") == ""
+
+
+def test_a_token_within_other_text_is_hidden_too() -> None:
+    for text in (f"bounce+{TOKEN}@v.example", f"u-{TOKEN.upper()}", f"no such device {TOKEN}, {TOKEN}"):
+        for token in (TOKEN, ""):
+            assert TOKEN not in hide_tokens(text, token).lower()
+            assert hide_tokens(text, token).startswith(text[:2])
+    seed = "123acb90ffa0978cbade354ddffee76665a"
+    assert hide_tokens(f"b-{seed}@x", seed) == "b-123acb90...@x"
+    assert hide_tokens("cabbage", "ab") == "cabbage", "two digits are part of any word"
+    assert hide_tokens("x" + "f" * 63, "") == "x" + "f" * 63
+
+
+@given(st.text(max_size=20), st.text(max_size=20), st.from_regex(r"[0-9a-f]{16,80}", fullmatch=True))
+def test_no_token_survives(before: str, after: str, token: str) -> None:
+    assert token not in hide_tokens(before + token + after, token) or len((before + token).lower()) != len(
+        before + token
+    )

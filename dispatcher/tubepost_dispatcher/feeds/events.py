@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -15,12 +14,6 @@ EVENT_KINDS: tuple[EventKind, ...] = ("delivery", "permfail", "tempfail")
 
 TOKEN_CONTEXT = "DLV_Dest_ID"  # noqa: S105 - a variable's name; its value is a device token
 """The context variable that holds the device token (Momentum)."""
-
-
-BARE_TOKEN = 64
-"""Hex digits from which on a recipient's local part counts as a device token."""
-
-_HEX = re.compile(r"[0-9A-Fa-f]+").fullmatch
 
 
 class LogEvent:
@@ -125,22 +118,3 @@ class LogEvent:
         """APNs' timestamp of a 410, milliseconds since the epoch; 0 otherwise."""
         self.user = user
         """Authenticated SMTP user, empty without."""
-
-
-def short_token(token: str) -> str:
-    """The first digits of a device token: eight, but at most half of it. Enough to find it, not to use it."""
-    return token[: min(8, len(token) // 2)]
-
-
-def shield(value: str, token: str) -> str:
-    """`value`, unless it is a device token: then its short form and `...`.
-
-    A recipient's local part may be the token itself, and so may the context variable `DLV_Dest_ID`; tokens
-    appear in full only where `%dt` asks for them. `token` is the event's; what looks like a token by itself
-    (`BARE_TOKEN` hex digits or more) is shortened too, since a message may fail before its token is known.
-    """
-    if (token and len(value) == len(token) and value.lower() == token) or (
-        len(value) >= BARE_TOKEN and _HEX(value) is not None
-    ):
-        return short_token(value) + "..."
-    return value

@@ -22,7 +22,8 @@ from datetime import UTC, datetime
 from operator import attrgetter
 
 from tubepost_api.logformat import Macro, Text, parse_format
-from tubepost_dispatcher.feeds.events import BARE_TOKEN, TOKEN_CONTEXT, LogEvent, shield, short_token
+from tubepost_dispatcher.feeds.events import TOKEN_CONTEXT, LogEvent
+from tubepost_dispatcher.text import BARE_TOKEN, hide_tokens, short_token
 
 Formatter = Callable[[LogEvent], str]
 """Turns an event into one line, without its line end. Raises nothing for any text in the event."""
@@ -48,6 +49,9 @@ _ATTRIBUTES = {
 _FAST_ATTRIBUTES = {**_ATTRIBUTES, "t": "time", "da": "destination_address"}
 
 _NUMBERS = frozenset({"t", "B", "S"})
+
+_HIDING = frozenset({"sa", "da", "d", "e"})
+"""Macros whose value a sender may put a device token into."""
 
 
 def escape(value: str, *, quoted: bool) -> str:
@@ -114,14 +118,15 @@ def _compile_fast(items: Sequence[Text | Macro], careful: Formatter) -> Formatte
     # `kind` is clean and short: it only makes sure of a tuple.
     get_texts = attrgetter("kind", "kind", *[name for name, _ in texts])
     get_plain = attrgetter("kind", "kind", *[name for name, macro in texts if not macro.quoted])
-    shows_destination = any(macro.name == "da" for macro in macros)
+    hiding = [_FAST_ATTRIBUTES[macro.name] for macro in macros if macro.name in _HIDING]
+    get_hiding = attrgetter("kind", "kind", *hiding)
     join = "".join
 
     def line(event: LogEvent) -> str:
         if (
             not _is_clean(join(get_texts(event)))
             or "@" in join(get_plain(event))
-            or (shows_destination and _may_be_token(event))
+            or (hiding and _may_hold_token(get_hiding(event), event.device_token))
         ):
             return careful(event)
         text: str = template % get_values(event)
@@ -130,9 +135,9 @@ def _compile_fast(items: Sequence[Text | Macro], careful: Formatter) -> Formatte
     return line
 
 
-def _may_be_token(event: LogEvent) -> bool:
-    size = len(event.destination_address)
-    return size >= BARE_TOKEN or size == len(event.device_token)
+def _may_hold_token(values: tuple[str, ...], token: str) -> bool:
+    longest = max(map(len, values))
+    return longest >= BARE_TOKEN or longest >= (len(token) or BARE_TOKEN)
 
 
 def _literal(item: Text) -> str:
@@ -145,8 +150,8 @@ def _value(macro: Macro) -> Callable[[LogEvent], str | int]:
     if macro.name in _NUMBERS:
         number: Callable[[LogEvent], int] = attrgetter(_ATTRIBUTES[macro.name])
         return number
-    if macro.name == "da":
-        return _escaped(_destination, macro.quoted)
+    if macro.name in _HIDING:
+        return _escaped(_hidden(attrgetter(_FAST_ATTRIBUTES[macro.name])), macro.quoted)
     if macro.name == "vctx_mess":
         return _escaped(_context(macro.argument or ""), macro.quoted)
     attribute: _Value = attrgetter(_ATTRIBUTES[macro.name])
@@ -161,8 +166,8 @@ def _unix_time(event: LogEvent) -> int:
     return int(event.time)
 
 
-def _destination(event: LogEvent) -> str:
-    return shield(event.destination_address, event.device_token)
+def _hidden(get: _Value) -> _Value:
+    return lambda event: hide_tokens(get(event), event.device_token)
 
 
 def _context(name: str) -> _Value:
@@ -175,7 +180,7 @@ def _context(name: str) -> _Value:
         return token
 
     def variable(event: LogEvent) -> str:
-        return shield(event.context.get(name, ""), event.device_token)
+        return hide_tokens(event.context.get(name, ""), event.device_token)
 
     return variable
 

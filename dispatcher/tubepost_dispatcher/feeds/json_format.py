@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from tubepost_dispatcher.feeds.events import TOKEN_CONTEXT, LogEvent, shield, short_token
+from tubepost_dispatcher.feeds.events import TOKEN_CONTEXT, LogEvent
+from tubepost_dispatcher.text import hide_tokens, short_token
 from tubepost_runtime.json_line import encode
 
 _HTTP_GONE = 410
@@ -94,10 +95,10 @@ def json_line(event: LogEvent) -> bytes:
         "apnsId": event.apns_id,
         "domain": event.domain,
         "route": event.route,
-        "source": event.source_address,
-        "destination": shield(event.destination_address, token),
+        "source": hide_tokens(event.source_address, token),
+        "destination": hide_tokens(event.destination_address, token),
         "tokenPrefix": short_token(token),
-        "topic": event.topic,
+        "topic": hide_tokens(event.topic, token),
         "pushType": event.push_type,
         "messageBytes": event.message_bytes,
         "remoteIp": event.remote_ip,
@@ -108,13 +109,13 @@ def json_line(event: LogEvent) -> bytes:
     if event.kind != "delivery":
         record["httpStatus"] = event.http_status
         record["reason"] = event.reason
-        record["error"] = event.error
+        record["error"] = hide_tokens(event.error, token)
         if event.http_status == _HTTP_GONE:
             record["deadToken"] = token
             if event.dead_token_timestamp:
                 record["deadTokenTimestamp"] = event.dead_token_timestamp
     if event.user:
-        record["user"] = event.user
+        record["user"] = hide_tokens(event.user, token)
     if event.context:
         context = _context(event.context, token)
         if context:
@@ -128,7 +129,7 @@ def json_heartbeat(time: float, push_domain: str) -> bytes:
 
 
 def _context(context: Mapping[str, str], token: str) -> dict[str, str]:
-    return {name: shield(value, token) for name, value in context.items() if name != TOKEN_CONTEXT}
+    return {name: hide_tokens(value, token) for name, value in context.items() if name != TOKEN_CONTEXT}
 
 
 def _timestamp(time: float) -> str:

@@ -11,6 +11,7 @@ from tubepost_api.config import LoggerFormats
 from tubepost_api.logformat import MACROS, FormatError, Macro, parse_format
 from tubepost_dispatcher.feeds.events import LogEvent
 from tubepost_dispatcher.feeds.format import compile_format, escape, split_line
+from tubepost_dispatcher.feeds.json_format import json_line
 
 MakeEvent = Callable[..., LogEvent]
 UNDER_LOAD = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -213,3 +214,26 @@ def test_what_is_no_line_of_ours(line: str) -> None:
 def test_empty_fields_are_fields() -> None:
     assert split_line("") == [""]
     assert split_line('@""@') == ["", "", ""]
+
+
+@pytest.mark.parametrize(
+    "value", [f"bounce+{'ab' * 32}@v.example", "ab" * 32 + "@v.example", "u-" + "AB" * 32]
+)
+def test_a_token_within_another_field_is_hidden_from_both_kinds_of_lines(value: str) -> None:
+    token = "ab" * 32
+    event = LogEvent(
+        "permfail",
+        1.0,
+        source_address=value,
+        destination_address=value,
+        domain="push.example",
+        device_token=token,
+        error=f"no: {value}",
+        user=value,
+        topic=value,
+        context={"x": value},
+    )
+    for text in ("%sa@%da@%d", "%e@%da@%vctx_mess{x}", '"%sa"@%S'):
+        assert token not in compile_format(text)(event).lower()
+    assert token not in json_line(event).decode().lower()
+    assert token in compile_format("%dt@%sa")(event)
