@@ -70,3 +70,11 @@ def test_files_that_are_named_exist(page: str) -> None:
         and not list(ROOT.glob(name))
     ]
     assert missing == []
+
+
+def test_every_import_contract_is_on_the_architecture_page() -> None:
+    contracts = re.findall(
+        r"^\[importlinter:contract:(.+)\]$", (ROOT / ".importlinter").read_text(), re.MULTILINE
+    )
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert [name for name in contracts if f"`{name}`" not in page] == []
