@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED, FakePool
 from tests.support.loop import FakeLoop
 from tests.support.mcmt import message, part
 from tubepost_api.config import (
@@ -31,7 +32,6 @@ from tubepost_dispatcher.delivery.throttle import TokenBucket
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.events import EventKind, LogEvent
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.routing import Router
@@ -39,30 +39,6 @@ from tubepost_dispatcher.transaction import Recipient, SessionFacts, Transaction
 
 TOKEN = "ab" * 32
 WALL = 1_800_000_000.0
-DELIVERED = Outcome(OutcomeKind.DELIVERED, status=200, apns_id="11111111-2222-4333-8444-555555555555")
-BUSY = Outcome(OutcomeKind.TRANSIENT, "ServiceUnavailable", status=503)
-DEAD = Outcome(OutcomeKind.PERMANENT, "Unregistered", status=410, timestamp=1_700_000_000_000)
-
-
-@dataclass
-class Pool:
-    """A pool that keeps what it is given."""
-
-    requests: list[ApnsRequest] = field(default_factory=list)
-    held_until: float = 0.0
-    withdrawable: bool = True
-
-    def submit(self, request: ApnsRequest) -> None:
-        self.requests.append(request)
-
-    def withdraw(self, request: ApnsRequest) -> bool:
-        if self.withdrawable:
-            self.requests.remove(request)
-        return self.withdrawable
-
-    def answer(self, outcome: Outcome) -> None:
-        request = self.requests.pop(0)
-        request.on_outcome(request, outcome)
 
 
 @dataclass
@@ -96,7 +72,7 @@ class Bench:
     ) -> None:
         delivery = delivery or DeliveryConfig()
         self.loop, self.hub, self.metrics = FakeLoop(), Hub(), Metrics()
-        self.pools = [Pool() for _ in range(routes)]
+        self.pools = [FakePool() for _ in range(routes)]
         self.replies: list[tuple[int, str, str]] = []
         names = tuple(f"route{number}" for number in range(routes))
         entry = EntryConfig(name="apn_example.com", routes=names, delivery=delivery)
