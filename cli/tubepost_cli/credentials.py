@@ -23,6 +23,7 @@ from tubepost_credentials.authoring import (
     make_token_key,
 )
 from tubepost_credentials.certificate import load_certificate
+from tubepost_credentials.secrets import EXPIRES_SOON
 from tubepost_credentials.token import load_token
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
 from tubepost_dispatcher.header_values import is_topic
@@ -33,6 +34,7 @@ ENVIRONMENTS: Mapping[str, tuple[Environment, ...]] = {
     "Sandbox": ("Sandbox",),
     "Both": BOTH,
 }
+DAY = 86_400.0
 KEY_ID, TEAM_ID = "THROWAWAY1", "THROWATEAM"
 
 
@@ -197,7 +199,11 @@ def _inspect_file(path: Path, key: Path | None, key_id: str | None, team_id: str
     if key is None and b"CERTIFICATE-----" in data and b"PRIVATE KEY-----" not in data:
         remedy = "name the file that holds the key: --key FILE"
         return _unusable(str(path), "holds a certificate without its private key", remedy)
-    return _describe(str(path), partial(load_certificate, data, key.read_bytes() if key else data))
+    return _describe(str(path), _certificate(data, key.read_bytes() if key else data))
+
+
+def _certificate(certificate: bytes, key: bytes) -> Callable[[], CertificateCredential]:
+    return partial(load_certificate, certificate, key, now=time.time())
 
 
 def _inspect_p8(path: Path, data: bytes, key_id: str | None, team_id: str) -> dict[str, Any]:
@@ -225,9 +231,7 @@ def _inspect_manifest(path: Path) -> list[dict[str, Any]]:
         keys = secrets.get(name) or {}
         where = f"{path}: Secret {name}"
         if "tls.crt" in keys:
-            found.append(
-                _describe(where, partial(load_certificate, keys["tls.crt"], keys.get("tls.key", b"")))
-            )
+            found.append(_describe(where, _certificate(keys["tls.crt"], keys.get("tls.key", b""))))
         elif any(key.endswith(".p8") for key in keys):
             p8 = next(value for key, value in keys.items() if key.endswith(".p8"))
             found.append(
@@ -244,8 +248,14 @@ def _describe(where: str, load: Callable[[], CertificateCredential | TokenCreden
         credential = load()
     except CredentialError as error:
         return _unusable(where, error.message, error.remedy)
-    validity = credential.validity(time.time())
-    return {"where": where, "usable": validity == "valid", "validity": validity, **credential.describe()}
+    now = time.time()
+    validity = credential.validity(now)
+    facts = credential.describe()
+    if isinstance(credential, CertificateCredential) and validity == "valid":
+        left = credential.not_after.timestamp() - now
+        if left < EXPIRES_SOON.total_seconds():
+            facts["warnings"].append(f"The certificate expires soon, in {left / DAY:.0f} days.")
+    return {"where": where, "usable": validity == "valid", "validity": validity, **facts}
 
 
 def _unusable(where: str, error: str, remedy: str) -> dict[str, Any]:

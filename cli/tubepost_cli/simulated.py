@@ -6,10 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from tubepost_api.config import RouteConfig, RouteTls, SecretKeyRef
-from tubepost_credentials import CredentialError
 from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_token_key
-from tubepost_credentials.certificate import load_certificate
-from tubepost_credentials.secrets import Secrets
+from tubepost_credentials.secrets import Secrets, check
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_simulator import Simulator, SimulatorSettings, TokenKey
 
@@ -98,14 +96,7 @@ class SimulatedApns:
 
 
 def _topics(route: RouteConfig, given: Secrets) -> tuple[str, ...]:
-    assert route.certificate is not None
-    certificate = given.get(route.certificate.certificate.secret, {}).get(route.certificate.certificate.key)
-    key = given.get(route.certificate.private_key.secret, {}).get(route.certificate.private_key.key)
-    if certificate is not None and key is not None:
-        try:
-            topics = load_certificate(certificate, key).topics
-        except CredentialError:
-            topics = ()
-        if topics:
-            return topics
+    certificate = check(route.references(), given).certificate
+    if certificate is not None and certificate.topics:
+        return certificate.topics
     return (route.topic or DEFAULT_TOPIC,)

@@ -74,7 +74,7 @@ def _check(files: tuple[Path, ...], push_domain: str | None, *, recursive: bool)
     prepared, found = prepare(loaded.bundle, time.time())
     # A Secret that is not in the files may well be in the cluster: compiling has warned about it.
     kept = [problem for problem in found if problem.code is not ProblemCode.SECRET_NOT_FOUND]
-    return loaded.problems + loaded.locate((*kept, *prepared.warnings))
+    return loaded.problems + loaded.locate((*kept, *prepared.warnings, *prepared.notices))
 
 
 def _public(problem: Problem) -> dict[str, str]:

@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from tubepost_credentials import der
-from tubepost_credentials.errors import CredentialError, Fault, Validity
-from tubepost_credentials.pem import check_pem, load_key, private_key_block
+from tubepost_credentials.errors import CredentialError, Fault, Remark, Validity
+from tubepost_credentials.pem import check_pem, load_key, private_key_blocks, several_keys, tidy
 
 Environment = Literal["Production", "Sandbox"]
 """Which of Apple's two services a certificate is for."""
@@ -48,7 +49,8 @@ class CertificateCredential:
     `certificate_pem` starts with the leaf, the rest of the chain follows. `topics` are in Apple's order,
     `default_topic` is the subject's UID. An empty `environments` means that the certificate does not say
     (MDM vendors' and home-made ones): then nothing can be concluded. Times are in UTC. `fingerprint` is
-    SHA-256 in hex over certificates and public key. `warnings` are sentences for the user.
+    SHA-256 in hex over certificates and public key. `warnings` are sentences for the user; `remarks` are
+    about how certificate and key were written, and which of several was taken.
     """
 
     certificate_pem: bytes = field(repr=False)
@@ -62,13 +64,11 @@ class CertificateCredential:
     subject: str = ""
     issuer: str = ""
     warnings: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = field(default=(), compare=False)
 
     def validity(self, now: datetime | float) -> Validity:
         """Say whether `now` (aware, or unix seconds) lies in the certificate's lifetime, ends included."""
-        moment = now if isinstance(now, datetime) else datetime.fromtimestamp(now, UTC)
-        if moment < self.not_before:
-            return "not-yet-valid"
-        return "expired" if moment > self.not_after else "valid"
+        return _validity(self.not_before, self.not_after, _moment(now))
 
     def describe(self) -> dict[str, Any]:
         """Facts for people and JSON; nothing secret."""
@@ -82,22 +82,42 @@ class CertificateCredential:
             "notBefore": _stamp(self.not_before),
             "notAfter": _stamp(self.not_after),
             "fingerprint": self.fingerprint,
-            "warnings": list(self.warnings),
+            "warnings": [*self.warnings, *map(str, self.remarks)],
         }
 
 
-def load_certificate(cert_pem: bytes, key_pem: bytes, *, side: Side = "client") -> CertificateCredential:
+def load_certificate(
+    cert_pem: bytes,
+    key_pem: bytes,
+    *,
+    side: Side = "client",
+    now: datetime | float | None = None,
+    environment: Environment | None = None,
+) -> CertificateCredential:
     """Read a certificate (a chain, in any order) and its key.
 
-    The leaf is the certificate that the key belongs to. Being in date is not checked here: see
+    The leaf is the certificate that the key belongs to. Of several (an old and a renewed one), that for
+    `environment` is taken before others, then one that is in date, then the one that will be valid longest;
+    where all are out of date, the next one that will be valid, else the last one that was. Of several keys
+    the one that belongs to it is taken. Being in date is not checked here otherwise: see
     `CertificateCredential.validity`.
+
+    Args:
+        cert_pem: certificates.
+        key_pem: the private key; may hold certificates as well.
+        side: who shows the certificate.
+        now: aware, or unix seconds: when a certificate has to be in date to be preferred. None: whenever.
+        environment: where it is to be used, None: not known.
 
     Raises:
         CredentialError: what is wrong and how to fix it, never with any of the content.
     """
     what, wanted = f"the {side} certificate", _WANTED_CERTIFICATE[side]
+    remarks: list[Remark] = []
+    cert_pem = _tidied(cert_pem, 0, what, remarks)
+    key_pem = _tidied(key_pem, 1, f"{what}'s private key", remarks)
     check_pem(cert_pem, what, wanted)
-    key_block = private_key_block(key_pem, f"{what}'s private key", _WANTED_KEY)
+    blocks = private_key_blocks(key_pem, f"{what}'s private key", _WANTED_KEY)
     try:
         certificates = x509.load_pem_x509_certificates(cert_pem)
     except ValueError:
@@ -107,22 +127,87 @@ def load_certificate(cert_pem: bytes, key_pem: bytes, *, side: Side = "client") 
         raise CredentialError(
             f"{what} {detail} a certificate was expected", f"put {wanted} there, copied whole"
         )
-    key = cast("PrivateKeyTypes", load_key(key_block, f"{what}'s private key"))
-    spki = _spki(key.public_key())
-    leaf = next((item for item in certificates if _matches(item, spki)), None)
-    if leaf is None:
+    keys = _keys(blocks, f"{what}'s private key")
+    candidates = [item for item in certificates if _key_of(item) in keys]
+    if not candidates:
         source = "from the same export (.p12)" if side == "client" else "that were issued together"
         raise CredentialError(
             f"the private key does not belong to {what}",
             f"take certificate and key {source}, and change both together",
             Fault.KEY_MISMATCH,
         )
-    chain = [leaf, *(item for item in certificates if item is not leaf)]
-    return _describe_leaf(leaf, chain, key_block, spki, side)
+    leaf = max(candidates, key=lambda item: _preference(item, now, environment))
+    spki = _key_of(leaf)
+    others = list(dict.fromkeys(item for item in candidates if item != leaf))
+    if others:
+        remarks.append(_chosen(leaf, others, now))
+    if len(blocks) > 1:
+        message = f"of the {len(blocks)} private keys that of the certificate is used"
+        remarks.append(Remark("Chosen", 1, message, "leave only that one in it"))
+    # Leaves that are not used have no place in the chain that is sent.
+    chain = [leaf, *(item for item in certificates if item not in candidates)]
+    return _describe_leaf(leaf, chain, keys[spki], spki, side, remarks)
+
+
+def _tidied(pem: bytes, part: int, what: str, remarks: list[Remark]) -> bytes:
+    text, untidy = tidy(pem)
+    remedy = "put it there as a file, for example with kubectl create secret tls"
+    if untidy:
+        remarks.append(Remark("Untidy", part, f"{what} has {untidy}", remedy))
+    return text
+
+
+def _keys(blocks: list[bytes], what: str) -> dict[bytes, bytes]:
+    """The private keys by their public ones."""
+    keys: dict[bytes, bytes] = {}
+    for block in blocks:
+        key = cast("PrivateKeyTypes", load_key(block, what))
+        if keys.setdefault(_spki(key.public_key()), block) is not block:
+            raise several_keys(what, len(blocks))
+    return keys
+
+
+def _preference(
+    leaf: x509.Certificate, now: datetime | float | None, environment: Environment | None
+) -> tuple[bool, int, float]:
+    """What is greater is better: see `load_certificate`."""
+    marks = _environments(_extensions(leaf, []))
+    fits = environment is None or not marks or environment in marks
+    begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    match "valid" if now is None else _validity(begin, end, _moment(now)):
+        case "valid":
+            return fits, 2, end.timestamp()
+        case "not-yet-valid":
+            return fits, 1, -begin.timestamp()
+    return fits, 0, end.timestamp()
+
+
+def _chosen(leaf: x509.Certificate, others: list[x509.Certificate], now: datetime | float | None) -> Remark:
+    count = f"of the {len(others) + 1} certificates for which there is a key"
+    message = (
+        f"{count} the one from {_day(leaf.not_valid_before_utc)} to {_day(leaf.not_valid_after_utc)} is used"
+    )
+    last = max(others, key=lambda item: item.not_valid_after_utc)
+    if (
+        now is not None
+        and last.not_valid_before_utc > _moment(now)
+        and last.not_valid_after_utc > leaf.not_valid_after_utc
+    ):
+        begin = _day(last.not_valid_before_utc)
+        remedy = (
+            f"have the other one, valid from {begin} on, alone there before {_day(leaf.not_valid_after_utc)}"
+        )
+        return Remark("Chosen", 0, f"{message}, another is not valid before {begin}", remedy)
+    return Remark("Chosen", 0, message, "leave only that one and its chain in it")
 
 
 def _describe_leaf(
-    leaf: x509.Certificate, chain: list[x509.Certificate], key_block: bytes, spki: bytes, side: Side
+    leaf: x509.Certificate,
+    chain: list[x509.Certificate],
+    key_block: bytes,
+    spki: bytes,
+    side: Side,
+    remarks: list[Remark],
 ) -> CertificateCredential:
     warnings: list[str] = []
     digest = hashlib.sha256()
@@ -136,35 +221,49 @@ def _describe_leaf(
         topics = (default_topic, *topics)
     if not topics and side == "client":
         warnings.append("The certificate names no topic: it may not be an APNs certificate.")
-    environments: set[Environment] = set()
-    if OID_PRODUCTION in extensions:
-        environments.add("Production")
-    if OID_SANDBOX in extensions:
-        environments.add("Sandbox")
     return CertificateCredential(
         certificate_pem=b"".join(item.public_bytes(Encoding.PEM) for item in chain),
         private_key_pem=key_block,
         topics=topics,
         default_topic=default_topic,
-        environments=frozenset(environments),
+        environments=_environments(extensions),
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
         fingerprint=digest.hexdigest(),
         subject=_name(leaf.subject),
         issuer=_name(leaf.issuer),
         warnings=tuple(warnings),
+        remarks=tuple(remarks),
     )
+
+
+def _environments(extensions: Mapping[x509.ObjectIdentifier, bytes]) -> frozenset[Environment]:
+    marks: Mapping[x509.ObjectIdentifier, Environment] = {
+        OID_PRODUCTION: "Production",
+        OID_SANDBOX: "Sandbox",
+    }
+    return frozenset(name for mark, name in marks.items() if mark in extensions)
+
+
+def _moment(now: datetime | float) -> datetime:
+    return now if isinstance(now, datetime) else datetime.fromtimestamp(now, UTC)
+
+
+def _validity(begin: datetime, end: datetime, moment: datetime) -> Validity:
+    if moment < begin:
+        return "not-yet-valid"
+    return "expired" if moment > end else "valid"
 
 
 def _spki(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _matches(certificate: x509.Certificate, spki: bytes) -> bool:
+def _key_of(certificate: x509.Certificate) -> bytes:
     try:
-        return _spki(certificate.public_key()) == spki
-    except (ValueError, TypeError):  # a key of a kind that the library cannot read is not ours
-        return False
+        return _spki(certificate.public_key())
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # of a kind that the library cannot read: not ours
+        return b""
 
 
 def _uid(leaf: x509.Certificate) -> str | None:
@@ -206,6 +305,10 @@ def is_topic(text: str) -> bool:
 
 def _name(name: x509.Name) -> str:
     return name.rfc4514_string()
+
+
+def _day(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d")
 
 
 def _stamp(moment: datetime) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import enum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Validity = Literal["valid", "expired", "not-yet-valid"]
 """A moment compared with a credential's lifetime."""
+
+Subject = Literal["ExpiresSoon", "Untidy", "Chosen"]
+"""What the owner of a good credential may have to hear: its lifetime is nearly over; it is not written as it
+should be, and was understood all the same; it holds several certificates or keys, of which one was taken."""
 
 
 class Fault(enum.Enum):
@@ -36,6 +40,22 @@ class Fault(enum.Enum):
     def serves(self) -> bool:
         """Whether the credential can be read, and tried all the same: its time or environment is wrong."""
         return self in {Fault.EXPIRED, Fault.NOT_YET_VALID, Fault.WRONG_ENVIRONMENT}
+
+
+class Remark(NamedTuple):
+    """Something that the owner of a good credential should hear; holds no byte of it.
+
+    `message` continues a sentence that begins with the credential's place, `remedy` is a sentence without
+    its full stop. `part` says which value: 0 the certificate or signing key, 1 the private key.
+    """
+
+    subject: Subject
+    part: int
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.message[:1].upper()}{self.message[1:]}. Remedy: {self.remedy}."
 
 
 class CredentialError(ValueError):

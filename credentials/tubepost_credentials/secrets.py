@@ -9,11 +9,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
 from tubepost_credentials.certificate import CertificateCredential, Environment, load_certificate
-from tubepost_credentials.errors import CredentialError, Fault
+from tubepost_credentials.errors import CredentialError, Fault, Remark, Subject
+from tubepost_credentials.pem import tidy
 from tubepost_credentials.tls import load_authorities
 from tubepost_credentials.token import TokenCredential, load_token
 
@@ -22,6 +23,9 @@ Secrets = Mapping[str, Mapping[str, bytes]]
 
 Use = Literal["StartTls", "Users", "RelayAccount", "Certificate", "Token", "Authorities", "ProxyAccount"]
 """What a Secret is for."""
+
+EXPIRES_SOON = timedelta(weeks=4)
+"""What is left of a certificate's lifetime when people should hear of it."""
 
 _LISTED = 8
 """Keys of a Secret that a message names."""
@@ -92,9 +96,32 @@ class Finding:
     def _sentence(self, field: str) -> str:
         if self.fault.of_reference:
             return f"Secret {self.secret!r}{field} {self.text}"
-        keys = " and ".join(map(repr, self.keys))
-        where = f", key{'s' * (len(self.keys) > 1)} {keys}" if keys else ""
-        return f"Secret {self.secret!r}{where}: {self.text}"
+        return _of_secret(self.secret, self.keys, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the owner of a Secret should hear although it can be used. Fields as in `Finding`."""
+
+    subject: Subject
+    kind: str
+    name: str
+    field: str
+    secret: str
+    keys: tuple[str, ...]
+    text: str
+    remedy: str
+
+    @property
+    def message(self) -> str:
+        """What there is to say of the Secret, for a context that names object and field already."""
+        return _of_secret(self.secret, self.keys, self.text)
+
+
+def _of_secret(secret: str, keys: tuple[str, ...], text: str) -> str:
+    named = " and ".join(map(repr, keys))
+    where = f", key{'s' * (len(keys) > 1)} {named}" if keys else ""
+    return f"Secret {secret!r}{where}: {text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +129,8 @@ class Material:
     """What the Secrets of one object hold, and all that is wrong with them.
 
     None: the object does not refer to such a thing, or it cannot be used. `certificate` is an ApnRoute's, or
-    that of a PushDomain's listener. `users` are names and passwords; those that can be read are there even
-    when others cannot.
+    that of a PushDomain's listener; `authorities` are an ApnRoute's, or those for a PushDomain's relay.
+    `users` are names and passwords; those that can be read are there even when others cannot.
     """
 
     certificate: CertificateCredential | None = None
@@ -113,6 +140,8 @@ class Material:
     users: Mapping[str, str] | None = field(default=None, repr=False)
     relay_account: tuple[str, str] | None = field(default=None, repr=False)
     findings: tuple[Finding, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    """What the owner should hear although everything can be used."""
 
     @property
     def complete(self) -> bool:
@@ -141,6 +170,7 @@ def check(references: Iterable[Reference], secrets: Secrets, now: datetime | flo
         users=reader.users,
         relay_account=reader.relay_account,
         findings=tuple(dict.fromkeys(reader.findings)),
+        notices=tuple(dict.fromkeys(reader.notices)),
     )
 
 
@@ -157,6 +187,7 @@ class _Reader:
         self.users: Mapping[str, str] | None = None
         self.relay_account: tuple[str, str] | None = None
         self.findings: list[Finding] = []
+        self.notices: list[Notice] = []
 
     def read(self, reference: Reference) -> None:
         """Read the Secret of a reference."""
@@ -216,15 +247,28 @@ class _Reader:
     def _read_certificate(self, reference: Reference, values: list[bytes]) -> None:
         side: Literal["client", "server"] = "server" if reference.use == "StartTls" else "client"
         try:
-            self.certificate = load_certificate(values[0], values[1], side=side)
+            self.certificate = load_certificate(
+                values[0], values[1], side=side, now=self._now, environment=reference.environment
+            )
         except CredentialError as error:
             self._add(error.fault, reference, reference.keys, error.message, error.remedy)
             return
+        self._remark(reference, self.certificate.remarks)
         self._check_lifetime(reference, self.certificate)
         self._check_environment(reference, self.certificate)
 
+    def _remark(self, reference: Reference, remarks: Iterable[Remark]) -> None:
+        where = (reference.kind, reference.name, reference.field, reference.secret)
+        for remark in remarks:
+            keys = (reference.keys[remark.part],)
+            self.notices.append(Notice(remark.subject, *where, keys, remark.message, remark.remedy))
+
     def _check_lifetime(self, reference: Reference, certificate: CertificateCredential) -> None:
-        match certificate.validity(self._now) if self._now is not None else "valid":
+        if self._now is None:
+            return
+        match certificate.validity(self._now):
+            case "valid":
+                self._check_rest(reference, certificate.not_after, self._now)
             case "expired":
                 self._add(
                     Fault.EXPIRED,
@@ -241,6 +285,15 @@ class _Reader:
                     f"the certificate is not valid before {_day(certificate.not_before)}",
                     "put the present certificate back until then, or check the clock of the issuer",
                 )
+
+    def _check_rest(self, reference: Reference, end: datetime, now: datetime | float) -> None:
+        left = end - (now if isinstance(now, datetime) else datetime.fromtimestamp(now, UTC))
+        if left >= EXPIRES_SOON:
+            return
+        days = "1 day" if left.days == 1 else f"{left.days} days" if left.days else "less than a day"
+        message = f"the certificate expires on {_day(end)}, in {days}"
+        remedy = "put a renewed certificate and its key into the Secret before then"
+        self._remark(reference, [Remark("ExpiresSoon", 0, message, remedy)])
 
     def _check_environment(self, reference: Reference, certificate: CertificateCredential) -> None:
         wanted = reference.environment
@@ -260,14 +313,20 @@ class _Reader:
             self.token = load_token(values[0], values[1], values[2])
         except CredentialError as error:
             self._add(error.fault, reference, (), error.message, error.remedy)
+        else:
+            self._remark(reference, self.token.remarks)
 
     def _read_authorities(self, reference: Reference, values: list[bytes]) -> None:
+        pem, untidy = tidy(values[0])
         try:
-            load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), values[0])
+            load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pem)
         except CredentialError as error:
             self._add(error.fault, reference, reference.keys, error.message, error.remedy)
         else:
-            self.authorities = values[0]
+            self.authorities = pem
+            if untidy:
+                remedy = "put the certificates there as a file"
+                self._remark(reference, [Remark("Untidy", 0, f"the text has {untidy}", remedy)])
 
     def _read_users(
         self, reference: Reference, secret: Mapping[str, bytes] | None

@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tubepost_credentials.errors import CredentialError, Validity
-from tubepost_credentials.pem import load_key, private_key_block
+from tubepost_credentials.errors import CredentialError, Remark, Validity
+from tubepost_credentials.pem import load_key, private_key_block, tidy
 
 _WHAT = "the provider-token key"
 _WANTED = "the .p8 file as downloaded from Apple (-----BEGIN PRIVATE KEY-----, an EC key on curve P-256)"
+_AS_DOWNLOADED = "put the .p8 file there as downloaded from Apple, for example with kubectl's --from-file"
 _APPLE_ID = re.compile(r"[A-Z0-9]{10}")
 _ANY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _COORDINATE = 32  # bytes of each half of an ES256 signature (RFC 7518 section 3.4)
@@ -34,7 +35,7 @@ class TokenCredential:
     """A provider-token key with its ids. Its `repr` holds no key.
 
     `fingerprint` is SHA-256 in hex over public key, key id and team id. `warnings` are sentences for the
-    user.
+    user; `remarks` are about how the key was written, which makes it no other key.
     """
 
     key_id: str
@@ -42,6 +43,7 @@ class TokenCredential:
     fingerprint: str
     _key: ec.EllipticCurvePrivateKey = field(repr=False, compare=False)
     warnings: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = field(default=(), compare=False)
 
     def sign(self, now_unix: int) -> str:
         """Return the provider token issued at `now_unix` (unix seconds, taken as given).
@@ -71,7 +73,7 @@ class TokenCredential:
             "keyId": self.key_id,
             "teamId": self.team_id,
             "fingerprint": self.fingerprint,
-            "warnings": list(self.warnings),
+            "warnings": [*self.warnings, *map(str, self.remarks)],
         }
 
 
@@ -81,10 +83,13 @@ def load_token(p8: bytes, key_id: bytes, team_id: bytes) -> TokenCredential:
     Ids of an unusual form give a warning, since a service of the user's own may use such; only what could
     not stand in a token is refused.
 
+    What happens to a key on its way through editors and variables is undone, with a remark.
+
     Raises:
         CredentialError: what is wrong and how to fix it, never with any of the content.
     """
     warnings: list[str] = []
+    p8, untidy = tidy(p8)
     key_name = _identifier(key_id, "key id", warnings)
     team_name = _identifier(team_id, "team id", warnings)
     key = load_key(private_key_block(p8, _WHAT, _WANTED), _WHAT)
@@ -102,6 +107,7 @@ def load_token(p8: bytes, key_id: bytes, team_id: bytes) -> TokenCredential:
         fingerprint=digest.hexdigest(),
         _key=key,
         warnings=tuple(warnings),
+        remarks=(Remark("Untidy", 0, f"{_WHAT} has {untidy}", _AS_DOWNLOADED),) if untidy else (),
     )
 
 

@@ -51,7 +51,8 @@ class Finding:
     @property
     def text(self) -> str:
         """Message and remedy as two sentences."""
-        return f"{self.message}. Remedy: {self.remedy}."
+        end = "" if self.remedy.endswith("?") else "."
+        return f"{self.message}. Remedy: {self.remedy}{end}"
 
     @property
     def of_reference(self) -> bool:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tubepost_cli.credentials import command
+from tubepost_credentials.authoring import make_apns_certificate, make_ca
 
 
 def run(*arguments: str | Path) -> Result:
@@ -43,6 +45,32 @@ def test_a_key_whose_ids_are_not_known_shows_none(made: Path) -> None:
     path.write_bytes((made / "token.p8").read_bytes())
     (found,) = json.loads(run("inspect", "-o", "json", path, "--team-id", "DEF1234567").output)
     assert (found["keyId"], found["teamId"], found["warnings"]) == ("ABC1234567", "DEF1234567", [])
+
+
+def test_a_key_with_escaped_line_ends_is_shown_and_told_of(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "AuthKey_ABC1234567.p8"
+    path.write_bytes((made / "token.p8").read_bytes().strip().replace(b"\n", b"\\n"))
+    (found,) = json.loads(run("inspect", "-o", "json", path, "--team-id", "DEF1234567").output)
+    assert (found["usable"], found["keyId"]) == (True, "ABC1234567")
+    (warning,) = found["warnings"]
+    assert "the two characters \\n in place of line ends" in warning
+    assert "ok" in run("inspect", path).output
+
+
+def test_which_of_two_certificates_is_used_is_told(tmp_path: Path) -> None:
+    ca = make_ca()
+    old = make_apns_certificate(ca, ("com.example.old",), days=10, start=datetime(2020, 1, 1, tzinfo=UTC))
+    new = make_apns_certificate(ca, ("com.example.new",), days=20)
+    path = tmp_path / "both.pem"
+    path.write_bytes(
+        b"".join((old.certificate_pem, new.certificate_pem, old.private_key_pem, new.private_key_pem))
+    )
+    result = run("inspect", "-o", "json", path)
+    (found,) = json.loads(result.output)
+    assert (result.exit_code, found["topics"]) == (0, ["com.example.new"])
+    chosen, _keys, soon = found["warnings"]
+    assert "Of the 2 certificates" in chosen
+    assert soon == "The certificate expires soon, in 20 days."
 
 
 def test_a_file_without_a_secret_is_said_to_be_one(made: Path) -> None:

@@ -61,6 +61,27 @@ def test_an_expired_certificate_is_a_warning(tmp_path: Path) -> None:
     assert problem["origin"] == str(tmp_path / "push.yaml")
 
 
+def test_a_certificate_that_ends_soon_is_a_warning(tmp_path: Path) -> None:
+    code, found = validated(tmp_path, push_domain(), route(), pair(days=10))
+    assert (code, found["valid"]) == (0, True)
+    (problem,) = found["problems"]
+    assert (problem["severity"], problem["name"], problem["field"]) == ("warning", "apns", "spec.certificate")
+    assert "the certificate expires on " in problem["message"]
+    assert problem["message"].endswith(" in 9 days")
+    assert problem["origin"] == str(tmp_path / "push.yaml")
+
+
+def test_a_key_with_escaped_line_ends_is_a_warning(tmp_path: Path) -> None:
+    made = make_apns_certificate(make_ca(), ("com.example.app",))
+    escaped = made.private_key_pem.replace(b"\n", b"\\n")
+    code, found = validated(
+        tmp_path, push_domain(), route(), secret("cert", tls_crt=made.certificate_pem, tls_key=escaped)
+    )
+    assert (code, found["valid"]) == (0, True)
+    (problem,) = found["problems"]
+    assert "key 'tls.key': the client certificate's private key has the two characters" in problem["message"]
+
+
 @pytest.mark.parametrize("users", [b"a:1\n:2", b"a:1\nb"])
 def test_a_line_that_is_no_user_is_an_error(tmp_path: Path, users: bytes) -> None:
     domain = push_domain(listener={"auth": {"secretName": "auth", "requireTls": False}})

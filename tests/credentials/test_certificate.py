@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Callable
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -20,9 +23,9 @@ from cryptography.x509 import load_pem_x509_certificate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tubepost_credentials import CredentialError
+from tubepost_credentials import CredentialError, Fault
 from tubepost_credentials.authoring import KeyPair, make_apns_certificate, make_ca, make_server_certificate
-from tubepost_credentials.certificate import is_topic, load_certificate
+from tubepost_credentials.certificate import OID_PRODUCTION, OID_SANDBOX, is_topic, load_certificate
 
 
 @cache
@@ -191,3 +194,145 @@ def test_any_bytes_give_a_credential_error(data: bytes) -> None:
 @pytest.mark.parametrize("bad", ["", "a b", "a\r\nb", "é", "x" * 256])
 def test_what_cannot_stand_in_a_header_is_no_topic(bad: str) -> None:
     assert not is_topic(bad)
+
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def again(
+    pair: KeyPair, begin: datetime, end: datetime, mark: x509.ObjectIdentifier | None = None
+) -> tuple[bytes, datetime]:
+    """Another certificate for the key of `pair`: itself, and its end."""
+    old = load_pem_x509_certificate(pair.certificate_pem)
+    signer = load_pem_private_key(ca().private_key_pem, None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(old.subject)
+        .issuer_name(old.issuer)
+        .public_key(old.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(end)
+    )
+    if mark is not None:
+        builder = builder.add_extension(x509.UnrecognizedExtension(mark, b"\x05\x00"), critical=False)
+    return builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM), end
+
+
+def days(count: int) -> datetime:
+    return NOW + timedelta(days=count)
+
+
+LIVES: dict[str, tuple[list[tuple[int, int]], int, str]] = {
+    "an expired one and the renewed one": ([(-400, -30), (-60, 300)], 1, "valid"),
+    "both in date": ([(-340, 20), (-1, 360)], 1, "valid"),
+    "the renewed one not yet": ([(-340, 20), (5, 370)], 0, "valid"),
+    "expired, and the renewed one not yet": ([(-400, -30), (5, 370)], 1, "not-yet-valid"),
+    "both to come": ([(50, 400), (5, 370)], 1, "not-yet-valid"),
+    "both over": ([(-800, -400), (-400, -30)], 1, "expired"),
+    "three": ([(-800, -400), (-300, 65), (10, 375)], 1, "valid"),
+}
+
+
+@pytest.mark.parametrize("name", LIVES)
+def test_of_several_certificates_for_one_key_the_best_in_date_is_used(name: str) -> None:
+    lives, best, word = LIVES[name]
+    made = [again(pair(), days(begin), days(end)) for begin, end in lives]
+    key = pair().private_key_pem
+    seen = set()
+    for order in (made, made[::-1]):
+        # A chain certificate among them changes nothing.
+        pem = order[0][0] + ca().certificate_pem + b"".join(item for item, _ in order[1:])
+        credential = load_certificate(pem, key, now=NOW)
+        assert credential.not_after == made[best][1]
+        assert credential.validity(NOW) == word
+        assert credential.certificate_pem == made[best][0] + ca().certificate_pem
+        (remark,) = credential.remarks
+        assert remark.subject == "Chosen"
+        assert f"to {made[best][1]:%Y-%m-%d} is used" in remark.message
+        assert f"of the {len(lives)} certificates" in remark.message
+        assert str(remark) in credential.describe()["warnings"]
+        seen.add(credential.fingerprint)
+    assert len(seen) == 1
+
+
+def test_a_renewed_certificate_that_is_not_valid_yet_is_announced() -> None:
+    old, renewed = (again(pair(), days(-340), days(20))[0], again(pair(), days(5), days(370))[0])
+    (remark,) = load_certificate(old + renewed, pair().private_key_pem, now=NOW).remarks
+    assert "another is not valid before 2026-06-06" in remark.message
+    assert "before 2026-06-21" in remark.remedy
+
+
+def test_without_a_clock_the_one_that_ends_last_is_used() -> None:
+    old, renewed = again(pair(), days(-340), days(20)), again(pair(), days(5), days(370))
+    assert load_certificate(old[0] + renewed[0], pair().private_key_pem).not_after == renewed[1]
+
+
+def test_the_environment_goes_before_the_date() -> None:
+    sandbox = again(pair(), days(-340), days(20), OID_SANDBOX)
+    production = again(pair(), days(-10), days(300), OID_PRODUCTION)
+    both, key = sandbox[0] + production[0], pair().private_key_pem
+    assert load_certificate(both, key, now=NOW, environment="Sandbox").environments == {"Sandbox"}
+    assert load_certificate(both, key, now=NOW, environment="Production").environments == {"Production"}
+    assert load_certificate(both, key, now=NOW).environments == {"Production"}
+
+
+def test_the_same_certificate_twice_is_one() -> None:
+    credential = load_certificate(pair().certificate_pem * 2, pair().private_key_pem, now=NOW)
+    assert credential.certificate_pem == pair().certificate_pem
+    assert credential.remarks == ()
+
+
+def test_of_two_keys_the_one_that_fits_is_used() -> None:
+    stranger = make_server_certificate(ca(), ["x"])
+    for keys in (
+        stranger.private_key_pem + pair().private_key_pem,
+        pair().private_key_pem + stranger.private_key_pem,
+    ):
+        credential = load_certificate(pair().certificate_pem, keys)
+        assert credential.private_key_pem == pair().private_key_pem
+        (remark,) = credential.remarks
+        assert (remark.subject, remark.part) == ("Chosen", 1)
+        assert "of the 2 private keys" in remark.message
+
+
+def test_of_two_keys_neither_fits() -> None:
+    strangers = [make_server_certificate(ca(), ["x"]).private_key_pem for _ in range(2)]
+    with pytest.raises(CredentialError) as caught:
+        load_certificate(pair().certificate_pem, b"".join(strangers))
+    assert caught.value.fault is Fault.KEY_MISMATCH
+
+
+def test_of_two_whole_pairs_the_one_in_date_is_used() -> None:
+    old = make_apns_certificate(ca(), ["com.example.app"], days=30, start=days(-60))
+    new = make_apns_certificate(ca(), ["com.example.app"], days=365, start=days(-40))
+    for first, second in ((old, new), (new, old)):
+        credential = load_certificate(
+            first.certificate_pem + second.certificate_pem,
+            second.private_key_pem + first.private_key_pem,
+            now=NOW,
+        )
+        assert credential.certificate_pem == new.certificate_pem
+        assert credential.private_key_pem == new.private_key_pem
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda pem: pem.replace(b"\n", b"\\n"),
+        lambda pem: b'"' + pem + b'"',
+        lambda pem: b"\xef\xbb\xbf" + pem,
+        lambda pem: b" " + pem.replace(b"\n", b"\n "),
+    ],
+    ids=["escaped", "quoted", "mark", "indented"],
+)
+def test_an_untidy_pair_is_read_and_told_of(spoil: Callable[[bytes], bytes]) -> None:
+    tidy = load_certificate(pair().certificate_pem, pair().private_key_pem)
+    credential = load_certificate(spoil(pair().certificate_pem), spoil(pair().private_key_pem))
+    assert credential == tidy
+    assert [(remark.subject, remark.part) for remark in credential.remarks] == [
+        ("Untidy", 0),
+        ("Untidy", 1),
+    ]
+    assert not any(line in str(credential.remarks) for line in secrets_of(pair().private_key_pem))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import pytest
@@ -219,3 +219,68 @@ def test_many_keys_are_not_all_listed() -> None:
         read("ProxyAccount", secret).findings[0].text.endswith("it has k0, k1, k10, k11, k2, k3, k4, k5, ...")
     )
     assert read("ProxyAccount", {}).findings[0].text.endswith("it has none")
+
+
+@pytest.mark.parametrize("use", ["StartTls", "Certificate"])
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (timedelta(days=28), ""),
+        (timedelta(days=27, hours=23), "in 27 days"),
+        (timedelta(days=1, hours=1), "in 1 day"),
+        (timedelta(hours=5), "in less than a day"),
+    ],
+)
+def test_a_certificate_that_ends_soon_is_told_and_good(use: Use, left: timedelta, said: str) -> None:
+    end = START + timedelta(days=365)
+    for now in (end - left, (end - left).timestamp()):
+        material = read(use, GOOD[use], now)
+        assert material.findings == ()
+        assert material.complete
+        assert [notice.subject for notice in material.notices] == ["ExpiresSoon"] * bool(said)
+        assert all(finding.message.endswith(said) for finding in material.notices)
+        assert all(
+            "key 'tls.crt': the certificate expires on 2027-01-01" in f.message for f in material.notices
+        )
+
+
+def test_an_expired_certificate_is_not_told_twice() -> None:
+    material = read("Certificate", PAIR, START + timedelta(days=400))
+    assert faults(material) == [Fault.EXPIRED]
+    assert material.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("use", "keys"),
+    [
+        ("StartTls", [("tls.crt",), ("tls.key",)]),
+        ("Certificate", [("tls.crt",), ("tls.key",)]),
+        ("Token", [("key.p8",)]),
+        ("Authorities", [("ca.crt",)]),
+    ],
+)
+def test_untidy_values_are_read_and_told_with_their_key(use: Use, keys: list[tuple[str, ...]]) -> None:
+    secret = {key: value.replace(b"\n", b"\\n") for key, value in GOOD[use].items()}
+    material = read(use, secret, NOW)
+    assert material.findings == ()
+    assert material.complete
+    assert [(notice.subject, notice.keys) for notice in material.notices] == [("Untidy", key) for key in keys]
+    assert all("has the two characters \\n" in finding.message for finding in material.notices)
+    good = read(use, GOOD[use], NOW)
+    assert (material.certificate, material.token) == (good.certificate, good.token)
+    assert (material.authorities is None) == (good.authorities is None)
+
+
+def test_which_of_several_certificates_is_used_is_told() -> None:
+    old = make_apns_certificate(CA, ("com.example.app",), days=30, start=START)
+    secret = {
+        "tls.crt": old.certificate_pem + CLIENT.certificate_pem,
+        "tls.key": CLIENT.private_key_pem + old.private_key_pem,
+    }
+    material = read("Certificate", secret, NOW)
+    assert material.certificate is not None
+    assert material.certificate.certificate_pem == CLIENT.certificate_pem
+    assert [(notice.subject, notice.keys) for notice in material.notices] == [
+        ("Chosen", ("tls.crt",)),
+        ("Chosen", ("tls.key",)),
+    ]

@@ -115,3 +115,39 @@ def test_what_is_wrong_is_said_with_a_remedy(name: str) -> None:
 def test_any_bytes_give_a_credential_error(data: bytes) -> None:
     with pytest.raises(CredentialError):
         load_token(data, b"ABCDE12345", b"TEAM123456")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda pem: pem.replace(b"\n", b"\\n"),
+        lambda pem: b'"' + pem.replace(b"\n", b"\\r\\n") + b'"',
+        lambda pem: pem.replace(b"\n", b" "),
+        lambda pem: b"\xef\xbb\xbf" + pem,
+        lambda pem: b"  " + pem.replace(b"\n", b"\n  "),
+        lambda pem: pem.decode().encode("utf-16"),
+    ],
+    ids=["escaped", "escaped and quoted", "one line", "mark", "indented", "UTF-16"],
+)
+def test_an_untidy_key_is_read_and_told_of(spoil: Callable[[bytes], bytes]) -> None:
+    credential = load_token(spoil(p8()), b"ABCDE12345", b"TEAM123456")
+    tidy = load_token(p8(), b"ABCDE12345", b"TEAM123456")
+    assert credential == tidy
+    assert credential.sign(1) == tidy.sign(1)
+    assert not credential.warnings
+    (remark,) = credential.remarks
+    assert (remark.subject, remark.part) == ("Untidy", 0)
+    assert credential.describe()["warnings"] == [str(remark)]
+    assert not any(line in str(remark) for line in p8().decode().splitlines() if not line.startswith("---"))
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda pem: pem.replace(b"\n", b"\r\n"), bytes.strip, lambda pem: b"\n" + pem]
+)
+def test_line_ends_of_any_system_need_no_word(spoil: Callable[[bytes], bytes]) -> None:
+    assert load_token(spoil(p8()), b"ABCDE12345", b"TEAM123456").remarks == ()
+
+
+def test_nothing_tells_which_of_two_keys_is_meant() -> None:
+    with pytest.raises(CredentialError, match="2 private keys"):
+        load_token(p8() + make_token_key(), b"ABCDE12345", b"TEAM123456")

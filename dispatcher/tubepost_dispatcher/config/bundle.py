@@ -11,7 +11,7 @@ from tubepost_api.digest import bundle_digest
 from tubepost_api.problems import Problem, ProblemCode
 from tubepost_api.references import SecretReference
 from tubepost_credentials import CertificateCredential, Fault, TokenCredential
-from tubepost_credentials.secrets import Finding, Material, Secrets, check
+from tubepost_credentials.secrets import Finding, Material, Notice, Secrets, check
 from tubepost_credentials.tls import server_context
 from tubepost_dispatcher.apns.pool_key import pool_key
 from tubepost_dispatcher.apns.tls import check_client_options
@@ -56,6 +56,9 @@ class Prepared:
     relay_auth: tuple[str, str] | None = field(repr=False)
     warnings: tuple[Problem, ...] = ()
     """Credentials that can be tried, but are out of their time or of the other environment."""
+    notices: tuple[Problem, ...] = ()
+    """Warnings, too, of credentials that are good: one ends soon, one was read although it is untidy, one was
+    chosen of several."""
 
     @property
     def config(self) -> DispatcherConfig:
@@ -92,8 +95,8 @@ def prepare(bundle: ConfigBundle, now: float | None = None) -> tuple[Prepared, t
 
     Args:
         bundle: the configuration and the Secrets' contents.
-        now: unix seconds, for warnings of certificates that are not valid then; None: their time is not
-            looked at.
+        now: unix seconds, for warnings of certificates that are not valid then, and for the choice between
+            several; None: their time is not looked at.
 
     Returns:
         The prepared bundle and what is wrong with it. With problems, the prepared bundle can still serve
@@ -103,11 +106,13 @@ def prepare(bundle: ConfigBundle, now: float | None = None) -> tuple[Prepared, t
     config = bundle.config
     problems: list[Problem] = []
     warnings: list[Problem] = []
+    notices: list[Problem] = []
 
     def read(references: Iterable[SecretReference]) -> Material:
         material = check(references, bundle.secrets, now)
         for finding in material.findings:
             (warnings if finding.fault.serves else problems).append(_problem(config, finding))
+        notices.extend(_notice(config, notice) for notice in material.notices)
         return material
 
     routes = {}
@@ -122,6 +127,7 @@ def prepare(bundle: ConfigBundle, now: float | None = None) -> tuple[Prepared, t
         users=own.users,
         relay_auth=own.relay_account,
         warnings=tuple(warnings),
+        notices=tuple(notices),
     )
     return prepared, tuple(problems)
 
@@ -140,6 +146,11 @@ def _problem(config: DispatcherConfig, finding: Finding) -> Problem:
         code=ProblemCode.SECRET_NOT_FOUND if absent else ProblemCode.OTHER,
         secret=finding.secret,
     )
+
+
+def _notice(config: DispatcherConfig, notice: Notice) -> Problem:
+    where = (notice.kind, config.namespace, notice.name, notice.field)
+    return Problem("warning", "", *where, notice.message, notice.remedy, secret=notice.secret)
 
 
 def _unusable(

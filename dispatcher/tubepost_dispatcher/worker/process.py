@@ -10,6 +10,7 @@ import contextlib
 import logging
 import resource
 import socket
+import time
 from collections.abc import Iterable
 
 from tubepost_dispatcher.channel.channel import Channel
@@ -122,7 +123,7 @@ class WorkerProcess:
         process_log.setup(configuration.config.log_level, configuration.log_format)
         self._memory_limit = configuration.memory_limit
         self._start_request = request
-        prepared, _ = prepare(configuration.bundle)
+        prepared, _ = prepare(configuration.bundle, time.time())
         self._worker = Worker(prepared, self._metrics, index=message.index, count=configuration.workers)
         self._take_sockets(message.sockets)
 
@@ -160,7 +161,7 @@ class WorkerProcess:
         configuration = message.configuration
         process_log.set_level(configuration.config.log_level)
         self._memory_limit = configuration.memory_limit
-        prepared, problems = prepare(configuration.bundle)
+        prepared, problems = prepare(configuration.bundle, time.time())
         # The supervisor has checked it already; what differs here is a fault, and is said.
         if problems and not configuration.lenient:
             return Configured(tuple(str(problem) for problem in problems))

@@ -168,4 +168,4 @@ def _finding(problem: Problem, reason: Reason) -> Finding:
     where = f"{problem.kind} {problem.name}"
     if problem.field:
         where += f", {problem.field}"
-    return Finding(reason, f"{where}: {problem.message}", problem.remedy.rstrip("?"))
+    return Finding(reason, f"{where}: {problem.message}", problem.remedy)

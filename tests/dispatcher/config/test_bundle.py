@@ -195,6 +195,17 @@ def test_a_certificate_out_of_its_time_or_environment_serves_with_a_warning() ->
     assert "the certificate is for Sandbox" in found.warnings[0].message
 
 
+def test_a_good_certificate_that_ends_soon_makes_a_notice() -> None:
+    credential = prepared().routes["apns"].credential
+    assert isinstance(credential, CertificateCredential)
+    found, problems = prepare(bundle(), credential.not_after.timestamp() - 86_400)
+    assert (problems, found.warnings) == ((), ())
+    (notice,) = found.notices
+    assert (notice.severity, notice.name, notice.field) == ("warning", "apns", "spec.certificate")
+    assert "expires" in notice.message
+    assert prepare(bundle())[0].notices == ()
+
+
 def test_the_last_user_is_not_lost() -> None:
     listener = _listener(auth=AuthConfig(secret="auth"))
 
