@@ -103,8 +103,24 @@ _SESSIONS = (
         554,
         "5.5.1",
         "This is an SMTP server",
-        "An HTTP request or a PROXY header came.",
-        "Point the client at another port, or switch the proxy protocol off.",
+        "An HTTP request came.",
+        "Point the client at another port.",
+    ),
+    _row(
+        "ProxyHeader",
+        554,
+        "5.5.1",
+        "PROXY protocol header not supported",
+        "A load balancer sent a header of the PROXY protocol, version 1 or 2.",
+        "Switch the PROXY protocol off for this port.",
+    ),
+    _row(
+        "TlsTooEarly",
+        554,
+        "5.7.0",
+        "TLS begins with STARTTLS here",
+        "The client sent a TLS handshake where the greeting had to be answered (implicit TLS, SMTPS).",
+        "Set the client to STARTTLS.",
     ),
 )
 

@@ -53,6 +53,11 @@ class Authentication:
         """The name that the last exchange proved; None when it failed or goes on."""
 
     @property
+    def tried(self) -> bytes:
+        """The name that the last exchange asked about."""
+        return self._mechanisms.tried
+
+    @property
     def pending(self) -> bool:
         """The exchange goes on: the client's next line belongs to it."""
         return self._exchange is not None
@@ -110,6 +115,7 @@ class _Mechanisms(SMTP):
         self._pushed: list[bytes] = []
         self.failed = False
         self.proved: bytes | None = None
+        self.tried = b""
 
     def begin(self, argument: str, check: Check) -> Coroutine[None, bytes | None, None]:
         session = self.session = _AuthSession(self.loop)
@@ -138,6 +144,7 @@ class _Mechanisms(SMTP):
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: LoginPassword
     ) -> AuthResult:
         del server, session, envelope, mechanism
+        self.tried = login.login
         if self._check(login.login, login.password):
             self.proved = login.login
             # aiosmtpd's session keeps this; it need not keep the password.

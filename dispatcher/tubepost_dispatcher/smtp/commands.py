@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp import replies, syntax
+from tubepost_dispatcher.smtp import journal, replies, syntax
 from tubepost_dispatcher.smtp.auth import MECHANISMS
 from tubepost_dispatcher.smtp.protocol import SmtpProtocol
-from tubepost_dispatcher.smtp.state import CLOSING, DATA, STARTTLS
+from tubepost_dispatcher.smtp.state import CLOSING, COMMAND, DATA, STARTTLS
+from tubepost_dispatcher.text import printable
 from tubepost_dispatcher.transaction import DomainT, Recipient, SessionFacts
 
 MAX_COMMAND_LINE = 510
@@ -31,6 +32,11 @@ A sender with more recipients keeps those that were refused for its next transac
 and may have sent them all in one go. Postfix has the same (smtpd_recipient_overshoot_limit)."""
 
 _LONG_LINES = {b"MAIL": MAX_ENVELOPE_LINE, b"RCPT": MAX_ENVELOPE_LINE, b"AUTH": MAX_AUTH_COMMAND}
+
+_PROXY_V2 = b"\r\n\r\n\x00"
+"""How the signature of version 2 of the PROXY protocol begins: nobody's first command."""
+_TLS_RECORD = b"\x16"
+"""The first octet of a TLS handshake."""
 
 _control = re.compile(rb"[\x00-\x1f\x7f]").search
 
@@ -51,6 +57,16 @@ def answer(smtp: SmtpProtocol[DomainT], line: bytes | None) -> None:
         smtp.refuse(replies.BAD_LINE, "command")
     else:
         smtp.refuse(replies.UNKNOWN_COMMAND, "command")
+
+
+def first_input(smtp: SmtpProtocol[DomainT], chunk: bytes) -> None:
+    """Recognise who does not speak SMTP by the first octets, since not all of them send lines."""
+    smtp.state = COMMAND
+    if chunk.startswith(_PROXY_V2):
+        _proxy_header(smtp, chunk)
+    elif chunk.startswith(_TLS_RECORD):
+        smtp.refuse(replies.TLS_TOO_EARLY, "tls")
+        smtp.state = CLOSING
 
 
 def drop_overlong(smtp: SmtpProtocol[DomainT], chunk: bytes, position: int) -> int:
@@ -111,6 +127,7 @@ def _ehlo(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
     facts = smtp.facts
     smtp.facts = SessionFacts(facts.remote_ip, facts.remote_port, helo=name, tls=facts.tls, user=facts.user)
     smtp.extended = extended
+    journal.greeted(smtp.id, facts.remote_ip, name, extended=extended)
     if extended:
         smtp.out.append(config.ehlo_tls if smtp.secure else config.ehlo_plain)
     else:
@@ -165,7 +182,7 @@ def _read_mail(smtp: SmtpProtocol[DomainT], line: bytes) -> syntax.Mail | None:
         return None
     mail = syntax.parse_mail(argument)
     if isinstance(mail, Reply):
-        smtp.refuse(replies.render(mail), "mail")
+        smtp.refuse(mail, "mail")
         return None
     return mail
 
@@ -192,14 +209,14 @@ def _rcpt(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
             return
         rcpt = syntax.parse_rcpt(argument, smtputf8=envelope.smtputf8)
         if isinstance(rcpt, Reply):
-            smtp.refuse(replies.render(rcpt), "rcpt")
+            smtp.refuse(rcpt, "rcpt")
             return
         address, domain, dsn = rcpt.address, rcpt.domain, rcpt.dsn
         # RFC 5321 4.5.1: `postmaster` alone is the postmaster of this very host.
         domain = domain or smtp.config.hostname.lower()
     serving = smtp.config.acceptance.check_recipient(smtp.facts, domain, len(envelope.recipients))
     if isinstance(serving, Reply):
-        smtp.refuse(replies.render(serving), "rcpt")
+        smtp.refuse(serving, "rcpt", detail=f"domain {printable(domain)}")
     else:
         envelope.recipients.append(Recipient(address, domain, serving, dsn))
         smtp.out.append(replies.RECIPIENT_OK)
@@ -255,9 +272,14 @@ def _not_implemented(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
 
 
 def _not_smtp(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
-    # A proxy's header or a browser's request: whatever follows was not written for a mail server.
-    del line
-    smtp.refuse(replies.NOT_SMTP, "command")
+    # A browser's request: whatever follows was not written for a mail server.
+    smtp.refuse(replies.NOT_SMTP, "command", detail=f"HTTP method {printable(line.partition(b' ')[0], 8)}")
+    smtp.state = CLOSING
+
+
+def _proxy_header(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
+    version = 1 if line[:1] in b"Pp" else 2
+    smtp.refuse(replies.PROXY_HEADER, "command", detail=f"PROXY protocol version {version}")
     smtp.state = CLOSING
 
 
@@ -325,7 +347,8 @@ _HANDLERS: Mapping[bytes, Callable[[SmtpProtocol[Any], bytes], None]] = {
     b"BDAT": _not_implemented,
     b"XCLI": _not_implemented,
     b"XFOR": _not_implemented,
-    b"PROX": _not_smtp,
+    b"PROX": _proxy_header,
+    b"\0": _proxy_header,
     b"GET ": _not_smtp,
     b"PUT ": _not_smtp,
     b"POST": _not_smtp,

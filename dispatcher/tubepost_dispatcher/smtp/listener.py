@@ -12,7 +12,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.data import DataReceiver, Memory
-from tubepost_dispatcher.smtp.message_ids import MessageIds
+from tubepost_dispatcher.smtp.message_ids import MessageIds, SessionIds
 from tubepost_dispatcher.smtp.turns import TurnBudget
 from tubepost_dispatcher.transaction import DomainT
 
@@ -44,6 +44,7 @@ class ListenerState(Generic[DomainT]):
         "opened",
         "overloaded",
         "received",
+        "session_ids",
         "sessions",
         "temp_dir",
         "turns",
@@ -59,6 +60,7 @@ class ListenerState(Generic[DomainT]):
         self.overloaded = False
         self.emptied: asyncio.Event | None = None
         self.ids = MessageIds()
+        self.session_ids = SessionIds()
         self.memory = Memory()
         self.turns = TurnBudget()
         self.sessions: set[OpenSession] = set()

@@ -1,4 +1,4 @@
-"""Ids for the messages that a listener takes."""
+"""Ids for the sessions and messages of a listener."""
 
 from __future__ import annotations
 
@@ -36,3 +36,18 @@ class MessageIds:
         self._latest = milliseconds
         self._prefix = f"{milliseconds:011x}"
         self._counter = 0
+
+
+class SessionIds:
+    """Session ids: short; six random digits for the process, and a counter, both of `0-9a-f`."""
+
+    __slots__ = ("_counter", "_prefix")
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(3)
+        self._counter = 0
+
+    def next(self) -> str:
+        """A new id, such as `5f2a1c-3`."""
+        self._counter += 1
+        return f"{self._prefix}-{self._counter:x}"

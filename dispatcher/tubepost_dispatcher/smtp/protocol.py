@@ -10,13 +10,15 @@ import asyncio
 from collections.abc import Mapping
 from typing import Generic
 
+from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp import replies
+from tubepost_dispatcher.smtp import journal, replies
 from tubepost_dispatcher.smtp.auth import MAX_AUTH_FAILURES, Authentication
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.data import DataFault
 from tubepost_dispatcher.smtp.listener import ListenerState
-from tubepost_dispatcher.smtp.state import ACCEPTANCE, AUTH, CLOSING, COMMAND, State
+from tubepost_dispatcher.smtp.state import ACCEPTANCE, AUTH, CLOSING, COMMAND, GREETED, State
+from tubepost_dispatcher.text import printable
 from tubepost_dispatcher.transaction import (
     Content,
     DomainT,
@@ -26,12 +28,13 @@ from tubepost_dispatcher.transaction import (
     Transaction,
 )
 
-_DATA_FAULTS: Mapping[DataFault, bytes] = {
-    DataFault.TOO_LARGE: replies.TOO_LARGE,
-    DataFault.HEADER_TOO_LARGE: replies.HEADER_TOO_LARGE,
-    DataFault.LINE_TOO_LONG: replies.LONG_TEXT_LINE,
-    DataFault.NO_SPACE: replies.NO_SPACE,
+_DATA_FAULTS: Mapping[DataFault, str] = {
+    DataFault.TOO_LARGE: "MessageTooLarge",
+    DataFault.HEADER_TOO_LARGE: "HeaderTooLarge",
+    DataFault.LINE_TOO_LONG: "MessageLineTooLong",
+    DataFault.NO_SPACE: "InsufficientStorage",
 }
+"""Reasons of the catalogue."""
 
 
 class Envelope(Generic[DomainT]):
@@ -62,16 +65,18 @@ class SmtpProtocol(Generic[DomainT]):
         "_authentication",
         "_errors",
         "_loop",
-        "_messages",
         "_user_digest",
         "config",
         "data_since",
         "envelope",
         "extended",
         "facts",
+        "id",
         "listener",
+        "messages",
         "out",
         "precondition",
+        "refusals",
         "retiring",
         "secure",
         "skipped",
@@ -81,6 +86,8 @@ class SmtpProtocol(Generic[DomainT]):
     def __init__(self, listener: ListenerState[DomainT], loop: asyncio.AbstractEventLoop) -> None:
         self.listener = listener
         self._loop = loop
+        self.id = listener.session_ids.next()
+        """Names the session in the log, and in replies that its administrator may ask about."""
         self.config: EffectiveConfig[DomainT] = listener.config
         """What is in force for this session, until its next transaction."""
         self.facts = SessionFacts("", 0)
@@ -103,7 +110,9 @@ class SmtpProtocol(Generic[DomainT]):
         """The reply to MAIL and others while TLS or AUTH is missing."""
         self._errors = 0
         """Commands refused since the last accepted message."""
-        self._messages = 0
+        self.messages = 0
+        """Messages that were received to their end."""
+        self.refusals = 0
         self.envelope: Envelope[DomainT] = Envelope()
 
     # ---- sessions, transactions, refusals ------------------------------------------------------------
@@ -111,18 +120,20 @@ class SmtpProtocol(Generic[DomainT]):
     @property
     def between_transactions(self) -> bool:
         """No transaction is open, and no exchange either."""
-        return self.state is COMMAND and self.envelope.mail_from is None
+        return (self.state is COMMAND or self.state is GREETED) and self.envelope.mail_from is None
 
     def open(self, address: str, port: int, refusal: bytes | None) -> None:
         """Greet a client, or turn it away with `refusal`."""
         config = self.config = self.listener.config
         self.facts = SessionFacts(address, port)
         if refusal is None:
-            self.state = COMMAND
+            self.state = GREETED
             self._find_precondition()
             self.out.append(config.greeting)
+            journal.opened(self.id, address, port)
         else:
             self.out.append(refusal)
+            self._log_refusal(refusal, "connect")
 
     def message(self, replier: Replier, content: Content) -> Transaction[DomainT]:
         """The complete transaction with its message; its reply is due."""
@@ -143,43 +154,84 @@ class SmtpProtocol(Generic[DomainT]):
             dsn=envelope.dsn,
         )
 
-    def end_transaction(self, reply: Reply) -> None:
-        """Answer the message."""
+    def end_transaction(self, reply: Reply, message_id: str) -> None:
+        """Answer the message; the reply names its id."""
         self.envelope.clear()
-        self.out.append(replies.render(reply))
-        self._messages += 1
+        self.out.append(replies.render(reply, message_id))
+        self.messages += 1
         limit = self.config.limits.max_messages_per_session
-        if limit and self._messages >= limit:
+        if limit and self.messages >= limit:
             self.retiring = True
         code = reply.code
         if code < 400:
             self._errors = 0
         else:
-            self.listener.refused("data", str(code))
+            self._message_refused(reply, message_id)
         self.state = CLOSING if code == 421 else COMMAND
 
     def refuse_message(self, fault: DataFault, received: int) -> None:
         """Refuse a message that was read to its end, of `received` octets, and not handed over."""
         self.listener.received.inc(received)
-        self._messages += 1
+        self.messages += 1
         self.envelope.clear()
         self.state = COMMAND
-        self.refuse(_DATA_FAULTS[fault], "data")
+        message_id = self.listener.ids.next()
+        reply = refusal(_DATA_FAULTS[fault])
+        self.out.append(replies.render(reply, message_id))
+        self._message_refused(reply, message_id)
+        if reply.code >= 500:
+            self._count_error()
 
-    def refuse(self, reply: bytes, stage: str, *, excess: bool = False) -> None:
-        """Refuse and count; end the session of a client with too many errors.
+    def refuse(self, reply: bytes | Reply, stage: str, *, excess: bool = False, detail: str = "") -> None:
+        """Refuse, count and log; end the session of a client with too many errors.
 
         Permanent refusals count as errors of the client, a temporary one only in `excess` of a limit.
+        `detail` is for the log.
         """
-        self.out.append(reply)
-        self.listener.refused(stage, replies.code(reply))
-        if excess or reply[0] == 0x35:  # 5yz
-            self._errors += 1
-            limit = self.config.limits.max_errors
-            if limit and self._errors >= limit:
-                self.out.append(replies.TOO_MANY_ERRORS)
-                self.listener.refused("command", replies.code(replies.TOO_MANY_ERRORS))
-                self.state = CLOSING
+        if isinstance(reply, Reply):
+            line, reason = replies.render(reply), reply.reason
+        else:
+            line, reason = reply, ""
+        self.out.append(line)
+        self._refused(line, stage, reason, detail)
+        if excess or line[0] == 0x35:  # 5yz
+            self._count_error()
+
+    def dismiss(self, reply: bytes, stage: str = "", detail: str = "") -> None:
+        """Say the last reply. `stage` is for a client that is at fault; the reply names the session then."""
+        self.state = CLOSING
+        if stage:
+            self.out.append(replies.of_session(reply, self.id))
+            self._refused(reply, stage, "", detail)
+        else:
+            self.out.append(reply)
+
+    def _count_error(self) -> None:
+        self._errors += 1
+        limit = self.config.limits.max_errors
+        if limit and self._errors >= limit:
+            self.dismiss(replies.TOO_MANY_ERRORS, "command")
+
+    def _refused(self, line: bytes, stage: str, reason: str, detail: str) -> None:
+        self.refusals += 1
+        self.listener.refused(stage, replies.code(line))
+        self._log_refusal(line, stage, reason, detail)
+
+    def _log_refusal(self, line: bytes, stage: str, reason: str = "", detail: str = "") -> None:
+        reason = reason or replies.reason(line)
+        journal.refused(self.id, self.facts.remote_ip, stage, reason, replies.text(line), detail)
+
+    def _message_refused(self, reply: Reply, message_id: str) -> None:
+        self.refusals += 1
+        self.listener.refused("data", str(reply.code))
+        text = replies.text(replies.render(reply))
+        journal.message_refused(self.id, self.facts.remote_ip, message_id, reply.reason, text)
+
+    def handshake_failed(self, cause: str) -> None:
+        """The handshake of STARTTLS has failed, and with it the connection; `cause` is for the log."""
+        self.refusals += 1
+        self.listener.refused("tls", "0")
+        journal.tls_failed(self.id, self.facts.remote_ip, cause)
 
     def begin_tls(self) -> None:
         """Say the last reply in the clear, and forget what the client has said (RFC 3207 4.2)."""
@@ -194,6 +246,7 @@ class SmtpProtocol(Generic[DomainT]):
         self.extended = False
         self._user_digest = None
         self._find_precondition()
+        journal.secured(self.id, self.facts.remote_ip, version)
 
     def closed(self) -> None:
         """The connection is lost or about to be."""
@@ -250,7 +303,9 @@ class SmtpProtocol(Generic[DomainT]):
 
     def _after_auth_step(self, auth: Authentication, pushed: list[bytes]) -> None:
         for reply in pushed:
-            if reply[:1] in b"45":
+            if reply == replies.AUTH_FAILED:
+                self.refuse(reply, "auth", detail=f"user {printable(auth.tried)}")
+            elif reply[:1] in b"45":
                 self.refuse(reply, "auth")
             else:
                 self.out.append(reply)
@@ -269,6 +324,6 @@ class SmtpProtocol(Generic[DomainT]):
             )
             self._user_digest = self.config.users.get(auth.user)
             self._find_precondition()
+            journal.authenticated(self.id, facts.remote_ip, self.facts.user)
         elif auth.failures >= MAX_AUTH_FAILURES:
-            self.refuse(replies.TOO_MANY_AUTH_FAILURES, "auth")
-            self.state = CLOSING
+            self.dismiss(replies.TOO_MANY_AUTH_FAILURES, "auth")

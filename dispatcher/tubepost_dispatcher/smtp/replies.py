@@ -24,13 +24,18 @@ HELP = (
 )
 
 
-def render(reply: Reply) -> bytes:
-    """One reply line. What is not printable ASCII becomes `?`, so that no value can forge a reply."""
+def render(reply: Reply, message_id: str = "") -> bytes:
+    """One reply line. What is not printable ASCII becomes `?`, so that no value can forge a reply.
+
+    `message_id` is named at the end of a reply to a message: ` id=...`.
+    """
     number, enhanced, text, _ = reply
     if not (text.isascii() and text.isprintable()):
         text = "".join(c if " " <= c <= "~" else "?" for c in text)
     if len(text) > MAX_TEXT:
         text = text[:MAX_TEXT]
+    if message_id:
+        text = f"{text} id={message_id}"
     return f"{number} {enhanced} {text}\r\n".encode("ascii", "replace")
 
 
@@ -39,9 +44,29 @@ def code(line: bytes) -> str:
     return line[:3].decode()
 
 
+_reasons: dict[bytes, str] = {}
+
+
 def refuse(reason: str) -> bytes:
     """The reply line of a reason of the catalogue; its row is where code and text are."""
-    return render(refusal(reason))
+    line = render(refusal(reason))
+    _reasons[line] = reason
+    return line
+
+
+def reason(line: bytes) -> str:
+    """The reason of a line that `refuse` made; empty for others."""
+    return _reasons.get(line, "")
+
+
+def text(line: bytes) -> str:
+    """A reply line for the log: without its line end."""
+    return line[:-2].decode()
+
+
+def of_session(line: bytes, session: str) -> bytes:
+    """A reply line that names the session at its end, for who has to find its lines in the log."""
+    return b"%b session=%b\r\n" % (line[:-2], session.encode())
 
 
 SHUTTING_DOWN = refuse("ServiceClosing")
@@ -89,3 +114,5 @@ HEADER_TOO_LARGE = refuse("HeaderTooLarge")
 LONG_TEXT_LINE = refuse("MessageLineTooLong")
 NO_RECIPIENTS = refuse("NoRecipients")
 NOT_SMTP = refuse("NotSmtp")
+PROXY_HEADER = refuse("ProxyHeader")
+TLS_TOO_EARLY = refuse("TlsTooEarly")

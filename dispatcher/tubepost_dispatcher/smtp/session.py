@@ -9,18 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import ssl
 from typing import Generic, TypeVar, cast
 
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp import commands, flow, replies, starttls
+from tubepost_dispatcher.smtp import commands, flow, journal, replies, starttls
 from tubepost_dispatcher.smtp.auth import MAX_AUTH_LINE
 from tubepost_dispatcher.smtp.commands import MAX_ENVELOPE_LINE
 from tubepost_dispatcher.smtp.config import printable_address
 from tubepost_dispatcher.smtp.data import DataFault, DataReceiver, take_whole
 from tubepost_dispatcher.smtp.listener import ListenerState
 from tubepost_dispatcher.smtp.protocol import SmtpProtocol
-from tubepost_dispatcher.smtp.state import ACCEPTANCE, AUTH, CLOSING, COMMAND, DATA, STARTTLS, YIELDED
+from tubepost_dispatcher.smtp.state import (
+    ACCEPTANCE,
+    AUTH,
+    CLOSING,
+    COMMAND,
+    DATA,
+    GREETED,
+    STARTTLS,
+    YIELDED,
+)
 from tubepost_dispatcher.transaction import Content, DomainT, Transaction
 
 log = logging.getLogger("tubepost.smtp")
@@ -55,6 +65,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         "_reading",
         "_receiver",
         "_smtp",
+        "_tls_fault",
         "_transaction",
         "_transport",
     )
@@ -76,6 +87,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         self._receiver: DataReceiver | None = None
         self._transaction: Transaction[DomainT] | None = None
         self._handshake: asyncio.Task[None] | None = None
+        self._tls_fault = ""
 
     # ---- what the event loop calls -------------------------------------------------------------------
 
@@ -87,6 +99,12 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         listener = self._listener
         self._opened = self._last = listener.now
         address, port = printable_address(transport.get_extra_info("peername"))
+        if not address:
+            # The connection was reset before it was accepted. Nobody is there to be refused.
+            self._gone = True
+            journal.unreadable()
+            self._transport.abort()
+            return
         self._smtp.open(address, port, listener.admit(self, address))
         self._flush()
 
@@ -111,29 +129,33 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
 
     def connection_lost(self, error: Exception | None) -> None:
         """Clean up; withdraw the message that still waits for its reply."""
-        del error
         if self._gone:
             return
         self._gone = True
         smtp = self._smtp
         smtp.closed()
+        client = smtp.facts.remote_ip
         self._in = b""
         handshake, self._handshake = self._handshake, None
         if handshake is not None:
-            self._listener.refused("tls", "0")
+            smtp.handshake_failed(self._tls_fault or starttls.why(error or ConnectionResetError()))
             handshake.cancel()
+        elif smtp.secure and isinstance(error, ssl.SSLError):
+            journal.tls_rejected(smtp.id, client, starttls.why(error))
         if self._receiver is not None:
             self._receiver.release()
             self._receiver = None
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             transaction.abandoned = True
+            journal.client_left(smtp.id, client, transaction.message_id)
             try:
                 if transaction.pending is not None:
                     transaction.pending.abandon()
             except Exception:
-                log.exception("internal error while a message of %s was withdrawn", smtp.facts.remote_ip)
-        self._listener.leave(self, smtp.facts.remote_ip)
+                log.exception(journal.WHILE_WITHDRAWN, smtp.id, client, transaction.message_id)
+        self._listener.leave(self, client)
+        journal.closed(smtp.id, client, self._listener.now - self._opened, smtp.messages, smtp.refusals)
 
     def pause_writing(self) -> None:
         """The client does not read its replies: read no more commands."""
@@ -162,7 +184,8 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         if smtp.retiring and smtp.between_transactions and idle >= interval:
             self._end(replies.SHUTTING_DOWN if self._listener.draining else replies.SESSION_OVER)
         elif timeout and idle > timeout:
-            self._end(replies.IDLE, "data" if state is DATA else "command")
+            silent = "sent nothing" if state is GREETED else f"idle in {state.name}"
+            self._end(replies.IDLE, "data" if state is DATA else "command", silent)
         elif timeout and state is DATA:
             received = self._receiver.raw if self._receiver is not None else 0
             if now - smtp.data_since > timeout + received / MIN_DATA_RATE:
@@ -180,12 +203,9 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         if smtp.between_transactions:
             self._end(replies.SHUTTING_DOWN)
 
-    def _end(self, reply: bytes, refused: str = "") -> None:
-        """Say the last reply; `refused` is the stage of a client that is at fault."""
-        if refused:
-            self._listener.refused(refused, replies.code(reply))
-        self._smtp.out.append(reply)
-        self._smtp.state = CLOSING
+    def _end(self, reply: bytes, stage: str = "", detail: str = "") -> None:
+        """Say the last reply; the arguments are those of `SmtpProtocol.dismiss`."""
+        self._smtp.dismiss(reply, stage, detail)
         self._last = self._listener.now
         self._flush()
 
@@ -196,7 +216,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         if transaction is not self._transaction:
             return
         self._transaction = None
-        self._smtp.end_transaction(reply)
+        self._smtp.end_transaction(reply, transaction.message_id)
         if not self._busy:
             self._resume()
 
@@ -226,14 +246,14 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
                 try:
                     commands.answer(smtp, line)
                 except Exception:
-                    log.exception("internal error in a session of %s", smtp.facts.remote_ip)
+                    log.exception(journal.IN_SESSION, smtp.id, smtp.facts.remote_ip)
                     smtp.refuse(replies.OUR_FAULT, "command")
             elif state is DATA:
                 try:
                     position = self._body_chunk(chunk, position)
                 except Exception:
                     # Where the message ends is unknown now, so the session cannot go on.
-                    log.exception("internal error in a message of %s", smtp.facts.remote_ip)
+                    log.exception(journal.IN_SESSION, smtp.id, smtp.facts.remote_ip)
                     smtp.refuse(replies.OUR_FAULT, "data")
                     smtp.state = CLOSING
             elif state is AUTH:
@@ -249,8 +269,10 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
                 try:
                     smtp.auth_line(line)
                 except Exception:
-                    log.exception("internal error in a session of %s", smtp.facts.remote_ip)
+                    log.exception(journal.IN_SESSION, smtp.id, smtp.facts.remote_ip)
                     smtp.refuse(replies.OUR_FAULT, "command")
+            elif state is GREETED:
+                commands.first_input(smtp, chunk)
             else:
                 break
         self._busy = False
@@ -339,7 +361,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         used = receiver.feed(chunk, position)
         if used < 0:
             if receiver.hopeless:
-                smtp.refuse(replies.TOO_LARGE, "data")
+                smtp.refuse_message(DataFault.TOO_LARGE, 0)
                 smtp.state = CLOSING
             elif not self._reading.reasons & flow.SHARE and not listener.turns.charge(
                 self._loop, len(chunk), self._take_share
@@ -362,11 +384,11 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         try:
             smtp.config.acceptance.accept(transaction)
         except Exception:
-            log.exception("internal error in message %s", transaction.message_id)
+            log.exception(journal.IN_MESSAGE, smtp.id, smtp.facts.remote_ip, transaction.message_id)
             if self._transaction is transaction:
                 transaction.abandoned = True
                 self._transaction = None
-                smtp.end_transaction(refusal("InternalError"))
+                smtp.end_transaction(refusal("InternalError"), transaction.message_id)
 
     async def _start_tls(self) -> None:
         smtp = self._smtp
@@ -379,9 +401,14 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         smtp.begin_tls()
         self._flush()
         timeout = smtp.config.limits.tls_handshake_timeout
-        secured = await starttls.upgrade(self._loop, plain, self, tls, timeout, client=smtp.facts.remote_ip)
-        if secured is None:
+        try:
+            secured = await starttls.upgrade(self._loop, plain, self, tls, timeout)
+        except Exception:
+            log.exception(journal.IN_SESSION, smtp.id, smtp.facts.remote_ip)
+            secured = "internal error"
+        if isinstance(secured, str):
             # asyncio does not tell the protocol of a connection that ended before its handshake; uvloop does.
+            self._tls_fault = secured
             self.connection_lost(None)
             return
         self._handshake = None

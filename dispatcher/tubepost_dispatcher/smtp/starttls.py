@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from typing import NamedTuple
-
-log = logging.getLogger("tubepost.smtp")
 
 
 class Secured(NamedTuple):
@@ -24,13 +21,12 @@ async def upgrade(
     protocol: asyncio.Protocol,
     context: ssl.SSLContext,
     timeout: float,
-    *,
-    client: str,
-) -> Secured | None:
+) -> Secured | str:
     """Make the server's side of a TLS handshake on `plain`, whose input is TLS from the first step on.
 
-    `timeout` is in seconds, 0 means the loop's default. `protocol` gets the decrypted input. None when the
-    handshake failed: that is logged with the address `client`, and the connection is reset.
+    `timeout` is in seconds, 0 means the loop's default. `protocol` gets the decrypted input. A text when the
+    handshake failed: why, for the log. The connection is reset then. What is no fault of the connection's is
+    raised, after the same.
 
     Not aiosmtpd's STARTTLS, which knows no time limit for the handshake and no uvloop.
     """
@@ -39,13 +35,24 @@ async def upgrade(
             plain, protocol, context, server_side=True, ssl_handshake_timeout=timeout or None
         )
     except OSError as error:
-        log.info("TLS handshake with %s failed: %s", client, type(error).__name__)
-        transport = None
+        plain.abort()
+        return why(error)
     except Exception:
-        log.exception("internal error in a session of %s", client)
-        transport = None
+        plain.abort()
+        raise
     if transport is None:
         plain.abort()
-        return None
+        return "the connection was lost"
     ssl_object: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
     return Secured(transport, (ssl_object.version() if ssl_object else None) or "TLS")
+
+
+def why(error: BaseException) -> str:
+    """Why TLS or its connection failed, for the log: OpenSSL's own reason where it gave one."""
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
+    if isinstance(error, TimeoutError) or "taking longer" in str(error):
+        return "the client did not finish it in time"
+    if isinstance(error, ConnectionError):
+        return "the client closed the connection"
+    return str(error) or type(error).__name__

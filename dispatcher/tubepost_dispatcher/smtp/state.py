@@ -11,6 +11,8 @@ class State(enum.Enum):
     A member's two predicates are plain attributes, since they are read for every chunk of input.
     """
 
+    GREETED = "greeted", True, True
+    """Has greeted a client, which has sent nothing yet."""
     COMMAND = "command", True, True
     """Reads commands."""
     DATA = "data", True, True
@@ -34,5 +36,5 @@ class State(enum.Enum):
         """It is the client's turn, so time limits apply."""
 
 
-COMMAND, DATA, AUTH, STARTTLS, ACCEPTANCE, YIELDED, CLOSING = State
+GREETED, COMMAND, DATA, AUTH, STARTTLS, ACCEPTANCE, YIELDED, CLOSING = State
 """The members as names of this module: an attribute of an enum costs more than a comparison."""

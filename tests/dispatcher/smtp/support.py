@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -23,6 +24,14 @@ from tubepost_dispatcher.transaction import SessionFacts, Transaction
 UNKNOWN = Reply(550, "5.1.2", "Unknown domain")
 ONE_RECIPIENT = Reply(452, "4.5.3", "One recipient for each transaction")
 WAIT_AT_MOST = 10.0
+
+
+_NAMES = re.compile(rb" (id=[0-9a-f]{25}|session=[0-9a-f]{6}-[0-9a-f]+)(?=\r\n)")
+
+
+def split_names(replies: bytes) -> tuple[bytes, list[str]]:
+    """Replies without the ids that they name at their ends, and those ids as they stand."""
+    return _NAMES.sub(b"", replies), [name.decode() for name in _NAMES.findall(replies)]
 
 
 class Recorder:
@@ -120,11 +129,14 @@ class Wire:
         """`beside` is another session of the same listener and loop."""
         self.acceptance = acceptance or Recorder()
         self.metrics = Metrics()
+        self.named: list[str] = []
+        """`id=...` and `session=...` at the ends of replies, which `take` leaves out."""
         effective = EffectiveConfig(config or listener(), self.acceptance, **more)
         self.listener = beside.listener if beside else ListenerState(effective, self.metrics, None, 1_000.0)
         self.loop = beside.loop if beside else FakeLoop()
         self.transport: Any = FakeTransport()
         self.session = SmtpSession(self.listener, self.loop)
+        self.id = self.session._smtp.id
         self.session.connection_made(self.transport)
 
     def turn(self) -> None:
@@ -136,6 +148,8 @@ class Wire:
         self.turn()
         out = b"".join(self.transport.writes)
         self.transport.writes.clear()
+        out, names = split_names(out)
+        self.named += names
         return out
 
     def send(self, data: bytes) -> bytes:
@@ -232,6 +246,8 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.named: list[str] = []
+        """`id=...` and `session=...` at the ends of replies, which are left out of what is returned."""
 
     async def reply(self) -> bytes:
         """One reply, all of its lines."""
@@ -241,7 +257,7 @@ class Client:
                 line = await self.reader.readline()
                 lines += line
                 if line[3:4] != b"-":
-                    return lines
+                    return self._without_names(lines)
 
     async def command(self, line: bytes) -> bytes:
         await self.send(line + b"\r\n")
@@ -256,9 +272,14 @@ class Client:
         """Everything until the listener closes."""
         async with asyncio.timeout(WAIT_AT_MOST):
             try:
-                return await self.reader.read()
+                return self._without_names(await self.reader.read())
             except ConnectionResetError:
                 return b""
+
+    def _without_names(self, replies: bytes) -> bytes:
+        replies, names = split_names(replies)
+        self.named += names
+        return replies
 
     async def starttls(self, context: ssl.SSLContext) -> None:
         assert (await self.command(b"STARTTLS")).startswith(b"220 ")

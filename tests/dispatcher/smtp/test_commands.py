@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from tests.dispatcher.smtp.support import DELIVERED, ENVELOPE, MESSAGE, Wire, listener
@@ -60,7 +62,7 @@ def test_one_command(line: bytes, reply: bytes) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"PROXY TCP4 1.2.3.4 5.6.7.8 1 25", b"GET / HTTP/1.1", b"POST / HTTP/1.1", b"CONNECT x:25 HTTP/1.1"],
+    [b"GET / HTTP/1.1", b"POST / HTTP/1.1", b"CONNECT x:25 HTTP/1.1"],
 )
 def test_what_is_not_smtp_ends_the_session(line: bytes) -> None:
     wire = Wire()
@@ -69,9 +71,43 @@ def test_what_is_not_smtp_ends_the_session(line: bytes) -> None:
     assert wire.transport.closed
 
 
-def test_a_binary_proxy_header_is_no_command() -> None:
-    out = Wire().send(b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\1\x7f\0\0\1\0\x19\0\x19NOOP\r\n")
-    assert [line[:3] for line in out.split(b"\r\n") if line] == [b"220", *[b"500"] * 5]
+PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\1\x7f\0\0\1\0\x19\0\x19"
+NO_PROXY = b"554 5.5.1 PROXY protocol header not supported\r\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "version"),
+    [(b"PROXY TCP4 1.2.3.4 5.6.7.8 1 25\r\n", 1), (b"PROXY UNKNOWN\r\n", 1), (PROXY_V2, 2)],
+)
+def test_a_proxy_header_is_named(header: bytes, version: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tubepost")
+    wire = Wire()
+    wire.take()
+    assert wire.send(header + b"EHLO c\r\n") == NO_PROXY
+    assert wire.transport.closed
+    assert f"PROXY protocol version {version}" in caplog.text
+    assert wire.metrics.smtp_rejections.labels("command", "554")._value.get() == 1
+
+
+@pytest.mark.parametrize("cut", range(1, len(PROXY_V2)))
+def test_a_binary_proxy_header_in_two_pieces_is_named_too(cut: int) -> None:
+    wire = Wire()
+    wire.take()
+    out = wire.send(PROXY_V2[:cut]) + wire.send(PROXY_V2[cut:] + b"EHLO c\r\n")
+    assert out.endswith(NO_PROXY)
+    assert wire.transport.closed
+
+
+def test_implicit_tls_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tubepost")
+    wire = Wire()
+    wire.take()
+    # The record has no line end, so nothing that reads lines would ever answer it.
+    assert wire.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03") == (
+        b"554 5.7.0 TLS begins with STARTTLS here\r\n"
+    )
+    assert wire.transport.closed
+    assert "tls refused, TlsTooEarly" in caplog.text
 
 
 def test_hello_first() -> None:
