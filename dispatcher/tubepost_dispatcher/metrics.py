@@ -24,7 +24,15 @@ class Metrics(MetricSet):
     )
     push_parts = counter("tubepost_push_parts", "Push parts read from MCMT messages.")
     push_part_warnings = counter(
-        "tubepost_push_part_warnings", "Push parts that were read with a warning, by warning.", "warning"
+        "tubepost_push_part_warnings",
+        "Push parts (and mails) that were read with a warning, by warning.",
+        "warning",
+    )
+    dropped_parts = counter(
+        "tubepost_dropped_parts",
+        "Parts of MCMT messages that are sent to nobody, by channel: email (no relay is configured), sms, "
+        "mms, other.",
+        "channel",
     )
     attempts = counter(
         pod_metrics.ATTEMPTS,

@@ -11,6 +11,8 @@ from tubepost_dispatcher.reply import Reply
 
 Content: TypeAlias = bytes | mmap.mmap
 """A message as received: bytes, or a read-only map of a temporary file for a large one."""
+Mailing: TypeAlias = bytes | mmap.mmap | memoryview
+"""What is handed to a relay: a message, or a part of one."""
 
 DomainT = TypeVar("DomainT")
 """What acceptance knows of a recipient's domain; opaque to the listener."""

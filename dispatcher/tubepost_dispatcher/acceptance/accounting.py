@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Literal
 
-from tubepost_dispatcher.intake.receive import Push
+from tubepost_dispatcher.intake.receive import Mail, Push
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.text import clean
 
 _LOG = logging.getLogger("tubepost.acceptance")
 
@@ -15,6 +16,13 @@ MessageKind = Literal["push", "mail"]
 Result = Literal["accepted", "deferred", "rejected", "abandoned"]
 
 _KINDS: tuple[MessageKind, ...] = ("push", "mail")
+_CHANNELS = {
+    "message/vnd.msys.smpp": "sms",
+    "message/vnd.msys.mm7": "mms",
+    "multipart/vnd.msys.mm7": "mms",
+}
+_NAMED = 5
+"""Content types that a log line names."""
 _RESULTS: tuple[Result, ...] = ("accepted", "deferred", "rejected", "abandoned")
 
 
@@ -31,6 +39,7 @@ class Accounting:
     def __init__(self, metrics: Metrics) -> None:
         self._push_parts = metrics.push_parts
         self._warnings = metrics.push_part_warnings
+        self._dropped = metrics.dropped_parts
         self._messages = {
             (kind, result): metrics.messages.labels(kind, result) for kind in _KINDS for result in _RESULTS
         }
@@ -57,4 +66,25 @@ class Accounting:
                     self._warnings.labels(warning).inc()
                 _LOG.warning("message %s: push part read with warnings: %s", message_id, ", ".join(warnings))
         if push.ignored:
-            _LOG.info("message %s: parts of other channels ignored: %s", message_id, ", ".join(push.ignored))
+            self._note_dropped(message_id, push.ignored)
+
+    def noted_mail(self, message_id: str, mail: Mail) -> None:
+        """The same for a message of which only the e-mail part is of use."""
+        for warning in mail.warnings:
+            self._warnings.labels(warning).inc()
+        if mail.warnings:
+            _LOG.warning("message %s: read with warnings: %s", message_id, ", ".join(mail.warnings))
+        if mail.ignored:
+            self._note_dropped(message_id, mail.ignored)
+
+    def email_dropped(self, message_id: str) -> None:
+        """The e-mail part of a message is not sent, since there is no relay."""
+        self._dropped.labels("email").inc()
+        _LOG.info("message %s: its e-mail part is dropped, no relay is configured", message_id)
+
+    def _note_dropped(self, message_id: str, types: tuple[str, ...]) -> None:
+        for type_ in types:
+            self._dropped.labels(_CHANNELS.get(type_, "other")).inc()
+        named = ", ".join(clean(type_) for type_ in types[:_NAMED])
+        more = f" and {len(types) - _NAMED} more" if len(types) > _NAMED else ""
+        _LOG.info("message %s: parts of other channels ignored: %s%s", message_id, named, more)

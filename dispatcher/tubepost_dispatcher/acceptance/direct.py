@@ -30,7 +30,7 @@ from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import local_outcome, outcome_reply, refusal
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.transaction import Content, SessionFacts, Transaction
+from tubepost_dispatcher.transaction import Mailing, SessionFacts, Transaction
 
 _LOG = logging.getLogger("tubepost.acceptance")
 
@@ -151,6 +151,7 @@ class DirectAcceptance:
         if isinstance(received, Push):
             self._take_push(message, received)
         elif isinstance(received, Mail):
+            self._accounting.noted_mail(transaction.message_id, received)
             self._take_mail(message, received.content)
         else:
             self._log.message_refused(transaction, received, self._wall())
@@ -182,9 +183,7 @@ class DirectAcceptance:
         elif push.email is None:
             self._deliverer.start(delivery)
         elif config.passthru is None:
-            _LOG.info(
-                "message %s: its e-mail part is dropped, no relay is configured", transaction.message_id
-            )
+            self._accounting.email_dropped(transaction.message_id)
             self._deliverer.start(delivery)
         else:
             self._mail_first(message, delivery, push.email)
@@ -195,7 +194,7 @@ class DirectAcceptance:
 
     # -- mail -----------------------------------------------------------------------------------------
 
-    def _take_mail(self, message: DirectMessage, content: Content) -> None:
+    def _take_mail(self, message: DirectMessage, content: Mailing) -> None:
         message.kind = "mail"
         if self._active.config.passthru is None:
             self._answer(message, refusal("NotMcmt"))
@@ -206,7 +205,7 @@ class DirectAcceptance:
 
         self._relay.hand_over(self._active, message.transaction, content, done)
 
-    def _mail_first(self, message: DirectMessage, delivery: Delivery, email: bytes) -> None:
+    def _mail_first(self, message: DirectMessage, delivery: Delivery, email: Mailing) -> None:
         # The e-mail part goes first: the relay's yes is remembered, so that a sender who repeats the
         # message after a failed push does not make a second mail, and a relay that says no has not yet
         # caused a push that the repetition would double.

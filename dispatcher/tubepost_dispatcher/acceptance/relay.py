@@ -14,7 +14,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.client import relay
-from tubepost_dispatcher.transaction import Content, Transaction
+from tubepost_dispatcher.transaction import Mailing, Transaction
 from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.mail")
@@ -37,7 +37,7 @@ class MailRelay:
         self,
         active: ActiveConfig,
         transaction: Transaction[Domain],
-        content: Content,
+        content: Mailing,
         done: Done,
         *,
         remember: bool = False,
@@ -58,7 +58,7 @@ class MailRelay:
         self,
         active: ActiveConfig,
         transaction: Transaction[Domain],
-        content: Content,
+        content: Mailing,
         done: Done,
         *,
         remember: bool,
@@ -71,7 +71,7 @@ class MailRelay:
         done(reply)
 
     async def _relay(
-        self, active: ActiveConfig, transaction: Transaction[Domain], content: Content, *, remember: bool
+        self, active: ActiveConfig, transaction: Transaction[Domain], content: Mailing, *, remember: bool
     ) -> Reply:
         config = active.config
         assert config.passthru is not None
@@ -79,7 +79,9 @@ class MailRelay:
         mark = b""
         if remember:
             envelope = f"{transaction.mail_from}\0{recipient.address}\0".encode("utf-8", "replace")
-            mark = hashlib.sha256(envelope + content).digest()
+            digest = hashlib.sha256(envelope)
+            digest.update(content)
+            mark = digest.digest()
             if mark in self._taken:
                 return Reply(250, "2.0.0", "Taken by the relay before")
         reply = await relay(

@@ -9,10 +9,11 @@ from typing import TypeVar
 from tubepost_api.config import McmtReception
 from tubepost_dispatcher.intake.mcmt.message import McmtMessage
 from tubepost_dispatcher.intake.mcmt.parser import is_mcmt, parse_message
+from tubepost_dispatcher.intake.mcmt.values import RELATIVE_EXPIRATION
 from tubepost_dispatcher.notification import NO_CONTEXT, Notification
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.transaction import Content, Recipient, Transaction
+from tubepost_dispatcher.transaction import Mailing, Recipient, Transaction
 
 DomainT = TypeVar("DomainT")
 
@@ -23,7 +24,7 @@ class Push:
     __slots__ = ("email", "ignored", "notifications")
 
     def __init__(
-        self, notifications: list[Notification], email: bytes | None, ignored: tuple[str, ...]
+        self, notifications: list[Notification], email: bytes | memoryview | None, ignored: tuple[str, ...]
     ) -> None:
         self.notifications = notifications
         """At least one: one for each push part, in the order of the message."""
@@ -37,7 +38,11 @@ class Push:
 class Mail:
     """Mail for the relay: a message that is no MCMT message, or an e-mail part with nothing to push."""
 
-    content: Content
+    content: Mailing
+    ignored: tuple[str, ...] = ()
+    """Content types of parts for other channels."""
+    warnings: tuple[str, ...] = ()
+    """Slugs of what was read charitably."""
 
 
 def receive(
@@ -72,14 +77,16 @@ def receive(
     if not message.parts:
         if message.email is None or not relay:
             return refusal("NoPushPart")
-        return Mail(message.email)
+        return Mail(message.email, message.ignored, message.warnings)
     dsn = recipient.dsn
     if transaction.dsn:
         dsn = {**transaction.dsn, **(dsn or {})}
     session = transaction.session
     notifications = []
     for part in message.parts:
-        notifications.append(  # noqa: PERF401 - a comprehension costs a call more, and there is one part
+        if part.warnings and RELATIVE_EXPIRATION in part.warnings and part.expiration is not None:
+            part.expiration += int(now)
+        notifications.append(
             Notification(
                 part,
                 part.apns_id or next_id(),

@@ -117,6 +117,14 @@ WARNINGS: Final[Mapping[str, str]] = MappingProxyType(
         "trailing-comma-repaired": "The payload had a comma before } or ], which was replaced by a space.",
         "unusual-token-length": "The device token has an odd number of digits, or fewer than 64.",
         "payload-without-aps": "The payload has neither an `aps` nor an `mdm` member.",
+        "line-ends-compacted": "The payload was within the limit with LF for CR LF, and was sent with LF.",
+        "decorated-token": "The device token stood in brackets, quotes or groups (`<abcd 1234 ...>`).",
+        "expiration-in-milliseconds": "apns-expiration was in milliseconds since 1970, not in seconds.",
+        "expiration-in-microseconds": "apns-expiration was in microseconds since 1970, not in seconds.",
+        "expiration-in-nanoseconds": "apns-expiration was in nanoseconds since 1970, not in seconds.",
+        "expiration-relative": "apns-expiration was below 1,000,000,000, and was taken as seconds from now.",
+        "quoted-printable-padding": "Blanks followed a soft line break of quoted-printable (RFC 2045 6.7).",
+        "boundary-rfc2231": "The boundary was split or encoded as of RFC 2231.",
     }
 )
-"""Every warning slug that a push part can carry."""
+"""Every warning slug that a push part can carry. Those of the message stand with its first part."""

@@ -19,7 +19,7 @@ import aiosmtplib
 from tubepost_api.config import PassthruConfig
 from tubepost_dispatcher.reasons.catalogue import REASONS, refusal
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.transaction import Content, SessionFacts
+from tubepost_dispatcher.transaction import Mailing, SessionFacts
 
 MAX_RECEIVED = 100
 """Received: fields above which a message is considered to loop (RFC 5321 6.3)."""
@@ -40,7 +40,7 @@ async def relay(
     auth: tuple[str, str] | None,
     mail_from: str,
     recipients: Sequence[str],
-    content: Content,
+    content: Mailing,
     *,
     hostname: str,
     session: SessionFacts | None = None,

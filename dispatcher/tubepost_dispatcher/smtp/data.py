@@ -1,13 +1,15 @@
 r"""The message between `354` and its end (RFC 5321 4.1.1.4, 4.5.2). Pure but for the temporary file.
 
 Only CR LF `.` CR LF ends a message; the first CR LF may be the one of the DATA command. Nothing else is
-looked at: bare CR, bare LF and NUL stay as they are, neither end a line nor make a dot special.
+looked at: bare CR, bare LF and NUL stay as they are, neither end a line nor make a dot special. Only for the
+limits of header and line a bare LF ends a line, since mail with the line ends of Unix is read.
 """
 
 from __future__ import annotations
 
 import enum
 import mmap
+import re
 import tempfile
 from pathlib import Path
 from typing import IO
@@ -21,6 +23,9 @@ FILE_ABOVE_UNDER_PRESSURE = 16 * 1024
 """The same while all messages together hold more than `MEMORY_BUDGET`."""
 MEMORY_BUDGET = 64 * 1024 * 1024
 """Octets of incomplete messages that a listener holds in memory before smaller ones go to a file too."""
+
+
+_HEADER_END = re.compile(rb"\n\r?\n")
 
 
 class DataFault(enum.Enum):
@@ -196,10 +201,10 @@ class DataReceiver:
 
     def _header_is_too_large(self, piece: bytes) -> bool:
         window = self._window + piece
-        at = window.find(b"\r\n\r\n")
-        if at >= 0:
+        blank = _HEADER_END.search(window)
+        if blank is not None:
             self._in_header = False
-            header = self.size - len(window) + at + 2
+            header = self.size - len(window) + blank.start() + 1
             return header > self._max_header
         self._window = window[-3:]
         return self.size > self._max_header

@@ -4,7 +4,7 @@ import pytest
 
 from tests.dispatcher.delivery.support import notification
 from tubepost_dispatcher.acceptance.accounting import Accounting
-from tubepost_dispatcher.intake.receive import Push
+from tubepost_dispatcher.intake.receive import Mail, Push
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.reasons.catalogue import refusal
@@ -44,3 +44,26 @@ def test_warnings_are_counted_and_logged_with_the_message_id(caplog: pytest.LogC
     assert metrics.registry.get_sample_value("tubepost_push_parts_total") == 2
     assert "message m1: push part read with warnings: unusual-token-length" in caplog.text
     assert "message m1: parts of other channels ignored: message/vnd.msys.smpp" in caplog.text
+
+
+def test_dropped_parts_leave_a_bounded_line_and_are_counted_by_channel(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = Metrics()
+    accounting = Accounting(metrics)
+    types = ("message/vnd.msys.smpp", "multipart/vnd.msys.mm7", *[f"x/{n}" + "y" * 500 for n in range(900)])
+    with caplog.at_level("INFO"):
+        accounting.noted("m1", Push([notification()], None, types))
+        accounting.noted_mail("m2", Mail(b"", types[:1], ("boundary-rfc2231",)))
+        accounting.email_dropped("m3")
+    value = metrics.registry.get_sample_value
+    counted = {
+        channel: value("tubepost_dropped_parts_total", {"channel": channel})
+        for channel in ("sms", "mms", "email", "other")
+    }
+    assert counted == {"sms": 2, "mms": 1, "email": 1, "other": 900}
+    assert value("tubepost_push_part_warnings_total", {"warning": "boundary-rfc2231"}) == 1
+    assert "and 897 more" in caplog.text
+    assert max(len(line) for line in caplog.text.splitlines()) < 1_000
+    for message in ("m1", "m2", "m3"):
+        assert f"message {message}: " in caplog.text

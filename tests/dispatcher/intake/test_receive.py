@@ -68,3 +68,13 @@ def test_what_reception_means() -> None:
     found = received(mcmt, McmtReception.REJECT)
     assert isinstance(found, Reply)
     assert (found.code, found.reason) == (554, "McmtRejected")
+
+
+def test_a_relative_expiration_counts_from_acceptance() -> None:
+    found = received(message(part(inner=[b"apns-expiration: 3600"])))
+    assert isinstance(found, Push)
+    assert found.notifications[0].push.expiration == 3601
+    assert found.notifications[0].push.warnings == ("expiration-relative",)
+    found = received(message(part(inner=[b"apns-expiration: 1764000000"])))
+    assert isinstance(found, Push)
+    assert found.notifications[0].push.expiration == 1_764_000_000

@@ -196,3 +196,16 @@ def test_a_full_disk_is_no_space(monkeypatch: pytest.MonkeyPatch) -> None:
     assert receiver.feed(b"\r\n.\r\n") == 5
     assert receiver.finish() is DataFault.NO_SPACE
     assert full.closed
+
+
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\n\r\n"])
+@pytest.mark.parametrize("cut", [1, 7, 10_000])
+def test_a_header_with_line_ends_of_unix_ends_at_its_blank_line(ends: bytes, cut: int) -> None:
+    end = ends[-2:] if ends != b"\n" else ends
+    for size, fault in ((99, None), (101, DataFault.HEADER_TOO_LARGE)):
+        head = b"A: " + b"x" * (size - 3 - len(ends[:1] if ends == b"\n\r\n" else end))
+        head += b"\n" + end if ends == b"\n\r\n" else end + end
+        stream = head + b"z\n" * 5_000 + b"\r\n.\r\n"
+        receiver = DataReceiver(max_header=100)
+        assert receive(receiver, stream, list(range(0, len(stream), cut))) == len(stream)
+        assert receiver.fault is fault

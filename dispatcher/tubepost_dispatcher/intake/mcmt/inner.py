@@ -17,21 +17,26 @@ from tubepost_dispatcher.intake.mcmt.mime import (
     transfer_encoding,
 )
 from tubepost_dispatcher.intake.mcmt.payload import check_payload
-from tubepost_dispatcher.intake.mcmt.values import read_token, read_values
+from tubepost_dispatcher.intake.mcmt.values import read_token, read_values, unword
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 
 _HEADER_START = re.compile(rb"[0-9A-Za-z_.\-]++[ \t]*+:")
 _BAD_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
+_PADDED_BREAK = re.compile(rb"=[ \t]++(?=\r?\n|\Z)")
 _WHITE: Final = b" \t\r\n"
 
 # What nearly every sender writes: the token alone. Only a short cut; the general way gives the same.
 _TOKEN_ONLY = re.compile(rb"[Xx]-[Dd]evice-[Tt]oken: ?([0-9A-Fa-f]{64,200}+)\r\n\r\n(?={)")
 
 
-def decode_body(body: bytes, encoding: bytes) -> bytes | Reply:
-    """Undo a transfer encoding (RFC 2045 section 6), strictly: what is no valid encoding is rejected."""
+def decode_body(body: bytes, encoding: bytes, noted: list[str]) -> bytes | Reply:
+    """Undo a transfer encoding (RFC 2045 section 6), strictly: what is no valid encoding is rejected.
+
+    Blanks that transport has added behind a soft line break are no fault (section 6.7, rule 3); they are
+    `noted` with a warning slug.
+    """
     if encoding is BASE64:
         try:
             return binascii.a2b_base64(body.translate(None, _WHITE), strict_mode=True)
@@ -39,6 +44,11 @@ def decode_body(body: bytes, encoding: bytes) -> bytes | Reply:
             return refusal("BadMessage", f"malformed base64: {str(error).lower()}")
     if encoding is QUOTED_PRINTABLE:
         bad = _BAD_ESCAPE.search(body)
+        if bad is not None:
+            padded, body = body, _PADDED_BREAK.sub(b"=", body)
+            if len(body) != len(padded):
+                noted.append("quoted-printable-padding")
+            bad = _BAD_ESCAPE.search(body)
         if bad is not None:
             line = body.count(b"\n", 0, bad.start()) + 1
             return refusal("BadMessage", f"malformed quoted-printable in line {line} of the part's body")
@@ -63,9 +73,10 @@ def read_push_part(
         simple = _TOKEN_ONLY.match(body)
         if simple is not None:
             return _build(simple[1].lower(), body[simple.end() :], None, limits)
+    noted: list[str] = []
     encoded = encoding is not IDENTITY
     if encoded and (encoding is QUOTED_PRINTABLE or not _HEADER_START.match(body.lstrip(_WHITE))):
-        decoded = decode_body(body, encoding)
+        decoded = decode_body(body, encoding, noted)
         if isinstance(decoded, Reply):
             return decoded
         body = decoded
@@ -85,11 +96,14 @@ def read_push_part(
             return refusal("BadMessage", "the part is encoded, and its inner header block says so again")
         encoding, encoded = own, own is not IDENTITY
     if encoded:
-        decoded = decode_body(payload, encoding)
+        decoded = decode_body(payload, encoding, noted)
         if isinstance(decoded, Reply):
             return decoded
         payload = decoded
-    return _finish({**fields, **inner} if fields else inner, payload, limits, fallback_token)
+    part = _finish({**fields, **inner} if fields else inner, payload, limits, fallback_token)
+    if noted and not isinstance(part, Reply):
+        part.warnings = (*noted, *part.warnings)
+    return part
 
 
 def _split(body: bytes, limits: McmtLimits) -> tuple[dict[bytes, bytes], bytes] | Reply:
@@ -135,7 +149,10 @@ def _finish(
     token = read_token(raw_token, where)
     if isinstance(token, Reply):
         return token
-    return _build(token, text, fields, limits)
+    part = _build(token, text, fields, limits)
+    if not isinstance(part, Reply) and len(token) != len(raw_token) and len(token) != len(unword(raw_token)):
+        part.warnings = ("decorated-token", *part.warnings)
+    return part
 
 
 def _build(

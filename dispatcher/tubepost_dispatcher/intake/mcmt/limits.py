@@ -14,10 +14,14 @@ class McmtLimits:
     """Of one header block: the message's, a part's, or an inner one (Postfix `header_size_limit`)."""
     max_headers: int = 1_000
     """Header lines of one block, folded ones counted as often as they are lines."""
+    max_lines: int = 20_000
+    """Lines of the MIME headers of all parts, and of all push parts: what is read line by line."""
     max_parts: int = 1_000
     """Body parts of one message, nested ones and the multiparts around them included."""
     max_push_parts: int = 100
     """Push parts of one message: reading one costs more than passing over another."""
+    max_push_bytes: int = 1_048_576
+    """Of all push parts of one message as they stand in it."""
     max_depth: int = 100
     """Multiparts inside one another (Postfix `mime_nesting_limit`); at most a few hundred makes sense."""
     max_boundary: int = 2_048

@@ -28,14 +28,17 @@ class McmtMessage:
 
     `parts` is empty only when there is an `email`: a message with neither is a rejection. Whoever has no
     relay for the e-mail answers such a message with reason NoPushPart.
-    `email` is the `message/rfc822` rendering (decoded, CRLF), None without one. `ignored` lists the content
+    `email` is the `message/rfc822` rendering (decoded, CRLF), None without one; a large one is a view of the
+    message. `ignored` lists the content
     types of other channel parts. `context` holds the context variables of `X-Tubepost-Context`.
     """
 
     parts: list[PushPart]
-    email: bytes | None = None
+    email: bytes | memoryview | None = None
     ignored: tuple[str, ...] = ()
     context: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    """Slugs that concern the message as a whole; its first push part has them, too."""
 
 
 def in_part(number: int, refused: Reply) -> Reply:

@@ -61,19 +61,24 @@ _SPACE = re.compile(rb"[ \t]*+")
 _COMMENT_STEP = re.compile(rb"[^()\\]*+(?:\\.[^()\\]*+)*+", re.DOTALL)
 _UNESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _ENCODED_WORD = re.compile(rb"=\?[^?]++\?[QqBb]\?")
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _NOT_BOUNDARY = re.compile(rb"[^ -~]")
 
 
 class ContentType:
     """A Content-Type field. `fault` says why its parameters cannot be trusted, empty when they can."""
 
-    __slots__ = ("boundary", "fault", "type")
+    __slots__ = ("boundary", "fault", "in_pieces", "type")
 
-    def __init__(self, type_: bytes, boundary: bytes | None, fault: str = "") -> None:
+    def __init__(
+        self, type_: bytes, boundary: bytes | None, fault: str = "", *, in_pieces: bool = False
+    ) -> None:
         self.type = type_
         """Lower-case `type/subtype`, empty where none could be read."""
         self.boundary = boundary
         self.fault = fault
+        self.in_pieces = in_pieces
+        """The boundary was split or encoded as of RFC 2231: nobody needs that, some writers do it."""
 
 
 class PartHead:
@@ -188,8 +193,8 @@ def transfer_encoding(value: bytes) -> bytes | None:
 def parse_content_type(value: bytes, max_boundary: int) -> ContentType:
     """Read an unfolded Content-Type body (RFC 2045 section 5.1), tolerant of comments and stray semicolons.
 
-    What two readers could take for two different boundaries is a fault: a boundary given twice, split or
-    encoded as of RFC 2231, holding an encoded word, or not quoted though it must be.
+    What two readers could take for two different boundaries is a fault: a boundary given twice, once plainly
+    and once as of RFC 2231, holding an encoded word, or not quoted though it must be.
     """
     if len(value) > _MAX_CONTENT_TYPE:
         return ContentType(b"", None, f"the Content-Type is longer than {_MAX_CONTENT_TYPE} bytes")
@@ -201,7 +206,8 @@ def parse_content_type(value: bytes, max_boundary: int) -> ContentType:
         parsed = _parse_slowly(value)
         if parsed.fault or parsed.boundary is None:
             return parsed
-        type_, boundary = parsed.type, parsed.boundary
+        fault = _boundary_fault(parsed.boundary, max_boundary)
+        return ContentType(parsed.type, parsed.boundary, fault, in_pieces=parsed.in_pieces)
     type_ = type_[: 2 * _MAX_TYPE].lower()
     if boundary is None:
         return ContentType(type_, None)
@@ -254,6 +260,7 @@ def _parse_slowly(value: bytes) -> ContentType:
     type_ = (major[0] + b"/" + minor[0])[: 2 * _MAX_TYPE].lower()
     at = _skip(value, minor.end())
     boundary: bytes | None = None
+    pieces: dict[bytes, bytes] = {}
     while at is not None and at < len(value):
         if value[at] != 59:  # a semicolon
             return ContentType(type_, None, "the parameters of the Content-Type are malformed")
@@ -279,11 +286,49 @@ def _parse_slowly(value: bytes) -> ContentType:
                 if value[content.end() : content.end() + 1] == b"(":
                     return ContentType(type_, None, "the boundary must be quoted")
         elif name.startswith(b"boundary*"):
-            return ContentType(type_, None, "the boundary is split or encoded (RFC 2231)")
+            if name in pieces:
+                return ContentType(type_, None, "the Content-Type has two boundaries")
+            if value[content.end() : content.end() + 1] == b"(":
+                return ContentType(type_, None, "the boundary must be quoted")
+            pieces[name] = _UNESCAPE.sub(rb"\1", content[1]) if content.re is _QUOTED else content[0]
         at = _skip(value, content.end())
     if at is None:
         return ContentType(type_, None, "a comment in the Content-Type is not closed")
+    if pieces:
+        if boundary is not None:
+            return ContentType(type_, None, "the Content-Type has two boundaries, one of them as of RFC 2231")
+        boundary = _put_together(pieces)
+        if boundary is None:
+            return ContentType(type_, None, "the boundary is split or encoded, and not as of RFC 2231")
+        return ContentType(type_, boundary, in_pieces=True)
     return ContentType(type_, boundary)
+
+
+def _put_together(pieces: dict[bytes, bytes]) -> bytes | None:
+    """The value of a parameter as of RFC 2231; None where one piece is missing or is malformed."""
+    if b"boundary*" in pieces and len(pieces) > 1:
+        return None
+    whole = []
+    for number in range(len(pieces)):
+        name = b"boundary*%d" % number
+        encoded = name + b"*"
+        if number == 0 and b"boundary*" in pieces:
+            encoded = b"boundary*"
+        if (name in pieces) is (encoded in pieces):
+            return None
+        value = pieces.get(name)
+        if value is None:
+            value = pieces[encoded]
+            if number == 0:
+                charset, quote, value = value.partition(b"'")
+                _, quote, value = value.partition(b"'") if quote else (b"", b"", b"")
+                if not quote or charset.lower() not in {b"", b"us-ascii", b"utf-8", b"iso-8859-1"}:
+                    return None
+            if value.count(b"%") != len(_PERCENT.findall(value)):
+                return None
+            value = _PERCENT.sub(lambda found: bytes([int(found[1], 16)]), value)
+        whole.append(value)
+    return b"".join(whole)
 
 
 def parse_part_head(head: bytes, max_boundary: int) -> PartHead:

@@ -6,7 +6,6 @@ are found by `bytes.find` / `mmap.find`, nested multiparts draw on a budget of s
 
 from __future__ import annotations
 
-import mmap
 import re
 from typing import Final
 
@@ -17,57 +16,35 @@ from tubepost_dispatcher.intake.mcmt.mime import (
     APN,
     BASE64,
     IDENTITY,
-    MCMT,
     PartHead,
-    field_bodies,
-    has_bare_line_ends,
-    parse_content_type,
     parse_part_head,
     part_head,
-    transfer_encoding,
 )
+from tubepost_dispatcher.intake.mcmt.top import Content, Top, find, read_top, with_crlf
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.text import printable
 
-Content = bytes | mmap.mmap
-"""A whole message as received: CRLF line ends, dot-stuffing undone."""
-
-_MARK: Final = b"vnd.msys."  # stands in the Content-Type of every MCMT message, and in hardly any other mail
 _EMAIL_TYPES: Final = frozenset({b"message/rfc822", b"message/rfc2822"})
 _CHANNEL_MULTIPARTS: Final = frozenset(
     {b"multipart/vnd.msys.mm7"}
 )  # content of another channel, not ours to open
+_VIEWED: Final = 1 << 16
+"""Octets of an e-mail part above which it is not copied."""
 _MIN_BUDGET: Final = 1 << 20  # so that a small message may nest as deep as the limits say
 
-# What most senders write: one quoted boundary of the length that RFC 2046 allows. Only a short cut: the
-# general way gives the same.
-_USUAL_TOP = re.compile(
-    rb"\r\n[Cc]ontent-[Tt]ype: multipart/vnd\.msys\.mcmt;(?: |\r\n[ \t])boundary="
-    rb"\"([0-9A-Za-z'+_,\-./:= ]{0,69}[0-9A-Za-z'+_,\-./:=])\"\r\n(?![ \t])"
-)
+_FEW_LINES: Final = 64
+"""Octets of a MIME header block whose lines are not worth counting."""
+
 _CLOSE = re.compile(rb"--[ \t]*+(?:\r\n|\Z)")
 _PADDED = re.compile(rb"[ \t]*+\r\n")
-_CONTEXT = re.compile(rb"[ \t]*+([0-9A-Za-z_]{1,64})=([ -~]{0,1000})")
 _HEX_RECIPIENT = re.compile(r"[0-9A-Fa-f]{64,200}")
-
-
-class _Top:
-    """What the outer header block says. `boundary` None: the message is itself one push part."""
-
-    __slots__ = ("body", "boundary", "context", "head")
-
-    def __init__(self, body: int, boundary: bytes | None, context: dict[str, str], head: bytes) -> None:
-        self.body = body
-        self.boundary = boundary
-        self.context = context
-        self.head = head
 
 
 def is_mcmt(content: Content) -> bool:
     """Whether `parse_message` would take (or reject) this as an MCMT message; reads the header block only."""
-    return _read_top(_with_crlf(content), DEFAULT_LIMITS) is not NOT_MCMT
+    limits = DEFAULT_LIMITS
+    return read_top(with_crlf(content[: limits.max_header_bytes + 5]), limits) is not NOT_MCMT
 
 
 def parse_message(
@@ -88,11 +65,13 @@ def parse_message(
     `recipient_local_part` when that is 64 to 200 hex digits. Never raises: every fault is a `Reply`,
     and one faulty part rejects the message.
     """
-    content = _with_crlf(content)
-    top = _read_top(content, limits)
-    if not isinstance(top, _Top):
+    content = with_crlf(content)
+    top = read_top(content, limits)
+    if not isinstance(top, Top):
         return top
     walk = _Walk(content, limits, top.context, recipient_local_part)
+    if top.in_pieces:
+        walk.noted.append("boundary-rfc2231")
     if top.boundary is None:
         return _single_part(walk, top)
     refused = walk.multipart(top.body, len(content), top.boundary, 1)
@@ -100,20 +79,15 @@ def parse_message(
         return refused
     if not walk.parts and walk.email is None:
         return refusal("NoPushPart")
-    return McmtMessage(walk.parts, walk.email, tuple(walk.ignored), top.context)
+    message = McmtMessage(walk.parts, walk.email, tuple(walk.ignored), top.context)
+    if walk.noted:
+        message.warnings = tuple(dict.fromkeys(walk.noted))
+        if walk.parts:
+            walk.parts[0].warnings = (*message.warnings, *walk.parts[0].warnings)
+    return message
 
 
-def _with_crlf(content: Content) -> Content:
-    first = content.find(b"\n", 0, 1_000)
-    if first <= 0 or content[first - 1] == 13:
-        return content
-    blank = content.find(b"\n\n", first, DEFAULT_LIMITS.max_header_bytes)
-    if blank < 0 or content.find(b"\r", 0, blank) >= 0:
-        return content
-    return content[:].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-
-
-def _single_part(walk: _Walk, top: _Top) -> McmtMessage | Reply:
+def _single_part(walk: _Walk, top: Top) -> McmtMessage | Reply:
     size = len(walk.content) - top.body - 2
     if size > walk.limits.max_part_bytes:
         return in_part(1, _too_large(size, walk.limits))
@@ -131,98 +105,6 @@ def _too_large(size: int, limits: McmtLimits) -> Reply:
     return refusal("PayloadTooLarge", text)
 
 
-def _read_top(content: Content, limits: McmtLimits) -> _Top | Reply | NotMcmt:
-    end = content.find(b"\r\n\r\n", 0, limits.max_header_bytes + 4)
-    if end < 0:
-        return _read_endless_top(content, limits)
-    head = b"\r\n" + content[: end + 2]
-    lower = head.lower()
-    if _MARK not in lower:
-        return NOT_MCMT
-    if content[:2] == b"\r\n":  # an empty header block: what follows is text
-        return NOT_MCMT
-    if has_bare_line_ends(head):
-        if _looks_like_mcmt(_uniform(head), limits) or _looks_like_mcmt(head, limits):
-            return refusal("BadMessage", "a bare CR, bare LF or NUL in the header block")
-        return NOT_MCMT
-    at = lower.find(b"\r\ncontent-t")
-    usual = _USUAL_TOP.match(head, at) if at >= 0 else None
-    if (
-        usual is not None
-        and lower.find(b"\r\ncontent-t", usual.end() - 2) < 0
-        and lower.find(b"\r\nx-tubepost-context") < 0
-        and len(head) <= 2 * limits.max_headers
-        and len(usual[1]) <= limits.max_boundary
-    ):
-        return _Top(end + 2, usual[1], {}, head)
-    bodies = field_bodies(head, lower, b"\r\ncontent-type")
-    types = [parse_content_type(body, limits.max_boundary) for body in bodies[:8]]
-    if not any(found.type in {MCMT, APN} for found in types):
-        return NOT_MCMT
-    if len(bodies) > 1:
-        return refusal("BadMessage", f"the message has {len(bodies)} Content-Type headers")
-    if len(head) > 2 * limits.max_headers and head.count(b"\r\n") > limits.max_headers + 1:
-        return refusal("LimitExceeded", f"the message has more than {limits.max_headers} header lines")
-    context = _read_context(head, lower, limits)
-    if isinstance(context, Reply):
-        return context
-    found = types[0]
-    if found.type == APN:
-        return _Top(end + 2, None, context, head)
-    if found.fault:
-        return refusal("BadMessage", found.fault)
-    if found.boundary is None:
-        return refusal("BadMessage", "the Content-Type of the message has no boundary")
-    encodings = field_bodies(head, lower, b"\r\ncontent-transfer-encoding")
-    if len(encodings) > 1:
-        return refusal("BadMessage", f"the message has {len(encodings)} Content-Transfer-Encoding headers")
-    if encodings and transfer_encoding(encodings[0]) is not IDENTITY:
-        return refusal(
-            "BadMessage",
-            f"Content-Transfer-Encoding {printable(encodings[0].strip())} of a multipart is not 7bit, 8bit "
-            "or binary",
-        )
-    return _Top(end + 2, found.boundary, context, head)
-
-
-def _read_endless_top(content: Content, limits: McmtLimits) -> Reply | NotMcmt:
-    head = content[: limits.max_header_bytes]
-    if _MARK not in head.lower():
-        return NOT_MCMT
-    # Line ends of Unix, a header block that is cut off, or one beyond the limit.
-    uniform = _uniform(head).partition(b"\r\n\r\n")[0]
-    if not _looks_like_mcmt(b"\r\n" + uniform + b"\r\n", limits):
-        return NOT_MCMT
-    if len(content) > limits.max_header_bytes:
-        return refusal("LimitExceeded", f"no end of the header block within {limits.max_header_bytes} bytes")
-    return refusal("MessageTruncated", "the header block has no end (a blank line, CR LF CR LF)")
-
-
-def _uniform(text: bytes) -> bytes:
-    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
-
-
-def _looks_like_mcmt(head: bytes, limits: McmtLimits) -> bool:
-    bodies = field_bodies(head, head.lower(), b"\r\ncontent-type")
-    return any(parse_content_type(body, limits.max_boundary).type in {MCMT, APN} for body in bodies[:8])
-
-
-def _read_context(head: bytes, lower: bytes, limits: McmtLimits) -> dict[str, str] | Reply:
-    context: dict[str, str] = {}
-    bodies = field_bodies(head, lower, b"\r\nx-tubepost-context")
-    if len(bodies) > limits.max_context:
-        return refusal("LimitExceeded", f"more than {limits.max_context} X-Tubepost-Context headers")
-    for body in bodies:
-        pair = _CONTEXT.fullmatch(body)
-        if pair is None:
-            return refusal("BadMessage", f"X-Tubepost-Context {printable(body.strip())} is not NAME=value")
-        name = pair[1].decode("ascii")
-        if name in context:
-            return refusal("DuplicateHeaders", f"two X-Tubepost-Context headers for {name}")
-        context[name] = pair[2].decode("ascii").strip()
-    return context
-
-
 class _Walk:
     """One message being taken apart: what was found, and how much more may be looked at."""
 
@@ -235,7 +117,10 @@ class _Walk:
         "false_delimiters",
         "ignored",
         "limits",
+        "lines",
+        "noted",
         "parts",
+        "push_bytes",
         "recipient",
     )
 
@@ -245,7 +130,10 @@ class _Walk:
         self.context = context
         self.recipient = recipient
         self.parts: list[PushPart] = []
-        self.email: bytes | None = None
+        self.email: bytes | memoryview | None = None
+        self.noted: list[str] = []
+        self.lines = 0
+        self.push_bytes = 0
         self.ignored: list[str] = []
         self.count = 0
         self.false_delimiters = 0
@@ -272,7 +160,7 @@ class _Walk:
         begin = -1  # of the part being read; -1 in the preamble
         at = start
         while True:
-            at = content.find(delimiter, at, end)
+            at = find(content, delimiter, at, end)
             if at < 0:
                 where = f"part {number}" if number else "the message"
                 return refusal(
@@ -320,9 +208,14 @@ class _Walk:
                 return in_part(number, refusal("LimitExceeded", text))
             return in_part(number, refusal("BadMessage", "no blank line after the MIME headers"))
         raw = content[begin - 2 : blank + 2]
-        if len(raw) > 2 * limits.max_headers and raw.count(b"\r\n") > limits.max_headers + 1:
-            text = f"more than {limits.max_headers} MIME header lines"
-            return in_part(number, refusal("LimitExceeded", text))
+        if len(raw) > _FEW_LINES:
+            lines = raw.count(b"\r\n") - 1
+            if lines > limits.max_headers:
+                text = f"more than {limits.max_headers} MIME header lines"
+                return in_part(number, refusal("LimitExceeded", text))
+            self.lines += lines
+            if self.lines > limits.max_lines:
+                return self._too_many_lines()
         head = part_head(raw, limits.max_boundary)
         if head.fault:
             return in_part(number, refusal(head.reason, head.fault))
@@ -331,7 +224,18 @@ class _Walk:
         if type_ == APN:
             if end - body > limits.max_part_bytes:
                 return in_part(number, _too_large(end - body, limits))
-            part = read_push_part(content[body:end] if body < end else b"", head, limits, self.fallback_token)
+            raw = content[body:end] if body < end else b""
+            if self.parts:
+                self.push_bytes += len(raw)
+                self.lines += raw.count(b"\n")
+                if self.lines > limits.max_lines:
+                    return self._too_many_lines()
+                if self.push_bytes > limits.max_push_bytes:
+                    return refusal(
+                        "LimitExceeded",
+                        f"the push parts of the message have more than {limits.max_push_bytes} bytes",
+                    )
+            part = read_push_part(raw, head, limits, self.fallback_token)
             if isinstance(part, Reply):
                 return in_part(number, part)
             if len(self.parts) >= limits.max_push_parts:
@@ -347,12 +251,18 @@ class _Walk:
         self.ignored.append(type_.decode("ascii") or "unreadable")
         return None
 
+    def _too_many_lines(self) -> Reply:
+        text = f"the parts of the message have more than {self.limits.max_lines} lines of headers"
+        return refusal("LimitExceeded", text)
+
     def _nested(self, number: int, head: PartHead, start: int, end: int, depth: int) -> Reply | None:
         found = head.content_type
         if found.fault:
             return in_part(number, refusal("BadMessage", found.fault))
         if found.boundary is None:
             return in_part(number, refusal("BadMessage", "the Content-Type has no boundary"))
+        if found.in_pieces:
+            self.noted.append("boundary-rfc2231")
         if head.encoding is not IDENTITY:
             text = "the Content-Transfer-Encoding of a multipart is not 7bit, 8bit or binary"
             return in_part(number, refusal("BadMessage", text))
@@ -369,7 +279,15 @@ class _Walk:
         if head.encoding is not IDENTITY and end - begin > self.limits.max_encoded_email:
             text = f"the encoded e-mail part exceeds {self.limits.max_encoded_email} bytes; send it as 8bit"
             return in_part(number, refusal("EmailPartTooLarge", text))
-        decoded = decode_body(self.content[begin:end] if begin < end else b"", head.encoding)
+        if head.encoding is IDENTITY and begin < end:
+            # With the CR LF of the delimiter, unless there is one before it.
+            stop = end if self.content[end - 2 : end] == b"\r\n" else end + 2
+            if stop - begin > _VIEWED:
+                self.email = memoryview(self.content)[begin:stop]
+            else:
+                self.email = self.content[begin:stop]
+            return None
+        decoded = decode_body(self.content[begin:end] if begin < end else b"", head.encoding, self.noted)
         if isinstance(decoded, Reply):
             return in_part(number, decoded)
         if head.encoding is BASE64:

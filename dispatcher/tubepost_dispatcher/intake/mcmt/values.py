@@ -20,6 +20,7 @@ MAX_PATH: Final = 254
 """Bytes of the longest Return-Path (RFC 5321 section 4.5.3.1.3, without the angle brackets)."""
 
 _HEX = re.compile(rb"[0-9A-Fa-f]+")
+_HEX_IN_PIECES = re.compile(rb"[0-9A-Fa-f]++(?:[ \t]++[0-9A-Fa-f]++)*+")
 _PUSH_TYPE = re.compile(rb"[0-9A-Za-z\-]{1,64}")
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _DIGITS = re.compile(rb"[0-9]{1,19}")
@@ -32,6 +33,19 @@ _ADDRESS = re.compile(
 _ENCODED_WORD = re.compile(rb"=\?[0-9A-Za-z\-]++\?([QqBb])\?([!->@-~]*+)\?=")
 _ENCODED_TEXT = re.compile(
     rb"(?:=\?[0-9A-Za-z\-]++\?[QqBb]\?[!->@-~]*+\?=)(?:[ \t]++=\?[0-9A-Za-z\-]++\?[QqBb]\?[!->@-~]*+\?=)*+"
+)
+RELATIVE_EXPIRATION: Final = "expiration-relative"
+"""Warning slug of a part whose `expiration` is seconds from now."""
+_WHOLE_TOKEN: Final = 64
+"""Hex digits of the shortest device token that APNs has given so far."""
+_FIRST_TIME: Final = 10**9
+"""September 2001. Less is no time that anybody means, but a number of seconds from now."""
+# Numbers that mean the years 2001 to 2286 in another unit, and in seconds a year beyond 30,000. The largest
+# that is taken, 2**63 - 1, is what senders write for "never".
+_UNITS: Final = (
+    (10**12, 10**13, 10**3, "milliseconds"),
+    (10**15, 10**16, 10**6, "microseconds"),
+    (10**18, 9 * 10**18, 10**9, "nanoseconds"),
 )
 _PRIORITIES: Final = {b"1": 1, b"5": 5, b"10": 10}
 
@@ -57,16 +71,37 @@ def unword(value: bytes) -> bytes:
 
 
 def read_token(value: bytes, where: str) -> bytes | Reply:
-    """A device token in lower case: 1 to `MAX_TOKEN` hex digits of any number; else 550 5.1.1."""
+    """A device token in lower case: 1 to `MAX_TOKEN` hex digits of any number; else 550 5.1.1.
+
+    Hex digits in groups, in angle brackets or quotes, are taken too: apps print their `NSData` like this.
+    What they print since iOS 13 leaves digits out, and is refused.
+    """
     if _HEX.fullmatch(value) is None:
         value = unword(value)
         if not value:
             return refusal("MissingDeviceToken", f"{where} is empty")
-        if _HEX.fullmatch(value) is None:
+    if _HEX.fullmatch(value) is None:
+        bare = _undecorated(value)
+        if bare is None:
+            if b"bytes =" in value[:64] or b"..." in value[:512]:
+                text = f"{where} is the description of an NSData, which leaves digits out; send all its bytes"
+                return refusal("BadDeviceToken", f"{text} in hex")
             return refusal("BadDeviceToken", f"{where} is not made of hex digits: {printable(value, 24)}")
+        value = bare
     if len(value) > MAX_TOKEN:
         return refusal("DeviceTokenTooLong", f"{where} has {len(value)} hex digits, the limit is {MAX_TOKEN}")
     return value.lower()
+
+
+def _undecorated(value: bytes) -> bytes | None:
+    """The hex digits of `<abcd 1234>`, `"abcd1234"` or `abcd 1234`; None: there is something else."""
+    if value[:1] + value[-1:] in {b"<>", b'""', b"''"}:
+        value = value[1:-1].strip(b" \t")
+    if _HEX_IN_PIECES.fullmatch(value) is None:
+        return None
+    digits = value.translate(None, b" \t")
+    # What is shorter than a device token may be anything.
+    return digits if len(digits) >= _WHOLE_TOKEN else None
 
 
 def read_address(value: bytes) -> str | None:
@@ -117,7 +152,17 @@ def _expiration(value: bytes, part: PushPart) -> Reply | None:
         return refusal(
             "BadExpirationDate", f"apns-expiration {printable(value)} is not a time in unix seconds"
         )
-    part.expiration = int(value)
+    time = int(value)
+    if time >= _UNITS[0][0]:
+        for least, above, factor, unit in _UNITS:
+            if least <= time < above:
+                time //= factor
+                part.warnings = (*part.warnings, f"expiration-in-{unit}")
+                break
+    elif 0 < time < _FIRST_TIME:
+        # The reader of the message knows what time it is, and adds it.
+        part.warnings = (*part.warnings, RELATIVE_EXPIRATION)
+    part.expiration = time
     return None
 
 

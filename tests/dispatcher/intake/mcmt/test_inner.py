@@ -121,9 +121,68 @@ def test_unusual_token_lengths_are_warned_about(token: bytes, unusual: bool) -> 
 
 
 def test_decode_body() -> None:
-    assert decode_body(b"a=20", IDENTITY) == b"a=20"
-    assert decode_body(b"a=20=\r\nb=\nc=", QUOTED_PRINTABLE) == b"a bc"
-    assert decode_body(b"aGV\r\n sbG8=\r\n", BASE64) == b"hello"
-    assert isinstance(decode_body(b"b= \r\nc", QUOTED_PRINTABLE), Reply)
-    assert isinstance(decode_body(b"aGVsbG8", BASE64), Reply)
-    assert isinstance(decode_body(b"aGVsbG8=aGVsbG8=", BASE64), Reply)
+    noted: list[str] = []
+    assert decode_body(b"a=20", IDENTITY, noted) == b"a=20"
+    assert decode_body(b"a=20=\r\nb=\nc=", QUOTED_PRINTABLE, noted) == b"a bc"
+    assert decode_body(b"aGV\r\n sbG8=\r\n", BASE64, noted) == b"hello"
+    assert isinstance(decode_body(b"b= c\r\n", QUOTED_PRINTABLE, noted), Reply)
+    assert isinstance(decode_body(b"aGVsbG8", BASE64, noted), Reply)
+    assert isinstance(decode_body(b"aGVsbG8=aGVsbG8=", BASE64, noted), Reply)
+    assert noted == []
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"b= \r\nc", b"bc"),
+        (b"b=\t \nc", b"bc"),
+        (b"b=  ", b"b"),
+        (b"=  \r\n=\r\n=20= \r\n", b" "),
+        (b"=" + b" " * 100_000 + b"\r\nc", b"c"),
+    ],
+)
+def test_blanks_behind_a_soft_line_break_are_transports(body: bytes, text: bytes) -> None:
+    noted: list[str] = []
+    assert decode_body(body, QUOTED_PRINTABLE, noted) == text
+    assert noted == ["quoted-printable-padding"]
+
+
+def test_charity_is_noted_with_the_part() -> None:
+    padded = HEADER + b"\r\n\r\n" + PAYLOAD.replace(b":", b":= \r\n", 1)
+    assert taken(padded, QP).warnings == ("quoted-printable-padding",)
+    assert taken(padded, QP).payload == PAYLOAD
+    grouped = b"<" + b" ".join(TOKEN[at : at + 8] for at in range(0, len(TOKEN), 8)) + b">"
+    for written in (grouped, grouped.strip(b"<>"), b'"' + TOKEN + b'"', grouped.replace(b" ", b"\r\n ", 1)):
+        found = taken(b"X-Device-Token: " + written + b"\r\n\r\n" + PAYLOAD)
+        assert (found.token, found.warnings) == (TOKEN, ("decorated-token",))
+    assert taken(b"X-Device-Token: =?utf-8?q?" + TOKEN + b"?=\r\n\r\n" + PAYLOAD).warnings == ()
+    part = read_push_part(PAYLOAD, part_head(b"\r\n", 70), DEFAULT_LIMITS, lambda: grouped)
+    assert isinstance(part, PushPart)
+    assert (part.token, part.warnings) == (TOKEN, ("decorated-token",))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"{length = 32, bytes = 0x124686a5 556a72ca d808f572 ... 9f6b8b5f }",
+        b"<124686a5 556a72ca d808f572 ... 9f6b8b5f>",
+    ],
+)
+def test_a_token_without_its_middle_is_refused_in_words(written: bytes) -> None:
+    reply = refused(b"X-Device-Token: " + written + b"\r\n\r\n" + PAYLOAD)
+    assert reply.reason == "BadDeviceToken"
+    assert "NSData" in reply.text
+    assert "124686a5" not in reply.text
+
+
+def test_expirations_in_other_units_are_noted() -> None:
+    second = 1_764_000_000
+    for digits, slug in ((3, "milliseconds"), (6, "microseconds"), (9, "nanoseconds")):
+        value = str(second * 10**digits + 7).encode()
+        found = taken(HEADER + b"\r\napns-expiration: " + value + b"\r\n\r\n" + PAYLOAD)
+        assert (found.expiration, found.warnings) == (second, (f"expiration-in-{slug}",))
+    for value in (b"0", b"1000000000", b"1764000000", b"4102444800", b"9223372036854775807"):
+        found = taken(HEADER + b"\r\napns-expiration: " + value + b"\r\n\r\n" + PAYLOAD)
+        assert (found.expiration, found.warnings) == (int(value), ())
+    found = taken(HEADER + b"\r\napns-expiration: 3600\r\n\r\n" + PAYLOAD)
+    assert (found.expiration, found.warnings) == (3600, ("expiration-relative",))

@@ -121,8 +121,20 @@ def test_content_types_that_clients_write(content_type: bytes) -> None:
         (b'multipart/vnd.msys.mcmt; boundary="B "', "blank"),
         (b"multipart/vnd.msys.mcmt; boundary=B; boundary=C", "two boundaries"),
         (b"multipart/vnd.msys.mcmt; boundary=B; Boundary=B", "two boundaries"),
-        (b"multipart/vnd.msys.mcmt; boundary*=us-ascii''B", "RFC 2231"),
-        (b"multipart/vnd.msys.mcmt; boundary*0=B; boundary*1=C", "RFC 2231"),
+        (b"multipart/vnd.msys.mcmt; boundary=B; boundary*=us-ascii''B", "RFC 2231"),
+        (b"multipart/vnd.msys.mcmt; boundary*0=B; boundary=B", "RFC 2231"),
+        (b"multipart/vnd.msys.mcmt; boundary*0=B; boundary*2=C", "RFC 2231"),
+        (b"multipart/vnd.msys.mcmt; boundary*1=B", "RFC 2231"),
+        (b"multipart/vnd.msys.mcmt; boundary*0=B; boundary*0*=us-ascii''B", "RFC 2231"),
+        (b"multipart/vnd.msys.mcmt; boundary*=us-ascii''B; boundary*1=C", "RFC 2231"),
+        (b"multipart/vnd.msys.mcmt; boundary*=B", "RFC 2231"),
+        (b"multipart/vnd.msys.mcmt; boundary*=utf-16''B", "RFC 2231"),
+        (b"multipart/vnd.msys.mcmt; boundary*=us-ascii''B%4", "RFC 2231"),
+        (b"multipart/vnd.msys.mcmt; boundary*x=B", "RFC 2231"),
+        (b"multipart/vnd.msys.mcmt; boundary*0=B; boundary*0=B", "two boundaries"),
+        (b"multipart/vnd.msys.mcmt; boundary*0=B(c)", "quoted"),
+        (b"multipart/vnd.msys.mcmt; boundary*=us-ascii''B%0D%0AX", "printable ASCII"),
+        (b"multipart/vnd.msys.mcmt; boundary*=us-ascii''B%20", "blank"),
         (b'multipart/vnd.msys.mcmt; boundary="=?us-ascii?q?B?="', "encoded word"),
         (b"multipart/vnd.msys.mcmt; boundary=B(c)", "quoted"),
         (b"multipart/vnd.msys.mcmt; boundary=B C", "malformed"),
@@ -503,3 +515,58 @@ def test_no_cut_message_yields_parts(boundary: str, encoding: bytes, data: st.Da
     content = message(part(encoding=encoding), part(), boundary=boundary.encode())
     length = data.draw(st.integers(0, len(content) - 3))
     assert not isinstance(parse(content[:length]), McmtMessage)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        b"boundary*0=BOU; boundary*1=NDARY",
+        b'boundary*1="NDARY"; BOUNDARY*0="BOU"',
+        b"boundary*=us-ascii'en'B%4FUNDARY",
+        b"boundary*=utf-8''BOUNDARY",
+        b"boundary*0*=us-ascii''BO; boundary*1*=%55; boundary*2=NDARY",
+        b"charset=x; boundary*0=BOUNDARY; x*0=y",
+    ],
+)
+def test_a_boundary_as_of_rfc_2231_is_read_with_a_warning(parameters: bytes) -> None:
+    found = taken(
+        message(part(), part(), boundary=b"BOUNDARY", content_type=b"multipart/vnd.msys.mcmt; " + parameters)
+    )
+    assert [p.warnings for p in found.parts] == [("boundary-rfc2231",), ()]
+    assert found.warnings == ("boundary-rfc2231",)
+
+
+def test_header_lines_are_bounded_over_the_whole_message() -> None:
+    # Each part is within its own bound.
+    parts = [part(token=None, head=[b"a: b"] * 900, kind=b"text/plain") for _ in range(22)]
+    assert taken(message(part(), *parts)).parts
+    refused(message(part(), *parts, *parts), "LimitExceeded", "20000 lines")
+    inner = [part(inner=[b"a: b"] * 900) for _ in range(40)]
+    refused(message(*inner), "LimitExceeded", "20000 lines")
+
+
+def test_push_parts_are_bounded_over_the_whole_message() -> None:
+    padded = part(PAYLOAD + b" " * 60_000)
+    assert len(taken(message(*[padded] * 17)).parts) == 17
+    refused(message(*[padded] * 20), "LimitExceeded", "1048576 bytes")
+
+
+def test_a_large_email_part_is_a_view_of_the_message() -> None:
+    mail = b"Subject: x\r\n\r\n" + b"y\r\n" * 100_000
+    for ending in (b"", b"no line end"):
+        found = taken(message(part(mail + ending, token=None, kind=b"message/rfc822"), part()))
+        assert isinstance(found.email, memoryview)
+        assert bytes(found.email) == mail + (ending + b"\r\n" if ending else b"")
+
+
+def test_a_large_mail_with_line_ends_of_unix() -> None:
+    mail = message(part(b"a\r\n" * 2_000_000, token=None, kind=b"text/plain"), part())
+    assert one(mail.replace(b"\r\n", b"\n")).payload == PAYLOAD
+    with tempfile.TemporaryFile() as file:
+        file.write(mail.replace(b"\r\n", b"\n"))
+        file.flush()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            parsed = parse_message(content, recipient_local_part="x")
+            assert is_mcmt(content)
+    assert isinstance(parsed, McmtMessage)
+    assert parsed.parts[0].payload == PAYLOAD

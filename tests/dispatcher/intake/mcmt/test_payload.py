@@ -152,3 +152,63 @@ def test_what_is_taken_is_json(text: bytes) -> None:
     else:
         assert checked.text.isascii()
         assert checked.text.isprintable()
+
+
+def lines(count: int, end: bytes) -> bytes:
+    return (
+        b"{"
+        + end
+        + b'"aps":{},'
+        + end
+        + b",".join(b'"%04d":%d' % (n, n % 10) + end for n in range(count))
+        + b"}"
+    )
+
+
+def test_cr_of_transport_does_not_count() -> None:
+    data = lines(380, b"\r\n")
+    assert len(data) > 4_096 > len(data.replace(b"\r", b""))
+    found = check_payload(data, 5_120)
+    assert isinstance(found, Payload)
+    assert (found.data, found.warnings) == (data.replace(b"\r", b""), ("line-ends-compacted",))
+    # Nor for the payloads that may be larger; where it makes no difference nothing is changed.
+    data = lines(470, b"\r\n")
+    assert len(data) > 5_120 > len(data.replace(b"\r", b"")) > 4_096
+    found = check_payload(data, 5_120)
+    assert isinstance(found, Payload)
+    assert found.warnings == ("line-ends-compacted",)
+    for data in (lines(420, b"\r\n"), lines(200, b"\r\n"), lines(370, b"\n")):
+        found = check_payload(data, 5_120)
+        assert isinstance(found, Payload)
+        assert (found.data, found.warnings) == (data, ())
+    refused = check_payload(lines(600, b"\r\n"), 5_120)
+    assert isinstance(refused, Reply)
+    assert refused.reason == "PayloadTooLarge"
+
+
+@pytest.mark.parametrize(
+    ("long", "fold"),
+    [
+        (b'{"aps":{"alert":"' + b"word " * 300 + b'"}}', b"\r\n"),
+        (b'{"aps":{"alert":"' + b"word " * 300 + b'"}}', b"!\r\n "),
+        (b'{"aps":{"alert":"' + "\u00e4".encode() * 600 + b'"}}', b"\r\n"),
+        (b'{"aps":{"alert":"x' + "\u00e4".encode() * 600 + b'"}}', b"\r\n"),
+        (b'{"aps":{"alert":"' + b"\\u00e4" * 200 + b'"}}', b"\n"),
+        (b'{"aps":{}, "x": [' + b"1234567," * 200 + b"1]}", b"!\r\n "),
+    ],
+)
+def test_a_line_that_a_mail_server_has_broken_is_named(long: bytes, fold: bytes) -> None:
+    for width in (990, 997, 998, 1000):
+        broken = long[:width] + fold + long[width:]
+        found = check_payload(broken, 5_120)
+        assert isinstance(found, Reply), found
+        assert found.reason == "BadPayload"
+        assert "line 1 was broken" in found.text
+        assert "base64" in found.text
+
+
+def test_a_short_line_is_not_blamed_on_a_mail_server() -> None:
+    found = check_payload(b'{"aps":{"alert":"two\r\nlines"}}', 5_120)
+    assert isinstance(found, Reply)
+    assert "998" not in found.text
+    assert "line 1" in found.text
