@@ -121,6 +121,10 @@ class Metrics(MetricSet):
         "Lines that a logger gave up, because what it keeps was full or the process ended.",
         "logger",
     )
+    process_log_lines_lost = counter(
+        "tubepost_process_log_lines_lost",
+        "Lines of the program's own log that were dropped, because nobody read standard error.",
+    )
     config_generation = gauge(
         "tubepost_config_generation", "Generation of the configuration in force.", aggregate="max"
     )

@@ -2,20 +2,26 @@
 
 One record is one line, as text or JSON; only a traceback in text form goes on in lines that are indented.
 Whatever looks like a secret is taken out of every record, and a control character never reaches the stream.
+Nobody waits for the stream: a thread writes (see `line_writer`). Lines of one kind that are repeated are
+limited, and the number of those held back is said (see `repeats`); at level Debug all are shown.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import json
 import logging
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 from tubepost_runtime.json_line import encode
+from tubepost_runtime.line_writer import LineWriter
+from tubepost_runtime.repeats import RepeatLimit
 
 ROOT = "tubepost"
 """The logger under which all of ours stand; others (asyncio, aiohttp) are heard from Warning on."""
@@ -82,7 +88,7 @@ def setup(
     Args:
         level: Debug, Info, Warning or Error.
         fmt: the form of the lines.
-        stream: standard error by default.
+        stream: written to at once; None: standard error, by a thread.
         layout: what they look like.
 
     Returns:
@@ -92,7 +98,7 @@ def setup(
         ValueError: an unknown level.
     """
     set_level(level)
-    handler = _Handler(stream if stream is not None else sys.stderr)
+    handler = _Handler(stream) if stream is not None else _threaded()
     handler.setFormatter(_JsonFormatter(layout) if fmt == "json" else _TextFormatter(layout))
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, _Handler)]:
@@ -100,6 +106,41 @@ def setup(
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     return handler
+
+
+FLUSH_AT_END = 1.0
+"""Seconds that a process waits at its end for standard error to take the last lines."""
+
+_writer: LineWriter | None = None
+
+
+def on_lost(count: Callable[[], None]) -> None:
+    """Have each line counted that is dropped because standard error is not read."""
+    if _writer is not None:
+        _writer.lost = count
+
+
+def _threaded() -> _Handler:
+    global _writer  # noqa: PLW0603 - standard error is one, whoever sets it up
+    if _writer is None:
+        _writer = LineWriter(sys.stderr.fileno())
+        atexit.register(_writer.flush, FLUSH_AT_END)
+    handler = _Handler(_Lines(_writer))
+    _writer.tick = handler.tell_held_back
+    return handler
+
+
+class _Lines:
+    """A `LineWriter` in the place of a stream."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        self._writer = writer
+
+    def write(self, text: str) -> None:
+        self._writer.write(text)
+
+    def flush(self) -> None:
+        """Nothing: the thread writes on."""
 
 
 def set_level(level: str) -> None:
@@ -115,6 +156,32 @@ def set_level(level: str) -> None:
 
 
 class _Handler(logging.StreamHandler[TextIO]):
+    def __init__(self, stream: TextIO | _Lines) -> None:
+        super().__init__(stream)  # type: ignore[arg-type]  # write and flush are all that it uses
+        self._repeats: RepeatLimit[tuple[str, int, str]] = RepeatLimit()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, unless too many of its kind have been written just now."""
+        if logging.getLogger(ROOT).level > logging.DEBUG:
+            kind = (record.name, record.levelno, record.msg if isinstance(record.msg, str) else "")
+            now = time.monotonic()
+            admitted, held_back = self._repeats.admit(kind, now)
+            if held_back:
+                self._say_held_back(*kind, held_back)
+            if not admitted:
+                return
+        super().emit(record)
+
+    def tell_held_back(self) -> None:
+        """Say how many lines were held back of kinds that have come to rest since."""
+        with self.lock or contextlib.nullcontext():
+            for kind, count in self._repeats.due(time.monotonic()):
+                self._say_held_back(*kind, count)
+
+    def _say_held_back(self, name: str, level: int, message: str, count: int) -> None:
+        text = "%d more lines like this were held back: %s"
+        super().emit(logging.LogRecord(name, level, "", 0, text, (count, message), None))
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
         """Drop the record: standard error is gone, and there is nowhere else to say so."""
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from tubepost_runtime import process_log
+from tubepost_runtime.repeats import BURST
 
 TOKEN = "a1b2c3d4" * 8
 LOG = logging.getLogger("tubepost.test")
@@ -176,3 +177,30 @@ def test_secrets_are_taken_out_of_message_fields_and_traceback(
     assert JWT not in text
     assert TOKEN not in text
     assert "1" * 80 not in text
+
+
+def test_repeated_lines_of_one_kind_are_held_back_and_counted(set_up: Setup) -> None:
+    stream = set_up()
+    for number in range(100):
+        LOG.info("client %d was refused", number)
+    LOG.warning("client %d was refused", 1)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == BURST + 1
+    assert "WARNING" in lines[-1]
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, process_log._Handler)
+    for window in handler._repeats._kinds.values():
+        window.begun -= 60.0
+    handler.tell_held_back()
+    assert (
+        stream.getvalue()
+        .splitlines()[-1]
+        .endswith("70 more lines like this were held back: client %d was refused")
+    )
+
+
+def test_at_debug_nothing_is_held_back(set_up: Setup) -> None:
+    stream = set_up("Debug")
+    for number in range(100):
+        LOG.info("client %d was refused", number)
+    assert len(stream.getvalue().splitlines()) == 100

@@ -14,14 +14,20 @@ from tubepost_dispatcher.feeds.format import compile_format
 from tubepost_dispatcher.feeds.json_format import json_heartbeat, json_line
 from tubepost_dispatcher.feeds.sinks import Handle, Scheduler, Sink, StdoutSink
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.text import hide_tokens
 
 _LOG = logging.getLogger("tubepost.logger")
+
+_OUTCOMES = logging.getLogger("tubepost.outcomes")
 
 _Render = Callable[[LogEvent], bytes]
 
 
 class Loggers:
     """The loggers of one PushDomain. Lives on one event loop; every method is called on it.
+
+    Where there is none, outcomes are told by the program's own log, so that nobody has to guess what became
+    of a message: the first lines of each kind at Info, all of them at Debug.
 
     Args:
         configs: the loggers.
@@ -60,7 +66,7 @@ class Loggers:
 
     def wants(self, kind: EventKind) -> bool:
         """Whether any logger writes events of this kind; otherwise there is no need to make one."""
-        return bool(self._by_kind[kind])
+        return bool(self._by_kind[kind]) or (self._to_process_log and _OUTCOMES.isEnabledFor(logging.INFO))
 
     def log(self, event: LogEvent) -> None:
         """Write an event to every logger that wants its kind. Never raises, never waits."""
@@ -68,6 +74,8 @@ class Loggers:
             event.push_domain = self._push_domain
         for logger in self._by_kind[event.kind]:
             logger.log(event)
+        if self._to_process_log:
+            _log_outcome(event)
 
     def update(self, configs: Sequence[LoggerConfig], push_domain: str | None = None) -> None:
         """Put other loggers in force; None keeps the PushDomain's name.
@@ -105,6 +113,7 @@ class Loggers:
             kind: tuple(logger for logger in self._loggers.values() if logger.wants(kind))
             for kind in EVENT_KINDS
         }
+        self._to_process_log = not self._loggers
 
     def reopen(self) -> None:
         """Open all files by their names again, after something else has rotated them."""
@@ -144,6 +153,32 @@ class Loggers:
 
     def _beat(self, logger: _Logger) -> None:
         logger.beat(self._wall(), self._push_domain)
+
+
+class _Told:
+    """What a line says of an event, made only where the line is written."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self, event: LogEvent) -> None:
+        self._event = event
+
+    def __str__(self) -> str:
+        event = self._event
+        recipient = f"{event.destination_address}@{event.domain}"
+        said = f"route {event.route or 'none'}, {event.source_address} to {recipient}"
+        said = f"{event.error}, {said}" if event.error else f"apns-id {event.apns_id}, {said}"
+        return hide_tokens(said, event.device_token)
+
+
+def _log_outcome(event: LogEvent) -> None:
+    match event.kind:
+        case "delivery":
+            _OUTCOMES.info("message %s: delivered, %s", event.message_id, _Told(event))
+        case "permfail":
+            _OUTCOMES.info("message %s: failed for good: %s", event.message_id, _Told(event))
+        case "tempfail":
+            _OUTCOMES.info("message %s: failed for now: %s", event.message_id, _Told(event))
 
 
 def _same_destination(one: LoggerConfig, other: LoggerConfig) -> bool:

@@ -24,6 +24,7 @@ from tubepost_dispatcher.supervisor.reload_status import ReloadStatus, iso
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
 from tubepost_dispatcher.supervisor.worker_pool import WorkerPool
 from tubepost_dispatcher.totals import Totals, take_samples
+from tubepost_runtime import process_log
 from tubepost_runtime.endpoints import ProcessEndpoints
 from tubepost_runtime.tasks import TaskSet
 
@@ -135,6 +136,7 @@ class Supervisor:
             OSError: an address cannot be bound.
             WorkerFailed: a worker did not get ready.
         """
+        process_log.on_lost(self._metrics.process_log_lines_lost.inc)
         try:
             await self._start()
         except BaseException:

@@ -121,6 +121,7 @@ class WorkerProcess:
     def _start(self, message: Start, request: int) -> None:
         configuration = message.configuration
         process_log.setup(configuration.config.log_level, configuration.log_format)
+        process_log.on_lost(self._metrics.process_log_lines_lost.inc)
         self._memory_limit = configuration.memory_limit
         self._start_request = request
         prepared, _ = prepare(configuration.bundle, time.time())

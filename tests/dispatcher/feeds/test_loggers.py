@@ -66,7 +66,12 @@ def test_events_reach_the_loggers_that_want_them(
 
 
 def test_wants_says_whether_anybody_listens(make_loggers: MakeLoggers, tmp_path: Path) -> None:
-    assert not any(make_loggers().wants(kind) for kind in ("delivery", "permfail", "tempfail"))
+    assert not any(
+        make_loggers(
+            to_file(tmp_path / "none", log_delivery=False, log_permfail=False, log_tempfail=False)
+        ).wants(kind)
+        for kind in ("delivery", "permfail", "tempfail")
+    )
     loggers = make_loggers(
         to_file(tmp_path / "log", log_delivery=False), to_file(tmp_path / "2", "2", log_permfail=False)
     )
@@ -284,3 +289,26 @@ async def test_on_the_running_loop(metrics: Metrics, make_event: MakeEvent, tmp_
     assert loggers.flush()
     assert (tmp_path / "log").read_text().count("\n") == 1
     loggers.close()
+
+
+def test_without_a_logger_the_programs_own_log_tells_outcomes(
+    make_loggers: MakeLoggers, make_event: MakeEvent, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    loggers = make_loggers()
+    with caplog.at_level("WARNING", "tubepost"):
+        assert not loggers.wants("delivery")
+    token = "ab" * 32
+    with caplog.at_level("INFO", "tubepost"):
+        assert all(loggers.wants(kind) for kind in ("delivery", "permfail", "tempfail"))
+        loggers.log(make_event(device_token=token, destination_address=token, message_id="m1"))
+        loggers.log(make_event("permfail", message_id="m2", error="Unregistered"))
+        loggers.log(make_event("tempfail", message_id="m3", error="ConnectFailed"))
+        loggers.update([to_file(tmp_path / "log")])
+        loggers.log(make_event(message_id="m4"))
+    messages = [record.getMessage() for record in caplog.records]
+    assert [text.split(",")[0] for text in messages] == [
+        "message m1: delivered",
+        "message m2: failed for good: Unregistered",
+        "message m3: failed for now: ConnectFailed",
+    ]
+    assert token not in caplog.text
