@@ -91,6 +91,16 @@ _SESSIONS = (
         "Compare the client's password with the Secret of spec.listener.auth.",
     ),
     _row(
+        "AuthThrottled",
+        421,
+        "4.7.0",
+        "Too many failed authentications from your address, try later",
+        "The name or the password was wrong too often from this address; the wait grows with each failure, "
+        "up to a minute, and nothing is compared meanwhile. A name that has authenticated from there before "
+        "waits 5 s at most.",
+        "Look in the log for the names that failed, and correct the client that uses them.",
+    ),
+    _row(
         "ClientNotAllowed",
         554,
         "5.7.1",

@@ -12,6 +12,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.data import DataReceiver, Memory
+from tubepost_dispatcher.smtp.guesses import Guesses
 from tubepost_dispatcher.smtp.message_ids import MessageIds, SessionIds
 from tubepost_dispatcher.smtp.turns import TurnBudget
 from tubepost_dispatcher.transaction import DomainT
@@ -37,6 +38,7 @@ class ListenerState(Generic[DomainT]):
         "config",
         "draining",
         "emptied",
+        "guesses",
         "ids",
         "memory",
         "now",
@@ -62,6 +64,7 @@ class ListenerState(Generic[DomainT]):
         self.ids = MessageIds()
         self.session_ids = SessionIds()
         self.memory = Memory()
+        self.guesses = Guesses()
         self.turns = TurnBudget()
         self.sessions: set[OpenSession] = set()
         self.open_gauge = metrics.smtp_sessions

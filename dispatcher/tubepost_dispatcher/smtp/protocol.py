@@ -62,6 +62,7 @@ class SmtpProtocol(Generic[DomainT]):
     """The state of one session. `loop` is for aiosmtpd's constructor, which needs one."""
 
     __slots__ = (
+        "_auth_wait",
         "_authentication",
         "_errors",
         "_loop",
@@ -105,6 +106,8 @@ class SmtpProtocol(Generic[DomainT]):
         self.extended = False
         """The client has said EHLO, not HELO."""
         self._authentication: Authentication | None = None
+        self._auth_wait = 0.0
+        """Seconds that the client has to wait, since an exchange ended without comparing its password."""
         self._user_digest: bytes | None = None
         self.precondition: bytes | None = None
         """The reply to MAIL and others while TLS or AUTH is missing."""
@@ -292,7 +295,7 @@ class SmtpProtocol(Generic[DomainT]):
         auth = self._authentication
         if auth is None:
             auth = self._authentication = Authentication(self.config.hostname, self._loop)
-        self._after_auth_step(auth, auth.start(mechanism, initial, self.config.password_matches))
+        self._after_auth_step(auth, auth.start(mechanism, initial, self._password_matches))
 
     def auth_line(self, line: bytes) -> None:
         """Go on with an AUTH exchange by a line of the client's."""
@@ -301,9 +304,27 @@ class SmtpProtocol(Generic[DomainT]):
         self.state = COMMAND
         self._after_auth_step(self._authentication, self._authentication.advance(line))
 
+    def _password_matches(self, name: bytes, password: bytes) -> bool:
+        address, now, guesses = self.facts.remote_ip, self.listener.now, self.listener.guesses
+        self._auth_wait = guesses.wait(address, name, now)
+        if self._auth_wait:
+            return False
+        matches = self.config.password_matches(name, password)
+        if matches:
+            guesses.succeeded(address, name)
+        else:
+            guesses.failed(address, name, now)
+        return matches
+
     def _after_auth_step(self, auth: Authentication, pushed: list[bytes]) -> None:
         for reply in pushed:
-            if reply == replies.AUTH_FAILED:
+            if reply == replies.AUTH_FAILED and self._auth_wait:
+                self.dismiss(
+                    replies.AUTH_THROTTLED,
+                    "auth",
+                    f"user {printable(auth.tried)}, not compared for another {self._auth_wait:.0f} s",
+                )
+            elif reply == replies.AUTH_FAILED:
                 self.refuse(reply, "auth", detail=f"user {printable(auth.tried)}")
             elif reply[:1] in b"45":
                 self.refuse(reply, "auth")

@@ -78,6 +78,7 @@ TOO_MANY_CONNECTIONS = refuse("TooManyConnections")
 TOO_MANY_CLIENT_CONNECTIONS = refuse("TooManyClientConnections")
 TOO_MANY_ERRORS = refuse("TooManyErrors")
 TOO_MANY_AUTH_FAILURES = refuse("TooManyAuthFailures")
+AUTH_THROTTLED = refuse("AuthThrottled")
 NOT_ALLOWED = refuse("ClientNotAllowed")
 
 OUR_FAULT = refuse("InternalError")

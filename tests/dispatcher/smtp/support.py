@@ -115,6 +115,13 @@ class FakeTransport:
         self.paused = False
 
 
+class _SessionLoop(FakeLoop):
+    """What aiosmtpd's constructor needs of a loop, too."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+
 class Wire:
     """One session on a fake connection."""
 
@@ -133,7 +140,7 @@ class Wire:
         """`id=...` and `session=...` at the ends of replies, which `take` leaves out."""
         effective = EffectiveConfig(config or listener(), self.acceptance, **more)
         self.listener = beside.listener if beside else ListenerState(effective, self.metrics, None, 1_000.0)
-        self.loop = beside.loop if beside else FakeLoop()
+        self.loop = beside.loop if beside else _SessionLoop()
         self.transport: Any = FakeTransport()
         self.session = SmtpSession(self.listener, self.loop)
         self.id = self.session._smtp.id
