@@ -22,6 +22,7 @@ from tubepost_api.endpoint import ENDPOINT_PATTERN, HOSTS, Environment, parse_en
 from tubepost_api.fields import Checked, Name, SecretKey, SecretName
 from tubepost_api.resource import NAME_RULE, Column, KindNames, Resource, age_column, ready_column
 from tubepost_api.rules import Rule, SpecModel
+from tubepost_api.secretkeys import CaSpec, SecretKeySpec, key_of
 
 PushType = Literal[
     "alert",
@@ -138,24 +139,6 @@ class DefaultsSpec(SpecModel):
     it what the push type asks for."""
     collapse_id: CollapseId | None = None
     """Collapse id (`apns-collapse-id`): of notifications with the same one the device shows the newest."""
-
-
-class SecretKeySpec(SpecModel):
-    """A key of a Secret that has no usual name."""
-
-    secret_name: SecretName
-    """Name of the Secret."""
-    key: SecretKey
-    """Key of the Secret."""
-
-
-class CaSpec(SpecModel):
-    """Certificate authorities to trust."""
-
-    secret_name: SecretName
-    """Secret that holds the certificates of the authorities."""
-    key: SecretKey = "ca.crt"
-    """Key of the Secret that holds them, PEM."""
 
 
 class RouteTlsSpec(SpecModel):
@@ -287,14 +270,10 @@ def route_config(route: ApnRoute) -> RouteConfig:
         token=_token(spec),
         topic=spec.topic,
         defaults=converted(spec.defaults, RouteDefaults),
-        tls=converted(spec.tls, RouteTls, ca=_key_of(spec.tls.ca)),
+        tls=converted(spec.tls, RouteTls, ca=key_of(spec.tls.ca)),
         proxy=proxy.url.rstrip("/") if proxy else None,
-        proxy_auth=_key_of(proxy.auth) if proxy else None,
+        proxy_auth=key_of(proxy.auth) if proxy else None,
     )
-
-
-def _key_of(spec: CaSpec | SecretKeySpec | None) -> SecretKeyRef | None:
-    return SecretKeyRef(secret=spec.secret_name, key=spec.key) if spec is not None else None
 
 
 def _certificate(spec: ApnRouteSpec) -> CertificateConfig | None:

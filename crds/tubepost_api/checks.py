@@ -233,6 +233,13 @@ def _unwise(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
         yield loaded.problem(
             "warning", "spec.passthru.tls", "the relay's password is sent in cleartext", "use StartTls or Tls"
         )
+    if passthru is not None and passthru.ca is not None and (passthru.tls == "None" or not passthru.verify):
+        yield loaded.problem(
+            "warning",
+            "spec.passthru.ca",
+            "has no effect without TLS, or without verify",
+            "set tls to StartTls or Tls, and verify: true",
+        )
     auth = spec.listener.auth
     if auth is not None and not auth.require_tls:
         yield loaded.problem(

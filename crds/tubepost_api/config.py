@@ -273,7 +273,10 @@ class LoggerConfig(_Compiled):
 
 
 class PassthruConfig(_Compiled):
-    """The SMTP relay for what is not a push. `auth` names a basic-auth Secret (username, password)."""
+    """The SMTP relay for what is not a push.
+
+    `auth` names a basic-auth Secret (username, password); `ca` None: the system's trust store.
+    """
 
     host: str
     port: int = 25
@@ -281,11 +284,14 @@ class PassthruConfig(_Compiled):
     verify: bool = True
     auth: str | None = None
     timeout: float = 30.0
+    ca: SecretKeyRef | None = later(None)
 
     def references(self, name: str) -> Iterator[SecretReference]:
-        """The Secret that the relay of PushDomain `name` needs."""
+        """The Secrets that the relay of PushDomain `name` needs."""
         if self.auth is not None:
             yield SecretReference("RelayAccount", name, self.auth, ACCOUNT_KEYS)
+        if self.ca is not None:
+            yield SecretReference("RelayAuthorities", name, self.ca.secret, (self.ca.key,))
 
 
 class DispatcherConfig(_Compiled):

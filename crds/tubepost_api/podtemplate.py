@@ -103,7 +103,9 @@ class ResourcesSpec(SpecModel):
     requests: AmountsSpec | None = None
     """What the pod is sure to get."""
     limits: AmountsSpec | None = None
-    """What the pod never exceeds. The CPU limit decides on the number of worker processes."""
+    """What the pod never exceeds. The CPU limit decides on the number of worker processes; without one it is
+    1, or twice the request where that is more. Without a memory limit it is 512Mi, or the request where that
+    is more. A limit without a request is the request too, as everywhere in Kubernetes."""
 
 
 class TolerationSpec(SpecModel):

@@ -19,6 +19,7 @@ from tubepost_api.patterns import check_pattern
 from tubepost_api.podtemplate import PodTemplateSpec, ServiceSpec
 from tubepost_api.resource import Column, KindNames, Resource, age_column, ready_column
 from tubepost_api.rules import Rule, SpecModel
+from tubepost_api.secretkeys import CaSpec, key_of
 
 
 def _check_domain(name: str) -> None:
@@ -95,6 +96,8 @@ class PassthruSpec(SpecModel):
     """None: plain; StartTls: STARTTLS is required; Tls: TLS from the first byte."""
     verify: bool = True
     """Whether the relay's certificate is verified."""
+    ca: CaSpec | None = None
+    """Authorities to trust instead of the system's: those of a relay in the cluster, for example."""
     auth_secret_name: SecretName | None = None
     """Secret of type kubernetes.io/basic-auth (username, password) to authenticate with."""
     timeout: Duration = "30s"
@@ -326,4 +329,4 @@ def _disorder(spec: PushDomainSpec) -> int | None:
 
 def passthru_config(spec: PassthruSpec) -> PassthruConfig:
     """The relay as the dispatcher reads it."""
-    return converted(spec, PassthruConfig, auth=spec.auth_secret_name)
+    return converted(spec, PassthruConfig, auth=spec.auth_secret_name, ca=key_of(spec.ca))

@@ -21,7 +21,16 @@ from tubepost_credentials.token import TokenCredential, load_token
 Secrets = Mapping[str, Mapping[str, bytes]]
 """The Secrets that exist: name -> key -> value."""
 
-Use = Literal["StartTls", "Users", "RelayAccount", "Certificate", "Token", "Authorities", "ProxyAccount"]
+Use = Literal[
+    "StartTls",
+    "Users",
+    "RelayAccount",
+    "RelayAuthorities",
+    "Certificate",
+    "Token",
+    "Authorities",
+    "ProxyAccount",
+]
 """What a Secret is for."""
 
 EXPIRES_SOON = timedelta(weeks=4)
@@ -154,8 +163,9 @@ def check(references: Iterable[Reference], secrets: Secrets, now: datetime | flo
 
     Args:
         references: the object's. Their keys are: certificate and key (`Certificate`, `StartTls`); signing
-            key, key id, team id (`Token`); certificates (`Authorities`); `user:password` (`ProxyAccount`);
-            user name and password (`RelayAccount`, `Users`). For `Users` there may be the key `users`, too.
+            key, key id, team id (`Token`); certificates (`Authorities`, `RelayAuthorities`); `user:password`
+            (`ProxyAccount`); user name and password (`RelayAccount`, `Users`). For `Users` there may be the
+            key `users`, too.
         secrets: the Secrets that exist.
         now: aware, or unix seconds: certificates have to be valid then. None: that is not checked.
     """
@@ -203,7 +213,7 @@ class _Reader:
                 self._read_certificate(reference, values)
             case "Token":
                 self._read_token(reference, values)
-            case "Authorities":
+            case "Authorities" | "RelayAuthorities":
                 self._read_authorities(reference, values)
             case "ProxyAccount":
                 self.proxy_account = _text(values[0]).strip()

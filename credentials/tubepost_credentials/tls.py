@@ -73,6 +73,21 @@ def load_authorities(context: ssl.SSLContext, pem: bytes) -> None:
         ) from None
 
 
+def client_context(*, verify: bool = True, authorities: bytes | None = None) -> ssl.SSLContext:
+    """A client's context that trusts these authorities and no others. None: it trusts nobody.
+
+    Raises:
+        CredentialError: `authorities` holds no certificate, or a damaged one.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif authorities is not None:
+        load_authorities(context, authorities)
+    return context
+
+
 @contextlib.contextmanager
 def _path_of(data: bytes) -> Iterator[str]:
     """Give a path under which `data` can be read inside the block: in memory where the system can do that."""

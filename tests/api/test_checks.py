@@ -137,6 +137,11 @@ def test_keys_of_the_other_secrets_of_a_push_domain() -> None:
         ),
         ({"domains": [{"name": "a.example", "routes": ["apns"]}]}, "spec.routes"),
         ({"passthru": {"host": "relay", "authSecretName": "s"}}, "spec.passthru.tls"),
+        ({"passthru": {"host": "relay", "ca": {"secretName": "s"}}}, "spec.passthru.ca"),
+        (
+            {"passthru": {"host": "relay", "tls": "Tls", "verify": False, "ca": {"secretName": "s"}}},
+            "spec.passthru.ca",
+        ),
         ({"listener": {"auth": {"secretName": "s", "requireTls": False}}}, "spec.listener.auth.requireTls"),
     ],
 )

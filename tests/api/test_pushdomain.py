@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.manifests import compiled, errors, push_domain, route
+from tubepost_api.config import SecretKeyRef
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,18 @@ def test_a_domains_own_values_win_field_by_field() -> None:
     one, two = config.entries
     assert (one.delivery.expiry, one.delivery.connect_timeout, one.routes) == (3600.0, 3.0, ("apns",))
     assert (two.delivery.expiry, two.routes) == (7200.0, ("other",))
+
+
+def test_a_relay_may_have_authorities_of_its_own() -> None:
+    passthru = {"host": "mx.example.com", "tls": "Tls", "ca": {"secretName": "relay-ca"}}
+    config = compiled(push_domain(passthru=passthru), route()).config
+    assert config is not None
+    assert config.passthru is not None
+    assert config.passthru.ca == SecretKeyRef(secret="relay-ca", key="ca.crt")
+    without = compiled(push_domain(passthru={"host": "mx.example.com", "tls": "Tls"}), route()).config
+    assert without is not None
+    # A dispatcher that does not know the field yet reads what does not use it.
+    assert '"ca":{' not in without.to_json().partition('"passthru"')[2]
 
 
 def test_the_relay_as_the_dispatcher_reads_it() -> None:

@@ -18,7 +18,12 @@ EVERYTHING: dict[str, Any] = {
         "startTls": {"mode": "Optional", "secretName": "starttls"},
         "auth": {"secretName": "users"},
     },
-    "passthru": {"host": "relay", "tls": "Tls", "authSecretName": "account"},
+    "passthru": {
+        "host": "relay",
+        "tls": "Tls",
+        "authSecretName": "account",
+        "ca": {"secretName": "relay-authorities", "key": "bundle.crt"},
+    },
     "routes": ["apns", "token"],
 }
 CERTIFICATE_ROUTE: dict[str, Any] = {
@@ -89,6 +94,7 @@ def test_everything_that_a_configuration_names_is_referred_to() -> None:
         "starttls",
         "users",
         "account",
+        "relay-authorities",
         "certificate",
         "token",
         "authorities",
@@ -101,6 +107,10 @@ def test_a_reference_tells_its_field() -> None:
     assert (reference.kind, reference.name) == ("ApnRoute", "apns")
     assert (reference.path, reference.field) == ("spec.tls.ca.secretName", "spec.tls.ca")
     assert reference.keys == ("ca.crt",)
+    (reference,) = (r for r in config().references() if r.use == "RelayAuthorities")
+    assert (reference.kind, reference.name) == ("PushDomain", config().name)
+    assert (reference.path, reference.field) == ("spec.passthru.ca.secretName", "spec.passthru.ca")
+    assert (reference.secret, reference.keys) == ("relay-authorities", ("bundle.crt",))
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ KEYS: dict[Use, tuple[str, ...]] = {
     "StartTls": ("tls.crt", "tls.key"),
     "Users": ("username", "password"),
     "RelayAccount": ("username", "password"),
+    "RelayAuthorities": ("ca.crt",),
     "Certificate": ("tls.crt", "tls.key"),
     "Token": ("key.p8", "keyId", "teamId"),
     "Authorities": ("ca.crt",),
@@ -37,6 +38,7 @@ GOOD: dict[Use, dict[str, bytes]] = {
     "StartTls": {"tls.crt": SERVER.certificate_pem, "tls.key": SERVER.private_key_pem},
     "Users": {"users": b"a:1"},
     "RelayAccount": {"username": b"u\n", "password": b" p \n"},
+    "RelayAuthorities": {"ca.crt": CA.certificate_pem},
     "Certificate": PAIR,
     "Token": TOKEN,
     "Authorities": {"ca.crt": CA.certificate_pem},
@@ -70,6 +72,7 @@ def test_what_is_good_is_read_and_nothing_is_found(use: Use) -> None:
         "StartTls": material.certificate,
         "Users": material.users,
         "RelayAccount": material.relay_account,
+        "RelayAuthorities": material.authorities,
         "Certificate": material.certificate,
         "Token": material.token,
         "Authorities": material.authorities,
@@ -103,7 +106,7 @@ def test_every_key_that_is_missing_is_told(use: Use) -> None:
     assert f"Secret 's' has no key {last!r}; it has " in material.findings[0].message
 
 
-@pytest.mark.parametrize("use", ["StartTls", "Certificate", "Token", "Authorities"])
+@pytest.mark.parametrize("use", ["StartTls", "Certificate", "Token", "Authorities", "RelayAuthorities"])
 def test_what_cannot_be_read_is_told_without_a_byte_of_it(use: Use) -> None:
     text = "c2VjcmV0LWNvbnRlbnQ-dmVyeS1zZWNyZXQ"
     material = read(use, dict.fromkeys(KEYS[use], text.encode()))

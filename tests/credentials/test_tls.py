@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tubepost_credentials import CredentialError
 from tubepost_credentials.authoring import make_ca, make_server_certificate
-from tubepost_credentials.tls import load_authorities, load_key_pair, server_context
+from tubepost_credentials.tls import client_context, load_authorities, load_key_pair, server_context
 
 CA = make_ca()
 PAIR = make_server_certificate(CA, ("localhost",))
@@ -93,3 +93,16 @@ def test_authorities_may_be_named_in_comments_of_any_alphabet() -> None:
 def test_what_is_no_authority_is_refused(pem: bytes) -> None:
     with pytest.raises(CredentialError, match="not a PEM certificate"):
         load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pem)
+
+
+def test_a_client_trusts_the_authorities_that_it_is_given_and_no_others() -> None:
+    ca = make_ca()
+    trusting = client_context(authorities=ca.certificate_pem)
+    assert (trusting.verify_mode, trusting.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert len(trusting.get_ca_certs()) == 1
+    assert client_context().get_ca_certs() == []
+    assert client_context().verify_mode == ssl.CERT_REQUIRED
+    blind = client_context(verify=False, authorities=ca.certificate_pem)
+    assert (blind.verify_mode, blind.check_hostname) == (ssl.CERT_NONE, False)
+    with pytest.raises(CredentialError):
+        client_context(authorities=b"no certificate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 
 from tubepost_api.config import DispatcherConfig
@@ -16,3 +17,5 @@ class ActiveConfig:
     domains: Domains
     relay_auth: tuple[str, str] | None
     """User name and password for the passthru relay."""
+    relay_tls: ssl.SSLContext | None = None
+    """The relay's, where it has certificate authorities of its own."""

@@ -95,6 +95,7 @@ class MailRelay:
             message_id=transaction.message_id,
             smtputf8=transaction.smtputf8,
             dsn={**(transaction.dsn or {}), **(recipient.dsn or {})},
+            tls=active.relay_tls,
         )
         result = result_of(reply)
         self._metrics.passthru_messages.labels(result).inc()

@@ -12,7 +12,7 @@ from tubepost_api.problems import Problem, ProblemCode
 from tubepost_api.references import SecretReference
 from tubepost_credentials import CertificateCredential, Fault, TokenCredential
 from tubepost_credentials.secrets import Finding, Material, Notice, Secrets, check
-from tubepost_credentials.tls import server_context
+from tubepost_credentials.tls import client_context, server_context
 from tubepost_dispatcher.apns.pool_key import pool_key
 from tubepost_dispatcher.apns.tls import check_client_options
 
@@ -54,6 +54,9 @@ class Prepared:
     starttls: ssl.SSLContext | None
     users: Mapping[str, str] | None = field(repr=False)
     relay_auth: tuple[str, str] | None = field(repr=False)
+    relay_tls: ssl.SSLContext | None = None
+    """For a relay with authorities of its own; None: by the system's trust store, if it has TLS at all. Where
+    the authorities cannot be read, the context trusts nobody: mail is held."""
     warnings: tuple[Problem, ...] = ()
     """Credentials that can be tried, but are out of their time or of the other environment."""
     notices: tuple[Problem, ...] = ()
@@ -126,6 +129,7 @@ def prepare(bundle: ConfigBundle, now: float | None = None) -> tuple[Prepared, t
         starttls=_prepare_starttls(config, own, problems),
         users=own.users,
         relay_auth=own.relay_account,
+        relay_tls=_prepare_relay_tls(config, own),
         warnings=tuple(warnings),
         notices=tuple(notices),
     )
@@ -197,3 +201,10 @@ def _prepare_starttls(
             _unusable(config, "PushDomain", config.name, "spec.listener.startTls", message, remedy)
         )
         return None
+
+
+def _prepare_relay_tls(config: DispatcherConfig, material: Material) -> ssl.SSLContext | None:
+    relay = config.passthru
+    if relay is None or relay.tls == "None" or relay.ca is None:
+        return None
+    return client_context(verify=relay.verify, authorities=material.authorities)

@@ -100,6 +100,7 @@ class PoolSet:
             config=config,
             domains=Domains(Router(config.entries), tuple(self._domains(prepared))),
             relay_auth=prepared.relay_auth,
+            relay_tls=prepared.relay_tls,
         )
 
     def _options(self, delivery: DeliveryConfig) -> PoolOptions:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from tubepost_api.listener import ADMIN_PORT, HTTP_PORT
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
+from tubepost_operator.quantities import amount
 from tubepost_operator.resources.common import Source
 
 NAME: Final = "dispatcher"
@@ -27,6 +29,10 @@ DEFAULT_RESOURCES: Final[dict[str, dict[str, str]]] = {
     "limits": {"cpu": "1", "memory": "512Mi"},
 }
 """Where the spec names none. The CPU limit also sets the number of worker processes to one."""
+ROOM: Final = 2
+"""Without a CPU limit in the spec, the limit is at least this many times the request: a request is what is
+needed on average, and throttling at that would hold every burst up. Not unlimited, since the limit decides on
+the number of worker processes, and these fill the memory."""
 
 _SECURITY: Final[Document] = {
     "allowPrivilegeEscalation": False,
@@ -112,14 +118,26 @@ def _resources(source: Source) -> dict[str, dict[str, Any]]:
     requests, limits = wanted.get("requests", {}), wanted.get("limits", {})
     merged: dict[str, dict[str, Any]] = {"requests": {}, "limits": {}}
     for name in ("cpu", "memory"):
-        if name in limits or name in requests:
-            # The defaults could contradict: a limit alone is the request too, a request alone the limit.
-            merged["requests"][name] = requests.get(name, limits.get(name))
-            merged["limits"][name] = limits.get(name, requests.get(name))
-        else:
-            for part in ("requests", "limits"):
-                merged[part][name] = DEFAULT_RESOURCES[part][name]
+        request, limit = requests.get(name), limits.get(name)
+        if limit is None:
+            limit = DEFAULT_RESOURCES["limits"][name]
+            if request is not None:
+                limit = _cpu_limit(request, limit) if name == "cpu" else _larger(request, limit)
+        elif request is None:
+            # The default could be more than this limit; Kubernetes does the same.
+            request = limit
+        merged["requests"][name] = request or DEFAULT_RESOURCES["requests"][name]
+        merged["limits"][name] = limit
     return merged
+
+
+def _larger(one: str, other: str) -> str:
+    return one if (amount(one) or 0) > (amount(other) or 0) else other
+
+
+def _cpu_limit(request: str, default: str) -> str:
+    thousandths = math.ceil((amount(request) or 0) * ROOM * 1000)
+    return _larger(f"{thousandths}m" if thousandths % 1000 else f"{thousandths // 1000}", default)
 
 
 def _probe(path: str, *, period: int, failures: int) -> Document:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
 
 import pytest
 
 from tests.dispatcher.smtp.support import scripted
 from tubepost_api.config import DeliveryConfig, DispatcherConfig, ListenerConfig, PassthruConfig
+from tubepost_credentials.authoring import make_ca, make_server_certificate
+from tubepost_credentials.tls import client_context, server_context
 from tubepost_dispatcher.acceptance import relay as module
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.relay import MailRelay
@@ -115,5 +118,33 @@ def test_closing_waits_and_then_ends_what_is_under_way() -> None:
             await mail.close(0.01)
             assert not waiting.done()
             waiting.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_relay_is_known_by_authorities_of_its_own() -> None:
+    ca = make_ca()
+    made = make_server_certificate(ca, ("127.0.0.1",))
+    server = server_context(made.certificate_pem, made.private_key_pem)
+
+    async def send(port: int, tls: ssl.SSLContext) -> Reply:
+        config = active(port).config
+        assert config.passthru is not None
+        passthru = config.passthru.model_copy(update={"tls": "Tls"})
+        secure = ActiveConfig(
+            config.model_copy(update={"passthru": passthru}), Domains(Router(()), ()), None, tls
+        )
+        done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        MailRelay(Metrics()).hand_over(secure, transaction(), MAIL, done.set_result)
+        async with asyncio.timeout(10):
+            return await done
+
+    async def main() -> None:
+        async with scripted({b".": b"250 2.0.0 Ok\r\n"}, tls=server) as port:
+            assert (await send(port, client_context(authorities=ca.certificate_pem))).code == 250
+            stranger = await send(port, client_context(authorities=make_ca().certificate_pem))
+            assert (stranger.code, stranger.reason) == (451, "RelayTlsFailed")
+            nobody = await send(port, client_context())
+            assert (nobody.code, nobody.reason) == (451, "RelayTlsFailed")
 
     asyncio.run(main())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pytest
@@ -170,6 +171,37 @@ def test_without_the_account_that_the_proxy_asks_for_nothing_is_sent() -> None:
     found, problems = prepare(bundle(routes=changes, secrets={**SECRETS, "proxy": {"account": b"u:p\n"}}))
     assert problems == ()
     assert found.routes["apns"].proxy_auth == "u:p"
+
+
+def test_a_relay_with_authorities_of_its_own_trusts_these_alone() -> None:
+    ca = make_ca("relay")
+    secrets = {**SECRETS, "relay-ca": {"ca.crt": ca.certificate_pem}}
+    passthru = PassthruConfig(host="relay", tls="Tls", ca=ref("relay-ca", "ca.crt"))
+    found, problems = prepare(bundle(passthru=passthru, secrets=secrets))
+    assert problems == ()
+    assert found.relay_tls is not None
+    assert (found.relay_tls.verify_mode, found.relay_tls.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert [names["subject"] for names in found.relay_tls.get_ca_certs()] == [((("commonName", "relay"),),)]
+    plain = passthru.model_copy(update={"tls": "None"})
+    system = passthru.model_copy(update={"ca": None})
+    assert prepare(bundle(passthru=plain, secrets=secrets))[0].relay_tls is None
+    assert prepare(bundle(passthru=system, secrets=secrets))[0].relay_tls is None
+    blind = prepare(bundle(passthru=passthru.model_copy(update={"verify": False}), secrets=secrets))[0]
+    assert blind.relay_tls is not None
+    assert blind.relay_tls.verify_mode == ssl.CERT_NONE
+
+
+@pytest.mark.parametrize("secret", [None, {}, {"ca.crt": b"no certificate"}])
+def test_a_relay_whose_authorities_cannot_be_read_is_trusted_by_nobody(
+    secret: dict[str, bytes] | None,
+) -> None:
+    passthru = PassthruConfig(host="relay", tls="Tls", ca=ref("relay-ca", "ca.crt"))
+    secrets = SECRETS if secret is None else {**SECRETS, "relay-ca": secret}
+    found, problems = prepare(bundle(passthru=passthru, secrets=secrets))
+    assert [(p.kind, p.field) for p in problems] == [("PushDomain", "spec.passthru.ca")]
+    assert found.relay_tls is not None
+    assert found.relay_tls.verify_mode == ssl.CERT_REQUIRED
+    assert found.relay_tls.get_ca_certs() == []
 
 
 def test_a_certificate_out_of_its_time_or_environment_serves_with_a_warning() -> None:

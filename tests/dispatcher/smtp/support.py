@@ -309,7 +309,9 @@ async def deliver(client: Client) -> None:
 
 
 @contextlib.asynccontextmanager
-async def scripted(replies: Mapping[bytes, bytes], greeting: bytes = b"220 hi\r\n") -> AsyncIterator[int]:
+async def scripted(
+    replies: Mapping[bytes, bytes], greeting: bytes = b"220 hi\r\n", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     """A relay that answers each verb from `replies` (250 otherwise); `CLOSE` closes, `HANG` says nothing."""
     done = asyncio.Event()
 
@@ -333,7 +335,7 @@ async def scripted(replies: Mapping[bytes, bytes], greeting: bytes = b"220 hi\r\
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

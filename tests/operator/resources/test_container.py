@@ -26,7 +26,27 @@ def test_every_secret_that_is_named_is_mounted_where_the_dispatcher_looks() -> N
         ({}, {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}),
         (
             {"requests": {"cpu": "2"}},
-            {"requests": {"cpu": "2", "memory": "192Mi"}, "limits": {"cpu": "2", "memory": "512Mi"}},
+            {"requests": {"cpu": "2", "memory": "192Mi"}, "limits": {"cpu": "4", "memory": "512Mi"}},
+        ),
+        (
+            {"requests": {"cpu": "250m"}},
+            {"requests": {"cpu": "250m", "memory": "192Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
+        ),
+        (
+            {"requests": {"cpu": "0.75"}},
+            {"requests": {"cpu": "0.75", "memory": "192Mi"}, "limits": {"cpu": "1500m", "memory": "512Mi"}},
+        ),
+        (
+            {"requests": {"memory": "256Mi"}},
+            {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
+        ),
+        (
+            {"requests": {"memory": "1Gi"}},
+            {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+        ),
+        (
+            {"requests": {"cpu": "250m"}, "limits": {"memory": "1Gi"}},
+            {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
         ),
         (
             {"limits": {"memory": "64Mi"}},
