@@ -37,7 +37,8 @@ class Metrics(MetricSet):
     attempts = counter(
         pod_metrics.ATTEMPTS,
         "Attempts to hand a notification to APNs, by route, outcome (delivered, transient, "
-        "permanent) and reason (APNs' word, or ours where APNs gave none).",
+        "permanent) and reason (APNs' word, or ours where APNs gave none; of words that Tubepost does not "
+        "know, those beyond the first ten are `other`).",
         "route",
         "outcome",
         "reason",

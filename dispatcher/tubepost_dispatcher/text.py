@@ -14,12 +14,42 @@ LEAST_SOUGHT = 16
 alone, since its digits could be part of any word."""
 
 _LONG_HEX = re.compile(rf"[0-9A-Fa-f]{{{BARE_TOKEN},}}")
+MAX_FOREIGN = 4096
+"""Characters of a peer's text that `foreign` looks at."""
+HIDDEN = "[hidden]"
+"""What `foreign` puts in the place of a secret."""
+
 _UNSAFE = re.compile(r"[^\x20-\x7e]")
+# What may be a secret or a device token, cut short or not: what follows an authentication scheme; the head of
+# a JWT; hex beyond the 32 digits of a UUID; any other long run of base64. No word of Apple's is that long.
+_SECRET = re.compile(
+    r"(?i:\b(?:bearer|basic|negotiate|digest))\s+[^\s,;\"']+"
+    r"|eyJ[A-Za-z0-9_\-]{4,}(?:\.[A-Za-z0-9_\-]*)*"
+    r"|[0-9A-Fa-f]{33,}"
+    r"|[A-Za-z0-9+/_\-]{40,}={0,2}"
+)
 
 
 def clean(text: str) -> str:
     """Make a text from outside fit for SMTP replies and logs: printable ASCII, at most 128 characters."""
     return _UNSAFE.sub("?", text[:MAX_TEXT]).strip()
+
+
+def foreign(text: str, *secrets: str) -> str:
+    """Make what a peer or proxy said fit for anything that people read: `clean`, and nothing in it is secret.
+
+    Called where the text enters. It may echo what we sent: provider token, proxy password, device token; each
+    becomes `HIDDEN`, as does whatever looks like one.
+
+    Args:
+        text: what the other side said.
+        secrets: what was sent to it that must not come back; empty ones are passed over.
+    """
+    # Control characters go first, or one of them in its middle would keep a secret from being recognised.
+    text = _UNSAFE.sub("?", text[:MAX_FOREIGN])
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return _SECRET.sub(HIDDEN, text)[:MAX_TEXT].strip()
 
 
 def printable(value: bytes | str, limit: int = 64) -> str:

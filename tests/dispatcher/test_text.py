@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import base64
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tubepost_dispatcher.text import clean, hide_tokens, printable, short_token
+from tubepost_dispatcher.text import (
+    HIDDEN,
+    MAX_TEXT,
+    clean,
+    foreign,
+    hide_tokens,
+    printable,
+    short_token,
+)
 
 TOKEN = "0123456789abcdef" * 4
 
@@ -59,3 +69,51 @@ def test_no_token_survives(before: str, after: str, token: str) -> None:
     assert token not in hide_tokens(before + token + after, token) or len((before + token).lower()) != len(
         before + token
     )
+
+
+JWT = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJURUFNMTIzNDU2IiwiaWF0IjoxNzAwMDAwMDAwfQ." + "Qx-_" * 21
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("BadDeviceToken", "BadDeviceToken"),
+        ("407 Who are you", "407 Who are you"),
+        ("id 00000000-0000-4000-8000-000000000001", "id 00000000-0000-4000-8000-000000000001"),
+        ("ab" * 16, "ab" * 16),
+        ("no " + "ab" * 32 + " here", f"no {HIDDEN} here"),
+        ("no " + "AB" * 80, f"no {HIDDEN}"),
+        ("/3/device/" + "0f" * 20, HIDDEN),
+        (f"token {JWT}!", f"token {HIDDEN}!"),
+        (f"token {JWT[:20]}", f"token {HIDDEN}"),
+        (f"bearer {JWT}", HIDDEN),
+        ("signature " + JWT.rpartition(".")[2], f"signature {HIDDEN}"),
+        ("Proxy-Authorization: Basic dTpw", f"Proxy-Authorization: {HIDDEN}"),
+        ("x" * 100, HIDDEN),
+        ("a\r\nb\0c", "a??b?c"),
+    ],
+)
+def test_what_others_say_holds_no_secret(said: str, shown: str) -> None:
+    assert foreign(said) == shown
+
+
+def test_what_was_sent_to_them_does_not_come_back() -> None:
+    plain, encoded = "u:pw", base64.b64encode(b"u:pw").decode()
+    assert (
+        foreign(f"no pw, no {plain}, no {encoded}", "pw", plain, encoded, "")
+        == f"no {HIDDEN}, no {HIDDEN}, no {HIDDEN}"
+    )
+
+
+@given(st.text(), st.integers(0, 300), st.integers(0, 60))
+def test_a_secret_is_hidden_wherever_it_stands_and_however_it_is_cut(before: str, at: int, cut: int) -> None:
+    token = "0123456789abcdef" * 4
+    shown = foreign(before[:at] + " " + token[cut // 2 : 64 - cut // 4] + " " + JWT[: 128 - cut])
+    assert re.fullmatch(r"[\x20-\x7e]{0,128}", shown)
+    assert token[20:40] not in shown
+    assert JWT[:12] not in shown
+
+
+def test_it_takes_a_moment_for_any_text() -> None:
+    for text in ("ab" * 10**6, "eyJ" * 10**6, "bearer " * 10**6, "a" * 32 + " "):
+        assert len(foreign(text)) <= MAX_TEXT

@@ -16,11 +16,17 @@ HOLD_MOST = 300.0
 """Seconds between two probes at most."""
 
 DISTINCT_TOKENS = 100
-"""Refused tokens, from at least two senders, that trip the environment breaker."""
+"""Refused tokens, from at least two sources, that trip the environment breaker."""
 OTHERS_SHARE = 25
-"""At least this many of them must come from senders other than the busiest one."""
-DISTINCT_TOKENS_ONE_SENDER = 2000
-"""Refused tokens that trip it even when one sender sent (nearly) all of them."""
+"""At least this many of them must come from sources other than the busiest one."""
+DISTINCT_TOKENS_ONE_SOURCE = 2000
+"""Refused tokens that trip it even when one source sent (nearly) all of them."""
+BLAMED_FROM = 5
+"""Refused tokens from which on a source is blamed when the breaker trips, and while it is tripped."""
+MOST_BLAMED = 10_000
+"""Sources that are remembered as blamed."""
+PROOF = 300.0
+"""Seconds for which a 200 proves that the environment is right."""
 
 
 class Hold:
@@ -114,39 +120,64 @@ def _probes(first: float) -> Backoff:
 
 
 class EnvironmentBreaker:
-    """Counts distinct refused device tokens since the last 200.
+    """Counts the distinct device tokens that were refused since the last 200, by source.
 
-    Memory is bounded by the threshold. A 410 is not counted: such a token was valid once, here.
+    A source is who sent the notification in: an authenticated user, or a client's address. What MAIL FROM
+    says is no source, since VERP and forgers write another one into each message. A 200 says that the
+    environment is right: for `PROOF` seconds no list of old tokens, however long, says otherwise. When it
+    trips, it blames the sources that brought the refused tokens, and a hold that follows concerns them and
+    nobody else.
+
+    Memory is bounded by the thresholds. A 410 is not counted: such a token was valid once, here.
     """
 
-    __slots__ = ("_by_sender", "_tokens")
+    __slots__ = ("_accepted_at", "_by_source", "_tokens", "blamed")
 
     def __init__(self) -> None:
         self._tokens: set[bytes] = set()
-        self._by_sender: dict[bytes, int] = {}
+        self._by_source: dict[bytes, int] = {}
+        self._accepted_at = -math.inf
+        self.blamed: frozenset[bytes] = frozenset()
+        """The sources that brought refused tokens, from a trip until the next 200."""
 
     @property
     def count(self) -> int:
         """Distinct tokens refused since the last success."""
         return len(self._tokens)
 
-    def refused(self, token: bytes, sender: bytes) -> bool:
+    def refused(self, token: bytes, source: bytes, now: float) -> bool:
         """Count BadDeviceToken or DeviceTokenNotForTopic; True when the breaker trips (and starts anew)."""
-        if token in self._tokens:
+        if now < self._accepted_at + PROOF or token in self._tokens:
             return False
         self._tokens.add(token)
-        self._by_sender[sender] = self._by_sender.get(sender, 0) + 1
+        mine = self._by_source[source] = self._by_source.get(source, 0) + 1
+        if self.blamed:
+            self._widen(source, mine)
+            return False
         total = len(self._tokens)
         if total < DISTINCT_TOKENS:
             return False
-        others = total - max(self._by_sender.values())
-        if others >= OTHERS_SHARE or total >= DISTINCT_TOKENS_ONE_SENDER:
-            self.success()
+        others = total - max(self._by_source.values())
+        if others >= OTHERS_SHARE or total >= DISTINCT_TOKENS_ONE_SOURCE:
+            self.blamed = frozenset(who for who, count in self._by_source.items() if count >= BLAMED_FROM)
+            self._forget()
             return True
         return False
 
-    def success(self) -> None:
+    def _widen(self, source: bytes, mine: int) -> None:
+        """While sources are blamed, blame another one as soon as it brings a few such tokens too."""
+        if mine >= BLAMED_FROM and len(self.blamed) < MOST_BLAMED:
+            self.blamed |= {source}
+        if len(self._tokens) >= DISTINCT_TOKENS_ONE_SOURCE:
+            self._forget()
+
+    def success(self, now: float) -> None:
         """Note a 200: the environment is right."""
-        if self._tokens:
-            self._tokens.clear()
-            self._by_sender.clear()
+        self._accepted_at = now
+        if self._tokens or self.blamed:
+            self._forget()
+            self.blamed = frozenset()
+
+    def _forget(self) -> None:
+        self._tokens.clear()
+        self._by_source.clear()

@@ -23,7 +23,9 @@ CREDENTIAL_RECHECK = 60.0
 LEAST_HOLD = 1.0
 """Seconds for which a request that a hold refused is kept away at least."""
 
-_OWN_WORDS = frozenset({"EnvironmentMismatch", "ClockWrong"})
+MISMATCH = "EnvironmentMismatch"
+"""The reason of the one hold that concerns some sources only."""
+_OWN_WORDS = frozenset({MISMATCH, "ClockWrong"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,15 @@ class Interpretation:
 class CredentialState:
     """Holds, provider token and lifetime of one credential."""
 
-    __slots__ = ("_bearer_changed_at", "_last_bearer", "credential", "environment", "hold", "token")
+    __slots__ = (
+        "_bearer_accepted",
+        "_bearer_changed_at",
+        "_last_bearer",
+        "credential",
+        "environment",
+        "hold",
+        "token",
+    )
 
     def __init__(self, credential: CertificateCredential | TokenCredential | None) -> None:
         self.credential = credential
@@ -46,6 +56,7 @@ class CredentialState:
         self.token = ProviderToken(credential) if isinstance(credential, TokenCredential) else None
         self._last_bearer = b""
         self._bearer_changed_at = 0.0
+        self._bearer_accepted = False
 
     def bearer(self, now: float, wall: float) -> bytes:
         """Return the `authorization` value for requests sent now, empty with certificates."""
@@ -55,12 +66,14 @@ class CredentialState:
         if bearer is not self._last_bearer:
             self._last_bearer = bearer
             self._bearer_changed_at = now
+            self._bearer_accepted = False
         return bearer
 
     def refusal(self, now: float, wall: float) -> Outcome | None:
         """Return the outcome of a request that may not be sent now; None when it may.
 
-        None also when the route is held and a probe is due: then send one, and call `hold.admit`.
+        None also when the route is held and a probe is due: then send one, and call `hold.admit`; and when
+        it is held for some sources only: see `blames`.
         """
         credential = self.credential
         if credential is None:
@@ -72,7 +85,16 @@ class CredentialState:
             if wall < credential.not_before.timestamp():
                 detail = f"the certificate is not valid before {_day(credential.not_before)}"
                 return local_outcome("CredentialExpired", detail, held_until=now + CREDENTIAL_RECHECK)
-        return None if self.hold.open_to_probe(now) else self.held(now)
+        return None if self.blames_some or self.hold.open_to_probe(now) else self.held(now)
+
+    @property
+    def blames_some(self) -> bool:
+        """Whether the hold concerns the sources of refused device tokens alone."""
+        return self.hold.reason == MISMATCH
+
+    def blames(self, source: bytes) -> bool:
+        """Whether a hold concerns what comes from this source."""
+        return not self.blames_some or source in self.environment.blamed
 
     def held(self, now: float) -> Outcome:
         """Return the outcome of a request that a held route does not take."""
@@ -82,11 +104,12 @@ class CredentialState:
             return local_outcome(hold.reason, hold.detail, held_until=until)
         return local_outcome("RouteHeld", hold.detail or hold.reason, held_until=until)
 
-    def accepted(self, sent_at: float) -> None:
+    def accepted(self, sent_at: float, now: float) -> None:
         """Note a 200."""
-        self.environment.success()
-        if self.hold.reason:
-            self.hold.success(sent_at)
+        if sent_at >= self._bearer_changed_at:
+            self._bearer_accepted = True
+        if not self.hold.reason or self.hold.success(sent_at):
+            self.environment.success(now)
 
     def interpret(
         self, status: int, body: bytes, request: ApnsRequest[object], sent_at: float, now: float, wall: float
@@ -99,7 +122,7 @@ class CredentialState:
             case Action.HOLD_ROUTE:
                 self.hold.failure(now, sent_at, spec.reason, f"APNs answered {status} {spec.reason}")
             case Action.NEW_TOKEN:
-                retry_at_once = self._renew(sent_at, now, wall)
+                retry_at_once, replace = self._renew(sent_at, now, wall)
             case Action.KEEP_TOKEN:
                 if self.token is not None:
                     self.token.keep(wall)
@@ -110,7 +133,7 @@ class CredentialState:
                 self._mismatch(request, sent_at, now)
             case _:
                 pass
-        self._note_authenticated(spec, sent_at)
+        self._note_authenticated(spec, sent_at, now)
         outcome = Outcome(
             spec.kind,
             spec.reason,
@@ -129,30 +152,39 @@ class CredentialState:
         if spec is not None and spec.action is Action.HOLD_ROUTE:
             self.hold.failure(now, now, reason, f"APNs closed the connection with {reason}")
 
-    def _renew(self, sent_at: float, now: float, wall: float) -> bool:
-        """Handle ExpiredProviderToken; True if the request should be sent again at once."""
+    def _renew(self, sent_at: float, now: float, wall: float) -> tuple[bool, bool]:
+        """Handle ExpiredProviderToken.
+
+        Returns:
+            Whether the request should be sent again at once, and whether on another connection.
+        """
         if self.token is None or sent_at < self._bearer_changed_at:
-            return True  # it was sent with the previous token
+            return True, False  # it was sent with the previous token
         if self.token.early_step(wall):
             self.bearer(now, wall)
-            return True
+            return True, False
+        if self._bearer_accepted:
+            # The token is good, others are answered 200 with it: this server remembers the one before.
+            return True, True
         self.hold.failure(
             now, sent_at, "ClockWrong", "a fresh provider token is expired by APNs' clock: set this clock"
         )
-        return False
+        return False, False
 
     def _mismatch(self, request: ApnsRequest[object], sent_at: float, now: float) -> None:
-        if self.hold.reason == "EnvironmentMismatch":
-            self.hold.failure(now, sent_at, "EnvironmentMismatch", self.hold.detail)
-        elif self.environment.refused(request.token, request.sender):
+        tripped = self.environment.refused(request.token, request.source, now)
+        if self.blames_some:
+            if self.blames(request.source):
+                self.hold.failure(now, sent_at, MISMATCH, self.hold.detail)
+        elif tripped:
             self.hold.failure(
                 now,
                 now,
-                "EnvironmentMismatch",
+                MISMATCH,
                 "many device tokens refused and none accepted: is this the right environment and topic?",
             )
 
-    def _note_authenticated(self, spec: ReasonSpec, sent_at: float) -> None:
+    def _note_authenticated(self, spec: ReasonSpec, sent_at: float, now: float) -> None:
         """An answer about the notification means that the credential itself was accepted."""
         hold = self.hold
         if not hold.reason or spec.status // 100 != 4 or spec.status in {401, 403, 407}:
@@ -160,8 +192,10 @@ class CredentialState:
         if spec.action in {Action.RECONNECT, Action.KEEP_TOKEN}:
             return  # not about the notification
         # Only a token that was valid in this environment, 410, proves that it is the right one.
-        if hold.reason != "EnvironmentMismatch" or spec.status == 410:
+        if hold.reason != MISMATCH:
             hold.success(sent_at)
+        elif spec.status == 410 and hold.success(sent_at):
+            self.environment.success(now)
 
     def describe(self, now: float, wall: float) -> dict[str, Any]:
         """Facts for the status page; nothing secret."""

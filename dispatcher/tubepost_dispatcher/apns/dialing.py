@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
+from tubepost_dispatcher.text import foreign
+
 MAX_PROXY_ANSWER = 8192
 """Bytes of a proxy's answer to CONNECT that are read."""
 LEAST_PER_ADDRESS = 1.0
@@ -40,6 +42,16 @@ class Proxy:
     host: str
     port: int
     authorization: str = field(default="", repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Forms in which a proxy may say the password back: as sent, and decoded."""
+        encoded = self.authorization.removeprefix("Basic ")
+        try:
+            plain = base64.b64decode(encoded).decode()
+        except ValueError:  # made here, so it never happens; nothing is lost if it does
+            plain = ""
+        return self.authorization, encoded, plain, plain.partition(":")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +174,7 @@ async def _through(
     status = _STATUS_LINE.match(answer)
     if status is None or not status.group(1).startswith(b"2"):
         said = b" ".join(part for part in status.groups() if part).decode("latin-1") if status else "no HTTP"
+        said = foreign(said, *proxy.secrets)
         raise DialError("ProxyRefused", f"{proxy.host}:{proxy.port}: {said}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from tubepost_dispatcher.text import clean
+from tubepost_dispatcher.text import foreign
 
 
 def parse_body(body: bytes) -> tuple[str, int]:
@@ -23,7 +23,7 @@ def parse_body(body: bytes) -> tuple[str, int]:
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float):
         timestamp = 0
     return (
-        clean(reason) if isinstance(reason, str) else "",
+        foreign(reason) if isinstance(reason, str) else "",
         # Up to the year 9999, beyond which date functions fail.
         int(timestamp) if 0 < timestamp < 253_402_300_800_000 else 0,
     )

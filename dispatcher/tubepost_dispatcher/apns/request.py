@@ -16,10 +16,11 @@ class ApnsRequest(Generic[OwnerT_co]):
     Header values are checked before they come here (`mcmt`): they hold no byte that could not stand in an
     HTTP/2 field. `expiration` is unix seconds, 0 for "try once". `response_timeout` is in seconds, from
     sending to answer. `give_up_at` is a `time.monotonic()` value: what has not been sent by then comes back
-    as a transient outcome. `sender` tells senders apart for the environment breaker (one sender's bad list
-    must not hold a route); its bytes are only compared. `on_outcome` is called exactly once for every
-    submitted request, on the event loop, never from inside `submit`. `owner` belongs to the caller: to pools
-    every request is an `ApnsRequest[object]`. The remaining slots are the pool's own book-keeping.
+    as a transient outcome. `source` tells apart who sent notifications in, for the environment breaker (one
+    list of old tokens must not hold a route for others); its bytes are only compared. `on_outcome` is called
+    exactly once for every submitted request, on the event loop, never from inside `submit`. `owner` belongs
+    to the caller: to pools every request is an `ApnsRequest[object]`. The remaining slots are the pool's own
+    book-keeping.
     """
 
     __slots__ = (
@@ -35,8 +36,8 @@ class ApnsRequest(Generic[OwnerT_co]):
         "push_type",
         "queue",
         "response_timeout",
-        "sender",
         "sent_at",
+        "source",
         "token",
         "topic",
     )
@@ -56,7 +57,7 @@ class ApnsRequest(Generic[OwnerT_co]):
         give_up_at: float,
         on_outcome: Callable[[ApnsRequest[OwnerT_co], Outcome], None],
         owner: OwnerT_co,
-        sender: bytes = b"",
+        source: bytes = b"",
     ) -> None:
         self.token = token
         """Lower-case hex digits."""
@@ -74,7 +75,7 @@ class ApnsRequest(Generic[OwnerT_co]):
         self.give_up_at = give_up_at
         self.on_outcome = on_outcome
         self.owner = owner
-        self.sender = sender
+        self.source = source
         self.queue: object = None
         """The queue in which it waits, None elsewhere. Which one it is matters, not what it can do."""
         self.sent_at = 0.0

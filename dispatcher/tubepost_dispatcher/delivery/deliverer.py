@@ -236,7 +236,7 @@ class Deliverer:
                 give_up_at=delivery.end_at,
                 on_outcome=self._on_outcome,
                 owner=delivery,
-                sender=notification.sender.encode("utf-8", "replace"),
+                source=(notification.user or notification.client_address).encode("utf-8", "replace"),
             )
         else:
             request.topic = headers.topic

@@ -9,8 +9,12 @@ from prometheus_client import Counter
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.reasons.catalogue import REASONS
 
-_MAX_REMEMBERED: Final = 10_000  # unknown reasons come from outside
+UNKNOWN_REASONS: Final = 10
+"""Reasons that are not in the catalogue and still are labels, of one process."""
+OTHER: Final = "other"
+"""The label of those beyond; their text is in the log."""
 
 
 class MetricsListener:
@@ -20,6 +24,7 @@ class MetricsListener:
         self._metrics = metrics
         self._delivered: dict[str, Counter] = {}
         self._attempts: dict[tuple[str, OutcomeKind, str], Counter] = {}
+        self._unknown: set[str] = set()
 
     def attempted(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """Count one attempt by route, outcome and reason."""
@@ -45,7 +50,17 @@ class MetricsListener:
         """Nothing: how messages end is counted where they were accepted."""
 
     def _child(self, route: str, kind: OutcomeKind, reason: str) -> Counter:
-        child = self._metrics.attempts.labels(route, kind.value, reason)
-        if len(self._attempts) < _MAX_REMEMBERED:
+        label = self._label(reason)
+        child = self._metrics.attempts.labels(route, kind.value, label)
+        if label == reason:
             self._attempts[route, kind, reason] = child
         return child
+
+    def _label(self, reason: str) -> str:
+        """A peer says what it likes, and a label stays for ever: only so many words become one."""
+        if reason in REASONS or reason in self._unknown:
+            return reason
+        if len(self._unknown) >= UNKNOWN_REASONS:
+            return OTHER
+        self._unknown.add(reason)
+        return reason

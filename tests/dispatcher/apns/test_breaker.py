@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tubepost_dispatcher.apns.breaker import (
+    BLAMED_FROM,
     DISTINCT_TOKENS,
-    DISTINCT_TOKENS_ONE_SENDER,
+    DISTINCT_TOKENS_ONE_SOURCE,
     HOLD_FIRST,
     HOLD_MOST,
+    MOST_BLAMED,
+    PROOF,
     EnvironmentBreaker,
     Hold,
 )
@@ -101,36 +104,39 @@ TestHoldLife = HoldLife.TestCase
 TestHoldLife.settings = settings(max_examples=40)
 
 
+NOW = 1_000.0
+
+
 def token(number: int) -> bytes:
     return b"%x" % number
 
 
-def test_two_senders_trip_the_environment_breaker() -> None:
+def test_two_sources_trip_the_environment_breaker() -> None:
     breaker = EnvironmentBreaker()
-    results = [breaker.refused(token(n), b"ab"[n % 2 : n % 2 + 1]) for n in range(DISTINCT_TOKENS)]
+    results = [breaker.refused(token(n), b"ab"[n % 2 : n % 2 + 1], NOW) for n in range(DISTINCT_TOKENS)]
     assert results == [False] * (DISTINCT_TOKENS - 1) + [True]
     assert breaker.count == 0
 
 
-def test_one_senders_bad_list_does_not_trip_it_until_it_is_huge() -> None:
+def test_one_sources_bad_list_does_not_trip_it_until_it_is_huge() -> None:
     breaker = EnvironmentBreaker()
-    assert not any(breaker.refused(token(n), b"one") for n in range(DISTINCT_TOKENS_ONE_SENDER - 20))
-    assert not any(breaker.refused(token(10_000 + n), b"other") for n in range(15))
-    assert any(breaker.refused(token(20_000 + n), b"one") for n in range(20))
+    assert not any(breaker.refused(token(n), b"one", NOW) for n in range(DISTINCT_TOKENS_ONE_SOURCE - 20))
+    assert not any(breaker.refused(token(10_000 + n), b"other", NOW) for n in range(15))
+    assert any(breaker.refused(token(20_000 + n), b"one", NOW) for n in range(20))
 
 
 def test_the_same_token_counts_once() -> None:
     breaker = EnvironmentBreaker()
     for n in range(10_000):
-        assert not breaker.refused(token(n % 99), b"%d" % n)
+        assert not breaker.refused(token(n % 99), b"%d" % n, NOW)
 
 
 def test_one_success_forgets_everything() -> None:
     breaker = EnvironmentBreaker()
     for n in range(10_000):
-        assert not breaker.refused(token(n), b"%d" % (n % 7))
+        assert not breaker.refused(token(n), b"%d" % (n % 7), NOW)
         if n % 90 == 0:
-            breaker.success()
+            breaker.success(NOW - PROOF)
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 5)), max_size=400))
@@ -139,10 +145,10 @@ def test_memory_is_bounded_and_it_never_trips_early(refusals: list[tuple[int, in
     seen: set[int] = set()
     for number, sender in refusals:
         seen.add(number)
-        if breaker.refused(token(number), b"%d" % sender):
+        if breaker.refused(token(number), b"%d" % sender, NOW):
             assert len(seen) >= DISTINCT_TOKENS
             seen.clear()
-        assert breaker.count == len(seen) <= DISTINCT_TOKENS_ONE_SENDER
+        assert breaker.count == len(seen) <= DISTINCT_TOKENS_ONE_SOURCE
 
 
 def test_an_adopted_hold_lets_a_probe_through_when_its_time_is_over() -> None:
@@ -168,3 +174,52 @@ def test_release_ends_it() -> None:
     hold.release()
     assert not hold.held
     assert hold.admit(100.0)
+
+
+def trip(breaker: EnvironmentBreaker, now: float = NOW) -> None:
+    for n in range(DISTINCT_TOKENS):
+        source = b"few" if n < BLAMED_FROM - 1 else (b"a", b"b")[n % 2]
+        tripped = breaker.refused(token(n), source, now)
+    assert tripped
+
+
+def test_a_success_proves_the_environment_for_minutes_whoever_has_old_tokens() -> None:
+    breaker = EnvironmentBreaker()
+    breaker.success(NOW)
+    assert not any(breaker.refused(token(n), b"%d" % (n % 7), NOW + PROOF - 1) for n in range(5_000))
+    assert breaker.count == 0
+    trip(breaker, NOW + PROOF)
+
+
+def test_it_blames_those_who_brought_the_tokens() -> None:
+    breaker = EnvironmentBreaker()
+    assert breaker.blamed == frozenset()
+    trip(breaker)
+    assert breaker.blamed == {b"a", b"b"}
+
+
+def test_one_who_brings_such_tokens_later_is_blamed_too() -> None:
+    breaker = EnvironmentBreaker()
+    trip(breaker)
+    for n in range(BLAMED_FROM):
+        assert b"late" not in breaker.blamed
+        assert not breaker.refused(token(1_000 + n), b"late", NOW)
+    assert breaker.blamed == {b"a", b"b", b"late"}
+    breaker.success(NOW)
+    assert breaker.blamed == frozenset()
+
+
+def test_a_single_source_without_any_success_is_blamed_alone() -> None:
+    breaker = EnvironmentBreaker()
+    assert not breaker.refused(token(10**6), b"other", NOW)
+    assert any(breaker.refused(token(n), b"one", NOW) for n in range(DISTINCT_TOKENS_ONE_SOURCE))
+    assert breaker.blamed == {b"one"}
+
+
+def test_who_is_blamed_is_bounded() -> None:
+    breaker = EnvironmentBreaker()
+    trip(breaker)
+    for n in range(MOST_BLAMED * BLAMED_FROM + 100):
+        breaker.refused(token(n + 10_000), b"%d" % (n // BLAMED_FROM), NOW)
+        assert breaker.count <= DISTINCT_TOKENS_ONE_SOURCE
+    assert len(breaker.blamed) == MOST_BLAMED

@@ -15,10 +15,16 @@ WALL = 1_700_000_000.0
 
 
 def refuse(
-    state: CredentialState, status: int, reason: str, *, sent_at: float = 99.0, now: float = 100.0
+    state: CredentialState,
+    status: int,
+    reason: str,
+    *,
+    sent_at: float = 99.0,
+    now: float = 100.0,
+    source: bytes = b"",
 ) -> Interpretation:
     body = json.dumps({"reason": reason}).encode()
-    return state.interpret(status, body, request(Outcomes()), sent_at, now, WALL)
+    return state.interpret(status, body, request(Outcomes(), source=source), sent_at, now, WALL)
 
 
 @pytest.mark.parametrize("spec", APNS_REASONS, ids=lambda spec: spec.reason)
@@ -71,7 +77,7 @@ def test_a_verdict_on_the_notification_ends_a_hold_of_the_credential(
 def mismatched() -> CredentialState:
     state = CredentialState(token_credential())
     for number in range(100):
-        item = request(Outcomes(), number, sender=b"ab"[number % 2 : number % 2 + 1])
+        item = request(Outcomes(), number, source=b"ab"[number % 2 : number % 2 + 1])
         state.interpret(400, b'{"reason":"BadDeviceToken"}', item, 99.0, 100.0, WALL)
     assert state.hold.reason == "EnvironmentMismatch"
     return state
@@ -85,7 +91,7 @@ def test_only_a_token_that_was_valid_here_ends_a_mismatch(status: int, reason: s
     state = mismatched()
     until = state.hold.until
     assert state.hold.admit(until)
-    refuse(state, status, reason, sent_at=until, now=until + 0.1)
+    refuse(state, status, reason, sent_at=until, now=until + 0.1, source=b"a")
     assert state.hold.held != opens
     if reason == "BadDeviceToken":
         assert state.hold.until > until + 9
@@ -93,9 +99,34 @@ def test_only_a_token_that_was_valid_here_ends_a_mismatch(status: int, reason: s
 
 def test_a_success_ends_a_mismatch() -> None:
     state = mismatched()
-    state.accepted(99.0)
+    state.accepted(99.0, 106.0)
     assert state.hold.held
-    state.accepted(106.0)
+    state.accepted(106.0, 106.1)
+    assert not state.hold.held
+    assert not state.blames_some
+
+
+def test_a_mismatch_concerns_those_alone_who_brought_the_tokens() -> None:
+    state = mismatched()
+    until = state.hold.until
+    assert (state.blames(b"a"), state.blames(b"b"), state.blames(b"c")) == (True, True, False)
+    assert state.refusal(101.0, WALL) is None
+    assert state.hold.admit(until)
+    refuse(state, 400, "BadDeviceToken", sent_at=until, now=until + 0.1, source=b"c")
+    assert state.hold.until == until + 5.0  # as the probe left it: not doubled by somebody else's old token
+    refuse(state, 403, "InvalidProviderToken", source=b"c")
+    assert state.hold.reason == "EnvironmentMismatch"
+
+
+def test_a_token_that_others_accept_is_not_blamed_on_the_clock() -> None:
+    state = CredentialState(token_credential())
+    state.bearer(50.0, WALL)
+    refuse(state, 403, "ExpiredProviderToken")
+    state.accepted(101.0, 101.1)
+    for _ in range(3):
+        again = refuse(state, 403, "ExpiredProviderToken", sent_at=102.0, now=102.1)
+        assert again.outcome.retry_at_once
+        assert again.replace_connection
     assert not state.hold.held
 
 

@@ -79,3 +79,25 @@ async def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> Non
     listener.close()
     assert tried == [bad, good]
     assert caught.value.reason == "ConnectTimeout"
+
+
+async def test_a_proxy_that_says_our_password_back_does_not_spread_it() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
+        (sent,) = [line for line in head if line.startswith(b"Proxy-Authorization")]
+        writer.write(b"HTTP/1.1 407 no " + sent + b" pr0xySecret user:pr0xySecret\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    proxy = parse_proxy(f"http://127.0.0.1:{port}", "user:pr0xySecret")
+    assert "user:pr0xySecret" in proxy.secrets
+    target = Target("apns.example", 443, client_context(RouteTls(), None, None), proxy)
+    async with server:
+        with pytest.raises(DialError) as caught:
+            await dial(asyncio.get_running_loop(), target, asyncio.Protocol, 10.0)
+    assert caught.value.reason == "ProxyRefused"
+    assert "407 no " in caught.value.detail
+    for secret in proxy.secrets:
+        assert secret not in str(caught.value)

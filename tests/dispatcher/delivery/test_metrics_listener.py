@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import pytest
-
 from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED, FakePool, Told, domain, notification
-from tubepost_dispatcher.delivery import metrics_listener as module
 from tubepost_dispatcher.delivery.listeners import Delivery
-from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
+from tubepost_dispatcher.delivery.metrics_listener import OTHER, UNKNOWN_REASONS, MetricsListener
 from tubepost_dispatcher.delivery.retry import RetryPolicy
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
@@ -46,10 +43,19 @@ def test_a_lost_answer_is_a_possible_double() -> None:
     assert bench.count("tubepost_possible_doubles_total") == 1
 
 
-def test_what_is_kept_for_reasons_from_outside_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MAX_REMEMBERED", 3)
+def test_words_from_outside_become_so_many_labels_and_no_more() -> None:
     bench = Bench()
-    for number in range(10):
-        bench.attempted(Outcome(OutcomeKind.PERMANENT, f"New{number}", status=400))
-    assert len(bench.listener._attempts) == 3
-    assert bench.count("tubepost_attempts_total", outcome="permanent", reason="New9") == 1
+    bench.attempted(BUSY)
+    for number in range(1_000):
+        for kind in (OutcomeKind.PERMANENT, OutcomeKind.TRANSIENT):
+            bench.attempted(Outcome(kind, f"New{number}", status=400))
+    name = "tubepost_attempts_total"
+    last = UNKNOWN_REASONS - 1
+    assert bench.count(name, outcome="permanent", reason=f"New{last}") == 1
+    assert bench.count(name, outcome="permanent", reason=f"New{last + 1}") is None
+    assert bench.count(name, outcome="permanent", reason=OTHER) == 1_000 - UNKNOWN_REASONS
+    assert bench.count(name, outcome="transient", reason=OTHER) == 1_000 - UNKNOWN_REASONS
+    bench.attempted(DEAD, BUSY)  # what is known has its place
+    assert bench.count(name, outcome="permanent", reason="Unregistered") == 1
+    assert bench.count(name, outcome="transient", reason="ServiceUnavailable") == 2
+    assert len(bench.listener._attempts) == 2 * UNKNOWN_REASONS + 2

@@ -53,7 +53,7 @@ class Answers:
             if result.status == 200:
                 request = result.key
                 if not accepted:
-                    self._accepted(connection, request.sent_at)
+                    self._accepted(connection, request.sent_at, now)
                 accepted += 1
                 observe(now - request.sent_at)
                 tell(request, Outcome(OutcomeKind.DELIVERED, "", 200, request.apns_id.decode("ascii")))
@@ -75,9 +75,9 @@ class Answers:
                 {"message": "on_outcome of a push request raised", "exception": error}
             )
 
-    def _accepted(self, connection: Connection, sent_at: float) -> None:
+    def _accepted(self, connection: Connection, sent_at: float, now: float) -> None:
         connection.proven = True
-        self._credential.accepted(sent_at)
+        self._credential.accepted(sent_at, now)
         self._connector.succeeded()
 
     def _rejected(self, connection: Connection, result: Result, now: float) -> None:

@@ -128,9 +128,12 @@ class Pool:
 
     @property
     def hold(self) -> tuple[str, str, float] | None:
-        """Reason, sentence and seconds to the next probe of the present hold; None when there is none."""
+        """Reason, sentence and seconds to the next probe of the present hold; None when there is none.
+
+        Also None where it concerns some sources only: which ones is this process' own experience.
+        """
         hold = self._credential.hold
-        if not hold.held:
+        if not hold.held or self._credential.blames_some:
             return None
         return hold.reason, hold.detail, max(0.0, hold.until - self._clock())
 
@@ -199,7 +202,7 @@ class Pool:
                 self._return_waiting(refusal)
             else:
                 if self._credential.hold.held:
-                    self._return_waiting(self._credential.held(now), keep=1)  # the one kept is the probe
+                    self._return_held(now)
                 self._fill(now)
         if self._waiting:
             again = self._connections.demand(
@@ -253,7 +256,7 @@ class Pool:
                 continue
             connection.submit(request, header, now)
             share -= 1
-            if hold.reason:
+            if hold.reason and self._credential.blames(request.source):
                 hold.admit(now)
 
     def _give_up(self, now: float) -> None:
@@ -266,6 +269,13 @@ class Pool:
     def _return_waiting(self, outcome: Outcome, keep: int = 0) -> None:
         for request in self._waiting.take_all(keep):
             self._tell(request, outcome)
+
+    def _return_held(self, now: float) -> None:
+        """Return what a hold concerns, but for a probe."""
+        credential = self._credential
+        probes = int(credential.hold.open_to_probe(now))
+        for request in self._waiting.take_where(lambda one: credential.blames(one.source), probes):
+            self._tell(request, credential.held(now))
 
     def _check_drained(self) -> None:
         if self._closing is None or self._closing.done() or self._waiting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 from tubepost_dispatcher.apns.request import ApnsRequest
 
@@ -80,6 +81,25 @@ class Waiting:
         live = [request for request in self._queue if request.queue is self]
         self._replace(deque(live[:keep]), live[keep:])
         return live[keep:]
+
+    def take_where(
+        self, wanted: Callable[[ApnsRequest[object]], bool], keep: int = 0
+    ) -> list[ApnsRequest[object]]:
+        """Take out those for which `wanted` is true, but for the first `keep` of them."""
+        stay: deque[ApnsRequest[object]] = deque()
+        taken: list[ApnsRequest[object]] = []
+        for request in self._queue:
+            if request.queue is not self:
+                continue
+            if not wanted(request):
+                stay.append(request)
+            elif keep:
+                keep -= 1
+                stay.append(request)
+            else:
+                taken.append(request)
+        self._replace(stay, taken)
+        return taken
 
     def clear(self) -> None:
         """Forget the ghosts of an otherwise empty queue."""

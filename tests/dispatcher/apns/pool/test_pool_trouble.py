@@ -333,24 +333,53 @@ async def test_a_goaway_about_the_certificate_holds_the_route() -> None:
         assert "BadCertificateEnvironment" in outcome.detail
 
 
-async def test_mixed_up_environments_hold_the_route_but_not_for_one_senders_list() -> None:
+async def test_mixed_up_environments_hold_their_senders_and_nobody_else() -> None:
     outcomes = Outcomes()
-    async with (
-        Peer(on_request=lambda seen: seen.respond(400, "BadDeviceToken")) as peer,
-        open_pool(peer, certificate_credential()) as pool,
-    ):
+
+    def on_request(seen: Seen) -> None:
+        seen.respond(*((200,) if int(seen.token, 16) >= 1_000 else (400, "BadDeviceToken")))
+
+    async with Peer(on_request=on_request) as peer, open_pool(peer, certificate_credential()) as pool:
         for number in range(300):
-            pool.submit(request(outcomes, number, sender=b"one@example.org"))
+            pool.submit(request(outcomes, number, source=b"one"))
         await outcomes.wait(300)
         assert outcomes.kinds() == {PERMANENT: 300}
-        assert pool.held_until == 0.0
+        assert pool.status()["held"] is None
         for number in range(300, 400):
-            pool.submit(request(outcomes, number, sender=b"two@example.org"))
+            pool.submit(request(outcomes, number, source=b"two"))
         await outcomes.wait(400)
-        assert pool.held_until > 0
-        pool.submit(request(outcomes))
-        outcome = (await outcomes.wait(401))[-1]
-        assert (outcome.kind, outcome.reason) == (TRANSIENT, "EnvironmentMismatch")
+        assert pool.status()["held"]["reason"] == "EnvironmentMismatch"
+        assert pool.held_until == 0.0
+        assert pool.hold is None  # which sources it concerns is no other process' affair
+        pool.submit(request(outcomes, 400, source=b"one"))
+        pool.submit(request(outcomes, 401, source=b"two"))
+        held = (await outcomes.wait(402))[-2:]
+        assert {(o.kind, o.reason) for o in held} == {(TRANSIENT, "EnvironmentMismatch")}
+        assert all(o.held_until > time.monotonic() for o in held)
+        pool.submit(request(outcomes, 402, source=b"three"))
+        assert (await outcomes.wait(403))[-1].kind is PERMANENT
+        assert pool.status()["held"]
+        pool.submit(request(outcomes, 1_000, source=b"three"))
+        assert (await outcomes.wait(404))[-1].kind is DELIVERED
+        assert pool.status()["held"] is None
+        pool.submit(request(outcomes, 1_001, source=b"one"))
+        assert (await outcomes.wait(405))[-1].kind is DELIVERED
+
+
+async def test_one_client_that_varies_its_senders_holds_nobody_after_a_success() -> None:
+    outcomes = Outcomes()
+
+    def on_request(seen: Seen) -> None:
+        seen.respond(*((200,) if seen.token.startswith("00") else (400, "BadDeviceToken")))
+
+    async with Peer(on_request=on_request) as peer, open_pool(peer, certificate_credential()) as pool:
+        pool.submit(request(outcomes, 1, source=b"good"))
+        await outcomes.wait(1)
+        for number in range(3_000):
+            pool.submit(request(outcomes, 0, token=b"f%063x" % number, source=b"%d" % (number % 40)))
+        await outcomes.wait(3_001)
+        assert outcomes.kinds() == {DELIVERED: 1, PERMANENT: 3_000}
+        assert pool.status()["held"] is None
 
 
 # -- servers that misbehave ----------------------------------------------------------------------------

@@ -68,6 +68,13 @@ class Queue(RuleBasedStateMachine):
         del self.model[keep:]
         self._leave(taken)
 
+    @rule(now=st.floats(0, 100), keep=st.integers(0, 2))
+    def some(self, now: float, keep: int) -> None:
+        taken = self.waiting.take_where(lambda item: item.give_up_at <= now, keep)
+        assert taken == [item for item in self.model if item.give_up_at <= now][keep:]
+        self.model = [item for item in self.model if item not in taken]
+        self._leave(taken)
+
     @invariant()
     def agrees(self) -> None:
         assert len(self.waiting) == len(self.model)
