@@ -151,7 +151,8 @@ class Metrics(MetricSet):
     workers = gauge("tubepost_workers", "Worker processes wanted.")
     worker_exits = counter(
         "tubepost_worker_exits",
-        "Worker processes that ended unasked, by cause; what was inside their transactions is unanswered.",
+        "Worker processes that ended unasked, by cause (`hung`: silent, and killed for it); what was inside "
+        "their transactions is unanswered.",
         "cause",
     )
 

@@ -9,14 +9,21 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from tubepost_api.problems import Problem
 from tubepost_dispatcher.config.bundle import Prepared, prepare
-from tubepost_dispatcher.config.source import ConfigSource
+from tubepost_dispatcher.config.source import ConfigSource, Loaded
 from tubepost_dispatcher.supervisor.levels import Change
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus
 from tubepost_dispatcher.supervisor.watch import INTERVAL, Settler, look
 from tubepost_runtime.single_flight import SingleFlight
 from tubepost_runtime.tasks import TaskSet
+from tubepost_runtime.threads import in_thread
 
 _LOG = logging.getLogger("tubepost.supervisor")
+
+SLOW_READ = 10.0
+"""Seconds after which reading is said to take long, and again after as many more."""
+
+Checked = tuple[Prepared, tuple[Problem, ...]]
+"""A configuration that was read and checked, and what was found wrong with it."""
 
 Apply = Callable[[Prepared], Awaitable[Change | None]]
 """Puts a checked configuration in force, and says what changed; None when it had to be refused after all."""
@@ -38,7 +45,8 @@ class Reloader:
         status: told what became of it.
         in_force: the configuration that is in force, once there is one.
         apply: puts another one in force.
-        changing: held meanwhile, since a reload and a worker's restart must not cross.
+        changing: held while it does, since that and a worker's restart must not cross. Reading is outside of
+            it: a volume that hangs keeps no dead worker from being replaced.
         tasks: where reloads that are under way are remembered.
     """
 
@@ -56,6 +64,7 @@ class Reloader:
         self._in_force = in_force
         self._apply = apply
         self._changing = changing
+        self._reading = asyncio.Lock()
         self._flight: SingleFlight[str, Change | None] = SingleFlight(tasks)
         self._settler = Settler(())
         self._tolerated: frozenset[tuple[str, str, str]] = frozenset()
@@ -77,11 +86,11 @@ class Reloader:
         Raises:
             ConfigRefused: it has errors.
         """
-        self._settler = Settler(look(self._source.paths))
-        loaded = await asyncio.to_thread(self._source.load)
-        if loaded.bundle is None:
+        self._settler = Settler(await in_thread(lambda: look(self._source.paths), "look"))
+        loaded, checked = await self._read()
+        if checked is None:
             raise ConfigRefused(_errors(loaded.problems))
-        prepared, found = prepare(loaded.bundle, time.time())
+        prepared, found = checked
         problems = loaded.locate(found)
         if problems and strict:
             raise ConfigRefused(problems)
@@ -98,7 +107,8 @@ class Reloader:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(INTERVAL if not self._settler.restless else INTERVAL / 4)
-            if self._settler.observe(look(self._source.paths), loop.time()):
+            signature = await in_thread(lambda: look(self._source.paths), "look")
+            if self._settler.observe(signature, loop.time()):
                 await self.reload()
 
     def stop(self) -> None:
@@ -115,10 +125,8 @@ class Reloader:
         return await self._flight.do("", self._reload)
 
     async def _reload(self) -> Change | None:
-        async with self._changing:
+        async with self._reading:
             self._flight.forget("")
-            if self._stopped:
-                return None
             try:
                 return await self._reload_now()
             except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on and the old one serves
@@ -127,11 +135,16 @@ class Reloader:
                 return None
 
     async def _reload_now(self) -> Change | None:
-        loaded = await asyncio.to_thread(self._source.load)
-        if loaded.bundle is None:
+        loaded, checked = await self._read()
+        if checked is None:
             self._status.refuse(_errors(loaded.problems))
             return None
-        prepared, found = prepare(loaded.bundle, time.time())
+        async with self._changing:
+            return None if self._stopped else await self._put_in_force(loaded, *checked)
+
+    async def _put_in_force(
+        self, loaded: Loaded, prepared: Prepared, found: tuple[Problem, ...]
+    ) -> Change | None:
         problems = loaded.locate(found)
         # What could not be read at a lenient start does not keep the rest from changing; what could be read
         # must not be lost.
@@ -146,6 +159,21 @@ class Reloader:
             if problems:
                 self._status.lacks(problems, prepared.digest)
         return change
+
+    async def _read(self) -> tuple[Loaded, Checked | None]:
+        """Read and check in a thread; says so when that takes long, for as long as it does."""
+        begun = time.monotonic()
+        reading = in_thread(self._read_now, "configuration")
+        while True:
+            done, _ = await asyncio.wait({reading}, timeout=SLOW_READ)
+            if done:
+                return reading.result()
+            message = f"reading has taken {time.monotonic() - begun:.0f} s and goes on"
+            self._status.refuse_for("", message, "see whether a volume of its files hangs")
+
+    def _read_now(self) -> tuple[Loaded, Checked | None]:
+        loaded = self._source.load()
+        return loaded, None if loaded.bundle is None else prepare(loaded.bundle, time.time())
 
 
 def _errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -93,7 +93,7 @@ class Supervisor:
             self._tasks,
         )
         self._public = ProcessEndpoints(
-            settings.http_host, settings.http_port, self._collect, lambda: (True, ""), self._ready
+            settings.http_host, settings.http_port, self._collect, self._live, self._ready
         )
         self._admin = AdminEndpoint("127.0.0.1", settings.admin_port, self._status)
 
@@ -326,6 +326,10 @@ class Supervisor:
         await self._pool.statuses()
         self._totals.update("supervisor", take_samples(self._metrics.registry))
         return self._registry
+
+    def _live(self) -> tuple[bool, str]:
+        alive = self._pool.alive
+        return alive, "" if alive else "no worker's event loop turns"
 
     def _ready(self) -> tuple[bool, str]:
         if self._draining:

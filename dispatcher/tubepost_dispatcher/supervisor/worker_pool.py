@@ -24,11 +24,14 @@ RESTART = Exponential(0.4, 30.0)
 """Pauses before a worker that fails again and again is replaced; after its first failure there is none."""
 STABLE_AFTER = 60.0
 """A worker that lived this long starts its successor's back-off anew."""
-SILENT_AFTER = 30.0
-"""Seconds without a word (workers speak every second) after which a worker counts as hung."""
-QUIET_AFTER = 10.0
+SILENT_AFTER = 15.0
+"""Seconds without a word (workers speak every second) after which a worker is hung, and replaced."""
+QUIET_AFTER = 5.0
 """Seconds without a word after which a worker no longer counts for readiness."""
-LOOK_INTERVAL = 5.0
+DEAD_AFTER = 40.0
+"""Seconds without a word from any worker, though there are some, after which the pod is not alive: replacing
+them has not helped."""
+LOOK_INTERVAL = 2.0
 
 
 class Holds:
@@ -84,6 +87,8 @@ class WorkerPool:
         self._ending = False
         self._sockets: ListenerSockets | None = None
         self._lingering: list[ListenerSockets] = []
+        self._hung: set[WorkerHandle] = set()
+        """Killed because they were silent, and not gone yet."""
         self._refused: set[int] = set()
         """Workers that refused a configuration and have no successor yet."""
         self._holds = Holds()
@@ -99,6 +104,12 @@ class WorkerPool:
         return any(
             handle.ready and now - handle.last_heard < QUIET_AFTER for handle in self._workers.values()
         )
+
+    @property
+    def alive(self) -> bool:
+        """False when there are workers, and none of their event loops has turned for a long time."""
+        heard = [handle.last_heard for handle in self._workers.values() if handle.ready]
+        return not heard or asyncio.get_running_loop().time() - max(heard) < DEAD_AFTER
 
     async def start(self, sockets: ListenerSockets, count: int) -> None:
         """Start `count` workers.
@@ -219,7 +230,9 @@ class WorkerPool:
     def _on_exit(self, handle: WorkerHandle) -> None:
         self._leaving.discard(handle)
         code = handle.returncode or 0
-        self._remove(handle, f"signal {-code}" if code < 0 else f"exit {code}")
+        cause = f"signal {-code}" if code < 0 else f"exit {code}"
+        self._remove(handle, "hung" if handle in self._hung else cause)
+        self._hung.discard(handle)
 
     def _remove(self, handle: WorkerHandle, cause: str) -> None:
         if self._workers.get(handle.index) is handle:
@@ -261,7 +274,14 @@ class WorkerPool:
                 if paused:
                     handle.last_heard = loop.time()
                 elif handle.ready and loop.time() - handle.last_heard > SILENT_AFTER:
-                    _LOG.error("worker %d (pid %d) does not answer: killed", handle.index, handle.pid)
+                    silence = loop.time() - handle.last_heard
+                    _LOG.error(
+                        "worker %d (pid %d) has been silent for %.0f s: killed",
+                        handle.index,
+                        handle.pid,
+                        silence,
+                    )
+                    self._hung.add(handle)
                     handle.kill()
 
     def reopen_logs(self) -> None:

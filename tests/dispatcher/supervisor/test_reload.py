@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.dispatcher.supervisor.test_reload_status import PROBLEM
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.config.source import Loaded
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.supervisor import reload as module
 from tubepost_dispatcher.supervisor.levels import Change, Level
 from tubepost_dispatcher.supervisor.reload import ConfigRefused, Reloader
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus
@@ -28,6 +30,9 @@ class Bench:
     def __init__(self, directory: Path) -> None:
         self.paths = [directory / "looked-at"]
         self.loaded: Loaded | Exception = Loaded(bundle(), ())
+        self.volume = threading.Event()
+        self.volume.set()
+        """Not set: reading hangs."""
         self.applied: list[Prepared] = []
         self.change: Change | None = CHANGE
         self.first: Prepared | None = None
@@ -37,6 +42,7 @@ class Bench:
         self.reloader = Reloader(self, self.status, self._in_force, self._apply, self.changing, self.tasks)
 
     def load(self) -> Loaded:
+        self.volume.wait(60.0)
         if isinstance(self.loaded, Exception):
             raise self.loaded
         return self.loaded
@@ -148,3 +154,23 @@ async def test_after_the_end_has_begun_nothing_is_put_in_force(bench: Bench) -> 
     assert await waiting is None
     assert await bench.reloader.reload() is None
     assert not bench.applied
+
+
+async def test_a_volume_that_hangs_holds_nobody_up_and_is_said(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLOW_READ", 0.01)
+    await bench.start()
+    bench.volume.clear()
+    reading = asyncio.create_task(bench.reloader.reload())
+    await eventually(lambda: "reading has taken" in bench.refused)
+    assert not bench.changing.locked(), "a dead worker can be replaced meanwhile"
+    bench.volume.set()
+    assert await reading == CHANGE
+    bench.volume.clear()
+    reading = asyncio.create_task(bench.reloader.reload())
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait({reading}, timeout=10.0)
+    assert reading.cancelled(), "the end comes, whatever is being read"
+    bench.volume.set()

@@ -176,7 +176,16 @@ async def test_a_worker_that_hangs_is_replaced(bench: Bench, monkeypatch: pytest
     await bench.pool.start(bench.sockets, 1)
     before = bench.pids[0]  # the stand-in does not speak unasked
     await eventually(lambda: bench.pids.get(0, before) != before)
-    assert bench.exits("signal 9") >= 1
+    assert bench.exits("hung") >= 1
+
+
+async def test_the_pod_is_alive_while_any_workers_loop_turns(bench: Bench) -> None:
+    assert bench.pool.alive, "none is there that could have hung"
+    await bench.pool.start(bench.sockets, 2)
+    bench.handle(0).last_heard -= module.DEAD_AFTER
+    assert bench.pool.alive
+    bench.handle(1).last_heard -= module.DEAD_AFTER
+    assert not bench.pool.alive
 
 
 def test_holds_are_remembered_for_workers_that_start_later() -> None:
