@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import os
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -22,7 +24,10 @@ from tubepost_runtime.single_flight import SingleFlight
 _LOG = logging.getLogger("tubepost.http")
 
 MAX_CONNECTIONS = 100
-"""Open connections of one endpoint; one more closes the oldest."""
+"""Open connections of one endpoint; one more closes the oldest. Fewer where descriptors are scarce."""
+
+FEWEST_CONNECTIONS = 4
+"""Connections that an endpoint has in any case: a probe, a scrape, and whoever looks."""
 
 KEEP_ALIVE = 75.0
 """Seconds for which an idle connection stays: longer than the usual scrape interval of a minute."""
@@ -56,6 +61,7 @@ class Endpoints:
         self._web: web.Server | None = None
         self._server: asyncio.Server | None = None
         self._port = 0
+        self._affordable = MAX_CONNECTIONS
 
     @property
     def port(self) -> int:
@@ -76,6 +82,7 @@ class Endpoints:
         else:
             self._server = await loop.create_server(self._protocol, self._host, self._requested_port)
         self._port = self._server.sockets[0].getsockname()[1]
+        self._affordable = max(FEWEST_CONNECTIONS, spare_descriptors() // 3)
 
     async def stop(self) -> None:
         """Close the listening socket and every connection; does nothing when not started."""
@@ -90,7 +97,8 @@ class Endpoints:
     def _protocol(self) -> asyncio.BaseProtocol:
         assert self._web is not None
         open_ones = [handler for handler in self._web.connections if handler.transport is not None]
-        for handler in open_ones[: max(0, len(open_ones) - MAX_CONNECTIONS + 1)]:
+        most = min(MAX_CONNECTIONS, self._affordable)
+        for handler in open_ones[: max(0, len(open_ones) - most + 1)]:
             handler.force_close()
         return self._web()
 
@@ -163,6 +171,16 @@ class ProcessEndpoints(Endpoints):
 
     async def _readyz(self, _: web.BaseRequest) -> web.Response:
         return _probe_response(self._ready(), "not ready")
+
+
+def spare_descriptors() -> int:
+    """File descriptors that this process may still open."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names are all that is wanted
+    except OSError:
+        used = 32  # not Linux: what a process of ours has at its start
+    return max(0, min(limit, 1_000_000) - used)
 
 
 def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:

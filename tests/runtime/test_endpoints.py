@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tubepost_runtime import endpoints as module
-from tubepost_runtime.endpoints import ProcessEndpoints
+from tubepost_runtime.endpoints import ProcessEndpoints, spare_descriptors
 from tubepost_runtime.metrics import MetricSet, counter, histogram
 
 # What a Prometheus server sends.
@@ -229,6 +229,27 @@ async def test_connections_that_say_nothing_do_not_keep_a_probe_out(
             assert await reader.read() == b"", "the oldest made room"
     for _, writer in idle:
         writer.close()
+
+
+async def test_where_descriptors_are_scarce_connections_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "spare_descriptors", lambda: 18)
+    endpoints = ProcessEndpoints("127.0.0.1", 0, no_metrics, well, well)
+    await endpoints.start()
+    idle = [await asyncio.open_connection("127.0.0.1", endpoints.port) for _ in range(20)]
+    async with client_of(endpoints.port) as client:
+        assert (await client.get("/livez")).status_code == 200
+    async with asyncio.timeout(10):
+        for reader, _ in idle[:14]:
+            assert await reader.read() == b""
+    for _, writer in idle:
+        writer.close()
+    await endpoints.stop()
+
+
+def test_spare_descriptors_are_what_the_limit_leaves() -> None:
+    before = spare_descriptors()
+    with socket.socket(), socket.socket():
+        assert spare_descriptors() == before - 2
 
 
 async def test_no_access_log(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
