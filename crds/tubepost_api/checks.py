@@ -9,7 +9,7 @@ from tubepost_api import listener
 from tubepost_api.apnlogger import ApnLogger
 from tubepost_api.apnroute import ApnRoute, route_config
 from tubepost_api.config import DeliveryMode
-from tubepost_api.delivery import DeliverySpec, merged
+from tubepost_api.delivery import DeliveryOverride, DeliverySpec
 from tubepost_api.durations import parse_duration
 from tubepost_api.endpoint import HOSTS, Endpoint, parse_endpoint
 from tubepost_api.problems import Problem
@@ -17,6 +17,8 @@ from tubepost_api.pushdomain import PushDomain, passthru_config
 from tubepost_api.read import Inventory, Loaded, suggestion
 from tubepost_api.references import SecretReference
 
+_SHOWN = 8
+"""Further places of a problem that its message names."""
 _OWN = "an endpoint of your own"
 
 SHORT_IDLE = 60.0
@@ -72,13 +74,19 @@ def _push_domain(
     for path, routes in lists:
         named += [(f"{path}[{index}]", "ApnRoute", route) for index, route in enumerate(routes)]
     named += [(f"spec.loggers[{index}]", "ApnLogger", name) for index, name in enumerate(spec.loggers)]
+    # One mistake is told once, with all of its places.
+    places: dict[tuple[str, str, str], list[str]] = {}
     for path, kind, target in named:
-        key = (kind, namespace, target)
-        used.add(key)
+        used.add((kind, namespace, target))
+        places.setdefault((kind, namespace, target), []).append(path)
+    for key, paths in places.items():
         if key not in inventory.declared:
-            yield _not_found(loaded, path, kind, target, inventory)
+            yield _not_found(loaded, paths, key[0], key[2], inventory)
+    alike: dict[tuple[str, ...], list[str]] = {}
     for path, routes in lists:
-        yield from _failover(loaded, path, routes, namespace, inventory)
+        alike.setdefault(routes, []).append(path)
+    for routes, paths in alike.items():
+        yield from _failover(loaded, paths, routes, namespace, inventory)
     yield from _same_file(loaded, domain, inventory)
     name = domain.metadata.name
     references = [*listener.to_config(spec.listener, hostname=name).references(name)]
@@ -88,7 +96,14 @@ def _push_domain(
     yield from _unwise(loaded, domain)
 
 
-def _not_found(loaded: Loaded, path: str, kind: str, name: str, inventory: Inventory) -> Problem:
+def _also(paths: list[str]) -> str:
+    """The further places of a problem, for the end of its message."""
+    others = [path.removeprefix("spec.") for path in paths[1:]]
+    shown = ", ".join(others[:_SHOWN]) + (", ..." if len(others) > _SHOWN else "")
+    return f" (also in {shown})" if others else ""
+
+
+def _not_found(loaded: Loaded, paths: list[str], kind: str, name: str, inventory: Inventory) -> Problem:
     namespace = loaded.resource.metadata.namespace
     there = inventory.names(kind, namespace)
     meant = suggestion(name, there)
@@ -101,17 +116,18 @@ def _not_found(loaded: Loaded, path: str, kind: str, name: str, inventory: Inven
         remedy = (
             f"declare it, or name one of: {', '.join(there)}" if there else f"declare an {kind} of that name"
         )
-    return loaded.problem("error", path, f"there is no {kind} {name!r} in namespace {namespace}", remedy)
+    message = f"there is no {kind} {name!r} in namespace {namespace}{_also(paths)}"
+    return loaded.problem("error", paths[0], message, remedy)
 
 
 def _failover(
-    loaded: Loaded, path: str, names: tuple[str, ...], namespace: str, inventory: Inventory
+    loaded: Loaded, paths: list[str], names: tuple[str, ...], namespace: str, inventory: Inventory
 ) -> Iterator[Problem]:
     found = [inventory.objects.get(("ApnRoute", namespace, name)) for name in names]
     routes = [item.resource for item in found if item and isinstance(item.resource, ApnRoute)]
     if len(routes) < 2 or len(routes) < len(names):
         return
-    first = routes[0]
+    first, path, also = routes[0], paths[0], _also(paths)
     for other in routes[1:]:
         pair = f"{first.metadata.name} and {other.metadata.name}"
         ours, theirs = _endpoint(first).environment, _endpoint(other).environment
@@ -120,7 +136,7 @@ def _failover(
             yield loaded.problem(
                 "error" if known else "warning",
                 path,
-                f"{pair} use different environments ({ours or _OWN}, {theirs or _OWN})",
+                f"{pair} use different environments ({ours or _OWN}, {theirs or _OWN}){also}",
                 "list only routes of one environment: a device token is valid in one environment",
             )
         mine, its = first.spec.topic, other.spec.topic
@@ -128,14 +144,14 @@ def _failover(
             yield loaded.problem(
                 "error",
                 path,
-                f"{pair} have different topics ({mine}, {its})",
+                f"{pair} have different topics ({mine}, {its}){also}",
                 "list only routes of one topic: a device token belongs to one app",
             )
         elif mine != its or (mine is None and first.spec.certificate != other.spec.certificate):
             yield loaded.problem(
                 "warning",
                 path,
-                f"the manifests do not show whether {pair} have the same topic",
+                f"the manifests do not show whether {pair} have the same topic{also}",
                 "set spec.topic in both",
             )
 
@@ -203,9 +219,10 @@ def _listed(keys: tuple[str, ...] | list[str]) -> str:
 def _unwise(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
     spec = domain.spec
     deadline = parse_duration(spec.acceptance.deadline)
-    scopes: list[tuple[str, DeliverySpec]] = [("spec.delivery", spec.delivery)]
+    scopes: list[tuple[str, DeliverySpec | DeliveryOverride]] = [("spec.delivery", spec.delivery)]
+    # What a domain inherits has been told of the PushDomain.
     scopes += [
-        (f"spec.domains[{index}].delivery", merged(spec.delivery, entry.delivery))
+        (f"spec.domains[{index}].delivery", entry.delivery)
         for index, entry in enumerate(spec.domains)
         if entry.delivery is not None
     ]
@@ -214,14 +231,15 @@ def _unwise(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
             yield loaded.problem(
                 "warning", f"{path}.mode", "Blackhole answers 250 and sends nothing", "use it for tests only"
             )
-        if parse_duration(options.idle_timeout) < SHORT_IDLE:
+        idle, response = options.idle_timeout, options.response_timeout
+        if idle is not None and parse_duration(idle) < SHORT_IDLE:
             yield loaded.problem(
                 "warning",
                 f"{path}.idleTimeout",
-                f"{options.idle_timeout} is short: APNs may take frequent reconnects for an attack",
+                f"{idle} is short: APNs may take frequent reconnects for an attack",
                 "use an hour or more",
             )
-        if parse_duration(options.response_timeout) >= deadline:
+        if response is not None and parse_duration(response) >= deadline:
             yield loaded.problem(
                 "warning",
                 f"{path}.responseTimeout",

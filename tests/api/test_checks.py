@@ -165,6 +165,45 @@ def test_what_is_unwise_for_a_route(spec: dict[str, Any], field: str) -> None:
     assert fields(warnings(result)) == [field]
 
 
+@pytest.mark.parametrize(
+    ("delivery", "field"),
+    [
+        ({"idleTimeout": "30s"}, "idleTimeout"),
+        ({"responseTimeout": "40s"}, "responseTimeout"),
+        ({"mode": "Blackhole"}, "mode"),
+    ],
+)
+def test_what_domains_inherit_is_told_once(delivery: dict[str, Any], field: str) -> None:
+    domains = [{"name": f"{name}.example", "delivery": {"maxDeliveriesPerConnection": 5}} for name in "abc"]
+    result = compiled(push_domain(domains=domains, delivery=delivery), route())
+    assert fields(warnings(result)) == [f"spec.delivery.{field}"]
+    domains[1]["delivery"] = delivery
+    result = compiled(push_domain(domains=domains, delivery=delivery), route())
+    assert fields(warnings(result)) == [f"spec.delivery.{field}", f"spec.domains[1].delivery.{field}"]
+
+
+def test_routes_that_several_domains_name_are_judged_once() -> None:
+    domains = [{"name": f"{name}.example", "routes": ["one", "other"]} for name in "abcd"]
+    result = compiled(
+        push_domain(domains=domains, routes=None),
+        route("one", environment="Production"),
+        route("other", environment="Sandbox"),
+    )
+    (problem,) = errors(result)
+    assert problem.field == "spec.domains[0].routes"
+    assert "different environments (Production, Sandbox)" in problem.message
+    assert problem.message.endswith(" (also in domains[1].routes, domains[2].routes, domains[3].routes)")
+
+
+def test_a_route_that_is_not_there_is_told_once_with_its_places() -> None:
+    domains = [{"name": f"d{index}.example", "routes": ["apnz"]} for index in range(12)]
+    result = compiled(push_domain(domains=domains, routes=None), route())
+    (problem,) = errors(result)
+    assert problem.field == "spec.domains[0].routes[0]"
+    assert "there is no ApnRoute 'apnz'" in problem.message
+    assert problem.message.endswith("domains[7].routes[0], domains[8].routes[0], ...)")
+
+
 def test_the_legacy_endpoint_is_mapped() -> None:
     result = compiled(push_domain(), route(endpoint="apn://gateway.sandbox.push.apple.com?port=2195"))
     assert result.config

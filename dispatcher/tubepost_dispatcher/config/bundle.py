@@ -175,9 +175,8 @@ def _prepare_route(
         except (ssl.SSLError, ValueError) as error:
             credential = None
             message = f"cannot be used: {error}"
-            problems.append(
-                _unusable(config, "ApnRoute", route.name, "spec.tls", message, "correct the TLS options")
-            )
+            remedy = "correct the TLS options, or put a certificate with a stronger key into the Secret"
+            problems.append(_unusable(config, "ApnRoute", route.name, "spec.tls", message, remedy))
     return PreparedRoute(
         config=route,
         credential=credential,

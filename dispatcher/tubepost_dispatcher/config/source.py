@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +29,15 @@ class Loaded:
     problems: tuple[Problem, ...]
     origins: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Kind and name of an object -> the file that it came from."""
+
+    def beside(self, found: Iterable[Problem]) -> tuple[Problem, ...]:
+        """The problems without those that `found`, of the Secrets' contents, says again: an absent Secret."""
+        absent = {item.secret for item in found if item.code is ProblemCode.SECRET_NOT_FOUND}
+        return tuple(
+            problem
+            for problem in self.problems
+            if problem.code is not ProblemCode.SECRET_NOT_FOUND or problem.secret not in absent
+        )
 
     def locate(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
         """The same problems, with the files that their objects come from."""

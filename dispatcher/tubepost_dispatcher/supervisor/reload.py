@@ -94,7 +94,7 @@ class Reloader:
         problems = loaded.locate(found)
         if problems and strict:
             raise ConfigRefused(problems)
-        self.warnings = (*loaded.problems, *loaded.locate(prepared.warnings + prepared.notices))
+        self.warnings = (*loaded.beside(problems), *loaded.locate(prepared.warnings + prepared.notices))
         for problem in (*self.warnings, *problems):
             _LOG.warning("%s", problem)
         self._tolerated = _places(problems)
@@ -154,7 +154,7 @@ class Reloader:
             return None
         change = await self._apply(prepared)
         if change is not None:
-            self.warnings = (*loaded.problems, *loaded.locate(prepared.warnings + prepared.notices))
+            self.warnings = (*loaded.beside(problems), *loaded.locate(prepared.warnings + prepared.notices))
             self._tolerated = places
             if problems:
                 self._status.lacks(problems, prepared.digest)

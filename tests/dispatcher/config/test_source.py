@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import yaml
 
 from tests.dispatcher.bundles import SECRETS, bundle
-from tubepost_api.problems import ProblemCode
+from tubepost_api.problems import Problem, ProblemCode
 from tubepost_dispatcher.config.bundle import ConfigBundle
-from tubepost_dispatcher.config.source import ManifestSource, MountedSource
+from tubepost_dispatcher.config.source import Loaded, ManifestSource, MountedSource
 from tubepost_dispatcher.supervisor.watch import look
 
 API = "tubepost.io/v1alpha1"
@@ -199,3 +200,17 @@ def test_a_secret_that_a_transformation_supplies_is_not_missing(tmp_path: Path) 
 
     assert fields(ManifestSource([file])) == ["spec.certificate.secretName"]
     assert fields(ManifestSource([file], transform=supply)) == []
+
+
+def test_an_absent_secret_is_told_once() -> None:
+    absent = problem("warning", "Secret 'a' is not in the manifests", ProblemCode.SECRET_NOT_FOUND, "a")
+    other = problem("warning", "Secret 'b' is not in the manifests", ProblemCode.SECRET_NOT_FOUND, "b")
+    plain = problem("warning", "something else", ProblemCode.OTHER, "a")
+    loaded = Loaded(None, (absent, other, plain))
+    found = (problem("error", "Secret 'a' does not exist", ProblemCode.SECRET_NOT_FOUND, "a"),)
+    assert loaded.beside(found) == (other, plain)
+    assert loaded.beside(()) == loaded.problems
+
+
+def problem(severity: Literal["error", "warning"], message: str, code: ProblemCode, secret: str) -> Problem:
+    return Problem(severity, "", "ApnRoute", "default", "apns", "", message, "", code, secret)
