@@ -12,7 +12,7 @@ from tubepost_dispatcher.config.bundle import Prepared, prepare
 from tubepost_dispatcher.config.source import ConfigSource, Loaded
 from tubepost_dispatcher.supervisor.levels import Change
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus
-from tubepost_dispatcher.supervisor.watch import INTERVAL, Settler, look
+from tubepost_dispatcher.supervisor.watch import INTERVAL, Debouncer, fingerprint
 from tubepost_runtime.single_flight import SingleFlight
 from tubepost_runtime.tasks import TaskSet
 from tubepost_runtime.threads import in_thread
@@ -45,8 +45,8 @@ class Reloader:
         status: told what became of it.
         in_force: the configuration that is in force, once there is one.
         apply: puts another one in force.
-        changing: held while it does, since that and a worker's restart must not cross. Reading is outside of
-            it: a volume that hangs keeps no dead worker from being replaced.
+        changing: held while it does, so that no worker is restarted meanwhile. Reading is outside of it: a
+            volume that hangs must not keep a dead worker from being replaced.
         tasks: where reloads that are under way are remembered.
     """
 
@@ -66,15 +66,16 @@ class Reloader:
         self._changing = changing
         self._reading = asyncio.Lock()
         self._flight: SingleFlight[str, Change | None] = SingleFlight(tasks)
-        self._settler = Settler(())
+        self._debouncer = Debouncer(())
         self._tolerated: frozenset[tuple[str, str, str]] = frozenset()
+        """Kind, name and field of the problems accepted at a lenient start; a reload may add none."""
         self._stopped = False
         self.warnings: tuple[Problem, ...] = ()
         """What is doubtful about the configuration in force."""
 
     @property
     def lenient(self) -> bool:
-        """Whether the configuration in force lacks something, since a lenient start."""
+        """Whether problems are tolerated since a lenient start."""
         return bool(self._tolerated)
 
     async def first(self, *, strict: bool) -> Prepared:
@@ -86,7 +87,7 @@ class Reloader:
         Raises:
             ConfigRefused: it has errors.
         """
-        self._settler = Settler(await in_thread(lambda: look(self._source.paths), "look"))
+        self._debouncer = Debouncer(await in_thread(lambda: fingerprint(self._source.paths), "look"))
         loaded, checked = await self._read()
         if checked is None:
             raise ConfigRefused(_errors(loaded.problems))
@@ -103,12 +104,12 @@ class Reloader:
         return prepared
 
     async def watch(self) -> None:
-        """Look at the source's files for ever, and reload when they have changed."""
+        """Poll the source's files until cancelled, and reload when they have changed."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(INTERVAL if not self._settler.restless else INTERVAL / 4)
-            signature = await in_thread(lambda: look(self._source.paths), "look")
-            if self._settler.observe(signature, loop.time()):
+            await asyncio.sleep(INTERVAL / 4 if self._debouncer.pending else INTERVAL)
+            current = await in_thread(lambda: fingerprint(self._source.paths), "look")
+            if self._debouncer.observe(current, loop.time()):
                 await self.reload()
 
     def stop(self) -> None:
@@ -129,7 +130,7 @@ class Reloader:
             self._flight.forget("")
             try:
                 return await self._reload_now()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on and the old one serves
+            except Exception as error:  # noqa: BLE001 - the old configuration stays in force and the watch goes on
                 _LOG.exception("the configuration could not be put in force")
                 self._status.refuse_for("", f"cannot be put in force: {error!r}", "see the log")
                 return None
@@ -181,5 +182,5 @@ def _errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def _places(problems: Iterable[Problem]) -> frozenset[tuple[str, str, str]]:
-    """What is concerned by problems: kind, name and field."""
+    """Where problems are: kind, name and field."""
     return frozenset((problem.kind, problem.name, problem.field) for problem in problems)

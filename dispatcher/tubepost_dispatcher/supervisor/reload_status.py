@@ -1,4 +1,4 @@
-"""What became of configurations: which is in force, which was refused and why, in metrics, log and status."""
+"""What became of configurations, for metrics, log and /status: what is in force, what was refused and why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOG = logging.getLogger("tubepost.supervisor")
 
 
 class ReloadStatus:
-    """Told of every configuration that was looked at; tells Prometheus, the log and /status."""
+    """Reports every configuration that was read: to Prometheus, the log and /status."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -34,7 +34,7 @@ class ReloadStatus:
         self.lacks(problems, digest)
 
     def refuse_for(self, field: str, message: str, remedy: str, digest: str = "") -> None:
-        """A configuration was refused for what is not wrong with it in itself; `field` as in a Problem."""
+        """The same for one problem of the PushDomain in force; the arguments are those of a Problem."""
         self.refuse(
             (
                 Problem(
@@ -52,9 +52,9 @@ class ReloadStatus:
         )
 
     def lacks(self, problems: Iterable[Problem], digest: str) -> None:
-        """A configuration has problems; also said of one that is in force without what it lacks."""
+        """A configuration has problems, whether it was refused or is in force without what it lacks."""
         self._metrics.config_last_reload_failed.set(1)
-        # Which it was: the operator may have published another one since.
+        # The hash says which: the operator may have published another one since.
         self._metrics.config_refused_info.clear()
         self._metrics.config_refused_info.labels(digest).set(1)
         self._refused = {"at": iso(time.time()), "problems": [str(problem) for problem in problems]}
@@ -84,7 +84,7 @@ class ReloadStatus:
         self._applied_at = time.time()
         self._last_change = change
         self._metrics.workers.set(workers)
-        # Said here too, so that it is known while no worker is there to say it.
+        # Workers report it too, but there may be none at the moment.
         self._metrics.config_generation.set(prepared.config.generation)
         self._metrics.config_info.clear()
         self._metrics.config_info.labels(prepared.digest).set(1)

@@ -1,8 +1,7 @@
 """Listening sockets: one per worker, owned by the supervisor for its whole life.
 
-Closing a SO_REUSEPORT socket resets the connections that wait in it, so a socket is never closed before
-the end (or the end of its port): those of workers that are no longer wanted, or that are being
-replaced, are served by the others.
+Closing a SO_REUSEPORT socket resets the connections in its backlog, so a socket is closed only when its port
+is given up or the dispatcher ends. Sockets of workers that are missing or not wanted are served by others.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import socket
 
 BACKLOG = 1024
+"""Connections that wait to be accepted, per socket."""
 
 
 class ListenerSockets:
@@ -65,7 +65,7 @@ class ListenerSockets:
 
 
 def _refuse_taken(family: int, host: str, port: int, ours: bool) -> None:
-    """With SO_REUSEPORT a second program would share our port in silence: try without it first."""
+    """Bind without SO_REUSEPORT first: with it, a second program would silently share our port."""
     if ours:
         return
     with socket.socket(family, socket.SOCK_STREAM) as probe:

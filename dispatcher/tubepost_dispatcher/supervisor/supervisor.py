@@ -31,14 +31,14 @@ from tubepost_runtime.tasks import TaskSet
 __all__ = ["ConfigRefused", "Supervisor", "SupervisorSettings"]
 
 LINGER = 2.0
-"""Seconds for which a port that was given up is served on."""
+"""Seconds for which a port is still served after it was given up."""
 
 _LOG = logging.getLogger("tubepost.supervisor")
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisorSettings:
-    """Where to listen and how to behave; what a configuration cannot know.
+    """Where to listen and how to behave: what is not part of a configuration.
 
     `workers` 0: as the configuration says, or by the CPU limit. `smtp_port` None: the configuration's.
     `strict`: refuse to start with credentials that cannot be read (else their routes are held).
@@ -97,7 +97,7 @@ class Supervisor:
         )
         self._admin = AdminEndpoint("127.0.0.1", settings.admin_port, self._status)
 
-    # -- facts ----------------------------------------------------------------------------------------
+    # -- state ----------------------------------------------------------------------------------------
 
     @property
     def smtp_port(self) -> int:
@@ -126,7 +126,7 @@ class Supervisor:
         """What is doubtful about the configuration in force."""
         return self._reloader.warnings
 
-    # -- life -----------------------------------------------------------------------------------------
+    # -- start and end --------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Load the configuration, bind, start the workers, watch.
@@ -140,9 +140,9 @@ class Supervisor:
         try:
             await self._start()
         except BaseException:
-            # Cancelled by a signal, or failed: nothing that was begun is left behind.
+            # Failed, or cancelled by a signal: leave nothing running.
             if not self._draining:
-                self._begin_end()
+                self._mark_draining()
                 self._close_sockets()
                 await self._end_workers()
             await self._close()
@@ -181,7 +181,7 @@ class Supervisor:
 
     @property
     def draining(self) -> bool:
-        """Whether the end has begun."""
+        """Whether the dispatcher is ending."""
         return self._draining
 
     async def wait(self) -> None:
@@ -197,10 +197,10 @@ class Supervisor:
         if self._draining:
             await self._ended.wait()
             return 0
-        self._begin_end()
+        self._mark_draining()
         _LOG.info("draining: at most %.0f s", self._settings.grace)
-        # A new connection shall be refused, and go elsewhere, rather than wait for somebody to accept it:
-        # the workers' duplicates of these sockets go as they stop accepting.
+        # New connections are to be refused, and go elsewhere, instead of waiting in a backlog. The workers
+        # close their duplicates of these sockets as they stop accepting.
         self._close_sockets()
         cut = await self._end_workers()
         await self._close()
@@ -217,7 +217,7 @@ class Supervisor:
 
     async def stop_now(self) -> None:
         """End at once: workers are killed. May be called at any time, during `start` or `drain` too."""
-        self._begin_end()
+        self._mark_draining()
         self.exit_code = 1
         await self._pool.kill()
         await self._close()
@@ -235,7 +235,7 @@ class Supervisor:
             if sockets is not None:
                 sockets.close()
 
-    def _begin_end(self) -> None:
+    def _mark_draining(self) -> None:
         self._draining = True
         self._reloader.stop()
 
@@ -278,12 +278,12 @@ class Supervisor:
         await self._pool.change(sockets, count)
         if before is not None and before is not sockets:
             self._old_sockets.append(before)
-            self._tasks.spawn(self._let_go(before))
+            self._tasks.spawn(self._close_later(before))
         self._reload_status.applied(prepared, change, count)
         return change
 
     def _sockets_for(self, prepared: Prepared, count: int) -> ListenerSockets | None:
-        """The listening sockets for a configuration; None when it was refused for their sake."""
+        """The listening sockets for a configuration; None when they cannot be had, and it was refused."""
         assert self._sockets is not None
         port = prepared.config.listener.port
         sockets, fresh = self._sockets, False
@@ -304,8 +304,8 @@ class Supervisor:
             self._old_sockets.remove(sockets)
         return sockets
 
-    async def _let_go(self, sockets: ListenerSockets) -> None:
-        """Close sockets of a port that was given up, once those who were connecting have been served."""
+    async def _close_later(self, sockets: ListenerSockets) -> None:
+        """Close the sockets of a port that was given up, after connections in their backlog were accepted."""
         await asyncio.sleep(LINGER)
         async with self._pool.changing:
             if sockets in self._old_sockets:
@@ -336,8 +336,7 @@ class Supervisor:
             return False, "draining"
         if not self._pool.any_ready:
             return False, "no worker is ready"
-        # Of several replicas, those that have what they need shall get the messages, and a roll shall not
-        # replace them with this one.
+        # Messages go to replicas that have what they need, and a rollout must not replace those by this one.
         if self.prepared.obstacle:
             return False, self.prepared.obstacle
         return True, "ok"

@@ -1,25 +1,29 @@
-"""Watching files by looking at them: works for edited files, mounted volumes and atomic symlink swaps alike.
+"""Watching files by polling: works for edited files, mounted volumes and atomic symlink swaps alike.
 
 Kubernetes replaces a mounted object by swapping a symlink (`..data`), editors rename over the file, and
-people copy certificate and key one after the other. A look costs one `stat` per file, so it is done often;
-a change counts once nothing has moved for `SETTLE` seconds, or after `SETTLE_MOST` of restlessness.
+people copy certificate and key one after the other. Polling costs one `stat` per file. A change counts once
+nothing has moved for `SETTLE` seconds, or `SETTLE_MOST` after it began.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 INTERVAL = 0.5
+"""Seconds between polls; while a change settles, a quarter of it."""
 SETTLE = 0.4
+"""Seconds for which nothing may have moved."""
 SETTLE_MOST = 2.0
+"""Seconds after which a change counts although files still move."""
 
-Signature = tuple[tuple[str, int, int, int], ...]
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""Path, inode, size and modification time of every file."""
 
 
-def look(paths: Sequence[Path]) -> Signature:
-    """What identifies the present contents of files and directory trees: path, inode, size, mtime.
+def fingerprint(paths: Sequence[Path]) -> Fingerprint:
+    """What identifies the present contents of files and directory trees.
 
     Symlinks are followed (their targets' inodes change when a mounted volume is updated). What cannot be
     read is left out; its absence is a change too.
@@ -28,7 +32,7 @@ def look(paths: Sequence[Path]) -> Signature:
     for path in paths:
         for file in _files(path):
             try:
-                status = os.stat(file)  # noqa: PTH116 - a Path object per look would cost more than the stat
+                status = os.stat(file)  # noqa: PTH116 - a Path object costs more than the stat
             except OSError:
                 continue
             found.append((file, status.st_ino, status.st_size, status.st_mtime_ns))
@@ -48,19 +52,19 @@ def _files(path: Path) -> Iterable[str]:
                 yield f"{directory}/{name}"
 
 
-class Settler:
-    """Decides when a change has come to rest. Pure: signatures and times in, a yes or no out."""
+class Debouncer:
+    """Decides when a change has settled. Pure: fingerprints and times in, a yes or no out."""
 
-    def __init__(self, signature: Signature) -> None:
-        self._taken = signature
-        self._seen = signature
+    def __init__(self, current: Fingerprint) -> None:
+        self._taken = current
+        self._seen = current
         self._moved_at = 0.0
         self._first_at: float | None = None
 
-    def observe(self, signature: Signature, now: float) -> bool:
-        """True when the files differ from what was last taken and have come to rest; that is then taken."""
-        if signature != self._seen:
-            self._seen = signature
+    def observe(self, current: Fingerprint, now: float) -> bool:
+        """True when the files differ from what was last taken and have settled; they are then taken."""
+        if current != self._seen:
+            self._seen = current
             self._moved_at = now
             if self._first_at is None:
                 self._first_at = now
@@ -76,9 +80,6 @@ class Settler:
         return changed
 
     @property
-    def restless(self) -> bool:
-        """Whether a change is waiting to come to rest."""
+    def pending(self) -> bool:
+        """Whether a change has not settled yet."""
         return self._first_at is not None
-
-
-LookFunction = Callable[[], Signature]

@@ -45,7 +45,7 @@ STATUS_TIMEOUT = 1.0
 """Seconds for which metrics and status wait for a worker."""
 
 LAST_WORDS = 2.0
-"""Seconds that the last messages of a worker that has ended may take to arrive."""
+"""Seconds to wait for the last messages of a worker that has ended."""
 
 
 class WorkerFailed(Exception):
@@ -129,7 +129,7 @@ class WorkerHandle:
         finally:
             self._launched.set()
             if not started:
-                # Also when the start was cancelled: a process that nobody waits for must not serve on.
+                # Also when the start was cancelled: a worker that nobody knows must not go on.
                 self.kill()
         self.ready = not self.draining
 
@@ -184,7 +184,7 @@ class WorkerHandle:
         self.returncode = await running.wait()
         self.ready = False
         if self._channel is not None:
-            # What it said last, its final counts above all, may be on the way still.
+            # Its last messages, with the final counts, may still be on the way.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS):
                     await self._channel_closed.wait()
@@ -275,8 +275,8 @@ class WorkerHandle:
             _LOG.error("worker %d (pid %d) did not end in time: killed", self.index, self.pid)
             self.kill()
             await self._exited
-        # One that ended in another way than by its own drain has said nothing of what it cut; one that was
-        # never ready had nothing to cut.
+        # A worker that did not end by its drain has not reported what it cut; one that was never ready had
+        # nothing to cut.
         return self.cut if self._drained or not self._served else -1
 
     def kill(self) -> None:

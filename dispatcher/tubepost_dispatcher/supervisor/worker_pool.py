@@ -139,12 +139,11 @@ class WorkerPool:
         before, self.count, self._sockets = self.count, count, sockets
         configuration = self._configuration()
         staying = [h for h in self._workers.values() if h.index < count and h.ready]
-        # All at once: one that hangs must not keep the others waiting.
+        # All at once: one that hangs must not hold up the others.
         await asyncio.gather(*(self._configure(handle, configuration) for handle in staying))
         self._assign_sockets()
         for index in range(count):
-            # Those that are missing, since they are new or have refused, but not those that wait for
-            # their back-off.
+            # Those that are new or have refused; not those that wait for their back-off.
             if index not in self._workers and (index >= before or index in self._refused):
                 self._refused.discard(index)
                 await self._start_successor(index)
@@ -170,13 +169,13 @@ class WorkerPool:
         except (WorkerFailed, TimeoutError) as error:
             if not handle.draining:
                 _LOG.error(
-                    "worker %d did not take the configuration: %s", handle.index, str(error) or "no answer"
+                    "worker %d did not apply the configuration: %s", handle.index, str(error) or "no answer"
                 )
                 handle.kill()
             return
         if problems and not self._ending and self._workers.get(handle.index) is handle:
-            # The check passed in the supervisor, so the worker is at fault: its successor starts anew, and
-            # what is in its transactions comes to its end.
+            # The supervisor's check passed, so the worker is at fault: a successor starts, and the worker may
+            # finish its transactions.
             _LOG.error("worker %d refused the configuration: %s", handle.index, "; ".join(problems))
             del self._workers[handle.index]
             self._refused.add(handle.index)
@@ -195,7 +194,7 @@ class WorkerPool:
             await handle.start(self._sockets.of_worker(index, self.count), self._configuration())
         except BaseException:
             if not handle.launched:
-                # There is no process whose end would be told.
+                # Without a process, `on_exit` is not called.
                 self._remove(handle, "not started")
             raise
         _LOG.info("worker %d is ready (pid %d)", index, handle.pid)
@@ -204,7 +203,7 @@ class WorkerPool:
         self._assign_sockets()
 
     def _assign_sockets(self) -> None:
-        """See that some worker accepts on every socket, also on those of a worker that is missing."""
+        """Have every socket served, also those of a worker that is missing."""
         serving = [h for _, h in sorted(self._workers.items()) if h.ready and h.index < self.count]
         if self._ending or not serving or self._sockets is None:
             return
@@ -217,11 +216,11 @@ class WorkerPool:
             try:
                 handle.assign(shares[handle.index])
             except OSError as error:
-                _LOG.error("worker %d (pid %d) takes no sockets: %s", handle.index, handle.pid, error)
+                _LOG.error("worker %d (pid %d) cannot be given sockets: %s", handle.index, handle.pid, error)
                 handle.kill()
 
     def _on_hold(self, origin: WorkerHandle, hold: Hold) -> None:
-        # One worker's finding about a credential is the pod's.
+        # What one worker finds out about a credential holds for the pod.
         self._holds.note(hold, asyncio.get_running_loop().time())
         for handle in self._workers.values():
             if handle is not origin:
@@ -268,7 +267,7 @@ class WorkerPool:
         while True:
             before = loop.time()
             await asyncio.sleep(LOOK_INTERVAL)
-            # A supervisor that stood still itself, as all do in a paused container, has heard nothing.
+            # After a pause of the whole container, or a breakpoint, silence says nothing about workers.
             paused = loop.time() - before > 2 * LOOK_INTERVAL
             for handle in list(self._workers.values()):
                 if paused:

@@ -1,4 +1,4 @@
-"""A worker's end of the line to its supervisor: what it is told, it does with its pipeline.
+"""A worker's side of the channel: runs the pipeline as the supervisor's messages say.
 
 A worker whose supervisor has gone drains and ends by itself.
 """
@@ -49,7 +49,7 @@ MAX_OPEN_MESSAGES = 20_000
 
 
 class WorkerProcess:
-    """Does what the supervisor's messages say."""
+    """Runs a `Worker` as the supervisor's messages say."""
 
     def __init__(self) -> None:
         self._metrics = Metrics()
@@ -116,7 +116,7 @@ class WorkerProcess:
             case Drain():
                 self._drain_once(message.grace)
             case _:
-                _LOG.error("%s says nothing to a worker now", type(message).__name__)
+                _LOG.error("%s is not expected now", type(message).__name__)
 
     def _start(self, message: Start, request: int) -> None:
         configuration = message.configuration
@@ -147,7 +147,7 @@ class WorkerProcess:
                 return
             await self._worker.serve(sockets)
         except OSError:
-            # Connections would wait for ever on a socket that nobody accepts on: a successor shall.
+            # Nobody would accept the connections in the backlog: make room for a successor.
             _LOG.exception("the listening sockets cannot be served: draining")
             self._drain_once(ORPHAN_GRACE)
             return
@@ -163,7 +163,7 @@ class WorkerProcess:
         process_log.set_level(configuration.config.log_level)
         self._memory_limit = configuration.memory_limit
         prepared, problems = prepare(configuration.bundle, time.time())
-        # The supervisor has checked it already; what differs here is a fault, and is said.
+        # The supervisor has checked it already: a difference is a fault of ours, and is reported.
         if problems and not configuration.lenient:
             return Configured(tuple(str(problem) for problem in problems))
         try:
@@ -200,7 +200,7 @@ class WorkerProcess:
             self._drain_once(ORPHAN_GRACE)
 
     def _tick(self) -> None:
-        """Once a second: metrics to the supervisor when they changed, and the look at one's own size."""
+        """Once a second: report to the supervisor, and check memory and open messages against limits."""
         if self._ended.is_set():
             return
         asyncio.get_running_loop().call_later(REPORT_INTERVAL, self._tick)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tubepost_dispatcher.supervisor.watch import SETTLE, SETTLE_MOST, Settler, look
+from tubepost_dispatcher.supervisor.watch import SETTLE, SETTLE_MOST, Debouncer, fingerprint
 
 
 def _sig(number: int) -> tuple[tuple[str, int, int, int], ...]:
@@ -10,40 +10,40 @@ def _sig(number: int) -> tuple[tuple[str, int, int, int], ...]:
 
 
 def test_a_change_counts_once_it_has_come_to_rest() -> None:
-    settler = Settler(_sig(1))
-    assert not settler.observe(_sig(1), 0.0)
-    assert not settler.observe(_sig(2), 1.0)
-    assert settler.restless
-    assert not settler.observe(_sig(2), 1.0 + SETTLE / 2)
-    assert settler.observe(_sig(2), 1.01 + SETTLE)
-    assert not settler.observe(_sig(2), 2.0 + SETTLE)
+    debouncer = Debouncer(_sig(1))
+    assert not debouncer.observe(_sig(1), 0.0)
+    assert not debouncer.observe(_sig(2), 1.0)
+    assert debouncer.pending
+    assert not debouncer.observe(_sig(2), 1.0 + SETTLE / 2)
+    assert debouncer.observe(_sig(2), 1.01 + SETTLE)
+    assert not debouncer.observe(_sig(2), 2.0 + SETTLE)
 
 
 def test_changes_one_after_another_are_taken_together() -> None:
-    settler = Settler(_sig(1))
+    debouncer = Debouncer(_sig(1))
     now, taken = 0.0, 0
     for number in range(2, 6):
-        taken += settler.observe(_sig(number), now)
+        taken += debouncer.observe(_sig(number), now)
         now += SETTLE / 2
     assert taken == 0
-    assert settler.observe(_sig(5), now + SETTLE)
+    assert debouncer.observe(_sig(5), now + SETTLE)
 
 
 def test_endless_restlessness_is_taken_after_a_while() -> None:
-    settler = Settler(_sig(1))
+    debouncer = Debouncer(_sig(1))
     now = 0.0
     for number in range(2, 1000):
-        if settler.observe(_sig(number), now):
+        if debouncer.observe(_sig(number), now):
             break
         now += 0.1
     assert now <= SETTLE_MOST + 0.2
 
 
 def test_a_change_that_was_taken_back_is_no_change() -> None:
-    settler = Settler(_sig(1))
-    assert not settler.observe(_sig(2), 0.0)
-    assert not settler.observe(_sig(1), 0.1)
-    assert not settler.observe(_sig(1), 0.11 + SETTLE)
+    debouncer = Debouncer(_sig(1))
+    assert not debouncer.observe(_sig(2), 0.0)
+    assert not debouncer.observe(_sig(1), 0.1)
+    assert not debouncer.observe(_sig(1), 0.11 + SETTLE)
 
 
 def test_kubernetes_symlink_swap_is_seen(tmp_path: Path) -> None:
@@ -55,18 +55,18 @@ def test_kubernetes_symlink_swap_is_seen(tmp_path: Path) -> None:
         (data / "tls.crt").write_text("same size")
     (mount / "..data").symlink_to("..2026_01")
     (mount / "tls.crt").symlink_to("..data/tls.crt")
-    before = look([mount])
+    before = fingerprint([mount])
     assert len(before) == 1
     (mount / "..data_tmp").symlink_to("..2026_02")
     (mount / "..data_tmp").replace(mount / "..data")
-    assert look([mount]) != before
+    assert fingerprint([mount]) != before
 
 
 def test_files_that_come_and_go_are_changes(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
-    nothing = look([file, tmp_path / "none"])
+    nothing = fingerprint([file, tmp_path / "none"])
     file.write_text("x")
-    there = look([file, tmp_path / "none"])
+    there = fingerprint([file, tmp_path / "none"])
     assert there != nothing
     file.unlink()
-    assert look([file, tmp_path / "none"]) == nothing
+    assert fingerprint([file, tmp_path / "none"]) == nothing
