@@ -47,7 +47,8 @@ _SESSIONS = (
         421,
         "4.4.2",
         "Timeout, closing the connection",
-        "The client sent nothing for spec.listener.limits.commandTimeout, or 10 s near maxConnections.",
+        "The client did nothing useful for spec.listener.limits.commandTimeout, or for 10 s near "
+        "maxConnections or maxConnectionsPerClient. NOOP, RSET and what was refused do not count.",
         "Close connections that are not in use, or raise commandTimeout.",
     ),
     _row(
@@ -63,8 +64,17 @@ _SESSIONS = (
         421,
         "4.7.0",
         "Too many connections, try later",
-        "spec.listener.limits.maxConnections sessions are open.",
+        "spec.listener.limits.maxConnections sessions are open, and this address has its share of them.",
         "Let senders reuse connections, raise the limit, or raise spec.replicas.",
+    ),
+    _row(
+        "ConnectionEvicted",
+        421,
+        "4.7.0",
+        "Too many connections, this one makes room",
+        "spec.listener.limits.maxConnections sessions are open, the most of them from this address, and a "
+        "client with fewer came. Idle ones go first, those that authenticated or sent a message lately last.",
+        "Close connections that are not in use, or raise the limit.",
     ),
     _row(
         "TooManyClientConnections",

@@ -125,6 +125,8 @@ def _ehlo(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
     smtp.envelope.clear()
     name = "".join(c if c.isprintable() else "?" for c in argument.decode("utf-8", "replace"))
     facts = smtp.facts
+    if not facts.helo:
+        smtp.active = smtp.listener.now
     smtp.facts = SessionFacts(facts.remote_ip, facts.remote_port, helo=name, tls=facts.tls, user=facts.user)
     smtp.extended = extended
     journal.greeted(smtp.id, facts.remote_ip, name, extended=extended)

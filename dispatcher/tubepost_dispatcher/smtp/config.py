@@ -15,10 +15,8 @@ from tubepost_api.config import ListenerConfig, StartTlsMode
 from tubepost_dispatcher.smtp import data
 from tubepost_dispatcher.transaction import Acceptance, DomainT
 
-LOADED_ABOVE = 0.8
-"""Share of maxConnections above which idle clients get less time."""
 TIMEOUT_UNDER_LOAD = 10.0
-"""Seconds after which an idle client is closed then (as Postfix does under stress)."""
+"""Seconds after which an idle client is closed while places are scarce (as Postfix does under stress)."""
 
 _COMPARE_KEY = secrets.token_bytes(32)
 
@@ -107,12 +105,10 @@ class EffectiveConfig(Generic[DomainT]):
         matches = hmac.compare_digest(_digest(password), expected or _NOBODY)
         return matches and expected is not None
 
-    def timeout(self, sessions: int) -> float:
-        """Seconds after which an idle client is closed while `sessions` are open; 0 means never."""
-        limits = self.limits
-        if limits.max_connections and sessions > LOADED_ABOVE * limits.max_connections:
-            return min(limits.command_timeout or TIMEOUT_UNDER_LOAD, TIMEOUT_UNDER_LOAD)
-        return limits.command_timeout
+    def timeout(self, *, scarce: bool) -> float:
+        """Seconds after which an idle client is closed, less while places are `scarce`; 0 means never."""
+        timeout = self.limits.command_timeout
+        return min(timeout or TIMEOUT_UNDER_LOAD, TIMEOUT_UNDER_LOAD) if scarce else timeout
 
 
 def _digest(secret: bytes) -> bytes:

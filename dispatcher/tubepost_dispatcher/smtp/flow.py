@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+MAX_HELD = 65_536
+"""Octets of buffered input above which reading pauses."""
 HELD, WRITE, TURN, SHARE = 1, 2, 4, 8
 """Why reading pauses: the input buffer is full; the client does not read its replies; it has had its share of
 this turn's commands, or of this turn's octets."""

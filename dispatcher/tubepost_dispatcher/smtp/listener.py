@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Generic, Protocol
 
@@ -10,16 +11,34 @@ from prometheus_client import Counter
 
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.smtp import replies
+from tubepost_dispatcher.smtp.admission import Rank, Shares, makes_room
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.data import DataReceiver, Memory
 from tubepost_dispatcher.smtp.guesses import Guesses
 from tubepost_dispatcher.smtp.message_ids import MessageIds, SessionIds
+from tubepost_dispatcher.smtp.networks import network_of
+from tubepost_dispatcher.smtp.places import Full, OwnPlaces, Places
 from tubepost_dispatcher.smtp.turns import TurnBudget
 from tubepost_dispatcher.transaction import DomainT
+
+_FULL: Mapping[Full, bytes] = {
+    Full.LISTENER: replies.TOO_MANY_CONNECTIONS,
+    Full.CLIENT: replies.TOO_MANY_CLIENT_CONNECTIONS,
+}
 
 
 class OpenSession(Protocol):
     """A session as its listener knows it."""
+
+    @property
+    def client(self) -> str:
+        """The client's address."""
+
+    def rank(self) -> Rank | None:
+        """See `admission.Ranked`."""
+
+    def evict(self) -> None:
+        """Make room for another client: say the last reply, and leave now."""
 
     def tick(self, now: float, timeout: float, interval: float) -> None:
         """Apply the time limits, once in `interval`. Seconds; `timeout` is for idle clients, 0 means none."""
@@ -32,7 +51,6 @@ class ListenerState(Generic[DomainT]):
     """State of one listener. `now` is monotonic seconds as of the last sweep, near enough for timeouts."""
 
     __slots__ = (
-        "_per_client",
         "_refusals",
         "_rejections",
         "config",
@@ -45,15 +63,22 @@ class ListenerState(Generic[DomainT]):
         "open_gauge",
         "opened",
         "overloaded",
+        "places",
         "received",
         "session_ids",
         "sessions",
+        "shares",
         "temp_dir",
         "turns",
     )
 
     def __init__(
-        self, config: EffectiveConfig[DomainT], metrics: Metrics, temp_dir: Path | None, now: float
+        self,
+        config: EffectiveConfig[DomainT],
+        metrics: Metrics,
+        temp_dir: Path | None,
+        now: float,
+        places: Places | None = None,
     ) -> None:
         self.config = config
         self.temp_dir = temp_dir
@@ -67,12 +92,13 @@ class ListenerState(Generic[DomainT]):
         self.guesses = Guesses()
         self.turns = TurnBudget()
         self.sessions: set[OpenSession] = set()
+        self.shares: Shares[OpenSession] = Shares()
+        self.places = places or OwnPlaces()
         self.open_gauge = metrics.smtp_sessions
         self.opened = metrics.smtp_sessions_opened
         self.received = metrics.smtp_received_bytes
         self._rejections = metrics.smtp_rejections
         self._refusals: dict[tuple[str, str], Counter] = {}
-        self._per_client: dict[str, int] = {}
 
     def refused(self, stage: str, code: str) -> None:
         """Count a refusal; `stage` is one of those that the metric's help names."""
@@ -95,8 +121,6 @@ class ListenerState(Generic[DomainT]):
     def admit(self, session: OpenSession, address: str) -> bytes | None:
         """Count a new session in, or return the reply that turns it away."""
         config = self.config
-        limits = config.limits
-        here = self._per_client.get(address, 0)
         refusal = None
         if self.draining:
             refusal = replies.SHUTTING_DOWN
@@ -104,18 +128,32 @@ class ListenerState(Generic[DomainT]):
             refusal = replies.OVERLOADED
         elif not config.allows(address):
             refusal = replies.NOT_ALLOWED
-        elif limits.max_connections and len(self.sessions) >= limits.max_connections:
-            refusal = replies.TOO_MANY_CONNECTIONS
-        elif limits.max_connections_per_client and here >= limits.max_connections_per_client:
-            refusal = replies.TOO_MANY_CLIENT_CONNECTIONS
+        else:
+            full = self._take_place(address)
+            if full is not None:
+                refusal = _FULL[full]
         if refusal is not None:
             self.refused("connect", replies.code(refusal))
             return refusal
         self.sessions.add(session)
-        self._per_client[address] = here + 1
+        self.shares.enter(network_of(address), session)
         self.opened.inc()
         self.open_gauge.inc()
         return None
+
+    def _take_place(self, address: str) -> Full | None:
+        limits = self.config.limits
+        full = self.places.take(address, limits)
+        if full is Full.LISTENER:
+            other = makes_room(self.shares, network_of(address))
+            if other is not None:
+                other.evict()
+                full = self.places.take(address, limits)
+        return full
+
+    def timeout(self, address: str) -> float:
+        """Seconds after which an idle client of this address is closed; 0 means never."""
+        return self.config.timeout(scarce=self.places.scarce(address, self.config.limits))
 
     def leave(self, session: OpenSession, address: str) -> None:
         """Count a session out again; without effect for one that was never admitted."""
@@ -125,8 +163,5 @@ class ListenerState(Generic[DomainT]):
         self.open_gauge.dec()
         if self.emptied is not None and not self.sessions:
             self.emptied.set()
-        left = self._per_client.get(address, 0) - 1
-        if left > 0:
-            self._per_client[address] = left
-        else:
-            self._per_client.pop(address, None)
+        self.shares.leave(network_of(address), session)
+        self.places.give(address)

@@ -7,12 +7,14 @@ says what is to be read next.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Generic
 
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import journal, replies
+from tubepost_dispatcher.smtp.admission import Rank, rank
 from tubepost_dispatcher.smtp.auth import MAX_AUTH_FAILURES, Authentication
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.data import DataFault
@@ -27,6 +29,8 @@ from tubepost_dispatcher.transaction import (
     SessionFacts,
     Transaction,
 )
+
+log = logging.getLogger("tubepost.smtp")
 
 _DATA_FAULTS: Mapping[DataFault, str] = {
     DataFault.TOO_LARGE: "MessageTooLarge",
@@ -67,6 +71,8 @@ class SmtpProtocol(Generic[DomainT]):
         "_errors",
         "_loop",
         "_user_digest",
+        "accepted",
+        "active",
         "config",
         "data_since",
         "envelope",
@@ -103,6 +109,10 @@ class SmtpProtocol(Generic[DomainT]):
         """The next MAIL is answered with 421 4.3.2."""
         self.data_since = 0.0
         """When the last 354 was said."""
+        self.active = listener.now
+        """When the client last did something useful; see `timeouts`."""
+        self.accepted: float | None = None
+        """When its last message was accepted."""
         self.extended = False
         """The client has said EHLO, not HELO."""
         self._authentication: Authentication | None = None
@@ -162,20 +172,33 @@ class SmtpProtocol(Generic[DomainT]):
         self.envelope.clear()
         self.out.append(replies.render(reply, message_id))
         self.messages += 1
+        now = self.active = self.listener.now
         limit = self.config.limits.max_messages_per_session
         if limit and self.messages >= limit:
             self.retiring = True
         code = reply.code
         if code < 400:
             self._errors = 0
+            self.accepted = now
         else:
             self._message_refused(reply, message_id)
         self.state = CLOSING if code == 421 else COMMAND
+
+    def withdraw(self, transaction: Transaction[DomainT]) -> None:
+        """The client has gone before the reply to this message."""
+        transaction.abandoned = True
+        journal.client_left(self.id, self.facts.remote_ip, transaction.message_id)
+        try:
+            if transaction.pending is not None:
+                transaction.pending.abandon()
+        except Exception:
+            log.exception(journal.WHILE_WITHDRAWN, self.id, self.facts.remote_ip, transaction.message_id)
 
     def refuse_message(self, fault: DataFault, received: int) -> None:
         """Refuse a message that was read to its end, of `received` octets, and not handed over."""
         self.listener.received.inc(received)
         self.messages += 1
+        self.active = self.listener.now
         self.envelope.clear()
         self.state = COMMAND
         message_id = self.listener.ids.next()
@@ -245,14 +268,30 @@ class SmtpProtocol(Generic[DomainT]):
         """The handshake has succeeded: the session starts again."""
         self.secure = True
         self.state = COMMAND
+        self.active = self.listener.now
         self.facts = SessionFacts(self.facts.remote_ip, self.facts.remote_port, tls=version)
         self.extended = False
         self._user_digest = None
         self._find_precondition()
         journal.secured(self.id, self.facts.remote_ip, version)
 
-    def closed(self) -> None:
-        """The connection is lost or about to be."""
+    def rank(self) -> Rank | None:
+        """How readily it makes room for another client; None while a message waits for its reply."""
+        if self.state is ACCEPTANCE:
+            return None
+        return rank(
+            closing=self.state is CLOSING,
+            transaction=self.envelope.mail_from is not None,
+            authenticated=bool(self.facts.user),
+            accepted=self.accepted,
+            active=self.active,
+            now=self.listener.now,
+        )
+
+    def closed(self, opened: float) -> None:
+        """The connection is lost or about to be; `opened` is when it came, in monotonic seconds."""
+        seconds = self.listener.now - opened
+        journal.closed(self.id, self.facts.remote_ip, seconds, self.messages, self.refusals)
         self.state = CLOSING
         self.out.clear()
         if self._authentication is not None:
@@ -335,6 +374,7 @@ class SmtpProtocol(Generic[DomainT]):
         if auth.pending:
             self.state = AUTH
         elif auth.user is not None:
+            self.active = self.listener.now
             facts = self.facts
             self.facts = SessionFacts(
                 facts.remote_ip,

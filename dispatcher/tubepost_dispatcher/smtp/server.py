@@ -140,11 +140,14 @@ class SmtpServer(Generic[DomainT]):
         assert self._loop is not None
         listener = self._listener
         now = listener.now = self._loop.time()
-        config = listener.config
-        limits = config.limits
-        timeout = config.timeout(len(listener.sessions))
-        short = min(t for t in (timeout, limits.max_session_age, 4 * SWEEP_INTERVAL) if t)
+        limits = listener.config.limits
+        short = min(t for t in (limits.command_timeout, limits.max_session_age, 4 * SWEEP_INTERVAL) if t)
         interval = min(SWEEP_INTERVAL, max(short / 4, 0.02))
+        timeouts: dict[str, float] = {}
         for session in tuple(listener.sessions):
+            client = session.client
+            timeout = timeouts.get(client)
+            if timeout is None:
+                timeout = timeouts[client] = listener.timeout(client)
             session.tick(now, timeout, interval)
         self._sweeper = self._loop.call_later(interval, self._sweep)

@@ -7,6 +7,7 @@ replies of a chunk leave in one write. Only the handshake of STARTTLS runs in a 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
 import ssl
@@ -15,6 +16,7 @@ from typing import Generic, TypeVar, cast
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import commands, flow, journal, replies, starttls
+from tubepost_dispatcher.smtp.admission import Rank
 from tubepost_dispatcher.smtp.auth import MAX_AUTH_LINE
 from tubepost_dispatcher.smtp.commands import MAX_ENVELOPE_LINE
 from tubepost_dispatcher.smtp.config import printable_address
@@ -31,18 +33,15 @@ from tubepost_dispatcher.smtp.state import (
     STARTTLS,
     YIELDED,
 )
+from tubepost_dispatcher.smtp.timeouts import LINGERED, Clock
 from tubepost_dispatcher.transaction import Content, DomainT, Transaction
 
 log = logging.getLogger("tubepost.smtp")
 
-MAX_HELD = 65_536
-"""Octets of buffered input above which reading pauses."""
 COMMANDS_PER_TURN = 200
 """Commands of one session that are answered before other sessions get their turn."""
-MIN_DATA_RATE = 1_024
-"""Octets per second that a message must make on average once `commandTimeout` has passed."""
-LINGER = 10.0
-"""Seconds that a client has to read the last reply before its connection is reset."""
+LINGER_EVICTED = 1.0
+"""Seconds that a client has to read the last reply when it has to make room for another."""
 
 _held_quit = re.compile(rb"(?:\A|\n)QUIT *\r\n", re.IGNORECASE).search
 
@@ -54,6 +53,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
 
     __slots__ = (
         "_busy",
+        "_clock",
         "_eof",
         "_gone",
         "_handshake",
@@ -61,13 +61,13 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         "_last",
         "_listener",
         "_loop",
-        "_opened",
         "_reading",
         "_receiver",
         "_smtp",
         "_tls_fault",
         "_transaction",
         "_transport",
+        "client",
     )
 
     _reading: flow.Reading
@@ -79,7 +79,8 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         self._smtp = SmtpProtocol(listener, loop)
         self._in = b""
         """Input not yet processed."""
-        self._opened = self._last = listener.now
+        self._clock = Clock(listener.now)
+        self._last = listener.now
         self._gone = False
         self._busy = False
         """Processing input: `_run` writes the replies at its end."""
@@ -88,6 +89,8 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         self._transaction: Transaction[DomainT] | None = None
         self._handshake: asyncio.Task[None] | None = None
         self._tls_fault = ""
+        self.client = ""
+        """The client's address."""
 
     # ---- what the event loop calls -------------------------------------------------------------------
 
@@ -96,8 +99,6 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         # A cast, since uvloop's transports do not derive from asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._reading = flow.Reading(self._transport)
-        listener = self._listener
-        self._opened = self._last = listener.now
         address, port = printable_address(transport.get_extra_info("peername"))
         if not address:
             # The connection was reset before it was accepted. Nobody is there to be refused.
@@ -105,7 +106,8 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
             journal.unreadable()
             self._transport.abort()
             return
-        self._smtp.open(address, port, listener.admit(self, address))
+        self.client = address
+        self._smtp.open(address, port, self._listener.admit(self, address))
         self._flush()
 
     def data_received(self, data: bytes) -> None:
@@ -133,29 +135,21 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
             return
         self._gone = True
         smtp = self._smtp
-        smtp.closed()
-        client = smtp.facts.remote_ip
         self._in = b""
         handshake, self._handshake = self._handshake, None
         if handshake is not None:
             smtp.handshake_failed(self._tls_fault or starttls.why(error or ConnectionResetError()))
             handshake.cancel()
         elif smtp.secure and isinstance(error, ssl.SSLError):
-            journal.tls_rejected(smtp.id, client, starttls.why(error))
+            journal.tls_rejected(smtp.id, self.client, starttls.why(error))
+        smtp.closed(self._clock.opened)
         if self._receiver is not None:
             self._receiver.release()
             self._receiver = None
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
-            transaction.abandoned = True
-            journal.client_left(smtp.id, client, transaction.message_id)
-            try:
-                if transaction.pending is not None:
-                    transaction.pending.abandon()
-            except Exception:
-                log.exception(journal.WHILE_WITHDRAWN, smtp.id, client, transaction.message_id)
-        self._listener.leave(self, client)
-        journal.closed(smtp.id, client, self._listener.now - self._opened, smtp.messages, smtp.refusals)
+            smtp.withdraw(transaction)
+        self._listener.leave(self, self.client)
 
     def pause_writing(self) -> None:
         """The client does not read its replies: read no more commands."""
@@ -169,27 +163,29 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
 
     def tick(self, now: float, timeout: float, interval: float) -> None:
         """Apply the time limits; called by the server's sweep. Seconds, `timeout` 0 means none."""
+        received = self._receiver.raw if self._receiver is not None else 0
+        end = self._clock.look(self._smtp, now, timeout, interval, last_input=self._last, received=received)
+        if end is LINGERED:
+            self._transport.abort()
+        elif end is not None:
+            self._end(*end)
+
+    def rank(self) -> Rank | None:
+        """How readily it makes room for another client; None while a message waits for its reply."""
+        return self._smtp.rank()
+
+    def evict(self) -> None:
+        """Make room for another client: say the last reply, and leave now."""
         smtp = self._smtp
         state = smtp.state
-        idle = now - self._last
-        if state is CLOSING:
-            if idle > LINGER:
-                self._transport.abort()
+        if state is STARTTLS:
+            self._tls_fault = "closed to make room for another client"
+            self.shut_down(at_once=True)
             return
-        age = self._listener.config.limits.max_session_age
-        if age and now - self._opened > age:
-            smtp.retiring = True
-        if not state.timed:
-            return
-        if smtp.retiring and smtp.between_transactions and idle >= interval:
-            self._end(replies.SHUTTING_DOWN if self._listener.draining else replies.SESSION_OVER)
-        elif timeout and idle > timeout:
-            silent = "sent nothing" if state is GREETED else f"idle in {state.name}"
-            self._end(replies.IDLE, "data" if state is DATA else "command", silent)
-        elif timeout and state is DATA:
-            received = self._receiver.raw if self._receiver is not None else 0
-            if now - smtp.data_since > timeout + received / MIN_DATA_RATE:
-                self._end(replies.TOO_SLOW, "data")
+        if state is not CLOSING:
+            self._end(replies.EVICTED, "data" if state is DATA else "command")
+        self._listener.leave(self, self.client)
+        self._loop.call_later(LINGER_EVICTED, self._transport.abort)
 
     def shut_down(self, *, at_once: bool) -> None:
         """End between two transactions, after the reply if one is open; or reset the connection now."""
@@ -231,50 +227,43 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         in_message = smtp.state is DATA
         while position < size:
             state = smtp.state
-            if state is COMMAND:
-                end = chunk.find(b"\n", position)
-                if end < 0:
-                    if smtp.skipped or size - position > MAX_ENVELOPE_LINE + 1:
-                        position = commands.drop_overlong(smtp, chunk, position)
-                    break
-                if budget <= 0:
-                    self._yield_turn()
-                    break
-                budget -= 1
-                line = chunk[position : end - 1] if end > position and chunk[end - 1] == 0x0D else None
-                position = end + 1
-                try:
+            try:
+                if state is COMMAND:
+                    end = chunk.find(b"\n", position)
+                    if end < 0:
+                        if smtp.skipped or size - position > MAX_ENVELOPE_LINE + 1:
+                            position = commands.drop_overlong(smtp, chunk, position)
+                        break
+                    if budget <= 0:
+                        self._yield_turn()
+                        break
+                    budget -= 1
+                    line = chunk[position : end - 1] if end > position and chunk[end - 1] == 0x0D else None
+                    position = end + 1
                     commands.answer(smtp, line)
-                except Exception:
-                    log.exception(journal.IN_SESSION, smtp.id, smtp.facts.remote_ip)
-                    smtp.refuse(replies.OUR_FAULT, "command")
-            elif state is DATA:
-                try:
+                elif state is DATA:
                     position = self._body_chunk(chunk, position)
-                except Exception:
-                    # Where the message ends is unknown now, so the session cannot go on.
-                    log.exception(journal.IN_SESSION, smtp.id, smtp.facts.remote_ip)
-                    smtp.refuse(replies.OUR_FAULT, "data")
-                    smtp.state = CLOSING
-            elif state is AUTH:
-                end = chunk.find(b"\n", position)
-                if (end if end >= 0 else size) - position > MAX_AUTH_LINE:
-                    smtp.refuse(replies.AUTH_LINE_TOO_LONG, "auth")
-                    smtp.state = CLOSING
-                if end < 0 or smtp.state is CLOSING:
-                    break
-                budget -= 1
-                line = chunk[position : end + 1]
-                position = end + 1
-                try:
+                elif state is AUTH:
+                    end = chunk.find(b"\n", position)
+                    if (end if end >= 0 else size) - position > MAX_AUTH_LINE:
+                        smtp.refuse(replies.AUTH_LINE_TOO_LONG, "auth")
+                        smtp.state = CLOSING
+                    if end < 0 or smtp.state is CLOSING:
+                        break
+                    budget -= 1
+                    line = chunk[position : end + 1]
+                    position = end + 1
                     smtp.auth_line(line)
-                except Exception:
-                    log.exception(journal.IN_SESSION, smtp.id, smtp.facts.remote_ip)
-                    smtp.refuse(replies.OUR_FAULT, "command")
-            elif state is GREETED:
-                commands.first_input(smtp, chunk)
-            else:
-                break
+                elif state is GREETED:
+                    commands.first_input(smtp, chunk)
+                else:
+                    break
+            except Exception:
+                log.exception(journal.IN_SESSION, smtp.id, self.client)
+                smtp.refuse(replies.OUR_FAULT, "data" if state is DATA else "command")
+                if state is DATA:
+                    # Where the message ends is unknown now, so the session cannot go on.
+                    smtp.state = CLOSING
         self._busy = False
         if in_message or budget != COMMANDS_PER_TURN:
             # A client cannot stay by sending a command octet by octet.
@@ -282,7 +271,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         state = smtp.state
         if position < size:
             self._in = chunk[position:]
-            if len(self._in) > MAX_HELD and not state.reads:
+            if len(self._in) > flow.MAX_HELD and not state.reads:
                 self._reading.pause(flow.HELD)
         if state is STARTTLS and self._handshake is None:
             self._handshake = self._loop.create_task(self._start_tls())
@@ -330,7 +319,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         if self._smtp.state is CLOSING:
             return
         self._in += data
-        if len(self._in) > MAX_HELD:
+        if len(self._in) > flow.MAX_HELD:
             self._reading.pause(flow.HELD)
 
     def _yield_turn(self) -> None:
@@ -342,10 +331,6 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         if self._smtp.state is YIELDED:
             self._smtp.state = COMMAND
             self._resume()
-
-    def _take_share(self) -> None:
-        """Read on: it is this session's turn again to take a piece of a large message."""
-        self._reading.resume(flow.SHARE)
 
     def _body_chunk(self, chunk: bytes, position: int) -> int:
         """Receive a part of a message; returns the position behind it."""
@@ -364,7 +349,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
                 smtp.refuse_message(DataFault.TOO_LARGE, 0)
                 smtp.state = CLOSING
             elif not self._reading.reasons & flow.SHARE and not listener.turns.charge(
-                self._loop, len(chunk), self._take_share
+                self._loop, len(chunk), functools.partial(self._reading.resume, flow.SHARE)
             ):
                 self._reading.pause(flow.SHARE)
             return len(chunk)
@@ -384,7 +369,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         try:
             smtp.config.acceptance.accept(transaction)
         except Exception:
-            log.exception(journal.IN_MESSAGE, smtp.id, smtp.facts.remote_ip, transaction.message_id)
+            log.exception(journal.IN_MESSAGE, smtp.id, self.client, transaction.message_id)
             if self._transaction is transaction:
                 transaction.abandoned = True
                 self._transaction = None
@@ -401,11 +386,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         smtp.begin_tls()
         self._flush()
         timeout = smtp.config.limits.tls_handshake_timeout
-        try:
-            secured = await starttls.upgrade(self._loop, plain, self, tls, timeout)
-        except Exception:
-            log.exception(journal.IN_SESSION, smtp.id, smtp.facts.remote_ip)
-            secured = "internal error"
+        secured = await starttls.upgrade(self._loop, plain, self, tls, timeout, session=smtp.id)
         if isinstance(secured, str):
             # asyncio does not tell the protocol of a connection that ended before its handshake; uvloop does.
             self._tls_fault = secured

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from typing import NamedTuple
+
+log = logging.getLogger("tubepost.smtp")
 
 
 class Secured(NamedTuple):
@@ -21,12 +24,13 @@ async def upgrade(
     protocol: asyncio.Protocol,
     context: ssl.SSLContext,
     timeout: float,
+    *,
+    session: str,
 ) -> Secured | str:
     """Make the server's side of a TLS handshake on `plain`, whose input is TLS from the first step on.
 
     `timeout` is in seconds, 0 means the loop's default. `protocol` gets the decrypted input. A text when the
-    handshake failed: why, for the log. The connection is reset then. What is no fault of the connection's is
-    raised, after the same.
+    handshake failed: why, for the log. The connection is reset then. `session` is the session's id.
 
     Not aiosmtpd's STARTTLS, which knows no time limit for the handshake and no uvloop.
     """
@@ -38,8 +42,9 @@ async def upgrade(
         plain.abort()
         return why(error)
     except Exception:
+        log.exception("session %s: internal error in STARTTLS", session)
         plain.abort()
-        raise
+        return "internal error"
     if transport is None:
         plain.abort()
         return "the connection was lost"

@@ -131,6 +131,7 @@ class Wire:
         acceptance: Recorder | None = None,
         *,
         beside: Wire | None = None,
+        peer: tuple[str, int] = ("192.0.2.7", 4711),
         **more: Any,
     ) -> None:
         """`beside` is another session of the same listener and loop."""
@@ -141,7 +142,7 @@ class Wire:
         effective = EffectiveConfig(config or listener(), self.acceptance, **more)
         self.listener = beside.listener if beside else ListenerState(effective, self.metrics, None, 1_000.0)
         self.loop = beside.loop if beside else _SessionLoop()
-        self.transport: Any = FakeTransport()
+        self.transport: Any = FakeTransport(peer)
         self.session = SmtpSession(self.listener, self.loop)
         self.id = self.session._smtp.id
         self.session.connection_made(self.transport)

@@ -46,12 +46,13 @@ def test_passwords() -> None:
     assert b"secret" not in repr(config.users).encode()
 
 
-def test_idle_clients_get_less_time_near_the_connection_cap() -> None:
-    config = EffectiveConfig(listener(max_connections=100), Recorder())
-    assert config.timeout(80) == 300
-    assert config.timeout(81) == 10
-    assert EffectiveConfig(listener(max_connections=100, command_timeout=0), Recorder()).timeout(81) == 10
-    assert EffectiveConfig(listener(max_connections=0), Recorder()).timeout(10_000) == 300
+def test_idle_clients_get_less_time_while_places_are_scarce() -> None:
+    config = EffectiveConfig(listener(), Recorder())
+    assert config.timeout(scarce=False) == 300
+    assert config.timeout(scarce=True) == 10
+    assert EffectiveConfig(listener(command_timeout=0), Recorder()).timeout(scarce=True) == 10
+    assert EffectiveConfig(listener(command_timeout=0), Recorder()).timeout(scarce=False) == 0
+    assert EffectiveConfig(listener(command_timeout=5), Recorder()).timeout(scarce=True) == 5
 
 
 def test_peer_addresses() -> None:

@@ -162,7 +162,7 @@ def test_a_client_that_sends_nothing_is_told_apart(caplog: pytest.LogCaptureFixt
     text = "command refused, CommandTimeout: 421 4.4.2 Timeout, closing the connection"
     assert info(caplog) == [
         f"session {silent.id} (192.0.2.7): {text} (sent nothing)",
-        f"session {idle.id} (192.0.2.7): {text} (idle in COMMAND)",
+        f"session {idle.id} (192.0.2.7): {text} (sent no message)",
     ]
 
 

@@ -5,14 +5,31 @@ import asyncio
 import pytest
 
 from tests.dispatcher.smtp.support import Recorder, listener
+from tubepost_api.config import ListenerLimits
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.smtp import replies
+from tubepost_dispatcher.smtp.admission import Rank
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.listener import ListenerState
+from tubepost_dispatcher.smtp.places import Full
 
 
 class StubSession:
     """All that a listener knows of a session."""
+
+    def __init__(self, client: str = "", merit: int = 1) -> None:
+        self.client = client
+        self.merit = merit
+        self.state: ListenerState[str] | None = None
+        self.evicted = False
+
+    def rank(self) -> Rank | None:
+        return Rank(self.merit, 0.0)
+
+    def evict(self) -> None:
+        assert self.state is not None
+        self.evicted = True
+        self.state.leave(self, self.client)
 
     def tick(self, now: float, timeout: float, interval: float) -> None:
         raise NotImplementedError
@@ -38,7 +55,7 @@ def test_sessions_are_counted_in_and_out(state: ListenerState[str], metrics: Met
     assert state.admit(second, "192.0.2.1") is None
     assert state.admit(third, "192.0.2.1") == replies.TOO_MANY_CLIENT_CONNECTIONS
     assert state.admit(third, "192.0.2.2") is None
-    assert state.admit(fourth, "192.0.2.3") == replies.TOO_MANY_CONNECTIONS
+    assert state.admit(fourth, "192.0.2.2") == replies.TOO_MANY_CONNECTIONS
     assert metrics.smtp_sessions._value.get() == 3
     state.leave(first, "192.0.2.1")
     state.leave(first, "192.0.2.1")
@@ -67,3 +84,39 @@ def test_the_last_session_to_leave_is_noticed(state: ListenerState[str]) -> None
     assert not state.emptied.is_set()
     state.leave(second, "192.0.2.2")
     assert state.emptied.is_set()
+
+
+def test_the_largest_client_makes_room_for_one_with_fewer_sessions(
+    state: ListenerState[str], metrics: Metrics
+) -> None:
+    sender, idle, third, newcomer = (
+        StubSession("192.0.2.1", 5),
+        StubSession("192.0.2.1"),
+        StubSession("192.0.2.2"),
+        StubSession("192.0.2.3"),
+    )
+    for session in (sender, idle, third, newcomer):
+        session.state = state
+        assert state.admit(session, session.client) is None
+    assert state.sessions == {sender, third, newcomer}
+    assert [s.evicted for s in (sender, idle, third)] == [False, True, False]
+    assert metrics.smtp_sessions._value.get() == 3
+    # Everybody has one now: who comes next is refused.
+    assert state.admit(StubSession("192.0.2.4"), "192.0.2.4") == replies.TOO_MANY_CONNECTIONS
+
+
+def test_places_may_be_counted_elsewhere(metrics: Metrics) -> None:
+    class NoPlaces:
+        def take(self, address: str, limits: ListenerLimits) -> Full | None:
+            return Full.CLIENT if address.endswith("1") else Full.LISTENER
+
+        def give(self, address: str) -> None:
+            raise NotImplementedError
+
+        def scarce(self, address: str, limits: ListenerLimits) -> bool:
+            return address.endswith("1")
+
+    state = ListenerState(EffectiveConfig(listener(), Recorder()), metrics, None, 0.0, NoPlaces())
+    assert state.admit(StubSession(), "192.0.2.1") == replies.TOO_MANY_CLIENT_CONNECTIONS
+    assert state.admit(StubSession(), "192.0.2.2") == replies.TOO_MANY_CONNECTIONS
+    assert (state.timeout("192.0.2.1"), state.timeout("192.0.2.2")) == (10, 300)

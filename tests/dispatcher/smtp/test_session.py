@@ -351,11 +351,11 @@ class TestTimes:
             wire.send(b"N")
         assert self.tick(wire, 5).startswith(b"421 4.4.2 ")
 
-    def test_commands_and_message_parts_do(self) -> None:
+    def test_messages_and_their_parts_do(self) -> None:
         wire = Wire().hello()
         for _ in range(3):
             assert self.tick(wire, 200) == b""
-            wire.send(b"NOOP\r\n")
+            wire.send(ENVELOPE + MESSAGE + b".\r\n")
         wire.send(ENVELOPE)
         for _ in range(3):
             assert self.tick(wire, 200) == b""
