@@ -125,7 +125,8 @@ class WorkerPool:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        self._tasks.spawn(self._watch_for_silence())
+        if not self._in_process:  # else it is as silent as the supervisor itself
+            self._tasks.spawn(self._watch_for_silence())
 
     async def change(self, sockets: ListenerSockets, count: int) -> None:
         """Put the configuration in force in all workers, and have `count` of them; `changing` is held.

@@ -37,7 +37,7 @@ class Bench:
         return {index: handle.pid for index, handle in self.pool._workers.items() if handle.ready}
 
     def served(self) -> dict[int, int]:
-        """Slot -> how many sockets its worker accepts on."""
+        """Worker -> how many sockets its worker accepts on."""
         return {index: len(handle._assigned) for index, handle in self.pool._workers.items() if handle.ready}
 
     def exits(self, cause: str) -> float:
@@ -68,7 +68,9 @@ async def test_workers_come_and_go_and_every_socket_is_served(bench: Bench) -> N
     assert bench.exits("exit 0") == 0
 
 
-async def test_the_others_accept_for_a_slot_that_is_empty(bench: Bench, fake_workers: FakeWorkers) -> None:
+async def test_the_others_accept_for_a_worker_that_is_missing(
+    bench: Bench, fake_workers: FakeWorkers
+) -> None:
     await bench.pool.start(bench.sockets, 2)
     fake_workers("crash")
     os.kill(bench.pids[1], signal.SIGKILL)
