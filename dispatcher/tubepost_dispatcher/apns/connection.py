@@ -72,13 +72,14 @@ class Connection(asyncio.Protocol):
         """Set by `retire`: takes no more requests, closes after its last answer."""
         self.submitted = 0
         self.answered = 0
+        self.answered_at = self.opened_at = clock()
+        """When a request was last answered on it; before the first, when it was begun."""
         self.goaway_reason = ""
         """What GOAWAY gave as its reason, `none` without one, empty before it."""
         self.proven = False
         """A push was accepted on it."""
         self.rest_until = 0.0
         """The pool puts nothing on it before."""
-        self.opened_at = clock()
         self._ready: asyncio.Future[None] = loop.create_future()
         self._owner = owner
         self._loop = loop
@@ -184,7 +185,9 @@ class Connection(asyncio.Protocol):
             if not engine.open_streams:
                 self._liveness.idle_since = now
         if engine.state is ConnectionState.CLOSED:
-            self._end("protocol", "the peer broke HTTP/2", graceful=True)
+            http1 = not engine.settings_received and data.startswith(b"HTTP/1")
+            detail = "the server speaks HTTP/1, not HTTP/2" if http1 else "the peer broke HTTP/2"
+            self._end("protocol", detail, graceful=True)
             return
         if not self.is_ready and engine.settings_received:
             self.is_ready = True
@@ -253,7 +256,11 @@ class Connection(asyncio.Protocol):
                     self.engine.close()
                     if not self._paused:
                         transport.write(self.engine.take())
-                    transport.close()
+                    if cause == "protocol":
+                        # Whoever floods is not read until TLS is shut down: in the next turn, GOAWAY is out.
+                        self._loop.call_soon(transport.abort)
+                    else:
+                        transport.close()
                 else:
                     transport.abort()
         self.is_closed = True
@@ -283,11 +290,17 @@ class Connection(asyncio.Protocol):
             self._alarm.set(now + SECOND_LOOK)
             return
         self._suspect = False
+        begun: list[Result] = []
         for request, stream_id in self._expired(now):
             del self._flights[request.response_timeout][request]
-            self.engine.cancel(stream_id)
             liveness.idle_since = now
-            self._owner.timed_out(self, request)
+            status = self.engine.cancel(stream_id)
+            if status == 200:  # APNs took it; only the end of its answer is missing
+                begun.append(StreamResult(request, status))
+            else:
+                self._owner.timed_out(self, request)
+        if begun:
+            self._owner.results(self, begun, now)
         if self._close_when_done():
             return
         if not self.engine.open_streams and now - liveness.idle_since >= self._owner.idle_timeout:

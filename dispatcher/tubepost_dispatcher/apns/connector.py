@@ -54,6 +54,7 @@ class Connector:
         self._settled = settled
         self._count_failure = failed
         self._tasks = TaskSet()
+        self._started: dict[asyncio.Task[None], float] = {}
         self.backoff = Backoff(_DELAYS, rng)
         self.trouble: DialError | None = None
         """Why the last attempt failed; None after a success."""
@@ -62,9 +63,22 @@ class Connector:
         """Attempts in progress."""
         return len(self._tasks)
 
+    def begun(self) -> list[float]:
+        """When each attempt in progress began, monotonic seconds, the oldest first."""
+        return list(self._started.values())
+
     def start(self, timeout: float) -> None:
         """Begin an attempt that may take `timeout` seconds."""
-        self._tasks.spawn(self._open(timeout)).add_done_callback(self._done)
+        _LOG.debug("route %s: opening a connection, %d are being opened", self._name, len(self))
+        task = self._tasks.spawn(self._open(timeout))
+        self._started[task] = self._clock()
+        task.add_done_callback(self._done)
+
+    def overtaken(self, before: float) -> None:
+        """Give up the attempts that began before: a later one has opened a connection."""
+        for task, began in self._started.items():
+            if began < before:
+                task.cancel()
 
     def succeeded(self) -> None:
         """Note that APNs answered on a connection: a connection that opens proves nothing yet."""
@@ -96,6 +110,7 @@ class Connector:
         await self._tasks.cancel()
 
     def _done(self, task: asyncio.Task[None]) -> None:
+        self._started.pop(task, None)
         if not task.cancelled():
             self._settled()
 

@@ -12,6 +12,7 @@ from typing import Any
 from tubepost_credentials import CertificateCredential, TokenCredential
 from tubepost_dispatcher.apns.breaker import EnvironmentBreaker, Hold
 from tubepost_dispatcher.apns.error_body import parse_body
+from tubepost_dispatcher.apns.health import MOST_REST
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.apns.tokens import ProviderToken
 from tubepost_dispatcher.outcome import Outcome
@@ -34,6 +35,8 @@ class Interpretation:
 
     outcome: Outcome
     replace_connection: bool = False
+    rests: bool = False
+    """Nothing should be sent on the route for as long as Retry-After said."""
 
 
 class CredentialState:
@@ -112,9 +115,19 @@ class CredentialState:
             self.environment.success(now)
 
     def interpret(
-        self, status: int, body: bytes, request: ApnsRequest[object], sent_at: float, now: float, wall: float
+        self,
+        status: int,
+        body: bytes,
+        request: ApnsRequest[object],
+        sent_at: float,
+        now: float,
+        wall: float,
+        retry_after: float = 0.0,
     ) -> Interpretation:
-        """Say what an answer other than 200 means, and note what it says about the credential."""
+        """Say what an answer other than 200 means, and note what it says about the credential.
+
+        `retry_after`: seconds, 0.0 where the answer names none.
+        """
         reason, timestamp = parse_body(body)
         spec = lookup(status, reason)
         retry_at_once = replace = False
@@ -142,9 +155,9 @@ class CredentialState:
             timestamp,
             "" if spec.known else spec.help,
             retry_at_once=retry_at_once,
-            held_until=self.hold.until,
+            held_until=max(self.hold.until, now + min(retry_after, MOST_REST) if retry_after else 0.0),
         )
-        return Interpretation(outcome, replace)
+        return Interpretation(outcome, replace, retry_after > 0.0 and _is_the_routes(spec))
 
     def goaway(self, reason: str, now: float) -> None:
         """Note the reason of a GOAWAY; some of them are about the credential."""
@@ -217,6 +230,11 @@ class CredentialState:
         if self.token is not None and self.token.iat:
             facts["providerTokenAgeSeconds"] = round(self.token.age(wall), 1)
         return facts
+
+
+def _is_the_routes(spec: ReasonSpec) -> bool:
+    """Whether Retry-After concerns all that is sent on the route, not one device or notification."""
+    return spec.status == 503 or (spec.status == 429 and (spec.action is Action.KEEP_TOKEN or not spec.known))
 
 
 def _day(moment: datetime) -> str:

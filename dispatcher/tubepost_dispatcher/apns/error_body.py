@@ -1,6 +1,11 @@
-"""The JSON body of an answer other than 200 ("Handling notification responses from APNs"). Pure."""
+"""What an answer other than 200 says besides its status. Pure.
+
+The body is JSON ("Handling notification responses from APNs").
+"""
 
 from __future__ import annotations
+
+import email.utils
 
 import orjson
 
@@ -27,3 +32,21 @@ def parse_body(body: bytes) -> tuple[str, int]:
         # Up to the year 9999, beyond which date functions fail.
         int(timestamp) if 0 < timestamp < 253_402_300_800_000 else 0,
     )
+
+
+def parse_retry_after(value: bytes, wall: float) -> float:
+    """Seconds to wait by a Retry-After header (RFC 9110, section 10.2.3); 0.0 where it says none.
+
+    Args:
+        value: as it came: seconds, or a date; empty without the header.
+        wall: unix seconds now.
+    """
+    text = value.strip().decode("latin-1")
+    if not text:
+        return 0.0
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - wall)
+    except (ValueError, OverflowError):
+        return 0.0

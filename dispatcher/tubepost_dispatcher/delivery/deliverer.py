@@ -18,10 +18,10 @@ from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.apns.credential_state import CREDENTIAL_RECHECK
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.delivery.domain import Domain
-from tubepost_dispatcher.delivery.failover import blames_route, pick_route
+from tubepost_dispatcher.delivery.failover import ROUTE_PATIENCE, blames_route, pick_route
 from tubepost_dispatcher.delivery.headers import resolve
 from tubepost_dispatcher.delivery.listeners import Delivery, DeliveryListener, DeliveryOwner
-from tubepost_dispatcher.delivery.retry import RetryPolicy, next_attempt
+from tubepost_dispatcher.delivery.retry import DOUBTFUL_SENDS, RetryPolicy, next_attempt
 from tubepost_dispatcher.delivery.throttle import TokenBucket
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
@@ -244,8 +244,18 @@ class Deliverer:
             request.priority = headers.priority
             request.collapse_id = headers.collapse_id
             request.response_timeout = timeout
+        if len(delivery.domain.routes) > 1:
+            request.give_up_at = self._patience(delivery, route.name)
         notification.attempt += 1
         route.pool.submit(request)
+
+    def _patience(self, delivery: Delivery, taken: str) -> float:
+        """Until when to wait for a stream of the route that was taken: not for long while others are left."""
+        now = self._clock()
+        another, fresh = pick_route(delivery.domain.routes, (*delivery.failed_routes, taken), now)
+        if fresh and another.name != taken:
+            return min(delivery.end_at, now + ROUTE_PATIENCE)
+        return delivery.end_at
 
     # -- outcomes -------------------------------------------------------------------------------------
 
@@ -258,6 +268,8 @@ class Deliverer:
     def _conclude(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """Tell what an attempt came to; again or the end."""
         delivery.outcome = outcome
+        if outcome.possible_double or delivery.doubtful_sends:
+            delivery.doubtful_sends += 1
         for listener in self._listeners:
             listener.attempted(delivery, outcome, now)
         if outcome.kind is OutcomeKind.TRANSIENT:
@@ -274,7 +286,9 @@ class Deliverer:
 
     def _again_or_end(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         at = None
-        if outcome.kind is OutcomeKind.TRANSIENT and not delivery.withdrawn:
+        # What may have been delivered is sent once more, by whichever route; then the owner decides.
+        spent = delivery.doubtful_sends >= DOUBTFUL_SENDS and not delivery.policy.queued
+        if outcome.kind is OutcomeKind.TRANSIENT and not delivery.withdrawn and not spent:
             at = self._next_attempt(delivery, outcome, now)
         if at is None:
             self._end(delivery, outcome, now)

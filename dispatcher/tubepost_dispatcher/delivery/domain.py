@@ -17,7 +17,7 @@ class RequestSink(Protocol):
 
     @property
     def held_until(self) -> float:
-        """Monotonic seconds until which requests are refused; 0.0 when the route takes them."""
+        """Monotonic seconds until which another route should be taken; 0.0 when this one takes requests."""
 
     def submit(self, request: ApnsRequest[object]) -> None:
         """Take a request; its `on_outcome` follows, once, not from inside this call."""

@@ -27,6 +27,15 @@ def pick_route(routes: Sequence[Route], failed: Collection[str], now: float) -> 
     return min(routes, key=lambda route: (route.facts is None, route.pool.held_until)), False
 
 
+ROUTE_PATIENCE = 1.2
+"""Seconds for which a notification waits for a stream of a route while another route has not been tried."""
+
+# About one device: by another route it is the same device.
+_OTHER_ROUTES_DO_NOT_HELP = frozenset({"TooManyRequests"})
+
+
 def blames_route(outcome: Outcome, now: float) -> bool:
     """Whether another route may fare better with the same notification at once."""
+    if outcome.reason in _OTHER_ROUTES_DO_NOT_HELP:
+        return False
     return outcome.held_until > now or is_route_fault(outcome.reason)

@@ -18,6 +18,7 @@ class Delivery:
 
     __slots__ = (
         "domain",
+        "doubtful_sends",
         "end_at",
         "ended",
         "failed_routes",
@@ -56,6 +57,8 @@ class Delivery:
         self.headers: RequestHeaders | None = None
         self.outcome: Outcome | None = None
         """Of the last attempt, None before there is one."""
+        self.doubtful_sends = 0
+        """Attempts that APNs may have taken without our knowing, and those since."""
         self.ended = False
         self.failed_routes: tuple[str, ...] = ()
         self.instant_retries = 0

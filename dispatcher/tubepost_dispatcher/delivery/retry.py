@@ -11,6 +11,9 @@ from tubepost_runtime.backoff import Exponential
 INSTANT_RETRIES: Final = 2
 """Repetitions at once of one notification, where the cause is mended (a new token, a new connection)."""
 
+DOUBTFUL_SENDS: Final = 2
+"""Times that a notification is sent, from the first whose answer was lost, while somebody waits for it."""
+
 _NOT_NOW: Final = frozenset({"Suspended", "Throttled", "DomainGone"})
 """Nothing was attempted, and no attempt within seconds would change that."""
 
@@ -65,6 +68,8 @@ def next_attempt(
     """
     if policy.max_attempts and attempt >= policy.max_attempts:
         return None
+    if outcome.reason == "RouteSilent" and not policy.queued and not another_route:
+        return None  # whoever waits is told at once; probes find out when it answers again
     if outcome.reason in _NOT_NOW:
         if not policy.queued:
             return None

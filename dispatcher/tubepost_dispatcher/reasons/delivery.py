@@ -66,6 +66,17 @@ DELIVERY_REASONS: tuple[ReasonSpec, ...] = (
         "NoConnectionInTime", "4.4.1", "No connection, or no free stream on one, within the deadline.", _REACH
     ),
     _local(
+        "RouteSilent",
+        "4.4.2",
+        "Requests of this route time out and nothing is answered; one at a time tests it.",
+        "Check what stands between here and APNs. A second route takes over where there is one.",
+    ),
+    _local(
+        "RouteResting",
+        "4.3.2",
+        "APNs, or what stands before it, said how long to wait (Retry-After).",
+    ),
+    _local(
         "RouteHeld",
         "4.3.5",
         "The route is held since APNs refuses its credential.",

@@ -205,15 +205,19 @@ class Engine(Receiver[Key]):
             self.ping_outstanding = True
             self._out.append(frames.ping(self._ping_payload))
 
-    def cancel(self, stream_id: int) -> None:
+    def cancel(self, stream_id: int) -> int:
         """Give a stream up: RST_STREAM CANCEL is queued and no result will come; nothing if it has ended.
 
-        Servers count resets as a sign of attack, and the slot is free at once: do not cancel in masses.
+        Returns the status of an answer that has begun, else 0. Servers count resets as a sign of attack, and
+        the slot is free at once: do not cancel in masses.
         """
         if stream_id in self._keys:
             del self._keys[stream_id]
+            answer = self._answers.get(stream_id)
             self._forget(stream_id)
             self._out.append(frames.rst_stream(stream_id, ErrorCode.CANCEL))
+            return answer.head.status if answer is not None else 0
+        return 0
 
     def close(self) -> None:
         """Queue GOAWAY NO_ERROR and take no more requests; open streams may still be answered."""

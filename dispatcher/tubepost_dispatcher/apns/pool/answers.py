@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from tubepost_dispatcher.apns.connection import Connection, Request, Result
 from tubepost_dispatcher.apns.connector import Connector
 from tubepost_dispatcher.apns.credential_state import CredentialState
+from tubepost_dispatcher.apns.error_body import parse_retry_after
+from tubepost_dispatcher.apns.health import RouteHealth
 from tubepost_dispatcher.apns.http2.results import StreamError
 from tubepost_dispatcher.apns.pool.gauges import PoolGauges
 from tubepost_dispatcher.apns.pool.waiting import Waiting
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import local_outcome
+
+_LOG = logging.getLogger("tubepost.apns")
 
 MAX_MOVES = 5
 """Times that a request may be moved to another connection because the server never saw it."""
@@ -23,18 +28,32 @@ REST = 0.05
 class Answers:
     """Tells outcomes, and lets credential, connector and connection know what an answer says about them."""
 
-    __slots__ = ("_connector", "_credential", "_gauges", "_loop", "_waiting", "_wall", "closed")
+    __slots__ = (
+        "_connector",
+        "_credential",
+        "_gauges",
+        "_health",
+        "_loop",
+        "_route",
+        "_waiting",
+        "_wall",
+        "closed",
+    )
 
     def __init__(
         self,
+        route: str,
         credential: CredentialState,
         connector: Connector,
+        health: RouteHealth,
         waiting: Waiting,
         gauges: PoolGauges,
         loop: asyncio.AbstractEventLoop,
         wall: Callable[[], float],
     ) -> None:
+        self._route = route
         self._credential = credential
+        self._health = health
         self._connector = connector
         self._waiting = waiting
         self._gauges = gauges
@@ -77,30 +96,78 @@ class Answers:
 
     def _accepted(self, connection: Connection, sent_at: float, now: float) -> None:
         connection.proven = True
+        held = self._credential.hold.reason
         self._credential.accepted(sent_at, now)
+        if held:
+            self.note_hold(held)
+        self._health.accepted()
+        self._answered(connection, now)
+
+    def _answered(self, connection: Connection, now: float) -> None:
+        health = self._health
+        since = health.doubted_since
+        connection.answered_at = now
+        if health.answered(now):
+            _LOG.info(
+                "route %s: APNs answers again after %.1f s; %d requests had no answer",
+                self._route,
+                now - since,
+                health.unanswered,
+            )
         self._connector.succeeded()
+
+    def note_hold(self, before: str) -> None:
+        """Log that a hold has begun or ended; `before`: the reason it had, empty for none."""
+        hold = self._credential.hold
+        if hold.reason and hold.reason != before:
+            _LOG.warning("route %s: held, %s: %s", self._route, hold.reason, hold.detail)
+        elif before and not hold.reason:
+            _LOG.info("route %s: no longer held, was %s", self._route, before)
 
     def _rejected(self, connection: Connection, result: Result, now: float) -> None:
         request = result.key
         connection.answered += 1
-        self._connector.succeeded()
+        self._answered(connection, now)
         self._gauges.observe_latency(now - request.sent_at)
+        wall, held = self._wall(), self._credential.hold.reason
+        retry_after = parse_retry_after(result.retry_after, wall)
         meaning = self._credential.interpret(
-            result.status, result.body, request, request.sent_at, now, self._wall()
+            result.status, result.body, request, request.sent_at, now, wall, retry_after
         )
-        if meaning.replace_connection:
+        if self._credential.hold.reason != held:
+            self.note_hold(held)
+        if meaning.replace_connection and not connection.retired:
+            _LOG.debug("route %s: %s asks for another connection", self._route, meaning.outcome.reason)
+            self._health.replaced(connection.opened_at, now)
             connection.retire()
+        if meaning.rests:
+            detail = f"{meaning.outcome.reason}, Retry-After {retry_after:.0f} s"
+            if self._health.rest(retry_after, detail, now):
+                _LOG.warning("route %s: rests, APNs answered %d %s", self._route, result.status, detail)
         self.tell(request, meaning.outcome)
 
     def _ended(self, connection: Connection, result: Result, now: float, unseen: list[Request]) -> None:
         if result.error is StreamError.REFUSED:
             # The server is busy, or about to lower its stream limit.
             connection.rest_until = now + REST
+        if connection.cause == "silent":
+            self.unanswered(result.key, now)
         outcome = unanswered(result, connection.detail or connection.cause, closed=self.closed)
         if outcome is None:
             unseen.append(result.key)
         else:
             self.tell(result.key, outcome)
+
+    def unanswered(self, request: Request, now: float) -> bool:
+        """Note a request whose answer did not come in time; True when that begins a doubt."""
+        if not self._health.timed_out(request.sent_at, now):
+            return False
+        _LOG.warning(
+            "route %s: in doubt, nothing was answered for %.1f s; one request at a time tests it",
+            self._route,
+            now - request.sent_at,
+        )
+        return True
 
     def _send_again(self, unseen: list[Request]) -> None:
         front: list[Request] = []

@@ -11,12 +11,13 @@ from typing import Any
 from tubepost_dispatcher.apns.connection import Connection, Owner, Request, describe
 from tubepost_dispatcher.apns.connector import Connector
 from tubepost_dispatcher.apns.dialing import DialError, Target
+from tubepost_dispatcher.apns.health import PACED_FROM, RouteHealth
 from tubepost_dispatcher.apns.http2.engine import Engine
 from tubepost_dispatcher.apns.pool.gauges import PoolGauges
 from tubepost_dispatcher.apns.pool.options import PoolOptions
-from tubepost_dispatcher.apns.pool.policy import PATIENCE, Demand, dials_wanted
+from tubepost_dispatcher.apns.pool.policy import HEDGE, PATIENCE, Demand, dials_wanted
 from tubepost_dispatcher.outcome import Outcome
-from tubepost_dispatcher.reasons.catalogue import REASONS
+from tubepost_dispatcher.reasons.catalogue import REASONS, local_outcome
 
 _LOG = logging.getLogger("tubepost.apns")
 
@@ -37,6 +38,7 @@ class Connections:
         route: str,
         target: Target | None,
         owner: Owner,
+        health: RouteHealth,
         gauges: PoolGauges,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
@@ -46,6 +48,7 @@ class Connections:
     ) -> None:
         self._route = route
         self._owner = owner
+        self._health = health
         self._gauges = gauges
         self._loop = loop
         self._clock = clock
@@ -84,9 +87,31 @@ class Connections:
 
     def refusal(self, now: float) -> Outcome | None:
         """Return the outcome of requests while there is no connection and connecting fails; else None."""
-        if self.connector.trouble is None or self.usable():
+        paced = self._health.replacements >= PACED_FROM and now < self._health.paced_until
+        if (self.connector.trouble is None and not paced) or self.usable():
             return None
+        if paced:
+            many = self._health.replacements
+            detail = f"{many} connections in a row were given up and no push accepted; the next one is paced"
+            return local_outcome("NoConnectionInTime", detail, held_until=self._health.paced_until)
         return self.connector.refusal(now)
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether connecting fails and there is no connection."""
+        return self.connector.trouble is not None and not self.usable()
+
+    def why_none_is_free(self, now: float) -> str:
+        """Say, for people, why requests find no stream."""
+        usable = self.usable()
+        if self.connector.trouble is not None and not usable:
+            return str(self.connector.trouble)
+        if not usable:
+            begun = self.connector.begun()
+            return f"no connection yet, for {now - begun[0]:.1f} s" if begun else "no connection"
+        if not self.stream_limit:
+            return "APNs allows no stream"
+        return "all streams are taken"
 
     def satisfied(self) -> None:
         """Note that no request is waiting for a stream."""
@@ -105,7 +130,9 @@ class Connections:
             self._starved_since = now
         starved_for = now - self._starved_since
         backoff = self.connector.backoff
-        if now >= backoff.until:
+        begun = self.connector.begun()
+        begin_at = max(backoff.until, self._health.paced_until)
+        if now >= begin_at:
             usable = self.usable()
             demand = Demand(
                 left=waiting,
@@ -116,12 +143,21 @@ class Connections:
                 starved_for=starved_for,
                 stream_limit=max((c.engine.stream_limit for c in usable), default=0),
                 by_token=by_token,
+                hanging=sum(now >= moment + HEDGE for moment in begun),
             )
             for _ in range(dials_wanted(demand)):
                 self.connector.start(options.connect_timeout or NO_LIMIT_CONNECT_TIMEOUT)
-        moments = (backoff.until, *(c.rest_until for c in self._known))
+        hedges = (moment + HEDGE for moment in self.connector.begun())
+        moments = (begin_at, *hedges, *(c.rest_until for c in self._known))
         again = min((moment for moment in moments if moment > now), default=math.inf)
         return min(again, self._starved_since + PATIENCE) if starved_for < PATIENCE else again
+
+    def retire_silent(self, since: float) -> int:
+        """Retire those that have requests and have answered none since; returns how many."""
+        silent = [c for c in self.usable() if c.open_streams and c.answered_at < since]
+        for connection in silent:
+            connection.retire()
+        return len(silent)
 
     def retire_above(self, most: int) -> None:
         """Retire the least busy connections above a maximum; 0 means no maximum."""
@@ -143,6 +179,8 @@ class Connections:
             # Ended without a single answer: no better than one that could not be opened.
             detail = connection.detail or f"the connection ended before any answer: {cause}"
             self.connector.failed(DialError("TlsFailed" if cause == "tls" else "ConnectFailed", detail))
+        elif not connection.proven and cause not in _OWN_ENDS:
+            self._health.replaced(connection.opened_at, self._clock())
         return True
 
     def shut(self) -> None:
@@ -168,3 +206,11 @@ class Connections:
     def _opened(self, connection: Connection) -> None:
         self._known.append(connection)
         self._gauges.opened()
+        now = self._clock()
+        _LOG.debug(
+            "route %s: a connection is open after %.2f s, for %d streams",
+            self._route,
+            now - connection.opened_at,
+            connection.engine.stream_limit,
+        )
+        self.connector.overtaken(now - HEDGE)

@@ -9,6 +9,8 @@ PATIENCE = 0.05
 """Seconds for which requests may wait for a free stream before another connection is opened."""
 MOST_DIALS = 4
 """Connections that are opened at the same time at most: many at once look like an attack to APNs."""
+HEDGE = 2.0
+"""Seconds after which an attempt to connect counts as hanging: another one is made beside it."""
 LEAST_STREAMS = 100
 """A stream limit below this is taken for this when connections are counted: APNs lowers its limit to 1 for a
 while after rejections, and that is no reason to open a connection for each request."""
@@ -65,6 +67,8 @@ class Demand:
     """The largest stream limit seen on the usable connections; 0 when there are none."""
     by_token: bool
     """Authentication is by provider token: APNs allows one stream until a push was accepted."""
+    hanging: int = 0
+    """Of those being opened, how many take longer than `HEDGE`."""
 
 
 def dials_wanted(demand: Demand) -> int:
@@ -73,10 +77,12 @@ def dials_wanted(demand: Demand) -> int:
     The first at once. Another one only when requests have been waiting for `PATIENCE`: a burst that the
     open connections swallow in the meantime is no reason. With a provider token, one at a time and only
     when all open connections have been accepted, since until then each offers a single stream and waiting
-    requests would open all that are allowed.
+    requests would open all that are allowed. None while all open connections allow no stream at all: another
+    one would not either. An attempt that hangs does not count: another one is made beside it.
     """
-    room = demand.most - demand.usable - demand.dialling
-    if not demand.left or room <= 0:
+    fresh = demand.dialling - demand.hanging
+    room = min(demand.most - demand.usable - fresh, MOST_DIALS - demand.dialling)
+    if not demand.left or room <= 0 or (demand.usable and not demand.stream_limit):
         return 0
     if demand.by_token:
         parallel = 0 if demand.unproven else 1
@@ -87,4 +93,4 @@ def dials_wanted(demand: Demand) -> int:
         parallel = min(parallel, 1)  # the first one shows whether others can succeed
     elif demand.starved_for < PATIENCE:
         return 0
-    return max(0, min(room, parallel - demand.dialling))
+    return max(0, min(room, parallel - fresh))

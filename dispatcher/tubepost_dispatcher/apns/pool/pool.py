@@ -28,11 +28,12 @@ from tubepost_dispatcher.apns.connection import Connection, Request, Result
 from tubepost_dispatcher.apns.credential_state import CredentialState
 from tubepost_dispatcher.apns.dialing import Target, parse_proxy
 from tubepost_dispatcher.apns.error_body import parse_body
+from tubepost_dispatcher.apns.health import RouteHealth
 from tubepost_dispatcher.apns.pool.answers import Answers
 from tubepost_dispatcher.apns.pool.connections import Connections
+from tubepost_dispatcher.apns.pool.filling import Filler
 from tubepost_dispatcher.apns.pool.gauges import PoolGauges, Readings
 from tubepost_dispatcher.apns.pool.options import PoolOptions
-from tubepost_dispatcher.apns.pool.policy import spread
 from tubepost_dispatcher.apns.pool.waiting import Waiting
 from tubepost_dispatcher.apns.tls import client_context
 from tubepost_dispatcher.metrics import Metrics
@@ -43,6 +44,10 @@ _LOG = logging.getLogger("tubepost.apns")
 
 NO_LIMIT_RESPONSE_TIMEOUT = 3600.0
 """Seconds, where the response timeout is 0: nothing waits for ever."""
+AVOID = 1.0
+"""Seconds for which another route should be taken, and again, while this one has no stream to offer."""
+INTEREST = 60.0
+"""Seconds after the last question for the route for which a connection is sought although nothing waits."""
 
 
 class Pool:
@@ -79,19 +84,28 @@ class Pool:
             proxy = parse_proxy(route.proxy, proxy_auth) if route.proxy else None
             target = Target(route.host, route.port, client_context(route.tls, credential, ca_pem), proxy)
         self._credential = CredentialState(credential)
-        self._builder = BlockBuilder(route.host, route.port)
         self._waiting = Waiting()
         self._gauges = PoolGauges(route.name, metrics, loop, self._readings)
+        self._health = RouteHealth()
         self._connections = Connections(
-            route.name, target, self, self._gauges, loop, clock, rng, settled=self._schedule_pump
+            *(route.name, target, self, self._health, self._gauges, loop, clock, rng),
+            settled=self._schedule_pump,
         )
         self._answers = Answers(
-            self._credential, self._connections.connector, self._waiting, self._gauges, loop, wall
+            *(route.name, self._credential, self._connections.connector, self._health),
+            *(self._waiting, self._gauges, loop, wall),
         )
         self._tell = self._answers.tell
+        self._filler = Filler(
+            *(BlockBuilder(route.host, route.port), self._credential, self._waiting),
+            *(self._tell, loop, wall),
+        )
         if isinstance(credential, CertificateCredential):
             metrics.certificate_expiry.labels(route.name).set(credential.not_after.timestamp())
         self._pump_scheduled = False
+        self._starved = False
+        """Requests were given up because there was no stream for them, and there is none yet."""
+        self._asked_at = -math.inf
         self._alarm = Alarm(loop, clock, self._schedule_pump)
         self._closing: asyncio.Future[None] | None = None
         self._closed = False
@@ -100,9 +114,24 @@ class Pool:
 
     @property
     def held_until(self) -> float:
-        """Monotonic seconds before which requests come back at once; 0.0 when they do not."""
-        refusal = self._refusal(self._clock())
-        return refusal.held_until if refusal is not None else 0.0
+        """Monotonic seconds before which another route should be taken; 0.0 when this one takes requests.
+
+        Until then requests come back at once, or would wait: for a connection that hangs or fails to open, or
+        for the probe of a route in doubt. Where there is no other route, nothing speaks against submitting.
+        """
+        now = self._clock()
+        refusal = self._refusal(now)
+        if refusal is not None:
+            until = refusal.held_until
+        elif self._starved or self._connections.out_of_reach:
+            until = now + AVOID
+        else:
+            return 0.0 if self._health.may_send(now) else self._health.probe_at
+        if now >= self._asked_at + AVOID:
+            # Somebody would like to use it: have it ready as soon as it can be.
+            self._asked_at = now
+            self._schedule_pump()
+        return until
 
     def submit(self, request: Request) -> None:
         """Take a request. Its `on_outcome` is called later, exactly once, unless it is withdrawn before."""
@@ -140,6 +169,7 @@ class Pool:
     def adopt_hold(self, reason: str, detail: str, seconds: float) -> None:
         """Hold as another process with the same credential does."""
         if self._credential.hold.adopt(self._clock(), seconds, reason, detail):
+            _LOG.info("route %s: held as by another worker, %s: %s", self._route.name, reason, detail)
             self._schedule_pump()
 
     def release_hold(self) -> None:
@@ -196,6 +226,9 @@ class Pool:
         now = self._clock()
         if now >= self._waiting.next_give_up:
             self._give_up(now)
+        if self._starved and any(c.capacity(now) for c in self._connections.usable()):
+            self._starved = False
+            _LOG.info("route %s: there are streams again", self._route.name)
         if self._waiting:
             refusal = self._refusal(now)
             if refusal is not None:
@@ -203,67 +236,82 @@ class Pool:
             else:
                 if self._credential.hold.held:
                     self._return_held(now)
-                self._fill(now)
+                if self._health.in_doubt:
+                    self._probe(now)
+                else:
+                    self._fill(now, len(self._waiting))
         if self._waiting:
-            again = self._connections.demand(
-                len(self._waiting), now, self._options, by_token=self._credential.token is not None
-            )
+            again = self._demand(len(self._waiting), now)
             self._alarm.no_later_than(min(again, self._waiting.next_give_up))
+        elif self._is_sought(now):
+            self._alarm.no_later_than(self._demand(1, now))
         else:
             self._connections.satisfied()
             self._check_drained()
         self._gauges.refresh_soon()
 
+    def _demand(self, count: int, now: float) -> float:
+        """Open connections for what waits; returns when to ask again."""
+        if not self._health.may_send(now):
+            return math.inf  # a probe is out, and has its connection
+        by_token = self._credential.token is not None
+        return self._connections.demand(count, now, self._options, by_token=by_token)
+
+    def _is_sought(self, now: float) -> bool:
+        """Whether a connection is wanted although nothing waits: others would come here if there were one."""
+        return (
+            (self._starved or self._connections.out_of_reach)
+            and now < self._asked_at + INTEREST
+            and self._closing is None
+            and self._credential.refusal(now, self._wall()) is None
+        )
+
     def _refusal(self, now: float) -> Outcome | None:
         """Return the outcome of requests that should not even wait."""
-        return self._credential.refusal(now, self._wall()) or self._connections.refusal(now)
+        refusal = self._credential.refusal(now, self._wall())
+        if refusal is None and now < self._health.rest_until:
+            refusal = local_outcome(
+                "RouteResting", self._health.rest_detail, held_until=self._health.rest_until
+            )
+        return refusal or self._connections.refusal(now)
 
-    def _fill(self, now: float) -> None:
-        """Put waiting requests on the connections, each of which then writes once."""
-        connections = self._connections.usable()
-        if not connections:
-            return
-        self._builder.authorize(self._credential.bearer(now, self._wall()))
-        free = [self._free(c, now) for c in connections]
-        waiting = len(self._waiting)
-        if len(connections) == 1:
-            shares = [min(free[0], waiting)]
+    def _probe(self, now: float) -> None:
+        """In doubt: send one request if a probe is due, return the others unless the doubt is new."""
+        health = self._health
+        due = health.may_send(now)
+        if now >= health.grace_until:
+            detail = f"nothing was answered for {now - health.answered_at:.0f} s"
+            if health.answered_at == -math.inf:
+                detail = "nothing was ever answered"
+            until = max(health.probe_at, now + AVOID)
+            self._return_waiting(local_outcome("RouteSilent", detail, held_until=until), keep=int(due))
         else:
-            shares = spread([(c.open_streams, f) for c, f in zip(connections, free, strict=True)], waiting)
-        most = self._options.max_deliveries_per_connection
-        for connection, share in zip(connections, shares, strict=True):
-            if share:
-                self._put(connection, share, now)
-                connection.flush()
-                if most and connection.submitted >= most:
-                    connection.retire()
+            self._alarm.no_later_than(health.grace_until)
+        if due and self._waiting:
+            # Those that have not answered since the doubt began are no test of the route: take another one.
+            self._connections.retire_silent(health.doubted_since)
+            if self._fill(now, 1):
+                health.probed(now)
+                _LOG.debug("route %s: a probe was sent", self._route.name)
 
-    def _free(self, connection: Connection, now: float) -> int:
-        free = connection.capacity(now)
-        most = self._options.max_deliveries_per_connection
-        return min(free, most - connection.submitted) if most else free
-
-    def _put(self, connection: Connection, share: int, now: float) -> None:
-        pop, block, hold = self._waiting.pop, self._builder.block, self._credential.hold
-        while share:
-            request = pop()
-            if request is None:
-                return
-            try:
-                header = block(request)
-            except ValueError as error:  # a fault of ours: header values were checked before
-                self._loop.call_soon(self._tell, request, local_outcome("InternalError", str(error)))
-                continue
-            connection.submit(request, header, now)
-            share -= 1
-            if hold.reason and self._credential.blames(request.source):
-                hold.admit(now)
+    def _fill(self, now: float, count: int) -> int:
+        """Send so many requests, if there are streams for them; returns how many were sent."""
+        return self._filler.fill(
+            self._connections.usable(), count, now, self._options.max_deliveries_per_connection
+        )
 
     def _give_up(self, now: float) -> None:
         """Return what has waited for longer than its owner wants to wait."""
-        trouble = self._connections.connector.trouble
-        outcome = local_outcome("NoConnectionInTime", str(trouble) if trouble else "all streams are taken")
-        for request in self._waiting.take_late(now):
+        late = self._waiting.take_late(now)
+        if not late:
+            return
+        detail = self._connections.why_none_is_free(now)
+        if not self._starved:
+            self._starved = True
+            _LOG.warning("route %s: requests find no stream: %s", self._route.name, detail)
+        self._asked_at = now
+        outcome = local_outcome("NoConnectionInTime", detail)
+        for request in late:
             self._tell(request, outcome)
 
     def _return_waiting(self, outcome: Outcome, keep: int = 0) -> None:
@@ -298,7 +346,18 @@ class Pool:
 
     def timed_out(self, connection: Connection, request: Request) -> None:
         """The answer to a request did not come in time on a connection that is otherwise alive."""
-        del connection
+        now = self._clock()
+        if connection.answered_at <= request.sent_at and not connection.retired:
+            # It answers PING and no request: nothing more is put on it.
+            _LOG.warning(
+                "route %s: a connection answers PING and none of %d requests; it is replaced",
+                self._route.name,
+                connection.open_streams + 1,
+            )
+            self._health.replaced(connection.opened_at, now)
+            connection.retire()
+        if self._answers.unanswered(request, now):
+            self._connections.retire_silent(now)
         detail = f"no answer in {request.response_timeout:g} s"
         self._tell(request, local_outcome("ResponseTimeout", detail, possible_double=True))
         self._streams_are_free()
@@ -309,9 +368,11 @@ class Pool:
         if goaway is not None and not connection.goaway_reason:
             reason, _ = parse_body(goaway.debug)
             connection.goaway_reason = reason or "none"
+            held = self._credential.hold.reason
             self._credential.goaway(reason, self._clock())
+            self._answers.note_hold(held)
             _LOG.info("route %s: APNs sent GOAWAY, reason %s", self._route.name, reason or "none")
-        if self._waiting:
+        if self._waiting or self._starved:
             self._schedule_pump()
 
     def closed(self, connection: Connection) -> None:

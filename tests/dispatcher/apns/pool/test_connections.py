@@ -5,10 +5,11 @@ from typing import cast
 
 from tests.support.loop import FakeLoop
 from tubepost_dispatcher.apns.connection import Connection, Owner
+from tubepost_dispatcher.apns.health import FREE_REPLACEMENTS, PACED_FROM, RouteHealth
 from tubepost_dispatcher.apns.pool.connections import Connections
 from tubepost_dispatcher.apns.pool.gauges import PoolGauges, Readings
 from tubepost_dispatcher.apns.pool.options import PoolOptions
-from tubepost_dispatcher.apns.pool.policy import PATIENCE
+from tubepost_dispatcher.apns.pool.policy import HEDGE, PATIENCE
 from tubepost_dispatcher.metrics import Metrics
 
 
@@ -24,7 +25,7 @@ class FakeConnection:
         self.engine = FakeEngine(100)
         self.open_streams = streams
         self.usable = self.is_ready = self.proven = True
-        self.rest_until = 0.0
+        self.rest_until = self.opened_at = self.answered_at = 0.0
         self.answered = 0
         self.cause = self.detail = self.goaway_reason = ""
 
@@ -36,11 +37,13 @@ class Bench:
     def __init__(self) -> None:
         self.loop = FakeLoop()
         self.metrics = Metrics()
+        self.health = RouteHealth()
         gauges = PoolGauges("r", self.metrics, self.loop, Readings)
         self.connections = Connections(
             "r",
             None,
             cast("Owner", None),
+            self.health,
             gauges,
             self.loop,
             self.loop.clock,
@@ -138,3 +141,85 @@ def test_a_goaway_is_counted_by_its_reason_where_that_is_one_of_apns_own() -> No
     assert bench.closed_by("Shutdown") == 1
     assert bench.closed_by("goaway") == 2
     assert not bench.end(FakeConnection(), "lost")
+
+
+def test_beside_an_attempt_that_hangs_another_one_is_made() -> None:
+    bench = Bench()
+    began = bench.loop.now
+    begun: list[float] = []
+    connector = bench.connections.connector
+    connector.begun = lambda: begun  # type: ignore[method-assign]
+    connector._tasks = begun  # type: ignore[assignment]  # it counts them
+    bench.demand()
+    begun.append(began)
+    assert bench.demand() <= began + HEDGE
+    assert len(bench.started) == 1
+    bench.loop.advance(HEDGE)
+    bench.demand()
+    begun.append(bench.loop.now)
+    bench.demand()
+    assert len(bench.started) == 2
+
+
+def test_what_is_given_up_unproven_is_replaced_ever_more_slowly() -> None:
+    bench = Bench()
+    opened = 0
+    for _ in range(100):
+        if not bench.connections.usable():
+            bench.demand()
+        if len(bench.started) > opened:
+            opened = len(bench.started)
+            connection = bench.add()
+            connection.opened_at, connection.answered, connection.proven = bench.loop.now, 1, False
+            bench.end(connection, "goaway")
+        bench.loop.advance(0.1)
+    assert opened <= 7
+    assert bench.health.replacements >= PACED_FROM
+    refusal = bench.connections.refusal(bench.loop.now)
+    assert refusal is not None
+    assert refusal.reason == "NoConnectionInTime"
+    assert refusal.held_until == bench.health.paced_until
+    bench.health.accepted()
+    assert bench.connections.refusal(bench.loop.now) is None
+
+
+def test_the_first_replacement_is_free() -> None:
+    bench = Bench()
+    for number in range(FREE_REPLACEMENTS):
+        connection = bench.add()
+        connection.opened_at, connection.answered, connection.proven = bench.loop.now + number, 1, False
+        bench.end(connection, "goaway")
+        bench.demand()
+        assert len(bench.started) == number + 1
+
+
+def test_a_server_that_allows_no_stream_gets_one_connection() -> None:
+    bench = Bench()
+    bench.add().engine.stream_limit = 0
+    for _ in range(100):
+        bench.demand(10_000)
+        bench.loop.advance(1.0)
+    assert not bench.started
+    assert bench.connections.why_none_is_free(bench.loop.now) == "APNs allows no stream"
+
+
+def test_those_that_are_silent_are_retired() -> None:
+    bench = Bench()
+    silent, idle, answering = bench.add(3), bench.add(0), bench.add(3)
+    answering.answered_at = 10.0
+    assert bench.connections.retire_silent(5.0) == 1
+    assert (silent.usable, idle.usable, answering.usable) == (False, True, True)
+
+
+def test_why_there_is_no_stream_is_said_as_it_is() -> None:
+    bench = Bench()
+    assert bench.connections.why_none_is_free(0.0) == "no connection"
+    assert not bench.connections.out_of_reach
+    full = bench.add(100)
+    assert bench.connections.why_none_is_free(0.0) == "all streams are taken"
+    bench.end(full, "lost")
+    assert bench.connections.why_none_is_free(0.0).startswith("ConnectFailed")
+    assert bench.connections.out_of_reach
+    bench.connections.connector.succeeded()
+    bench.connections.connector.begun = lambda: [1.0]  # type: ignore[method-assign]
+    assert bench.connections.why_none_is_free(3.5) == "no connection yet, for 2.5 s"
