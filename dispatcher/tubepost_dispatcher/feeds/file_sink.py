@@ -23,6 +23,21 @@ _LOG = logging.getLogger("tubepost.logger")
 ROTATION_RETRY = 60.0
 """Seconds between attempts to rotate a file that cannot be renamed; it grows meanwhile."""
 
+_OF_THE_FILE = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+    }
+)
+"""Errors that every process has with the file, not this one alone."""
+
 # Non-blocking matters for a FIFO or a device in the file's place only.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -33,7 +48,8 @@ class FileSink(Sink):
     The directory must exist. A file that is created gets exactly the mode of the configuration, whatever the
     umask; one that exists keeps its own. Rotated files are `path.1` (the newest) to `path.N`, N being
     `max_files`. A file that was deleted is created again. A file that cannot be opened is a `problem`, not an
-    exception: lines are kept, and opening is tried again.
+    exception: lines are kept, and opening is tried again. Of several processes that write the file,
+    `spokesman` is the one that tells of it in its own log; each tells of what the others do not have.
     """
 
     def __init__(
@@ -43,8 +59,11 @@ class FileSink(Sink):
         on_failed: Callable[[int], object],
         on_lost: Callable[[int], object],
         config: FileSinkConfig,
+        *,
+        spokesman: bool = True,
     ) -> None:
         super().__init__(name, loop, on_failed, on_lost)
+        self._spokesman = spokesman
         self.config = config
         self._identity = (0, 0)
         self._rotate_not_before = 0.0
@@ -123,7 +142,8 @@ class FileSink(Sink):
             return  # another process is rotating it
         except OSError as error:  # a volume without locks comes here too: renaming would not be safe there
             self._rotate_not_before = self._loop.time() + ROTATION_RETRY
-            _LOG.error(
+            _LOG.log(
+                self._level(error),
                 "logger %s: %s cannot be rotated: %s; it grows until that is mended. Remedy: make its "
                 "directory writable for user %d",
                 self.name,
@@ -157,6 +177,9 @@ class FileSink(Sink):
             Path(path).replace(f"{path}.1")
         else:
             Path(path).unlink()
+
+    def _level(self, error: OSError) -> int:
+        return logging.ERROR if self._spokesman or error.errno not in _OF_THE_FILE else logging.DEBUG
 
     def _explain(self, error: OSError) -> str:
         path, code = self.config.path, error.errno or errno.EIO

@@ -36,7 +36,8 @@ class Loggers:
         loop: schedules writes and heartbeats; the running loop by default.
         stdout: file descriptor for loggers without a file; stays the caller's.
         wall: the clock of heartbeats, unix seconds.
-        heartbeats: whether these write them; of several processes with one log, one should.
+        heartbeats: whether these write them, and tell of files that nobody can write; of several processes
+            with one log, one should.
 
     Raises:
         tubepost_api.logformat.FormatError: a format cannot be used.
@@ -143,7 +144,9 @@ class Loggers:
             failed = self._metrics.log_errors.labels(config.name).inc
             lost = self._metrics.log_lines_lost.labels(config.name).inc
             if config.file is not None:
-                sink = FileSink(config.name, self._loop, failed, lost, config.file)
+                sink = FileSink(
+                    config.name, self._loop, failed, lost, config.file, spokesman=self._heartbeats
+                )
             else:
                 sink = StdoutSink(config.name, self._loop, failed, lost, self._stdout)
         logger = _Logger(config, renderers, sink, self._metrics)

@@ -232,10 +232,15 @@ class Sink:
         self._count_failed()
         problem = self._explain(error)
         if problem != self.problem:
-            _LOG.error("logger %s: %s; lines are kept and tried again", self.name, problem)
+            _LOG.log(self._level(error), "logger %s: %s; lines are kept and tried again", self.name, problem)
             self.problem = problem
         if not self._closed:
             self._scheduled = self._loop.call_later(self._retry.failure(), self._turn)
+
+    def _level(self, error: OSError) -> int:
+        """The level at which an error is told."""
+        del error
+        return logging.ERROR
 
     def _explain(self, error: OSError) -> str:
         return f"cannot write: {os.strerror(error.errno or errno.EIO)}"

@@ -10,7 +10,7 @@ from tests.dispatcher.bundles import SECRETS, bundle
 from tubepost_api.problems import Problem, ProblemCode
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.source import Loaded, ManifestSource, MountedSource
-from tubepost_dispatcher.supervisor.watch import look
+from tubepost_dispatcher.supervisor.watch import fingerprint
 
 API = "tubepost.io/v1alpha1"
 
@@ -65,15 +65,15 @@ def test_a_mounted_configuration_is_what_was_written(pod: Pod) -> None:
 
 
 def test_a_swap_of_any_mounted_object_is_seen_and_read(pod: Pod) -> None:
-    before = look(pod.source.paths)
+    before = fingerprint(pod.source.paths)
     pod.secrets["token"].write({**SECRETS["token"], "teamId": b"TEAM654321"})
-    after = look(pod.source.paths)
+    after = fingerprint(pod.source.paths)
     assert after != before
     loaded = pod.source.load()
     assert loaded.bundle is not None
     assert loaded.bundle.secrets["token"]["teamId"] == b"TEAM654321"
     pod.config.write({"config.json": bundle(log_level="Debug").config.to_json().encode()})
-    assert look(pod.source.paths) != after
+    assert fingerprint(pod.source.paths) != after
     loaded = pod.source.load()
     assert loaded.bundle is not None
     assert loaded.bundle.config.log_level == "Debug"
@@ -104,15 +104,15 @@ def test_an_optional_secret_that_is_not_there_yet(pod: Pod, tmp_path: Path) -> N
     loaded = source.load()
     assert loaded.bundle is not None
     assert loaded.bundle.secrets == {}
-    before = look(source.paths)
+    before = fingerprint(source.paths)
     # The mount point of an optional Secret exists, empty, from the beginning.
     (tmp_path / "elsewhere" / "cert").mkdir(parents=True)
-    assert look(source.paths) == before
+    assert fingerprint(source.paths) == before
     loaded = source.load()
     assert loaded.bundle is not None
     assert loaded.bundle.secrets == {}
     (tmp_path / "elsewhere" / "cert" / "tls.crt").write_bytes(b"x")
-    assert look(source.paths) != before
+    assert fingerprint(source.paths) != before
     loaded = source.load()
     assert loaded.bundle is not None
     assert loaded.bundle.secrets == {"cert": {"tls.crt": b"x"}}

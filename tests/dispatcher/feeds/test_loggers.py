@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -281,6 +282,29 @@ def test_standard_output(make_loggers: MakeLoggers, loop: FakeLoop, make_event: 
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def test_a_file_that_nobody_can_write_is_told_once(
+    make_loggers: MakeLoggers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = to_file(tmp_path / "none" / "log")
+    workers = [make_loggers(config, heartbeats=index == 0) for index in range(4)]
+    assert all("mount a volume" in loggers.problems()["main"] for loggers in workers)
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+
+
+def test_what_one_process_alone_cannot_do_it_tells_itself(
+    make_loggers: MakeLoggers,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("os.open", fail)
+    make_loggers(to_file(tmp_path / "log"), heartbeats=False)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 async def test_on_the_running_loop(metrics: Metrics, make_event: MakeEvent, tmp_path: Path) -> None:
