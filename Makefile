@@ -1,6 +1,6 @@
 # `make help` lists what there is. Everything runs in .venv, made from the locked requirements.
 .DEFAULT_GOAL := help
-.PHONY: manifests help demo test check format generate bench lock clean tools e2e cluster-up cluster-down images
+.PHONY: manifests help demo test check format generate bench fuzz lock clean tools e2e cluster-up cluster-down images
 
 PYTHON ?= python3
 VENV := .venv
@@ -67,6 +67,9 @@ manifests: $(VENV)/.installed ## Write deploy/tubepost.yaml from the chart (need
 
 bench: $(VENV)/.installed tools ## Measure Tubepost beside the naive stack (messages/s, CPU per message)
 	@$(BIN)/python -m benchmarks
+
+fuzz: $(VENV)/.installed ## Fuzz what reads bytes from outside (TARGET=smtp_session, SECONDS=10 or RUNS=1000000 of each)
+	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RUNS),--runs $(RUNS)) $(TARGET)
 
 lock: ## Resolve the requirements anew within their ranges
 	@$(PYTHON) -m pip install --quiet --target .cache/uv uv

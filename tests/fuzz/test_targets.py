@@ -1,0 +1,127 @@
+"""The kept inputs hold, and each target notices what it is there for."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.fuzz import configuration, http2_engine, log_line, mcmt_message, secret_reader, smtp_session
+from tests.fuzz.target import CORPUS, LONGEST, NAMES, Target, chunks, fields, kept, load, within_time
+from tubepost_api.compile import CompileResult
+from tubepost_credentials.secrets import Material
+from tubepost_dispatcher.apns.http2.engine import Engine
+from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.smtp import replies
+from tubepost_dispatcher.smtp.session import SmtpSession
+
+SLOWER = 4.0
+"""Machines that run tests are busy."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_seeds_and_kept_inputs_hold(name: str) -> None:
+    target = load(name)
+    for data in (*target.seeds, *(path.read_bytes() for path in kept(name))):
+        within_time(target.run, data, slower=SLOWER)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_kept_corpus_is_small(name: str) -> None:
+    sizes = [path.stat().st_size for path in kept(name)]
+    assert 10 <= len(sizes) <= 400
+    assert sum(sizes) <= 200_000
+
+
+def test_every_module_with_a_target_is_listed() -> None:
+    with_target = {
+        path.stem for path in CORPUS.parent.glob("*.py") if "\nTARGET = Target(" in path.read_text()
+    }
+    assert with_target == set(NAMES)
+
+
+def _fails(target: Target, data: bytes, match: str | None = None) -> None:
+    with pytest.raises(AssertionError, match=match):
+        target.run(data)
+
+
+def test_a_reply_that_cannot_be_printed_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "OK", b"250 \xff\r\n")
+    _fails(smtp_session.TARGET, b"\0\0\0EHLO x\r\nRSET\r\n")
+
+
+def test_an_exception_in_a_session_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "OK", None)
+    with pytest.raises((AssertionError, TypeError)):
+        smtp_session.run(b"\0\0\0EHLO x\r\nRSET\r\n")
+    monkeypatch.delattr(replies, "OK")
+    _fails(smtp_session.TARGET, b"\0\0\0EHLO x\r\nRSET\r\n", "logged as an error")
+
+
+def test_a_session_that_depends_on_how_input_is_cut_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = SmtpSession.data_received
+    monkeypatch.setattr(
+        SmtpSession, "data_received", lambda it, data: original(it, data.replace(b"\r\n\r\n", b"\r\n"))
+    )
+    _fails(smtp_session.TARGET, b"\0\2\1" + smtp_session.TARGET.seeds[0][3:])
+
+
+def test_a_stream_that_ends_twice_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    original: Callable[..., list[Any]] = Engine.receive
+    monkeypatch.setattr(Engine, "receive", lambda it, data: original(it, data) * 2)
+    _fails(http2_engine.TARGET, http2_engine.TARGET.seeds[0])
+
+
+def test_a_refusal_that_shows_a_token_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "cd" * 32
+    monkeypatch.setattr(
+        mcmt_message, "parse_message", lambda *_, **__: Reply(550, "5.6.0", f"bad {token}", "BadDeviceToken")
+    )
+    _fails(mcmt_message.TARGET, mcmt_message.TARGET.seeds[2].replace(b"ab" * 32, token.encode()), token)
+
+
+def test_a_document_without_problem_and_without_result_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(configuration, "compile_manifests", lambda _: CompileResult(None, ()))
+    _fails(configuration.TARGET, configuration.TARGET.seeds[0])
+
+
+def test_a_line_with_the_token_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_line, "compile_format", lambda _: lambda event: event.device_token)
+    _fails(log_line.TARGET, b"\0\0\0%da")
+
+
+def test_a_finding_with_a_byte_of_the_secret_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = secret_reader.check
+
+    def told(references: Any, secrets: Any, now: float) -> Material:
+        material = original(references, secrets, now)
+        text = str(dict(secrets["secret"]))
+        return dataclasses.replace(
+            material, findings=tuple(dataclasses.replace(f, text=text) for f in material.findings)
+        )
+
+    data = bytes((3, 0, 40)) + b"-----BEGIN PRIVATE KEY-----\nMIGH\n\xffABCDE12345\xffTEAM123456"
+    secret_reader.run(data)
+    monkeypatch.setattr(secret_reader, "check", told)
+    _fails(secret_reader.TARGET, data, "canary")
+
+
+def test_an_input_that_takes_long_fails() -> None:
+    def busy(data: bytes) -> None:
+        end = time.thread_time() + LONGEST * 1.1
+        while time.thread_time() < end:
+            pass
+
+    with pytest.raises(AssertionError, match="s of CPU for 1 bytes"):
+        within_time(busy, b"x")
+    within_time(busy, b"x", slower=2.0)
+
+
+def test_chunks_are_all_of_the_input() -> None:
+    assert list(chunks(b"abcdef", 2, 1)) == [b"ab", b"c", b"de", b"f"]
+    assert list(chunks(b"abcdef", 0, 1)) == [b"abcdef"]
+    assert fields(b"a\xffb\xffc", 2) == [b"a", b"b\xffc"]
+    assert fields(b"a", 3) == [b"a", b"", b""]
