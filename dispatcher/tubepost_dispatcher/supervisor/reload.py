@@ -70,6 +70,8 @@ class Reloader:
         self._tolerated: frozenset[tuple[str, str, str]] = frozenset()
         """Kind, name and field of the problems accepted at a lenient start; a reload may add none."""
         self._stopped = False
+        self._told: dict[str, None] = {}
+        """The warnings and problems that are in the log, of the configuration in force."""
         self.warnings: tuple[Problem, ...] = ()
         """What is doubtful about the configuration in force."""
 
@@ -95,10 +97,7 @@ class Reloader:
         problems = loaded.locate(found)
         if problems and strict:
             raise ConfigRefused(problems)
-        self.warnings = (*loaded.beside(problems), *loaded.locate(prepared.warnings + prepared.notices))
-        for problem in (*self.warnings, *problems):
-            _LOG.warning("%s", problem)
-        self._tolerated = _places(problems)
+        self._accept(loaded, prepared, problems)
         if problems:
             self._status.lacks(problems, prepared.digest)
         return prepared
@@ -155,11 +154,19 @@ class Reloader:
             return None
         change = await self._apply(prepared)
         if change is not None:
-            self.warnings = (*loaded.beside(problems), *loaded.locate(prepared.warnings + prepared.notices))
-            self._tolerated = places
+            self._accept(loaded, prepared, problems)
             if problems:
                 self._status.lacks(problems, prepared.digest)
         return change
+
+    def _accept(self, loaded: Loaded, prepared: Prepared, problems: tuple[Problem, ...]) -> None:
+        """Remember what is doubtful about a configuration that is in force, and log what is new of it."""
+        self.warnings = (*loaded.beside(problems), *loaded.locate(prepared.warnings + prepared.notices))
+        self._tolerated = _places(problems)
+        told, self._told = self._told, {str(problem): None for problem in (*self.warnings, *problems)}
+        for text in self._told:
+            if text not in told:
+                _LOG.warning("%s", text)
 
     async def _read(self) -> tuple[Loaded, Checked | None]:
         """Read and check in a thread; says so when that takes long, for as long as it does."""

@@ -104,6 +104,38 @@ async def test_a_lenient_start_tolerates_what_is_missing_until_it_is_there(bench
     assert "cert" in bench.refused
 
 
+async def test_warnings_of_a_reload_are_logged_like_those_of_the_start_and_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def logged() -> list[str]:
+        said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        caplog.clear()
+        return said
+
+    bench.loaded = Loaded(bundle(), (WARNING,))
+    await bench.start()
+    assert logged() == [str(WARNING)]
+    await bench.reloader.reload()
+    assert logged() == []
+    other = replace(WARNING, field="spec.other")
+    bench.loaded = Loaded(bundle(), (WARNING, other))
+    await bench.reloader.reload()
+    assert logged() == [str(other)]
+    assert bench.reloader.warnings == (WARNING, other)
+
+
+async def test_what_a_credential_gives_cause_to_is_logged_at_a_reload_too(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.start()
+    caplog.clear()
+    token = {**SECRETS["token"], "key.p8": SECRETS["token"]["key.p8"].replace(b"\n", b"\\n")}
+    bench.loaded = Loaded(bundle(secrets={**SECRETS, "token": token}), ())
+    await bench.reloader.reload()
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "key 'key.p8': the provider-token key has the two characters" in record.getMessage()
+
+
 async def test_what_cannot_be_read_is_refused(bench: Bench) -> None:
     await bench.start()
     bench.loaded = Loaded(None, (PROBLEM, WARNING))
