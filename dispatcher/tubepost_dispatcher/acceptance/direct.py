@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.acceptance.accounting import Accounting, MessageKind
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.deadlines import Deadlines
-from tubepost_dispatcher.acceptance.relay import MailRelay
+from tubepost_dispatcher.acceptance.relay import HandOver, MailRelay
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.delivery.listeners import Delivery
@@ -30,24 +32,29 @@ from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import local_outcome, outcome_reply, refusal
 from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.smtp.outgoing import unmap
 from tubepost_dispatcher.transaction import Mailing, SessionFacts, Transaction
 
 _LOG = logging.getLogger("tubepost.acceptance")
 
 RETRIES: Final = RetryPolicy(first=0.25, most=5.0)
 """Repetitions while a client waits."""
+LARGE: Final = 256 * 1024
+"""Octets of a message above which it is read in a thread: that takes milliseconds for each megabyte."""
 
 
 class DirectMessage:
     """A message between the end of DATA and its reply: the pending one, and the owner of its delivery."""
 
-    __slots__ = ("_acceptance", "answered", "delivery", "kind", "relaying", "transaction")
+    __slots__ = ("_acceptance", "answered", "delivery", "hand_over", "kind", "relaying", "transaction")
 
     def __init__(self, acceptance: DirectAcceptance, transaction: Transaction[Domain]) -> None:
         self._acceptance = acceptance
         self.transaction = transaction
         self.kind: MessageKind = "push"
         self.delivery: Delivery | None = None
+        self.hand_over: HandOver | None = None
+        """Its way to the relay, None without."""
         self.relaying = False
         """The relay has its e-mail part and has not answered yet."""
         self.answered = False
@@ -99,9 +106,11 @@ class DirectAcceptance:
         self._next_id = apns_ids()
         self._relay = MailRelay(metrics)
         self._accounting = Accounting(metrics)
-        self._deadlines: Deadlines[DirectMessage] = Deadlines(
-            loop or asyncio.get_running_loop(), clock, self._expired
-        )
+        self._loop = loop or asyncio.get_running_loop()
+        self._deadlines: Deadlines[DirectMessage] = Deadlines(self._loop, clock, self._expired)
+        # One thread: large messages are read one after the other.
+        self._reader = ThreadPoolExecutor(1, "intake")
+        self._readers_id = apns_ids()
 
     @property
     def open(self) -> int:
@@ -115,6 +124,7 @@ class DirectAcceptance:
     async def close(self, grace: float) -> None:
         """Wait for hand-overs to the relay that are under way, at most `grace` seconds."""
         await self._relay.close(grace)
+        self._reader.shutdown(wait=False, cancel_futures=True)
 
     # -- the listener's questions ---------------------------------------------------------------------
 
@@ -131,23 +141,49 @@ class DirectAcceptance:
         message = DirectMessage(self, transaction)
         transaction.pending = message
         try:
-            self._take(message)
+            if len(transaction.content) <= LARGE:
+                self._take(message, self._receive(transaction, self._next_id))
+                return
+            reading = self._loop.run_in_executor(self._reader, self._receive_large, transaction)
+            reading.add_done_callback(functools.partial(self._was_read, message))
         except Exception:  # noqa: BLE001 - whatever it is, a fault of ours must never become a bounce
             _LOG.exception("message %s: internal error", transaction.message_id)
             self._answer(message, refusal("InternalError"))
 
     # -- taking ---------------------------------------------------------------------------------------
 
-    def _take(self, message: DirectMessage) -> None:
-        transaction, config = message.transaction, self._active.config
-        received = receive(
+    def _receive(self, transaction: Transaction[Domain], next_id: Callable[[], bytes]) -> Push | Mail | Reply:
+        config = self._active.config
+        return receive(
             transaction,
             transaction.recipients[0],
             config.listener.mcmt_reception,
             relay=config.passthru is not None,
-            next_id=self._next_id,
+            next_id=next_id,
             now=self._wall(),
         )
+
+    def _receive_large(self, transaction: Transaction[Domain]) -> Push | Mail | Reply:
+        """Read a message in the reader's thread."""
+        received = self._receive(transaction, self._readers_id)
+        unmap(transaction.content)
+        return received
+
+    def _was_read(self, message: DirectMessage, reading: asyncio.Future[Push | Mail | Reply]) -> None:
+        if reading.cancelled():
+            return
+        try:
+            received = reading.result()
+            if message.transaction.abandoned:
+                self._answer(message, refusal("ClientGone"))
+            else:
+                self._take(message, received)
+        except Exception:  # noqa: BLE001 - as in `accept`
+            _LOG.exception("message %s: internal error", message.transaction.message_id)
+            self._answer(message, refusal("InternalError"))
+
+    def _take(self, message: DirectMessage, received: Push | Mail | Reply) -> None:
+        transaction = message.transaction
         if isinstance(received, Push):
             self._take_push(message, received)
         elif isinstance(received, Mail):
@@ -203,12 +239,13 @@ class DirectAcceptance:
         def done(reply: Reply) -> None:
             self._answer(message, reply)
 
-        self._relay.hand_over(self._active, message.transaction, content, done)
+        message.hand_over = self._relay.hand_over(self._active, message.transaction, content, done)
 
     def _mail_first(self, message: DirectMessage, delivery: Delivery, email: Mailing) -> None:
         # The e-mail part goes first: the relay's yes is remembered, so that a sender who repeats the
         # message after a failed push does not make a second mail, and a relay that says no has not yet
-        # caused a push that the repetition would double.
+        # caused a push that the repetition would double. It is forgotten with the final answer to a client
+        # that hears it: the same message after that is a new one.
         def done(reply: Reply) -> None:
             message.relaying = False
             if reply.code >= 300:
@@ -219,7 +256,9 @@ class DirectAcceptance:
                 self._deliverer.start(delivery)
 
         message.relaying = True
-        self._relay.hand_over(self._active, message.transaction, email, done, remember=True)
+        message.hand_over = self._relay.hand_over(
+            self._active, message.transaction, email, done, remember=True
+        )
 
     # -- the end --------------------------------------------------------------------------------------
 
@@ -235,6 +274,8 @@ class DirectAcceptance:
         """The client has gone: what was not sent is withdrawn, the outcome of what was sent still logged."""
         if message.delivery is not None and not message.relaying:
             self._deliverer.withdraw(message.delivery)
+        elif message.hand_over is not None:
+            message.hand_over.withdraw()
 
     def _expired(self, message: DirectMessage) -> None:
         """Answer at the acceptance deadline what has no verdict yet; a verdict that comes is still logged."""
@@ -250,6 +291,8 @@ class DirectAcceptance:
         message.answered = True
         self._deadlines.drop(message)
         transaction = message.transaction
+        if message.hand_over is not None and not transaction.abandoned and not 400 <= reply.code < 500:
+            self._relay.forget(message.hand_over)
         self._accounting.closed(message.kind, reply, abandoned=transaction.abandoned)
         with contextlib.suppress(ConnectionError):
             transaction.reply(reply)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -13,25 +15,62 @@ from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp.client import relay
-from tubepost_dispatcher.transaction import Mailing, Transaction
+from tubepost_dispatcher.smtp.client import Progress, relay
+from tubepost_dispatcher.smtp.outgoing import unmap
+from tubepost_dispatcher.transaction import Content, Mailing, Transaction
 from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.mail")
 
+MAX_HAND_OVERS = 100
+"""Hand-overs under way at a time; more are refused for now."""
+MAX_OCTETS = 128 * 1024 * 1024
+"""Octets of all messages of which a hand-over is under way; one message of any size is always taken."""
 REMEMBERED = 10_000
 """How many handed-over e-mail parts are remembered, so that a repeated message makes no second mail."""
+REMEMBER_FOR = 24 * 3600.0
+"""Seconds after which a message that comes again is a new one."""
+_HASHED_AT_ONCE = 64 * 1024
+"""Octets of a message that are hashed on the event loop; larger ones in a thread, without the GIL."""
 
 Done = Callable[[Reply], None]
+
+
+class HandOver:
+    """One message on its way to the relay."""
+
+    __slots__ = ("_progress", "_task", "mark", "started", "withdrawn")
+
+    def __init__(self) -> None:
+        self._progress = Progress()
+        self._task: asyncio.Task[None] | None = None
+        self.mark = b""
+        """What is remembered of it, empty where nothing is."""
+        self.started = False
+        self.withdrawn = False
+
+    def withdraw(self) -> None:
+        """The client has gone, and will send the message again.
+
+        A hand-over whose mail is not yet complete at the relay ends, and makes no mail; a complete one goes
+        on, since the relay may have taken it.
+        """
+        if self._task is not None and not self._progress.complete:
+            self.withdrawn = True
+            if self.started:
+                self._task.cancel()
 
 
 class MailRelay:
     """Relays messages and e-mail parts; mail is the rare case, so here a task per message is fine."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         self._metrics = metrics
+        self._clock = clock
         self._tasks = TaskSet()
-        self._taken: OrderedDict[bytes, None] = OrderedDict()
+        self._octets = 0
+        self._taken: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        """Marks of messages whose e-mail part was taken: when, and with which message."""
 
     def hand_over(
         self,
@@ -41,21 +80,43 @@ class MailRelay:
         done: Done,
         *,
         remember: bool = False,
-    ) -> None:
+    ) -> HandOver:
         """Relay `content`, then call `done(reply)` on the event loop.
 
         Args:
             active: names the relay.
             transaction: envelope.
             content: the mail.
-            done: gets the reply to give; never called from inside this call.
-            remember: answer 250 at once when the same content from the same sender to the same recipient
-                was taken by the relay before (a repetition of a message whose push part failed).
+            done: gets the reply to give; never called from inside this call. Called also when the hand-over
+                is withdrawn.
+            remember: answer 250 at once when the same message from the same sender to the same recipient
+                came before, the relay has taken its e-mail part, and `forget` was not called since.
         """
-        self._tasks.spawn(self._run(active, transaction, content, done, remember=remember))
+        hand_over = HandOver()
+        if self._tasks and (len(self._tasks) >= MAX_HAND_OVERS or self._octets + len(content) > MAX_OCTETS):
+            _LOG.warning(
+                "message %s: not handed to the relay, %d messages of %d octets are on their way to it",
+                transaction.message_id,
+                len(self._tasks),
+                self._octets,
+            )
+            self._metrics.passthru_messages.labels("deferred").inc()
+            asyncio.get_running_loop().call_soon(done, refusal("RelayBusy"))
+            return hand_over
+        self._octets += len(content)
+        hand_over._task = self._tasks.spawn(  # noqa: SLF001 - a class of this module
+            self._run(hand_over, active, transaction, content, done, remember=remember)
+        )
+        return hand_over
+
+    def forget(self, hand_over: HandOver) -> None:
+        """The message has its final answer: when it comes again, it is a new one, with a new mail."""
+        if hand_over.mark:
+            self._taken.pop(hand_over.mark, None)
 
     async def _run(
         self,
+        hand_over: HandOver,
         active: ActiveConfig,
         transaction: Transaction[Domain],
         content: Mailing,
@@ -63,27 +124,58 @@ class MailRelay:
         *,
         remember: bool,
     ) -> None:
+        hand_over.started = True
         try:
-            reply = await self._relay(active, transaction, content, remember=remember)
+            if hand_over.withdrawn:
+                raise asyncio.CancelledError  # noqa: TRY301 - handled like one that comes later
+            if remember:
+                hand_over.mark = await _mark(transaction)
+            reply = self._taken_before(hand_over, transaction)
+            if reply is None:
+                reply = await self._relay(hand_over, active, transaction, content)
+        except asyncio.CancelledError:
+            if not hand_over.withdrawn:
+                raise
+            _LOG.info(
+                "message %s: withdrawn from the relay before its end, since its client has gone",
+                transaction.message_id,
+            )
+            reply = refusal("ClientGone")
         except Exception:  # noqa: BLE001 - whatever it is, a fault of ours is never a bounce
             _LOG.exception("message %s: handing it to the relay failed", transaction.message_id)
             reply = refusal("InternalError")
+        finally:
+            self._octets -= len(content)
         done(reply)
 
+    def _taken_before(self, hand_over: HandOver, transaction: Transaction[Domain]) -> Reply | None:
+        now = self._clock()
+        while self._taken:
+            mark, (since, _) = next(iter(self._taken.items()))
+            if now - since < REMEMBER_FOR:
+                break
+            del self._taken[mark]
+        taken = self._taken.get(hand_over.mark)
+        if taken is None:
+            return None
+        _LOG.info(
+            "message %s: its e-mail part is not sent again, the relay took it %.0f s ago with message %s",
+            transaction.message_id,
+            now - taken[0],
+            taken[1],
+        )
+        return Reply(250, "2.0.0", "Taken by the relay before")
+
     async def _relay(
-        self, active: ActiveConfig, transaction: Transaction[Domain], content: Mailing, *, remember: bool
+        self,
+        hand_over: HandOver,
+        active: ActiveConfig,
+        transaction: Transaction[Domain],
+        content: Mailing,
     ) -> Reply:
         config = active.config
         assert config.passthru is not None
         recipient = transaction.recipients[0]
-        mark = b""
-        if remember:
-            envelope = f"{transaction.mail_from}\0{recipient.address}\0".encode("utf-8", "replace")
-            digest = hashlib.sha256(envelope)
-            digest.update(content)
-            mark = digest.digest()
-            if mark in self._taken:
-                return Reply(250, "2.0.0", "Taken by the relay before")
         reply = await relay(
             config.passthru,
             active.relay_auth,
@@ -96,11 +188,12 @@ class MailRelay:
             smtputf8=transaction.smtputf8,
             dsn={**(transaction.dsn or {}), **(recipient.dsn or {})},
             tls=active.relay_tls,
+            progress=hand_over._progress,  # noqa: SLF001 - a class of this module
         )
         result = result_of(reply)
         self._metrics.passthru_messages.labels(result).inc()
-        if result == "accepted" and mark:
-            self._taken[mark] = None
+        if result == "accepted" and hand_over.mark:
+            self._taken[hand_over.mark] = (self._clock(), transaction.message_id)
             if len(self._taken) > REMEMBERED:
                 self._taken.popitem(last=False)
         return reply
@@ -108,3 +201,19 @@ class MailRelay:
     async def close(self, grace: float) -> None:
         """Wait for the hand-overs under way, at most `grace` seconds; those left are ended."""
         await self._tasks.join(grace)
+
+
+async def _mark(transaction: Transaction[Domain]) -> bytes:
+    """What a repetition of this message has in common with it, and no other message: envelope and content."""
+    envelope = f"{transaction.mail_from}\0{transaction.recipients[0].address}\0".encode("utf-8", "replace")
+    content = transaction.content
+    if len(content) <= _HASHED_AT_ONCE:
+        return _hashed(envelope, content)
+    return await asyncio.to_thread(_hashed, envelope, content)
+
+
+def _hashed(envelope: bytes, content: Content) -> bytes:
+    digest = hashlib.sha256(envelope)
+    digest.update(content)
+    unmap(content)
+    return digest.digest()

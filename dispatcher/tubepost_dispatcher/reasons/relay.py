@@ -38,6 +38,13 @@ RELAY_REASONS: Final[tuple[ReasonSpec, ...]] = (
         "The relay refused the mail for now; the text is the relay's, and the code where it is 4xx.",
         "See what the relay says.",
     ),
+    _deferred(
+        "RelayBusy",
+        "4.4.5",
+        "Too much mail is on its way to the relay, try again later",
+        "Hand-overs to the relay are bounded in number and size, and the bound is reached.",
+        "See why the relay is slow; more workers or replicas have more connections.",
+    ),
     _deferred("RelayUnreachable", "4.4.1", "Relay cannot be reached", "No connection to the relay.", _REACH),
     _deferred(
         "RelayRefusesConnections",

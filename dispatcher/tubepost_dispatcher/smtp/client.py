@@ -7,24 +7,32 @@ not kept cannot go stale. A message goes to all of its recipients or to none.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import functools
 import re
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from email.utils import formatdate
+from typing import cast
 
 import aiosmtplib
+from aiosmtplib.protocol import SMTPProtocol
 
 from tubepost_api.config import PassthruConfig
 from tubepost_dispatcher.reasons.catalogue import REASONS, refusal
 from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.smtp.outgoing import clean_slices, stuffed_slices
+from tubepost_dispatcher.text import hide_tokens
 from tubepost_dispatcher.transaction import Mailing, SessionFacts
 
 MAX_RECEIVED = 100
 """Received: fields above which a message is considered to loop (RFC 5321 6.3)."""
 MAX_REPLY = 200
 """Characters of the relay's reply that are kept."""
+_MAX_READ = 2_000
+"""Characters of it that are looked at."""
 ACCEPTED = 250
 """The relay has taken the message."""
 
@@ -33,6 +41,26 @@ _RECEIVED = re.compile(rb"^received:", re.IGNORECASE | re.MULTILINE)
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
 _CONFIGURATION_CODES = frozenset({530, 534, 535, 538})
 """Replies that say that our account or TLS setting is wrong: not the mail's fault, so it is deferred."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a hand-over has come."""
+
+    complete: bool = False
+    """The end of the mail was sent: from here on the relay may have taken it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """What follows DATA, and what is said of it before."""
+
+    trace: bytes
+    content: Mailing
+    size: int
+    is_ascii: bool
+    needs_utf8: bool
+    dsn: Mapping[str, str]
 
 
 async def relay(
@@ -48,32 +76,39 @@ async def relay(
     smtputf8: bool = False,
     dsn: Mapping[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
+    progress: Progress | None = None,
 ) -> Reply:
     """Send one message; the relay's answer as our own reply. Never raises but for cancellation.
 
     The reply's code is 250, 4xx (never 421, which would end our client's session) or 5xx. Its text says that
-    it is the relay's, and is printable ASCII, one line, at most 200 characters.
+    it is the relay's, and is printable ASCII, one line, at most 200 characters; our name and password are not
+    in it, device tokens only in short form.
 
     `mail_from` empty is the null sender. `hostname` is ours, for EHLO and the Received: field that is added
     with `session` (the client it came from) and `message_id`. `dsn` holds RET, ENVID, NOTIFY and ORCPT as
     they were given; they go on where the relay offers DSN (RFC 3461 5.2.2). `tls` overrides the context
-    that `config` describes. Connecting and each reply take at most `config.timeout` seconds, all together
-    at most four times that.
+    that `config` describes. Connecting, each reply and each pause in the relay's reading take at most
+    `config.timeout` seconds, all together at most four times that. `content` is read in slices, and not held
+    in memory beyond them. `progress` tells how far it has come; until it is complete a cancelled hand-over
+    has made no mail.
     """
-    text = normalise(bytes(content))
-    head = text.partition(b"\r\n\r\n")[0]
+    head = next(clean_slices(content)).partition(b"\r\n\r\n")[0]
     if len(_RECEIVED.findall(head)) > MAX_RECEIVED:
         return refusal("MailLoop")
     needs_utf8 = smtputf8 and not (mail_from + "".join(recipients)).isascii()
     needs_utf8 = needs_utf8 or (smtputf8 and not head.isascii())
-    text = received_field(hostname, session, message_id, smtputf8=needs_utf8) + text
+    trace = received_field(hostname, session, message_id, smtputf8=needs_utf8)
+    progress = progress or Progress()
     try:
         async with asyncio.timeout(4 * config.timeout):
+            size, is_ascii = await _measure(content)
             client = await _connect(config, auth, hostname, tls)
             try:
-                return await _send(client, mail_from, recipients, text, needs_utf8=needs_utf8, dsn=dsn or {})
+                mail = _Mail(trace, content, len(trace) + size, is_ascii, needs_utf8, dsn or {})
+                reply = await _send(client, mail_from, recipients, mail, progress)
             finally:
-                client.close()
+                _close(client)
+        return _without_secrets(reply, auth)
     except (aiosmtplib.SMTPConnectResponseError, aiosmtplib.SMTPHeloError) as error:
         return _refusal("RelayRefusesConnections", error.code)
     except aiosmtplib.SMTPAuthenticationError:
@@ -95,14 +130,14 @@ async def relay(
         return refusal("RelayCapabilityMissing")
 
 
-def normalise(content: bytes) -> bytes:
-    """`content` without NUL, every bare CR and bare LF as CRLF, CRLF at its end."""
-    if b"\0" in content:
-        content = content.replace(b"\0", b"")
-    pairs = content.count(b"\r\n")
-    if content.count(b"\r") != pairs or content.count(b"\n") != pairs:
-        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
-    return content if content.endswith(b"\r\n") else content + b"\r\n"
+async def _measure(content: Mailing) -> tuple[int, bool]:
+    """Octets of the content as it will be sent, and whether all are ASCII."""
+    size, is_ascii = 0, True
+    for piece in clean_slices(content):
+        size += len(piece)
+        is_ascii = is_ascii and piece.isascii()
+        await asyncio.sleep(0)
+    return size, is_ascii
 
 
 def received_field(hostname: str, session: SessionFacts | None, message_id: str, *, smtputf8: bool) -> bytes:
@@ -163,18 +198,17 @@ async def _send(
     client: aiosmtplib.SMTP,
     mail_from: str,
     recipients: Sequence[str],
-    text: bytes,
-    *,
-    needs_utf8: bool,
-    dsn: Mapping[str, str],
+    mail: _Mail,
+    progress: Progress,
 ) -> Reply:
     offers = client.supports_extension
-    if needs_utf8 and not offers("smtputf8"):
+    dsn = mail.dsn
+    if mail.needs_utf8 and not offers("smtputf8"):
         return refusal("RelayNoSmtputf8")
-    options = [f"SIZE={len(text)}"] if offers("size") else []
-    if offers("8bitmime") and not text.isascii():
+    options = [f"SIZE={mail.size}"] if offers("size") else []
+    if offers("8bitmime") and not mail.is_ascii:
         options.append("BODY=8BITMIME")
-    if needs_utf8:
+    if mail.needs_utf8:
         options.append("SMTPUTF8")
     notify: list[str] = []
     if offers("dsn"):
@@ -195,9 +229,12 @@ async def _send(
         return _refusal("RelayOutOfOrder", response.code)
     if response.code != 354 or protocol is None:
         return _answer(response.code, response.message)
-    # Not client.data(): its two regular expressions hold the loop for a tenth of a second at 10 MB.
-    protocol.write(_stuffed(text))
-    response = await protocol.read_response(timeout=client.timeout)
+    response = await _send_content(protocol, mail, client.timeout, progress)
+    if not progress.complete:
+        # An answer before the end is none to the mail, unless it is a refusal.
+        if response.code < 400:
+            return _refusal("RelayOutOfOrder", response.code)
+        return _answer(response.code, response.message)
     result = _answer(response.code, response.message)
     with contextlib.suppress(aiosmtplib.SMTPException, OSError):
         # The relay has taken the message; what it answers to QUIT does not matter.
@@ -205,9 +242,71 @@ async def _send(
     return result
 
 
-def _stuffed(text: bytes) -> bytes:
-    """Normalised `text` as it follows DATA (RFC 5321 4.5.2); a trace field makes its first line."""
-    return text.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+async def _send_content(
+    protocol: SMTPProtocol, mail: _Mail, timeout: float | None, progress: Progress
+) -> aiosmtplib.SMTPResponse:
+    """Send the mail no faster than the relay reads, and wait for its answer, which may come before the end.
+
+    Not client.data(): that copies the mail twice, and its regular expressions hold the loop.
+    """
+    reading = asyncio.ensure_future(protocol.read_response())
+    try:
+        try:
+            protocol.write(mail.trace)
+            for piece in stuffed_slices(mail.content):
+                await _room(protocol, timeout)
+                if reading.done():
+                    break
+                protocol.write(piece)
+            else:
+                await _room(protocol, timeout)
+                if not reading.done():
+                    progress.complete = True
+                    protocol.write(b".\r\n")
+        except (aiosmtplib.SMTPServerDisconnected, OSError):
+            # A relay that refuses early and closes the connection has said why.
+            await asyncio.wait([reading], timeout=0)
+            if not reading.done() or reading.exception() is not None:
+                raise
+        return await asyncio.wait_for(reading, timeout)
+    finally:
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await reading
+
+
+async def _room(protocol: SMTPProtocol, timeout: float | None) -> None:
+    """Let others have their turn, and wait until the relay has read most of what was written."""
+    await asyncio.sleep(0)
+    async with asyncio.timeout(timeout):
+        await protocol._drain_helper()  # noqa: SLF001 - what StreamWriter.drain calls; it is made for that
+
+
+def _close(client: aiosmtplib.SMTP) -> None:
+    """Close the connection; what a relay that reads no more has not taken is thrown away."""
+    # A cast, since uvloop's transports do not derive from asyncio's.
+    transport = cast("asyncio.Transport | None", client.transport)
+    if transport is not None and transport.get_write_buffer_size():
+        transport.abort()
+    client.close()
+
+
+def _without_secrets(reply: Reply, auth: tuple[str, str] | None) -> Reply:
+    """Take our name, our password and whole device tokens out of a text of the relay's, and bound it."""
+    text = reply.text
+    if auth is not None:
+        user, password = auth
+        secrets = {password, _base64(password), _base64(f"\0{user}\0{password}"), _base64(user)}
+        for secret in sorted(secrets - {""}, key=len, reverse=True):
+            text = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE)
+        if user:
+            # Only as a word of its own: it may be as short as "app".
+            text = re.sub(rf"(?<!\w){re.escape(user)}(?!\w)", "***", text, flags=re.IGNORECASE)
+    return reply._replace(text=hide_tokens(text)[:MAX_REPLY].strip())
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode("utf-8", "replace")).decode("ascii")
 
 
 def _words(path: str, options: Sequence[str]) -> list[bytes]:
@@ -222,11 +321,11 @@ def _refusal(reason: str, code: int) -> Reply:
 
 def _answer(code: int, message: str) -> Reply:
     """The relay's reply as ours."""
-    line = message.replace("\r", " ").replace("\n", " ")
+    line = message[:_MAX_READ].replace("\r", " ").replace("\n", " ")
     line = "".join(c if " " <= c <= "~" else "?" for c in line)
     found = _ENHANCED.match(line)
     enhanced = found[1] if found else ""
-    line = f"Relay: {line[found.end() :] if found else line}"[:MAX_REPLY].strip()
+    line = f"Relay: {line[found.end() :] if found else line}".strip()
     if code == ACCEPTED:
         reason = ""
     elif 500 <= code <= 599 and code not in _CONFIGURATION_CODES:

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.dispatcher.smtp.conftest import Runner, TlsPair
 from tests.dispatcher.smtp.support import Recorder, listener, running, scripted
 from tubepost_api.config import AuthConfig, PassthruConfig, StartTlsMode
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp.client import normalise, received_field, relay
+from tubepost_dispatcher.smtp.client import received_field, relay
 from tubepost_dispatcher.transaction import SessionFacts
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
@@ -85,16 +83,6 @@ def test_what_leaves_holds_no_bare_line_end_and_no_nul(run: Runner) -> None:
             assert b"\r\n.\r\nMAIL FROM:<evil@example>\r\n.\r\n\r\n.\r\n..\r\n\r\nend\r\n" in content
 
     run(main())
-
-
-@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"\0", b"a", b"."])).map(b"".join))
-def test_normalising(content: bytes) -> None:
-    clean = normalise(content)
-    assert clean.endswith(b"\r\n")
-    assert clean.count(b"\r") == clean.count(b"\n") == clean.count(b"\r\n")
-    assert b"\0" not in clean
-    assert normalise(clean) == clean
-    assert re.sub(rb"[\r\n]", b"", clean) == re.sub(rb"[\r\n\0]", b"", content)
 
 
 def test_starttls_and_auth(run: Runner, tls: TlsPair) -> None:

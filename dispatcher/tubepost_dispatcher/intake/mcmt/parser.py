@@ -20,7 +20,7 @@ from tubepost_dispatcher.intake.mcmt.mime import (
     parse_part_head,
     part_head,
 )
-from tubepost_dispatcher.intake.mcmt.top import Content, Top, find, read_top, with_crlf
+from tubepost_dispatcher.intake.mcmt.top import WINDOW, Content, Top, find, read_top, with_crlf
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
@@ -157,10 +157,11 @@ class _Walk:
         content = self.content
         delimiter = b"\r\n--" + boundary
         size = len(delimiter)
+        small = end - start <= WINDOW
         begin = -1  # of the part being read; -1 in the preamble
         at = start
         while True:
-            at = find(content, delimiter, at, end)
+            at = content.find(delimiter, at, end) if small else find(content, delimiter, at, end)
             if at < 0:
                 where = f"part {number}" if number else "the message"
                 return refusal(

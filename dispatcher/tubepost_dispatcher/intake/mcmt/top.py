@@ -25,7 +25,7 @@ Content = bytes | mmap.mmap
 """A whole message as received: CRLF line ends, dot-stuffing undone."""
 
 _MARK: Final = b"vnd.msys."  # stands in the Content-Type of every MCMT message, and in hardly any other mail
-_WINDOW: Final = 1 << 20
+WINDOW: Final = 1 << 20
 """Octets that are searched or converted in one step: other threads have a turn between two steps."""
 
 # What most senders write: one quoted boundary of the length that RFC 2046 allows. Only a short cut: the
@@ -69,7 +69,7 @@ def with_crlf(content: Content) -> Content:
     pieces = []
     begin, size = 0, len(content)
     while begin < size:
-        end = min(begin + _WINDOW, size)
+        end = min(begin + WINDOW, size)
         if end < size and content[end - 1] == 13 and content[end] == 10:
             end += 1
         pieces.append(content[begin:end].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
@@ -78,12 +78,12 @@ def with_crlf(content: Content) -> Content:
 
 
 def find(content: Content, what: bytes, start: int, end: int) -> int:
-    """`content.find`, in steps of at most `_WINDOW` octets."""
-    while end - start > _WINDOW:
-        found = content.find(what, start, start + _WINDOW)
+    """`content.find`, in steps of at most `WINDOW` octets."""
+    while end - start > WINDOW:
+        found = content.find(what, start, start + WINDOW)
         if found >= 0:
             return found
-        start += _WINDOW - len(what) + 1
+        start += WINDOW - len(what) + 1
     return content.find(what, start, end)
 
 
