@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from tubepost_dispatcher.transaction import Mailing
 
-SLICE = 128 * 1024
+SLICE = 64 * 1024
 """Octets of a message that are looked at in one turn of the loop."""
-_UNMAP_EVERY = 8
+_UNMAP_EVERY = 16
 """Slices after which the pages of a mapped file are given back."""
 
 

@@ -28,6 +28,8 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)
+    # While a large message is read in a thread, the event loop waits this long for its turn, in seconds.
+    sys.setswitchinterval(0.0005)
     run(_serve(int(sys.argv[1]), int(sys.argv[2])))
 
 

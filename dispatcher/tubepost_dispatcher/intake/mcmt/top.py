@@ -25,7 +25,7 @@ Content = bytes | mmap.mmap
 """A whole message as received: CRLF line ends, dot-stuffing undone."""
 
 _MARK: Final = b"vnd.msys."  # stands in the Content-Type of every MCMT message, and in hardly any other mail
-WINDOW: Final = 1 << 20
+WINDOW: Final = 1 << 17
 """Octets that are searched or converted in one step: other threads have a turn between two steps."""
 
 # What most senders write: one quoted boundary of the length that RFC 2046 allows. Only a short cut: the

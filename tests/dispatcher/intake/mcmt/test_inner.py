@@ -186,3 +186,10 @@ def test_expirations_in_other_units_are_noted() -> None:
         assert (found.expiration, found.warnings) == (int(value), ())
     found = taken(HEADER + b"\r\napns-expiration: 3600\r\n\r\n" + PAYLOAD)
     assert (found.expiration, found.warnings) == (3600, ("expiration-relative",))
+
+
+def test_padding_of_a_large_part_is_taken_away_step_by_step() -> None:
+    line = b"x" * 70 + b"= \t\r\n"
+    noted: list[str] = []
+    assert decode_body(line * 5_000 + b"\r\nend= ", QUOTED_PRINTABLE, noted) == b"x" * 350_000 + b"\r\nend"
+    assert noted == ["quoted-printable-padding"]
