@@ -58,7 +58,7 @@ def decode_body(body: bytes, encoding: bytes, noted: list[str]) -> bytes | Reply
 
 
 def _without_padding(body: bytes) -> bytes:
-    """Take blanks behind soft line breaks away; some lines at a time, so that other threads have their turns."""
+    """Take blanks behind soft line breaks away, some lines at a time, so that other threads have a turn."""
     pieces = []
     begin = 0
     while begin < len(body):
