@@ -1,7 +1,7 @@
 """One notification to its end: choose a route, wait for its turn, send, settle; again or the end.
 
 Everything runs in callbacks on the event loop: no task and no future per notification. What decides is pure
-and stands beside: `headers`, `failover`, `retry`, `throttle`.
+and stands beside: `headers`, `failover`, `retry`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tubepost_dispatcher.delivery.failover import ROUTE_PATIENCE, blames_route, 
 from tubepost_dispatcher.delivery.headers import resolve
 from tubepost_dispatcher.delivery.listeners import Delivery, DeliveryListener, DeliveryOwner
 from tubepost_dispatcher.delivery.retry import DOUBTFUL_SENDS, RetryPolicy, next_attempt
-from tubepost_dispatcher.delivery.throttle import TokenBucket
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.pod_limits.port import Bucket
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 
 _LOG = logging.getLogger("tubepost.delivery")
@@ -202,7 +202,7 @@ class Deliverer:
         delivery.headers = headers
         return None
 
-    def _throttle(self, delivery: Delivery, bucket: TokenBucket, now: float) -> None:
+    def _throttle(self, delivery: Delivery, bucket: Bucket, now: float) -> None:
         turn = bucket.reserve(now, delivery.end_at)
         if turn < 0:
             self._not_sent(delivery, local_outcome("Throttled"), now)

@@ -8,7 +8,7 @@ from typing import Protocol
 from tubepost_api.config import DeliveryConfig
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.delivery.headers import RouteFacts
-from tubepost_dispatcher.delivery.throttle import TokenBucket
+from tubepost_dispatcher.pod_limits.port import Bucket
 from tubepost_dispatcher.routing import Router
 
 
@@ -46,7 +46,7 @@ class Domain:
     __slots__ = ("options", "routes", "throttle")
 
     def __init__(
-        self, options: DeliveryConfig, routes: Sequence[Route], throttle: TokenBucket | None = None
+        self, options: DeliveryConfig, routes: Sequence[Route], throttle: Bucket | None = None
     ) -> None:
         self.options = options
         self.routes = tuple(routes)

@@ -38,9 +38,14 @@ Raises OSError when it cannot be started.
 """
 
 
-async def launch_process(channel: socket.socket, descriptors: socket.socket) -> Launched:
-    """Start a worker in a process of its own."""
-    fds = (channel.fileno(), descriptors.fileno())
+async def launch_process(
+    channel: socket.socket, descriptors: socket.socket, limits: int | None = None
+) -> Launched:
+    """Start a worker in a process of its own.
+
+    `limits`: descriptor of the memory that the workers of the pod share for its limits.
+    """
+    fds = (channel.fileno(), descriptors.fileno(), *(() if limits is None else (limits,)))
     process = await asyncio.create_subprocess_exec(
         PYTHON,
         "-m",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tubepost_dispatcher.channel.messages import Configuration, Hold
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.pod_limits import memory
 from tubepost_dispatcher.supervisor.launch import launch_in_process, launch_process
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed, WorkerHandle
@@ -92,6 +95,8 @@ class WorkerPool:
         self._refused: set[int] = set()
         """Workers that refused a configuration and have no successor yet."""
         self._holds = Holds()
+        self._limits: int | None = None
+        """Descriptor of the memory for the pod's limits; every generation of workers has the same."""
         self.count = 0
         """How many workers are wanted."""
         self.changing = asyncio.Lock()
@@ -116,8 +121,11 @@ class WorkerPool:
 
         Raises:
             WorkerFailed: one did not get ready.
+            OSError: there is no memory to share.
         """
         async with self.changing:
+            if not self._in_process:
+                self._limits = memory.create()
             self._sockets, self.count = sockets, count
             results = await asyncio.gather(
                 *(self._start_worker(index) for index in range(count)), return_exceptions=True
@@ -186,7 +194,7 @@ class WorkerPool:
         assert self._sockets is not None
         if self._ending:
             return
-        launch = launch_in_process if self._in_process else launch_process
+        launch = launch_in_process if self._in_process else partial(launch_process, limits=self._limits)
         handle = WorkerHandle(
             index, self._totals, self._on_exit, self._on_hold, launch, patient=self._in_process
         )
@@ -319,3 +327,6 @@ class WorkerPool:
         """End what runs in the background; the workers have ended before."""
         self._ending = True
         await self._tasks.cancel()
+        if self._limits is not None:
+            os.close(self._limits)
+            self._limits = None

@@ -7,15 +7,16 @@ import logging
 from collections.abc import Hashable, Iterator
 from typing import Any
 
-from tubepost_api.config import DeliveryConfig
+from tubepost_api.config import DeliveryConfig, Throttle
 from tubepost_credentials import CertificateCredential
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.apns.pool import Pool, PoolOptions
 from tubepost_dispatcher.config.bundle import Prepared, PreparedRoute
 from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
 from tubepost_dispatcher.delivery.headers import RouteFacts
-from tubepost_dispatcher.delivery.throttle import TokenBucket
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.pod_limits.local import LocalLimits
+from tubepost_dispatcher.pod_limits.port import Bucket, PodLimits
 from tubepost_dispatcher.routing import Router
 from tubepost_runtime.tasks import TaskSet
 
@@ -43,19 +44,20 @@ def share(total: int, index: int, count: int) -> int:
 class PoolSet:
     """The pools of one worker. Pools are kept across configurations wherever their key stays the same."""
 
-    def __init__(self, metrics: Metrics, *, index: int = 0, count: int = 1) -> None:
+    def __init__(
+        self, metrics: Metrics, limits: PodLimits | None = None, *, index: int = 0, count: int = 1
+    ) -> None:
         self._metrics = metrics
+        self._limits = LocalLimits() if limits is None else limits
         self._index = index
         self._count = count
         self._pools: dict[tuple[str, Hashable, PoolOptions], Pool] = {}
-        self._buckets: dict[tuple[str, Any], TokenBucket] = {}
+        self._buckets: dict[tuple[str, Throttle], Bucket] = {}
         self._closing = TaskSet()
 
     def set_count(self, count: int) -> None:
-        """How many workers share the pod's limits, from the next `build` on."""
-        if count != self._count:
-            self._count = count
-            self._buckets = {}
+        """How many workers there are, from the next `build` on."""
+        self._count = count
 
     def build(self, prepared: Prepared) -> ActiveConfig:
         """Put a configuration into pools and domains. Pools no longer needed close after their last answer.
@@ -112,14 +114,14 @@ class PoolSet:
         )
 
     def _domains(self, prepared: Prepared) -> Iterator[Domain]:
-        buckets: dict[tuple[str, Any], TokenBucket] = {}
+        buckets: dict[tuple[str, Throttle], Bucket] = {}
         for entry in prepared.config.entries:
             label = entry.name or f"/{entry.pattern}/"
             throttle = None
             if entry.delivery.throttle is not None:
                 key = (label, entry.delivery.throttle)
                 # A bucket that has been drawn on stays drawn on when something else changes.
-                throttle = self._buckets.get(key) or TokenBucket(entry.delivery.throttle, self._count)
+                throttle = self._buckets.get(key) or self._limits.bucket(*key)
                 buckets[key] = throttle
             options = self._options(entry.delivery)
             routes = []

@@ -32,6 +32,7 @@ from tubepost_dispatcher.channel.messages import (
 )
 from tubepost_dispatcher.config.bundle import prepare
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.pod_limits.port import PodLimits
 from tubepost_dispatcher.totals import Samples, take_samples
 from tubepost_dispatcher.worker.worker import Worker
 from tubepost_runtime import process_log
@@ -49,9 +50,14 @@ MAX_OPEN_MESSAGES = 20_000
 
 
 class WorkerProcess:
-    """Runs a `Worker` as the supervisor's messages say."""
+    """Runs a `Worker` as the supervisor's messages say.
 
-    def __init__(self) -> None:
+    Args:
+        limits: those of the pod; without them this is taken for its only worker.
+    """
+
+    def __init__(self, limits: PodLimits | None = None) -> None:
+        self._limits = limits
         self._metrics = Metrics()
         self._worker: Worker | None = None
         self._channel = Channel(self._on_message, self._on_orphaned)
@@ -125,7 +131,9 @@ class WorkerProcess:
         self._memory_limit = configuration.memory_limit
         self._start_request = request
         prepared, _ = prepare(configuration.bundle, time.time())
-        self._worker = Worker(prepared, self._metrics, index=message.index, count=configuration.workers)
+        self._worker = Worker(
+            prepared, self._metrics, self._limits, index=message.index, count=configuration.workers
+        )
         self._take_sockets(message.sockets)
 
     def _take_sockets(self, count: int) -> None:

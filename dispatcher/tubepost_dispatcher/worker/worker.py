@@ -16,6 +16,7 @@ from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.loggers import Loggers
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.pod_limits.port import PodLimits
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.worker.pools import PoolSet, share
 
@@ -28,18 +29,27 @@ class Worker:
     Args:
         prepared: the first configuration, checked.
         index: this worker's number, from 0. Worker 0 writes the loggers' heartbeats.
-        count: how many workers share the pod's limits.
+        count: how many workers the pod has.
         metrics: where to count.
+        limits: those of the pod; without them this worker is taken for the only one.
     """
 
-    def __init__(self, prepared: Prepared, metrics: Metrics, *, index: int = 0, count: int = 1) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        metrics: Metrics,
+        limits: PodLimits | None = None,
+        *,
+        index: int = 0,
+        count: int = 1,
+    ) -> None:
         self.metrics = metrics
         self.index = index
         self.count = count
         self.prepared = prepared
         self._started = time.time()
         config = prepared.config
-        self._pools = PoolSet(metrics, index=index, count=count)
+        self._pools = PoolSet(metrics, limits, index=index, count=count)
         self._loggers = Loggers(config.loggers, config.name, metrics, heartbeats=index == 0)
         active = self._pools.build(prepared)
         log = DeliveryLog(self._loggers, time.time)
@@ -69,7 +79,7 @@ class Worker:
 
         Args:
             prepared: the checked configuration.
-            count: how many workers share the pod's limits from now on.
+            count: how many workers the pod has from now on.
         """
         self.prepared = prepared
         self.count = count

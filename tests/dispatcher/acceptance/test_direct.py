@@ -28,10 +28,10 @@ from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
 from tubepost_dispatcher.delivery.headers import RouteFacts
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
-from tubepost_dispatcher.delivery.throttle import TokenBucket
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.events import EventKind, LogEvent
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.pod_limits.bucket import TokenBucket
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.routing import Router

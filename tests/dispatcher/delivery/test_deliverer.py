@@ -18,10 +18,10 @@ from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.retry import RetryPolicy
-from tubepost_dispatcher.delivery.throttle import TokenBucket
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification, PushPart
 from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.pod_limits.bucket import TokenBucket
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 
 POLICY = RetryPolicy(first=1.0, most=8.0)

@@ -38,8 +38,8 @@ def main() -> None:
     """Arguments as a worker's; the mode is in the environment."""
     if MODE == "crash":
         raise SystemExit(3)
-    line = socket.socket(fileno=int(sys.argv[-2]))
-    fd_line = socket.socket(fileno=int(sys.argv[-1]))
+    line = socket.socket(fileno=int(sys.argv[3]))
+    fd_line = socket.socket(fileno=int(sys.argv[4]))
     while True:
         envelope = json.loads(_read(line, int.from_bytes(_read(line, 4), "big")))
         message, request = envelope["message"], envelope["request"]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tubepost_api.config import Throttle
-from tubepost_dispatcher.delivery.throttle import TokenBucket
+from tubepost_dispatcher.pod_limits.bucket import TokenBucket
 
 
 def test_a_burst_leaves_at_once_and_the_rest_in_turn() -> None:
@@ -18,12 +18,6 @@ def test_what_would_come_too_late_reserves_nothing() -> None:
     assert bucket.reserve(0.0, 5.0) == 0.0
     assert bucket.reserve(0.0, 5.0) == -1.0
     assert bucket.reserve(0.0, 10.0) == 10.0
-
-
-def test_workers_divide_the_rate() -> None:
-    shared = TokenBucket(Throttle(messages=10, seconds=1.0), 2)
-    leaving = sum(shared.reserve(0.0, 0.0) >= 0 for _ in range(20))
-    assert leaving == 5
 
 
 @given(
