@@ -110,6 +110,11 @@ class Metrics(MetricSet):
         "stage",
         "code",
     )
+    smtp_warnings = counter(
+        "tubepost_smtp_warnings",
+        "Malformed commands that were understood, by warning (missing_angle_brackets).",
+        "warning",
+    )
     smtp_received_bytes = counter("tubepost_smtp_received_bytes", "Message bytes received.")
     log_lines = counter("tubepost_log_lines", "Lines made by loggers, by logger and kind.", "logger", "kind")
     log_errors = counter(

@@ -31,6 +31,9 @@ RECIPIENT_OVERSHOOT = 1_000
 A sender with more recipients keeps those that were refused for its next transaction (RFC 5321 4.5.3.1.10)
 and may have sent them all in one go. Postfix has the same (smtpd_recipient_overshoot_limit)."""
 
+MISSING_BRACKETS = "missing_angle_brackets"
+"""The warning of MAIL and RCPT with an address that has no angle brackets (RFC 5321 4.1.2)."""
+
 _LONG_LINES = {b"MAIL": MAX_ENVELOPE_LINE, b"RCPT": MAX_ENVELOPE_LINE, b"AUTH": MAX_AUTH_COMMAND}
 
 _PROXY_V2 = b"\r\n\r\n\x00"
@@ -175,6 +178,8 @@ def _mail(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
         if mail is not None:
             envelope.smtputf8 = mail.smtputf8
             envelope.dsn = mail.dsn
+            if mail.bare:
+                smtp.warn(MISSING_BRACKETS)
         smtp.out.append(replies.SENDER_OK)
 
 
@@ -213,6 +218,8 @@ def _rcpt(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
         if isinstance(rcpt, Reply):
             smtp.refuse(rcpt, "rcpt")
             return
+        if rcpt.bare:
+            smtp.warn(MISSING_BRACKETS)
         address, domain, dsn = rcpt.address, rcpt.domain, rcpt.dsn
         # RFC 5321 4.5.1: `postmaster` alone is the postmaster of this very host.
         domain = domain or smtp.config.hostname.lower()

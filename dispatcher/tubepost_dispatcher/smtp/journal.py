@@ -49,6 +49,11 @@ def message_refused(session: str, client: str, message_id: str, reason: str, rep
     log.info(line, session, client, message_id, reply)
 
 
+def accepted_with_warning(session: str, client: str, warning: str) -> None:
+    """A malformed command was understood; `warning` is the label of the metric."""
+    log.info("session %s (%s): accepted a malformed command: %s", session, client, warning)
+
+
 def tls_failed(session: str, client: str, cause: str) -> None:
     """A handshake failed; `cause` is OpenSSL's reason, or what became of the connection."""
     log.info("session %s (%s): TLS handshake failed: %s", session, client, cause)

@@ -70,6 +70,7 @@ class ListenerState(Generic[DomainT]):
         "shares",
         "temp_dir",
         "turns",
+        "warnings",
     )
 
     def __init__(
@@ -97,6 +98,7 @@ class ListenerState(Generic[DomainT]):
         self.open_gauge = metrics.smtp_sessions
         self.opened = metrics.smtp_sessions_opened
         self.received = metrics.smtp_received_bytes
+        self.warnings = metrics.smtp_warnings
         self._rejections = metrics.smtp_rejections
         self._refusals: dict[tuple[str, str], Counter] = {}
 

@@ -71,6 +71,7 @@ class SmtpProtocol(Generic[DomainT]):
         "_errors",
         "_loop",
         "_user_digest",
+        "_warned",
         "accepted",
         "active",
         "config",
@@ -123,6 +124,7 @@ class SmtpProtocol(Generic[DomainT]):
         """The reply to MAIL and others while TLS or AUTH is missing."""
         self._errors = 0
         """Commands refused since the last accepted message."""
+        self._warned: tuple[str, ...] = ()
         self.messages = 0
         """Messages that were received to their end."""
         self.refusals = 0
@@ -222,6 +224,13 @@ class SmtpProtocol(Generic[DomainT]):
         self._refused(line, stage, reason, detail)
         if excess or line[0] == 0x35:  # 5yz
             self._count_error()
+
+    def warn(self, warning: str) -> None:
+        """A command was understood although it is malformed: counted, and said once in a session."""
+        self.listener.warnings.labels(warning).inc()
+        if warning not in self._warned:
+            self._warned += (warning,)
+            journal.accepted_with_warning(self.id, self.facts.remote_ip, warning)
 
     def dismiss(self, reply: bytes, stage: str = "", detail: str = "") -> None:
         """Say the last reply. `stage` is for a client that is at fault; the reply names the session then."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
 import socket
 import ssl
@@ -16,6 +18,8 @@ from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.listener import ListenerState
 from tubepost_dispatcher.smtp.session import SmtpSession
 from tubepost_dispatcher.transaction import Acceptance, DomainT
+
+log = logging.getLogger("tubepost.smtp")
 
 BACKLOG = 1_024
 """Connections that may wait to be accepted, per socket."""
@@ -49,6 +53,8 @@ class SmtpServer(Generic[DomainT]):
         self._servers: dict[int, asyncio.Server] = {}
         """By the inode of the listening socket, which its duplicates share."""
         self._sweeper: asyncio.TimerHandle | None = None
+        self._exhausted = False
+        """No file descriptor was left at the last sweep."""
 
     @property
     def sessions(self) -> int:
@@ -73,9 +79,13 @@ class SmtpServer(Generic[DomainT]):
             # connections for whoever serves it next.
             own = listening.dup()
             own.setblocking(False)
+            # Without a descriptor left, asyncio's own loop tries as often as the backlog is long, and logs it
+            # each time.
+            at_once = 1 if isinstance(loop, asyncio.SelectorEventLoop) else BACKLOG
             self._servers[inode] = await loop.create_server(
-                lambda: SmtpSession(listener, loop), sock=own, backlog=BACKLOG
+                lambda: SmtpSession(listener, loop), sock=own, backlog=at_once
             )
+            own.listen(BACKLOG)
         for inode in self._servers.keys() - wanted.keys():
             self._servers.pop(inode).close()
 
@@ -143,6 +153,7 @@ class SmtpServer(Generic[DomainT]):
         limits = listener.config.limits
         short = min(t for t in (limits.command_timeout, limits.max_session_age, 4 * SWEEP_INTERVAL) if t)
         interval = min(SWEEP_INTERVAL, max(short / 4, 0.02))
+        self._look_for_descriptors()
         timeouts: dict[str, float] = {}
         for session in tuple(listener.sessions):
             client = session.client
@@ -151,3 +162,20 @@ class SmtpServer(Generic[DomainT]):
                 timeout = timeouts[client] = listener.timeout(client)
             session.tick(now, timeout, interval)
         self._sweeper = self._loop.call_later(interval, self._sweep)
+
+    def _look_for_descriptors(self) -> None:
+        """Say it when connections cannot be accepted: uvloop closes them without a word to anybody."""
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            if not self._exhausted and error.errno in (errno.EMFILE, errno.ENFILE):
+                self._exhausted = True
+                log.warning(
+                    "listener: no file descriptor is left with %d sessions open, connections are refused "
+                    "without a reply; lower maxConnections, or raise the limit of open files",
+                    self.sessions,
+                )
+        else:
+            if self._exhausted:
+                self._exhausted = False
+                log.info("listener: file descriptors are available again")

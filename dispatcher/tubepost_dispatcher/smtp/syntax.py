@@ -32,6 +32,7 @@ FAST_RCPT = re.compile(rb"(?i:RCPT TO:)<([" + _ATOM + rb"]+@(" + _HOST + rb"))>"
 _SOURCE_ROUTE = re.compile(r"@[^\s:,<>@\"]+(?:,@[^\s:,<>@\"]+)*:")
 _DOT_STRING = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u0080-\U0010ffff]+")
 _QUOTED = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
+_BARE = re.compile(r'(?:"(?:[^"\\]|\\.)*+")?+[^ <>"]++(?= |\Z)')
 _DOMAIN_LABEL = re.compile(
     r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]*[A-Za-z0-9_\u0080-\U0010ffff])?"
 )
@@ -61,7 +62,8 @@ class Mail:
     """A MAIL command. `address` is empty for the null sender; `size` in octets, 0 when not declared.
 
     `body` is `7BIT`, `8BITMIME` or empty; `dsn` holds RET and ENVID as given, None without; `auth` is the
-    decoded AUTH parameter (RFC 4954 5), which is accepted and not relied upon.
+    decoded AUTH parameter (RFC 4954 5), which is accepted and not relied upon. `bare`: the angle brackets
+    were missing.
     """
 
     address: str
@@ -70,15 +72,17 @@ class Mail:
     smtputf8: bool = False
     dsn: Mapping[str, str] | None = None
     auth: str = ""
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rcpt:
-    """A RCPT command. `domain` is lower-cased, empty for `postmaster` alone; `dsn` as in `Mail`."""
+    """A RCPT command. `domain` is lower-cased, empty for `postmaster` alone; the rest is as in `Mail`."""
 
     address: str
     domain: str
     dsn: Mapping[str, str] | None = None
+    bare: bool = False
 
 
 def xtext_encode(text: str) -> str:
@@ -122,8 +126,10 @@ def parse_mail(argument: bytes) -> Mail | Reply:
     if text[:5].upper() != "FROM:":
         return _SYNTAX_MAIL
     text = text[5:].lstrip(" ")
-    if not text.startswith("<"):
+    bracketed = _bracketed(text)
+    if bracketed is None:
         return _SYNTAX_MAIL
+    bare, text = bracketed is not text, bracketed
     if text.startswith("<>"):
         address, rest = "", text[2:]
     else:
@@ -136,7 +142,7 @@ def parse_mail(argument: bytes) -> Mail | Reply:
     params = _parameters(rest)
     if isinstance(params, Reply):
         return params
-    mail = _mail_parameters(address, params)
+    mail = _mail_parameters(address, params, bare=bare)
     if isinstance(mail, Mail) and not mail.smtputf8 and not argument.isascii():
         return _NEEDS_UTF8
     return mail
@@ -150,8 +156,10 @@ def parse_rcpt(argument: bytes, *, smtputf8: bool) -> Rcpt | Reply:
     if text[:3].upper() != "TO:":
         return _SYNTAX_RCPT
     text = text[3:].lstrip(" ")
-    if not text.startswith("<"):
+    bracketed = _bracketed(text)
+    if bracketed is None:
         return _SYNTAX_RCPT
+    bare, text = bracketed is not text, bracketed
     path = _read_path(text)
     if path is None:
         return _BAD_RECIPIENT
@@ -175,7 +183,7 @@ def parse_rcpt(argument: bytes, *, smtputf8: bool) -> Rcpt | Reply:
         else:
             return _UNKNOWN_RCPT
         dsn[keyword] = value
-    return Rcpt(address, domain.lower(), dsn or None)
+    return Rcpt(address, domain.lower(), dsn or None, bare)
 
 
 def _decode(argument: bytes) -> str | None:
@@ -183,6 +191,19 @@ def _decode(argument: bytes) -> str | None:
         return argument.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _bracketed(text: str) -> str | None:
+    """`text` itself when it begins with an angle bracket; with brackets around its address when it does not.
+
+    Old clients and scripts leave them out. None when that is not all that is wrong with it.
+    """
+    if text.startswith("<"):
+        return text
+    bare = _BARE.match(text)
+    if bare is None or not ("@" in bare[0] or bare[0].lower() == "postmaster"):
+        return None
+    return f"<{bare[0]}>{text[bare.end() :]}"
 
 
 def _read_path(text: str) -> tuple[str, str, str] | None:
@@ -260,7 +281,7 @@ def _parameters(rest: str) -> dict[str, str] | Reply:
     return found
 
 
-def _mail_parameters(address: str, params: Mapping[str, str]) -> Mail | Reply:
+def _mail_parameters(address: str, params: Mapping[str, str], *, bare: bool) -> Mail | Reply:
     size = 0
     body = auth = ""
     smtputf8 = False
@@ -293,7 +314,7 @@ def _mail_parameters(address: str, params: Mapping[str, str]) -> Mail | Reply:
             dsn[keyword] = value
         else:
             return _UNKNOWN_MAIL
-    return Mail(address, size, body, smtputf8, dsn or None, auth)
+    return Mail(address, size, body, smtputf8, dsn or None, auth, bare)
 
 
 def _orcpt_is_valid(value: str) -> bool:

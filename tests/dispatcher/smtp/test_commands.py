@@ -45,7 +45,8 @@ from tubepost_dispatcher.smtp.commands import RECIPIENT_OVERSHOOT
         (b"EHLO  ", b"501 5.5.4 "),
         (b"MAIL FROM:<a@b.example> SIZE=10240001", b"552 5.3.4 "),
         (b"MAIL FROM:<a@b.example> SIZE=10240000", b"250 2.1.0 "),
-        (b"MAIL FROM:a@b.example", b"501 5.5.4 "),
+        (b"MAIL FROM:a@b.example", b"250 2.1.0 "),
+        (b"MAIL FROM:App <a@b.example>", b"501 5.5.4 "),
         (b"MAIL FROM:<a@b.example> X=1", b"555 5.5.4 "),
         (b"MAIL FROM:<a@b..example>", b"501 5.1.7 "),
         (b"NOOP " + b"x" * 505, b"250 2.0.0 OK"),
@@ -259,3 +260,16 @@ def test_help_names_every_command() -> None:
         b"VRFY",
     ):
         assert verb in out
+
+
+def test_missing_angle_brackets_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tubepost")
+    wire = Wire().hello()
+    for _ in range(2):
+        assert wire.send(
+            b"MAIL FROM: a@b.example SIZE=3\r\nRCPT TO: x@PUSH.example\r\nDATA\r\nx\r\n.\r\n"
+        ).endswith(b"250 2.0.0 Delivered\r\n")
+    transaction = wire.acceptance.accepted[0]
+    assert (transaction.mail_from, transaction.recipients[0].domain) == ("a@b.example", "push.example")
+    assert wire.metrics.smtp_warnings.labels("missing_angle_brackets")._value.get() == 4
+    assert caplog.text.count("accepted a malformed command: missing_angle_brackets") == 1

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import mmap
+import os
+import resource
 import smtplib
 import socket
+import time
 from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
@@ -18,11 +23,13 @@ from tests.dispatcher.smtp.support import (
     MESSAGE,
     Client,
     Recorder,
+    deliver,
     listener,
     running,
 )
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.smtp import server as module
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.smtp.turns import TURN_BUDGET, TurnBudget
 
@@ -352,3 +359,53 @@ def test_a_line_without_end(run: Runner) -> None:
             await it.until(lambda: it.server.sessions == 0)
 
     run(main())
+
+
+def exhaust(limit: int) -> list[int]:
+    """Lower the soft limit of open files, and take every descriptor that is left below it."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    taken = []
+    with contextlib.suppress(OSError):
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    return taken
+
+
+def test_without_descriptors_it_does_not_spin_and_says_so_once(
+    run: Runner, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_INTERVAL", 0.05)
+    caplog.set_level(logging.INFO)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def main() -> None:
+        async with running() as it:
+            first = await it.greeted()
+            waiting = [socket.socket() for _ in range(20)]
+            for one in waiting:
+                one.setblocking(False)
+            taken = exhaust(waiting[-1].fileno() + 20)
+            try:
+                for one in waiting:
+                    one.connect_ex(("127.0.0.1", it.port))
+                spent = time.process_time()
+                await asyncio.sleep(0.5)
+                spent = time.process_time() - spent
+                assert await first.command(b"NOOP") == b"250 2.0.0 OK\r\n"
+            finally:
+                for descriptor in taken:
+                    os.close(descriptor)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert spent < 0.25
+            for one in waiting:
+                one.close()
+            await it.until(lambda: "available again" in caplog.text)
+            await deliver(await it.greeted())
+
+    run(main())
+    ours = [record.getMessage() for record in caplog.records if record.name == "tubepost.smtp"]
+    assert [line.split(",")[0] for line in ours if "descriptor" in line] == [
+        "listener: no file descriptor is left with 1 sessions open",
+        "listener: file descriptors are available again",
+    ]
+    assert len([record for record in caplog.records if record.name == "asyncio"]) <= 2

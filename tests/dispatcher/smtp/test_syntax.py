@@ -47,12 +47,39 @@ def test_sender_addresses(argument: str, address: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("FROM:a@b.example", Mail("a@b.example", bare=True)),
+        ("FROM: a@b.example", Mail("a@b.example", bare=True)),
+        ("FROM:a@b.example SIZE=5 BODY=8BITMIME", Mail("a@b.example", 5, "8BITMIME", bare=True)),
+        ('FROM:"a b"@c.example', Mail('"a b"@c.example', bare=True)),
+        ('FROM:"a>b\\""@c.example SIZE=1', Mail('"a>b\\""@c.example', 1, bare=True)),
+        ("FROM:a@[IPv6:2001:db8::1]", Mail("a@[IPv6:2001:db8::1]", bare=True)),
+        ("FROM:@relay.example:a@b.example", Mail("a@b.example", bare=True)),
+        ("TO:a@B.example", Rcpt("a@B.example", "b.example", bare=True)),
+        ("TO: a@b.example NOTIFY=NEVER", Rcpt("a@b.example", "b.example", {"NOTIFY": "NEVER"}, bare=True)),
+        ("TO:postmaster", Rcpt("postmaster", "", bare=True)),
+    ],
+)
+def test_an_address_without_angle_brackets_is_understood(argument: str, expected: Mail | Rcpt) -> None:
+    line = argument.encode()
+    found = parse_mail(line) if argument.startswith("FROM") else parse_rcpt(line, smtputf8=False)
+    assert found == expected
+
+
+@pytest.mark.parametrize(
     "argument",
     [
         "",
         "FROM",
         "FROM:",
-        "FROM:a@b.example",
+        "FROM:a b@c.example",
+        "FROM:a@b.example>",
+        "FROM:App <a@b.example>",
+        'FROM:"a b@c.example',
+        "FROM:a@b.example SIZE=x",
+        "FROM:a",
+        "FROM: SIZE=1",
         "TO:<a@b.example>",
         "FROM:<a@b.example",
         "FROM:<a>",
@@ -129,7 +156,9 @@ def test_dsn_parameters_of_a_recipient_are_kept_as_given() -> None:
     [
         "TO:<>",
         "TO:<a>",
-        "TO:a@b.example",
+        "TO:a@b.example>",
+        "TO:Device <a@b.example>",
+        "TO:a",
         "TO:<a@b.example> NOTIFY=NEVER,DELAY",
         "TO:<a@b.example> NOTIFY=DELAY,DELAY",
         "TO:<a@b.example> NOTIFY=",
