@@ -186,8 +186,7 @@ class Connection(asyncio.Protocol):
                 self._liveness.idle_since = now
         if engine.state is ConnectionState.CLOSED:
             http1 = not engine.settings_received and data.startswith(b"HTTP/1")
-            detail = "the server speaks HTTP/1, not HTTP/2" if http1 else "the peer broke HTTP/2"
-            self._end("protocol", detail, graceful=True)
+            self._end("protocol", "its answer is HTTP/1" if http1 else "the peer broke HTTP/2", graceful=True)
             return
         if not self.is_ready and engine.settings_received:
             self.is_ready = True
@@ -272,7 +271,8 @@ class Connection(asyncio.Protocol):
             reason = "TlsFailed" if cause == "tls" else "ConnectFailed"
             # A server that refuses the client certificate in TLS 1.3 often just closes.
             detail = detail or cause
-            error = DialError(reason, f"{detail}, before HTTP/2 began (a refused client certificate?)")
+            hint = "" if cause == "protocol" else " (a refused client certificate?)"
+            error = DialError(reason, f"{detail}, before HTTP/2 began{hint}")
             self._ready.set_exception(error)
             self._ready.exception()  # nobody may be waiting any more
         self._owner.closed(self)

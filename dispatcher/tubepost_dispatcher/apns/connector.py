@@ -53,6 +53,7 @@ class Connector:
         self._opened = opened
         self._settled = settled
         self._count_failure = failed
+        self._assumed = False
         self._tasks = TaskSet()
         self._started: dict[asyncio.Task[None], float] = {}
         self.backoff = Backoff(_DELAYS, rng)
@@ -116,20 +117,36 @@ class Connector:
 
     async def _open(self, timeout: float) -> None:
         connection: Connection | None = None
+        assumed = False
+
+        def assume() -> None:
+            nonlocal assumed
+            assumed = True
+
         deadline = self._loop.time() + timeout
         assert self._target is not None
         try:
-            connection = await dial(self._loop, self._target, self._make, timeout)
+            connection = await dial(self._loop, self._target, self._make, timeout, assume)
             async with asyncio.timeout_at(deadline):
                 await connection.wait_ready()
         except TimeoutError:
             self.failed(DialError("ConnectTimeout", f"no HTTP/2 SETTINGS in {timeout:g} s"))
         except DialError as error:
+            if assumed:
+                told = "the server chose no protocol by ALPN (h2), and does not speak HTTP/2"
+                error = DialError("TlsFailed", f"{told}: {error.detail}")
             self.failed(error)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not leave requests waiting unheard
             self.failed(DialError("ConnectFailed", f"internal error: {type(error).__name__}"))
             _LOG.debug("route %s: internal error while connecting", self._name, exc_info=True)
         else:
+            if assumed and not self._assumed:
+                self._assumed = True
+                _LOG.warning(
+                    "route %s: the server chose no protocol by ALPN; it is taken to speak HTTP/2, since that "
+                    "is how it began",
+                    self._name,
+                )
             self._opened(connection)
             connection = None
         finally:

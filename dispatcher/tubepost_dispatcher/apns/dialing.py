@@ -85,12 +85,18 @@ def parse_proxy(url: str, auth: str | None) -> Proxy:
 
 
 async def dial(
-    loop: asyncio.AbstractEventLoop, target: Target, factory: Callable[[], P], timeout: float
+    loop: asyncio.AbstractEventLoop,
+    target: Target,
+    factory: Callable[[], P],
+    timeout: float,
+    assumed: Callable[[], None] = lambda: None,
 ) -> P:
     """Open TCP (through the proxy where there is one) and TLS, and check that HTTP/2 was agreed on.
 
     The name is resolved anew each time, its addresses are tried in random order. `timeout` is in seconds,
-    for all of it.
+    for all of it. A server that chooses no protocol by ALPN may speak HTTP/2 all the same (RFC 9113, section
+    3.3: prior knowledge), as some stand-ins for APNs and some proxies do: `assumed` is called, and the first
+    bytes will tell.
 
     Raises:
         DialError: no connection.
@@ -105,9 +111,12 @@ async def dial(
                     sock.close()
                     raise
             # From here on the socket belongs to the transport, which closes it.
-            return await _tls(loop, sock, target, factory, timeout)
+            protocol, alpn = await _tls(loop, sock, target, factory, timeout)
     except TimeoutError:
         raise DialError("ConnectTimeout", f"no connection to {_where(target)} in {timeout:g} s") from None
+    if not alpn:
+        assumed()
+    return protocol
 
 
 def _where(target: Target) -> str:
@@ -184,7 +193,8 @@ async def _tls(
     target: Target,
     factory: Callable[[], P],
     timeout: float,
-) -> P:
+) -> tuple[P, str | None]:
+    """Return the protocol, and what was chosen by ALPN."""
     try:
         transport, protocol = await loop.create_connection(
             factory,
@@ -192,8 +202,8 @@ async def _tls(
             ssl=target.context,
             server_hostname=target.host,
             ssl_handshake_timeout=timeout,
-            # A peer that does not answer close_notify must not keep the connection in memory for long.
-            ssl_shutdown_timeout=5.0,
+            # A peer that does not answer close_notify, or sends on, must not keep the connection for long.
+            ssl_shutdown_timeout=1.0,
         )
     except ssl.SSLCertVerificationError as error:
         raise DialError("CertificateVerifyFailed", f"{target.host}: {error.verify_message}") from None
@@ -202,11 +212,12 @@ async def _tls(
     except OSError as error:
         raise DialError("TlsFailed", f"{_where(target)}: {_text(error) or 'closed'}") from None
     tls = transport.get_extra_info("ssl_object")
-    if tls is None or tls.selected_alpn_protocol() != "h2":
+    alpn = tls.selected_alpn_protocol() if tls is not None else None
+    if alpn not in {"h2", None}:
         with contextlib.suppress(Exception):
             transport.abort()
         raise DialError("TlsFailed", f"{_where(target)}: the server does not speak HTTP/2 (ALPN h2)")
-    return protocol
+    return protocol, alpn
 
 
 def _text(error: OSError) -> str:

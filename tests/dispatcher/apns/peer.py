@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -64,14 +64,21 @@ class Seen:
     def token(self) -> str:
         return self.headers[":path"].removeprefix("/3/device/")
 
-    def respond(self, status: int = 200, reason: str = "", **more: object) -> None:
+    def respond(
+        self,
+        status: int = 200,
+        reason: str = "",
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        **more: object,
+    ) -> None:
         connection = self.connection
         if connection.gone or self.stream_id not in connection.open:
             return
         connection.open.discard(self.stream_id)
         self.connection.peer.answered += 1
-        headers = [(":status", str(status)), ("apns-id", self.headers["apns-id"])]
-        connection.h2.send_headers(self.stream_id, headers, end_stream=not reason)
+        head = [(":status", str(status)), ("apns-id", self.headers["apns-id"]), *headers]
+        connection.h2.send_headers(self.stream_id, head, end_stream=not reason)
         if reason:
             connection.h2.send_data(
                 self.stream_id, json.dumps({"reason": reason, **more}).encode(), end_stream=True

@@ -211,3 +211,63 @@ async def test_an_end_before_http2_began_is_a_failure_to_connect(
     with pytest.raises(DialError) as caught:
         await connection.wait_ready()
     assert caught.value.reason == reason
+
+
+def test_a_peer_that_breaks_http2_is_told_and_read_no_further() -> None:
+    bench = Bench()
+    bench.connection.data_received(frames.window_update(0, 0))
+    assert bench.notes.ends == ["protocol"]
+    assert bench.transport.kinds() == [frames.GOAWAY]
+    assert bench.transport.ended == "", "the event loop writes what was given to it, then"
+    bench.loop.run_until_idle()
+    assert bench.transport.ended == "aborted"
+
+
+def begun(stream_id: int, status: bytes = b"\x88") -> bytes:
+    """HEADERS that begin an answer, 200 by default, without its end."""
+    return frames.HEAD.pack(len(status) << 8 | frames.HEADERS, frames.END_HEADERS, stream_id) + status
+
+
+def test_a_200_whose_end_does_not_come_in_time_is_a_200() -> None:
+    bench = Bench()
+    item = bench.send(response_timeout=10.0)
+    late = bench.send(response_timeout=10.0)
+    bench.receive(begun(1) + begun(3, b"\x8d"))
+    for _ in range(3):
+        bench.loop.advance(4.0)
+        bench.receive(frames.ping(b"12345678"))
+    ((told, result),) = bench.notes.told
+    assert (told, result.status) == (item, 200)
+    assert bench.notes.late == [late]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        frames.rst_stream(1, 2),
+        frames.rst_stream(1, 7),
+        frames.rst_stream(1, 0),
+        frames.HEAD.pack(3 << 8 | frames.DATA, frames.END_STREAM, 1) + b'{"r',
+        goaway(0),
+    ],
+    ids=["reset", "refused", "no error", "short body", "goaway below"],
+)
+def test_what_comes_after_a_200_does_not_unsay_it(end: bytes) -> None:
+    bench = Bench()
+    item = bench.send()
+    bench.receive(begun(1) + end)
+    bench.connection.connection_lost(None)
+    ((told, result),) = bench.notes.told
+    assert (told, result.status) == (item, 200)
+
+
+async def test_an_answer_of_http_1_is_named() -> None:
+    notes = Notes()
+    loop = asyncio.get_running_loop()
+    connection = Connection(notes, Engine(), loop, loop.time)
+    connection.connection_made(Transport())
+    connection.data_received(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with pytest.raises(DialError) as caught:
+        await connection.wait_ready()
+    assert "HTTP/1" in caught.value.detail
+    assert "certificate" not in caught.value.detail

@@ -24,7 +24,7 @@ class FakeConnection:
         self.cause = ""
 
     async def wait_ready(self) -> None:
-        await self.ready
+        await asyncio.shield(self.ready)  # two attempts share it
 
     def shut(self, cause: str) -> None:
         self.cause = cause
@@ -35,6 +35,7 @@ class Bench:
         self.clock = FakeClock()
         self.dialled = FakeConnection()
         self.error: Exception | None = None
+        self.without_alpn = False
         self.opened: list[object] = []
         self.failures: list[str] = []
         self.settled = 0
@@ -57,8 +58,15 @@ class Bench:
         self._changed.set()
 
     async def _dial(
-        self, loop: object, target: object, make: Callable[[], Connection], timeout: float
+        self,
+        loop: object,
+        target: object,
+        make: Callable[[], Connection],
+        timeout: float,
+        assumed: Callable[[], None],
     ) -> FakeConnection:
+        if self.without_alpn:
+            assumed()
         if self.error is not None:
             raise self.error
         return self.dialled
@@ -147,3 +155,30 @@ def test_back_off_doubles_with_jitter_and_is_bounded(draws: list[float]) -> None
         assert backoff.failures == place + 1
     backoff.success()
     assert (backoff.failures, backoff.until) == (0, 0.0)
+
+
+async def test_attempts_that_were_overtaken_are_given_up_and_no_failure(bench: Bench) -> None:
+    bench.connector.start(5.0)
+    await asyncio.sleep(0)
+    bench.clock.now += 2.0
+    bench.connector.start(5.0)
+    await asyncio.sleep(0)
+    first, second = bench.connector.begun()
+    assert second == first + 2.0
+    bench.connector.overtaken(second)
+    await asyncio.sleep(0.01)
+    assert bench.connector.begun() == [second]
+    assert len(bench.connector) == 1
+    assert (bench.failures, bench.connector.trouble) == ([], None)
+    assert bench.dialled.cause == "unused"
+
+
+async def test_a_failure_without_alpn_says_so(bench: Bench) -> None:
+    bench.without_alpn = True
+    bench.dialled.ready.set_exception(DialError("ConnectFailed", "its answer is HTTP/1"))
+    await bench.attempt()
+    trouble = bench.connector.trouble
+    assert trouble is not None
+    assert trouble.reason == "TlsFailed"
+    assert "ALPN" in trouble.detail
+    assert "HTTP/1" in trouble.detail

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tubepost_dispatcher.apns.error_body import parse_body
+from tubepost_dispatcher.apns.error_body import parse_body, parse_retry_after
 
 
 @given(
@@ -39,3 +39,32 @@ def test_any_body_is_read(body: bytes) -> None:
 )
 def test_bodies(body: bytes, expected: tuple[str, int]) -> None:
     assert parse_body(body) == expected
+
+
+WALL = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (b"", 0.0),
+        (b"120", 120.0),
+        (b" 7 ", 7.0),
+        (b"0", 0.0),
+        (b"-5", 0.0),
+        (b"1.5", 0.0),
+        (b"soon", 0.0),
+        (b"9" * 4_000, 999_999_999.0),
+        (b"Tue, 14 Nov 2023 22:14:20 GMT", 60.0),
+        (b"Tue, 14 Nov 2023 22:12:20 GMT", 0.0),
+        (b"Tue, 14 Nov 99999 22:14:20 GMT", 0.0),
+        ("\u0664".encode(), 0.0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: bytes, seconds: float) -> None:
+    assert parse_retry_after(value, WALL) == seconds
+
+
+@given(st.binary(max_size=100))
+def test_any_retry_after_is_survived(value: bytes) -> None:
+    assert parse_retry_after(value, WALL) >= 0.0

@@ -38,3 +38,11 @@ def test_which_outcomes_blame_the_route() -> None:
     assert blames_route(local_outcome("Throttled", held_until=NOW + 1), NOW)
     assert not blames_route(local_outcome("Throttled", held_until=NOW), NOW)
     assert not blames_route(Outcome(OutcomeKind.TRANSIENT, "TooManyRequests", 429), NOW)
+
+
+def test_how_long_to_wait_for_one_device_is_no_matter_of_routes() -> None:
+    busy = Outcome(OutcomeKind.TRANSIENT, "TooManyRequests", 429, held_until=NOW + 30)
+    assert not blames_route(busy, NOW)
+    assert blames_route(Outcome(OutcomeKind.TRANSIENT, "Status429", 429, held_until=NOW + 30), NOW)
+    assert blames_route(local_outcome("RouteResting", held_until=NOW + 30), NOW)
+    assert blames_route(local_outcome("RouteSilent"), NOW)

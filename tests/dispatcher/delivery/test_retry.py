@@ -68,3 +68,16 @@ def test_what_was_not_attempted_waits_in_queues_only(reason: str) -> None:
     assert decide(local_outcome(reason)) is None
     queue = RetryPolicy(first=10.0, most=100.0, queued=True)
     assert decide(local_outcome(reason), queue, attempt=0) == 1_010.0
+
+
+def test_who_waits_is_told_at_once_that_the_only_route_is_silent() -> None:
+    silent = local_outcome("RouteSilent", held_until=1_002.0)
+    assert decide(silent) is None
+    assert decide(silent, another_route=True) == 1_000.0
+    assert decide(silent, RetryPolicy(first=10.0, most=100.0, queued=True)) == 1_010.0
+
+
+def test_what_a_device_is_to_wait_for_is_waited_for() -> None:
+    busy = Outcome(OutcomeKind.TRANSIENT, "TooManyRequests", 429, held_until=1_060.0)
+    assert decide(busy) == 1_060.0
+    assert decide(busy, end_at=1_050.0) is None

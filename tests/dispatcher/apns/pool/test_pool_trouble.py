@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from datetime import UTC, datetime, timedelta
@@ -107,11 +108,68 @@ async def test_verification_can_be_switched_off() -> None:
         assert (await outcomes.wait(1))[0].kind is DELIVERED
 
 
-async def test_a_server_without_http2_is_a_tls_failure() -> None:
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"220 mail\r\n", b""])
+async def test_a_server_without_http2_is_a_tls_failure(answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read(1000)
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
     outcomes = Outcomes()
-    async with Peer(context=server_context(alpn="http/1.1")) as peer, open_pool(peer) as pool:
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_context(alpn="http/1.1"))
+    port = server.sockets[0].getsockname()[1]
+    async with server, open_pool(port) as pool:
         pool.submit(request(outcomes))
-        assert (await outcomes.wait(1))[0].reason == "TlsFailed"
+        (outcome,) = await outcomes.wait(1)
+        assert outcome.reason == "TlsFailed"
+        assert "does not speak HTTP/2" in outcome.detail
+
+
+async def test_http2_without_alpn_is_taken_by_prior_knowledge(caplog: pytest.LogCaptureFixture) -> None:
+    outcomes = Outcomes()
+    async with (
+        Peer(context=server_context(alpn="http/1.1")) as peer,
+        open_pool(peer, options=PoolOptions(max_connections=1)) as pool,
+    ):
+        for number in range(3):
+            pool.submit(request(outcomes, number))
+            await outcomes.wait(number + 1)
+            peer.connections[number].drop()
+            await peer.until(lambda: not peer.alive)
+        assert outcomes.kinds() == {DELIVERED: 3}
+        assert len(peer.connections) == 3
+    warnings = [record for record in caplog.records if "ALPN" in record.getMessage()]
+    assert len(warnings) == 1, "said once for a route"
+
+
+async def test_retry_after_of_the_route_lets_it_rest_and_of_a_device_does_not() -> None:
+    outcomes = Outcomes()
+    clock = OffsetClock()
+    answers = {0: (429, "TooManyRequests"), 1: (503, "ServiceUnavailable")}
+
+    def on_request(seen: Seen) -> None:
+        number = int(seen.token, 16)
+        seen.respond(*answers.get(number, (200,)), headers=[("retry-after", "40")] * (number in answers))
+
+    async with Peer(on_request=on_request) as peer, open_pool(peer, clock=clock) as pool:
+        pool.submit(request(outcomes, 0))
+        (device,) = await outcomes.wait(1)
+        assert (device.reason, pool.held_until) == ("TooManyRequests", 0.0)
+        assert clock() + 35 < device.held_until <= clock() + 40
+        pool.submit(request(outcomes, 1))
+        (_, route) = await outcomes.wait(2)
+        assert clock() + 35 < route.held_until <= clock() + 40
+        assert pool.held_until == route.held_until
+        pool.submit(request(outcomes, 2))
+        resting = (await outcomes.wait(3))[-1]
+        assert (resting.kind, resting.reason) == (TRANSIENT, "RouteResting")
+        assert "Retry-After 40 s" in resting.detail
+        assert len(peer.seen) == 2
+        clock.advance(41)
+        pool.submit(request(outcomes, 3, give_up_at=math.inf))
+        assert (await outcomes.wait(4))[-1].kind is DELIVERED
 
 
 async def test_nobody_listening_comes_back_after_three_attempts_and_recovers() -> None:
