@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 
 from cryptography import x509
@@ -65,6 +65,8 @@ class CertificateCredential:
     issuer: str = ""
     warnings: tuple[str, ...] = ()
     remarks: tuple[Remark, ...] = field(default=(), compare=False)
+    chosen_until: datetime | None = field(default=None, compare=False)
+    """When another of several certificates may be the better one; None: never, or there is one only."""
 
     def validity(self, now: datetime | float) -> Validity:
         """Say whether `now` (aware, or unix seconds) lies in the certificate's lifetime, ends included."""
@@ -146,7 +148,8 @@ def load_certificate(
         remarks.append(Remark("Chosen", 1, message, "leave only that one in it"))
     # Leaves that are not used have no place in the chain that is sent.
     chain = [leaf, *(item for item in certificates if item not in candidates)]
-    return _describe_leaf(leaf, chain, keys[spki], spki, side, remarks)
+    until = _next_change([leaf, *others], now) if others else None
+    return replace(_describe_leaf(leaf, chain, keys[spki], spki, side, remarks), chosen_until=until)
 
 
 def _tidied(pem: bytes, part: int, what: str, remarks: list[Remark]) -> bytes:
@@ -182,6 +185,16 @@ def _preference(
     return fits, 0, end.timestamp()
 
 
+def _next_change(leaves: list[x509.Certificate], now: datetime | float | None) -> datetime | None:
+    """The next begin or end of one of several lifetimes."""
+    if now is None:
+        return None
+    moments = [item.not_valid_before_utc for item in leaves]
+    # The last second is inside the lifetime.
+    moments += [item.not_valid_after_utc + timedelta(seconds=1) for item in leaves]
+    return min((moment for moment in moments if moment > _moment(now)), default=None)
+
+
 def _chosen(leaf: x509.Certificate, others: list[x509.Certificate], now: datetime | float | None) -> Remark:
     count = f"of the {len(others) + 1} certificates for which there is a key"
     message = (
@@ -194,9 +207,7 @@ def _chosen(leaf: x509.Certificate, others: list[x509.Certificate], now: datetim
         and last.not_valid_after_utc > leaf.not_valid_after_utc
     ):
         begin = _day(last.not_valid_before_utc)
-        remedy = (
-            f"have the other one, valid from {begin} on, alone there before {_day(leaf.not_valid_after_utc)}"
-        )
+        remedy = "take the old one out once the other is in use"
         return Remark("Chosen", 0, f"{message}, another is not valid before {begin}", remedy)
     return Remark("Chosen", 0, message, "leave only that one and its chain in it")
 

@@ -257,11 +257,25 @@ def test_of_several_certificates_for_one_key_the_best_in_date_is_used(name: str)
     assert len(seen) == 1
 
 
-def test_a_renewed_certificate_that_is_not_valid_yet_is_announced() -> None:
+def test_a_renewed_certificate_that_is_not_valid_yet_is_announced_and_due() -> None:
     old, renewed = (again(pair(), days(-340), days(20))[0], again(pair(), days(5), days(370))[0])
-    (remark,) = load_certificate(old + renewed, pair().private_key_pem, now=NOW).remarks
+    both, key = old + renewed, pair().private_key_pem
+    credential = load_certificate(both, key, now=NOW)
+    (remark,) = credential.remarks
     assert "another is not valid before 2026-06-06" in remark.message
-    assert "before 2026-06-21" in remark.remedy
+    assert "take the old one out" in remark.remedy
+    assert credential.chosen_until == days(5)
+    assert load_certificate(both, key, now=days(5)).not_after == days(370)
+
+
+def test_the_choice_stands_until_the_next_begin_or_end() -> None:
+    old, renewed = (again(pair(), days(-340), days(20))[0], again(pair(), days(-1), days(370))[0])
+    both, key = old + renewed, pair().private_key_pem
+    assert load_certificate(both, key, now=NOW).chosen_until == days(20) + timedelta(seconds=1)
+    assert load_certificate(both, key, now=days(21)).chosen_until == days(370) + timedelta(seconds=1)
+    assert load_certificate(both, key, now=days(371)).chosen_until is None
+    assert load_certificate(both, key).chosen_until is None
+    assert load_certificate(old, key, now=NOW).chosen_until is None
 
 
 def test_without_a_clock_the_one_that_ends_last_is_used() -> None:

@@ -63,6 +63,11 @@ class Prepared:
     """Warnings, too, of credentials that are good: one ends soon, one was read although it is untidy, one was
     chosen of several."""
 
+    certificates: tuple[str, ...] = ()
+    """Fingerprints of the certificates in use: of several in one Secret another one is chosen in time."""
+    chosen_until: float | None = None
+    """Unix seconds when another certificate may be the better one; None: there is no choice."""
+
     @property
     def config(self) -> DispatcherConfig:
         """The compiled document."""
@@ -110,12 +115,15 @@ def prepare(bundle: ConfigBundle, now: float | None = None) -> tuple[Prepared, t
     problems: list[Problem] = []
     warnings: list[Problem] = []
     notices: list[Problem] = []
+    certificates: list[CertificateCredential] = []
 
     def read(references: Iterable[SecretReference]) -> Material:
         material = check(references, bundle.secrets, now)
         for finding in material.findings:
             (warnings if finding.fault.serves else problems).append(_problem(config, finding))
         notices.extend(_notice(config, notice) for notice in material.notices)
+        if material.certificate is not None:
+            certificates.append(material.certificate)
         return material
 
     routes = {}
@@ -132,6 +140,11 @@ def prepare(bundle: ConfigBundle, now: float | None = None) -> tuple[Prepared, t
         relay_tls=_prepare_relay_tls(config, own),
         warnings=tuple(warnings),
         notices=tuple(notices),
+        certificates=tuple(certificate.fingerprint for certificate in certificates),
+        chosen_until=min(
+            (item.chosen_until.timestamp() for item in certificates if item.chosen_until is not None),
+            default=None,
+        ),
     )
     return prepared, tuple(problems)
 

@@ -40,7 +40,8 @@ def compare(old: Prepared, new: Prepared, old_workers: int, new_workers: int) ->
         old_workers: number of worker processes now.
         new_workers: number of worker processes wanted.
     """
-    if old.digest == new.digest and old_workers == new_workers:
+    other_certificate = old.certificates != new.certificates
+    if old.digest == new.digest and old_workers == new_workers and not other_certificate:
         return Change(Level.NONE, ())
     workers: list[str] = []
     pools: list[str] = []
@@ -69,5 +70,7 @@ def compare(old: Prepared, new: Prepared, old_workers: int, new_workers: int) ->
         for name in sorted(old.config.secret_names() & new.config.secret_names())
         if before_secrets.get(name) != after_secrets.get(name)
     ]
+    if other_certificate and not pools and not options:
+        options.append("the listener's certificate, of several in its Secret")
     level = Level.WORKERS if workers else Level.POOL if pools else Level.OPTIONS
     return Change(level, tuple(workers + pools + options))

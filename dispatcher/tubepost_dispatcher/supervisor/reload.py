@@ -70,6 +70,7 @@ class Reloader:
         self._tolerated: frozenset[tuple[str, str, str]] = frozenset()
         """Kind, name and field of the problems accepted at a lenient start; a reload may add none."""
         self._stopped = False
+        self._chosen_until: float | None = None
         self._told: dict[str, None] = {}
         """The warnings and problems that are in the log, of the configuration in force."""
         self.warnings: tuple[Problem, ...] = ()
@@ -108,8 +109,15 @@ class Reloader:
         while True:
             await asyncio.sleep(INTERVAL / 4 if self._debouncer.pending else INTERVAL)
             current = await in_thread(lambda: fingerprint(self._source.paths), "look")
-            if self._debouncer.observe(current, loop.time()):
+            if self._debouncer.observe(current, loop.time()) or self._other_certificate_due():
                 await self.reload()
+
+    def _other_certificate_due(self) -> bool:
+        """Whether a renewed certificate beside an old one may have become the better one; True once."""
+        due = self._chosen_until is not None and time.time() >= self._chosen_until
+        if due:
+            self._chosen_until = None
+        return due
 
     def stop(self) -> None:
         """From now on nothing is put in force."""
@@ -163,6 +171,7 @@ class Reloader:
         """Remember what is doubtful about a configuration that is in force, and log what is new of it."""
         self.warnings = (*loaded.beside(problems), *loaded.locate(prepared.warnings + prepared.notices))
         self._tolerated = _places(problems)
+        self._chosen_until = prepared.chosen_until
         told, self._told = self._told, {str(problem): None for problem in (*self.warnings, *problems)}
         for text in self._told:
             if text not in told:

@@ -27,7 +27,7 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "EntryConfig": {"entry": ANYWHERE},
     "FileSink": {"config": ("feeds/file_sink",), "file": ("feeds/",)},
     "ListenerConfig": {"listener": ANYWHERE, "config": ("smtp/",)},
-    "ListenerLimits": {"limits": ("smtp/", "worker/", "supervisor/", "acceptance/")},
+    "ListenerLimits": {"limits": ("smtp/", "worker/", "supervisor/", "acceptance/", "pod_limits/")},
     "LoggerConfig": {"config": ("feeds/loggers",)},
     "LoggerFormats": {"formats": ("feeds/",)},
     "PassthruConfig": {"config": ("smtp/client",), "passthru": ANYWHERE, "relay": ANYWHERE},
@@ -36,7 +36,7 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "RouteTls": {"tls": ("apns/", "api")},
     "SecretKeyRef": {"certificate": ("api",), "ca": ("api",)},
     "StartTlsConfig": {"starttls": ("smtp/", "config/", "api")},
-    "Throttle": {"limit": ("delivery/",), "throttle": ("delivery/", "worker/")},
+    "Throttle": {"limit": ANYWHERE},
     "TokenConfig": {"token": ("api",)},
 }
 """How a model's instances are called where they are read: the name, and where it means them."""

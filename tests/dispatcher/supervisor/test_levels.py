@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from tests.dispatcher.bundles import SECRETS, bundle, prepared
 from tubepost_api.config import DeliveryConfig, LoggerConfig
 from tubepost_credentials.authoring import make_apns_certificate, make_ca
-from tubepost_dispatcher.config.bundle import Prepared
+from tubepost_dispatcher.config.bundle import Prepared, prepare
 from tubepost_dispatcher.supervisor.levels import Level, compare
 
 
@@ -44,6 +46,32 @@ def test_an_override_is_an_option() -> None:
 
 def test_a_renewed_credential_is_a_pool_and_says_which_secret() -> None:
     assert _level(prepared(secrets=_renewed())) == (Level.POOL, ("route apns", "Secret cert"))
+
+
+def test_another_certificate_of_the_same_secret_is_a_pool_although_no_file_changed() -> None:
+    ca, begin = make_ca(), datetime(2026, 1, 1, tzinfo=UTC)
+    old = make_apns_certificate(ca, ("com.example.app",), days=100, start=begin)
+    new = make_apns_certificate(ca, ("com.example.app",), days=300, start=begin + timedelta(days=50))
+    both = {
+        "tls.crt": old.certificate_pem + new.certificate_pem,
+        "tls.key": old.private_key_pem + new.private_key_pem,
+    }
+    given = bundle(secrets={**SECRETS, "cert": both})
+    before, _ = prepare(given, (begin + timedelta(days=10)).timestamp())
+    after, _ = prepare(given, (begin + timedelta(days=60)).timestamp())
+    assert before.digest == after.digest
+    assert before.chosen_until == (begin + timedelta(days=50)).timestamp()
+    change = compare(before, after, 1, 1)
+    assert (change.level, change.what) == (Level.POOL, ("route apns",))
+    assert compare(after, after, 1, 1).level is Level.NONE
+
+
+def test_another_certificate_of_the_listener_is_an_option() -> None:
+    change = compare(prepared(), replace(prepared(), certificates=("other",)), 1, 1)
+    assert (change.level, change.what) == (
+        Level.OPTIONS,
+        ("the listener's certificate, of several in its Secret",),
+    )
 
 
 def test_an_endpoint_is_a_pool() -> None:

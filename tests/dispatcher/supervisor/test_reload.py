@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.dispatcher.bundles import SECRETS, bundle
 from tests.dispatcher.supervisor.conftest import eventually
 from tests.dispatcher.supervisor.test_reload_status import PROBLEM
+from tubepost_credentials.authoring import make_apns_certificate, make_ca
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.config.source import Loaded
 from tubepost_dispatcher.metrics import Metrics
@@ -175,6 +177,28 @@ async def test_files_are_watched(bench: Bench) -> None:
     bench.tasks.spawn(bench.reloader.watch())
     bench.paths[0].write_text("1")
     await eventually(lambda: bench.applied)
+
+
+async def test_a_renewed_certificate_beside_the_old_one_is_taken_when_its_time_has_come(bench: Bench) -> None:
+    ca, now = make_ca(), datetime.now(UTC)
+    # Certificates count whole seconds.
+    soon = now.replace(microsecond=0) + timedelta(seconds=2)
+    old = make_apns_certificate(ca, ("com.example.old",), days=10, start=now - timedelta(days=5))
+    new = make_apns_certificate(ca, ("com.example.new",), days=100, start=soon)
+    both = {
+        "tls.crt": old.certificate_pem + new.certificate_pem,
+        "tls.key": old.private_key_pem + new.private_key_pem,
+    }
+    bench.loaded = Loaded(bundle(secrets={**SECRETS, "cert": both}), ())
+    await bench.start()
+    assert bench.first is not None
+    watching = asyncio.create_task(bench.reloader.watch())
+    await eventually(lambda: bool(bench.applied))
+    watching.cancel()
+    assert datetime.now(UTC) >= soon
+    (applied,) = bench.applied
+    assert applied.certificates != bench.first.certificates
+    assert applied.routes["apns"].pool_key != bench.first.routes["apns"].pool_key
 
 
 async def test_after_the_end_has_begun_nothing_is_put_in_force(bench: Bench) -> None:
