@@ -73,7 +73,7 @@ class LimitsSpec(SpecModel):
     max_line_length: Size = 65_536
     """Longest line of a message, in bytes or as a quantity."""
     max_connections: Count = 2_000
-    """Most sessions at a time."""
+    """Most sessions at a time. When they are reached, the address with the most makes room for others."""
     max_connections_per_client: Count = 500
     """Most sessions at a time of one client address."""
     max_recipients: Count = 1_000
@@ -81,7 +81,7 @@ class LimitsSpec(SpecModel):
     max_errors: Count = 20
     """Refused commands after which a session is closed."""
     command_timeout: DurationOrZero = "5m"
-    """Longest wait for the client's next command or data."""
+    """Longest wait for a command that does something, or data; NOOP, RSET and refused ones buy no time."""
     tls_handshake_timeout: DurationOrZero = "30s"
     """Longest time for the TLS handshake."""
     max_session_age: DurationOrZero = "1h"

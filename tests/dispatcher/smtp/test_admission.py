@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.dispatcher.smtp.conftest import Runner
+from tests.dispatcher.smtp.conftest import Runner, TlsPair
 from tests.dispatcher.smtp.support import (
     ENVELOPE,
     MESSAGE,
@@ -21,9 +21,10 @@ from tests.dispatcher.smtp.support import (
     listener,
     running,
 )
-from tubepost_api.config import AuthConfig
+from tubepost_api.config import AuthConfig, StartTlsMode
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.admission import RECENTLY, Rank, Shares, makes_room, rank
+from tubepost_dispatcher.smtp.session import LINGER_EVICTED
 
 
 @dataclasses.dataclass(eq=False)
@@ -279,5 +280,39 @@ def test_a_full_listener_serves_another_address(run: Runner) -> None:
             assert (await (await connect(it, "127.0.0.3")).rest()).startswith(
                 b"421 4.7.0 Too many connections, try"
             )
+
+    run(main())
+
+
+def test_a_handshake_that_hangs_makes_room(run: Runner, tls: TlsPair) -> None:
+    async def main() -> None:
+        config = listener(starttls=StartTlsMode.OPTIONAL, max_connections=2)
+        async with running(config, tls=tls.server) as it:
+            squatters = [await it.greeted() for _ in range(2)]
+            for client in squatters:
+                assert (await client.command(b"STARTTLS")).startswith(b"220 ")
+            sender = Client(*await asyncio.open_connection("127.0.0.1", it.port, local_addr=("127.0.0.9", 0)))
+            it.clients.append(sender)
+            assert (await sender.reply()).startswith(b"220 ")
+            assert await squatters[0].rest() == b""
+            assert it.server.sessions == 2
+
+    run(main())
+
+
+def test_a_session_under_tls_makes_room(run: Runner, tls: TlsPair) -> None:
+    async def main() -> None:
+        config = listener(starttls=StartTlsMode.OPTIONAL, max_connections=2)
+        async with running(config, tls=tls.server) as it:
+            squatters = [await it.greeted() for _ in range(2)]
+            for client in squatters:
+                await client.starttls(tls.client)
+                await client.command(b"EHLO c")
+            sender = Client(*await asyncio.open_connection("127.0.0.1", it.port, local_addr=("127.0.0.9", 0)))
+            it.clients.append(sender)
+            assert (await sender.reply()).startswith(b"220 ")
+            assert EVICTED in [await client.rest() for client in squatters[:1]]
+            await asyncio.sleep(LINGER_EVICTED + 0.1)
+            assert it.server.sessions == 2
 
     run(main())
