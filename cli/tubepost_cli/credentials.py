@@ -268,4 +268,8 @@ def _show(item: dict[str, Any]) -> None:
     for name, value in item.items():
         if name in ("where", "usable") or value in ("", [], None):
             continue
+        if name == "warnings":
+            for sentence in value:
+                click.echo(f"  {'warning:':<14} {sentence}")
+            continue
         click.echo(f"  {name + ':':<14} {', '.join(value) if isinstance(value, list) else value}")

@@ -46,7 +46,8 @@ class Remark(NamedTuple):
     """Something that the owner of a good credential should hear; holds no byte of it.
 
     `message` continues a sentence that begins with the credential's place, `remedy` is a sentence without
-    its full stop. `part` says which value: 0 the certificate or signing key, 1 the private key.
+    its full stop. `part` says which value: 0 the certificate or signing key, 1 the private key or key id, 2
+    the team id.
     """
 
     subject: Subject

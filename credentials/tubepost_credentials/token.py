@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import hashlib
 import json
 import re
@@ -25,6 +26,7 @@ from tubepost_credentials.pem import load_key, private_key_block, tidy
 _WHAT = "the provider-token key"
 _WANTED = "the .p8 file as downloaded from Apple (-----BEGIN PRIVATE KEY-----, an EC key on curve P-256)"
 _AS_DOWNLOADED = "put the .p8 file there as downloaded from Apple, for example with kubectl's --from-file"
+_LINE_ENDS = re.compile(rb"(?:\\[rn])+\Z")
 _APPLE_ID = re.compile(r"[A-Z0-9]{10}")
 _ANY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _COORDINATE = 32  # bytes of each half of an ES256 signature (RFC 7518 section 3.4)
@@ -89,9 +91,12 @@ def load_token(p8: bytes, key_id: bytes, team_id: bytes) -> TokenCredential:
         CredentialError: what is wrong and how to fix it, never with any of the content.
     """
     warnings: list[str] = []
+    remarks: list[Remark] = []
     p8, untidy = tidy(p8)
-    key_name = _identifier(key_id, "key id", warnings)
-    team_name = _identifier(team_id, "team id", warnings)
+    if untidy:
+        remarks.append(Remark("Untidy", 0, f"{_WHAT} has {untidy}", _AS_DOWNLOADED))
+    key_name = _identifier(key_id, "key id", 1, warnings, remarks)
+    team_name = _identifier(team_id, "team id", 2, warnings, remarks)
     key = load_key(private_key_block(p8, _WHAT, _WANTED), _WHAT)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise CredentialError(f"{_WHAT} is {_kind(key)} where an EC key is needed", f"put {_WANTED} there")
@@ -107,13 +112,16 @@ def load_token(p8: bytes, key_id: bytes, team_id: bytes) -> TokenCredential:
         fingerprint=digest.hexdigest(),
         _key=key,
         warnings=tuple(warnings),
-        remarks=(Remark("Untidy", 0, f"{_WHAT} has {untidy}", _AS_DOWNLOADED),) if untidy else (),
+        remarks=tuple(remarks),
     )
 
 
-def _identifier(value: bytes, what: str, warnings: list[str]) -> str:
-    text = value.decode("latin-1").strip()
+def _identifier(value: bytes, what: str, part: int, warnings: list[str], remarks: list[Remark]) -> str:
     remedy = f"put the {what} from Apple's developer site there: 10 capital letters and digits"
+    bare = _LINE_ENDS.sub(b"", value.removeprefix(codecs.BOM_UTF8).strip())
+    if bare != value.strip():
+        remarks.append(Remark("Untidy", part, f"the {what} has a byte order mark, or \\n at its end", remedy))
+    text = bare.decode("latin-1").strip()
     if not text:
         raise CredentialError(f"the {what} is empty", remedy)
     if not _ANY_ID.fullmatch(text):

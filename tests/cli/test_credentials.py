@@ -54,7 +54,9 @@ def test_a_key_with_escaped_line_ends_is_shown_and_told_of(made: Path, tmp_path:
     assert (found["usable"], found["keyId"]) == (True, "ABC1234567")
     (warning,) = found["warnings"]
     assert "the two characters \\n in place of line ends" in warning
-    assert "ok" in run("inspect", path).output
+    shown = run("inspect", path).output
+    assert "ok" in shown
+    assert [line.split()[0] for line in shown.splitlines()].count("warning:") == 2
 
 
 def test_which_of_two_certificates_is_used_is_told(tmp_path: Path) -> None:

@@ -148,6 +148,14 @@ def test_line_ends_of_any_system_need_no_word(spoil: Callable[[bytes], bytes]) -
     assert load_token(spoil(p8()), b"ABCDE12345", b"TEAM123456").remarks == ()
 
 
+@pytest.mark.parametrize("value", [b"\xef\xbb\xbfABCDE12345\r\n", b"ABCDE12345\\n", b"ABCDE12345\\r\\n\n"])
+def test_untidy_ids_are_read_and_told_of(value: bytes) -> None:
+    credential = load_token(p8(), value, value)
+    assert (credential.key_id, credential.team_id) == ("ABCDE12345", "ABCDE12345")
+    assert [(remark.subject, remark.part) for remark in credential.remarks] == [("Untidy", 1), ("Untidy", 2)]
+    assert not credential.warnings
+
+
 def test_nothing_tells_which_of_two_keys_is_meant() -> None:
     with pytest.raises(CredentialError, match="2 private keys"):
         load_token(p8() + make_token_key(), b"ABCDE12345", b"TEAM123456")
