@@ -35,7 +35,8 @@ class DeliverySpec(SpecModel):
     """Time after which an unused connection is closed (Momentum `idle_timeout`); more than responseTimeout.
     Apple asks senders to keep connections open."""
     max_outbound_connections: Count = 32
-    """Most connections to APNs of one pod and route (Momentum `max_outbound_connections`); 0: no limit."""
+    """Most connections to APNs of one pod and route, divided among the pod's workers (Momentum
+    `max_outbound_connections`); 0: no limit."""
     max_deliveries_per_connection: Count = 0
     """Notifications after which a connection is replaced (Momentum option of that name); 0: no limit."""
     throttle: ThrottleText = "0"
@@ -72,7 +73,7 @@ class DeliveryOverride(SpecModel):
     idle_timeout: Duration | None = None
     """Time after which an unused connection is closed; more than responseTimeout."""
     max_outbound_connections: Count | None = None
-    """Most connections to APNs of one pod and route; 0: no limit."""
+    """Most connections to APNs of one pod and route, divided among its workers; 0: no limit."""
     max_deliveries_per_connection: Count | None = None
     """Notifications after which a connection is replaced; 0: no limit."""
     throttle: ThrottleText | None = None

@@ -10,6 +10,8 @@ from typing import Generic, Protocol
 from prometheus_client import Counter
 
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.pod_limits.local import LocalLimits
+from tubepost_dispatcher.pod_limits.port import PodLimits
 from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.admission import Rank, Shares, makes_room
 from tubepost_dispatcher.smtp.config import EffectiveConfig
@@ -17,7 +19,7 @@ from tubepost_dispatcher.smtp.data import DataReceiver, Memory
 from tubepost_dispatcher.smtp.guesses import Guesses
 from tubepost_dispatcher.smtp.message_ids import MessageIds, SessionIds
 from tubepost_dispatcher.smtp.networks import network_of
-from tubepost_dispatcher.smtp.places import Full, OwnPlaces, Places
+from tubepost_dispatcher.smtp.places import Full, Places
 from tubepost_dispatcher.smtp.turns import TurnBudget
 from tubepost_dispatcher.transaction import DomainT
 
@@ -79,7 +81,7 @@ class ListenerState(Generic[DomainT]):
         metrics: Metrics,
         temp_dir: Path | None,
         now: float,
-        places: Places | None = None,
+        limits: PodLimits | None = None,
     ) -> None:
         self.config = config
         self.temp_dir = temp_dir
@@ -94,7 +96,7 @@ class ListenerState(Generic[DomainT]):
         self.turns = TurnBudget()
         self.sessions: set[OpenSession] = set()
         self.shares: Shares[OpenSession] = Shares()
-        self.places = places or OwnPlaces()
+        self.places = Places(LocalLimits() if limits is None else limits)
         self.open_gauge = metrics.smtp_sessions
         self.opened = metrics.smtp_sessions_opened
         self.received = metrics.smtp_received_bytes

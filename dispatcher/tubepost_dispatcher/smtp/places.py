@@ -1,17 +1,15 @@
-"""How many sessions may be open: all together, and of one address. Pure.
-
-The seam for counting what several workers of a pod hold: the listener asks a `Places`, and does not count.
-"""
+"""How many sessions may be open: all together, and of one address; in the pod, whichever worker has them."""
 
 from __future__ import annotations
 
 import enum
-from typing import Protocol
 
 from tubepost_api.config import ListenerLimits
+from tubepost_dispatcher.pod_limits.port import PodLimits
 
 SCARCE_ABOVE = 0.8
 """Share of a limit above which places are scarce, and idle clients get less time."""
+_ALL = "sessions"
 
 
 class Full(enum.Enum):
@@ -21,51 +19,42 @@ class Full(enum.Enum):
     CLIENT = "client"
 
 
-class Places(Protocol):
-    """Counts open sessions against the limits. Every method returns at once."""
+class Places:
+    """Counts open sessions against the limits. Every method returns at once.
+
+    They are counted where there is no limit, too, since a reload may bring one.
+
+    Args:
+        limits: the pod's.
+    """
+
+    __slots__ = ("_limits",)
+
+    def __init__(self, limits: PodLimits) -> None:
+        self._limits = limits
 
     def take(self, address: str, limits: ListenerLimits) -> Full | None:
         """Take a place for a client; the limit that is reached when there is none."""
-
-    def give(self, address: str) -> None:
-        """Give back one place that `take` gave to this address."""
-
-    def scarce(self, address: str, limits: ListenerLimits) -> bool:
-        """Whether nearly all places are taken, or nearly all that one address may have."""
-
-
-class OwnPlaces:
-    """The places of one listener, counted by itself."""
-
-    __slots__ = ("_by_address", "_taken")
-
-    def __init__(self) -> None:
-        self._taken = 0
-        self._by_address: dict[str, int] = {}
-
-    def take(self, address: str, limits: ListenerLimits) -> Full | None:
-        """See `Places`."""
-        here = self._by_address.get(address, 0)
-        if limits.max_connections and self._taken >= limits.max_connections:
-            return Full.LISTENER
-        if limits.max_connections_per_client and here >= limits.max_connections_per_client:
+        # The client's first: what is refused for its own limit must not take the last place for a moment.
+        if not self._limits.take(_of(address), limits.max_connections_per_client):
             return Full.CLIENT
-        self._taken += 1
-        self._by_address[address] = here + 1
+        if not self._limits.take(_ALL, limits.max_connections):
+            self._limits.give(_of(address))
+            return Full.LISTENER
         return None
 
     def give(self, address: str) -> None:
-        """See `Places`."""
-        self._taken -= 1
-        left = self._by_address[address] - 1
-        if left:
-            self._by_address[address] = left
-        else:
-            del self._by_address[address]
+        """Give back one place that `take` gave to this address."""
+        self._limits.give(_ALL)
+        self._limits.give(_of(address))
 
     def scarce(self, address: str, limits: ListenerLimits) -> bool:
-        """See `Places`."""
+        """Whether nearly all places are taken, or nearly all that one address may have."""
         most, of_client = limits.max_connections, limits.max_connections_per_client
-        return (most > 0 and self._taken > SCARCE_ABOVE * most) or (
-            of_client > 0 and self._by_address.get(address, 0) > SCARCE_ABOVE * of_client
+        return (most > 0 and self._limits.taken(_ALL) > SCARCE_ABOVE * most) or (
+            of_client > 0 and self._limits.taken(_of(address)) > SCARCE_ABOVE * of_client
         )
+
+
+def _of(address: str) -> str:
+    return f"sessions of {address}"

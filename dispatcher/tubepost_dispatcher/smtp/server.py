@@ -14,6 +14,7 @@ from typing import Generic
 
 from tubepost_api.config import ListenerConfig
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.pod_limits.port import PodLimits
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.listener import ListenerState
 from tubepost_dispatcher.smtp.session import SmtpSession
@@ -33,7 +34,8 @@ class SmtpServer(Generic[DomainT]):
     `config` holds the limits; `acceptance` takes the messages; `tls` is the context for STARTTLS, None
     while there is no certificate; `users` are the names and passwords for AUTH, None while there are none;
     `temp_dir` is where messages above 256 KiB are kept while they come in (default: the system's place
-    for temporary files). Raises ValueError when a network of `config` is malformed.
+    for temporary files); `limits` counts sessions for the whole pod (default: for this listener alone).
+    Raises ValueError when a network of `config` is malformed.
     """
 
     def __init__(
@@ -45,9 +47,10 @@ class SmtpServer(Generic[DomainT]):
         tls: ssl.SSLContext | None = None,
         users: Mapping[str, str] | None = None,
         temp_dir: Path | None = None,
+        limits: PodLimits | None = None,
     ) -> None:
         self._listener = ListenerState(
-            EffectiveConfig(config, acceptance, tls=tls, users=users), metrics, temp_dir, 0.0
+            EffectiveConfig(config, acceptance, tls=tls, users=users), metrics, temp_dir, 0.0, limits
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._servers: dict[int, asyncio.Server] = {}

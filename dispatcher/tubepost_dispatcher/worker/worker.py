@@ -18,7 +18,7 @@ from tubepost_dispatcher.feeds.loggers import Loggers
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.port import PodLimits
 from tubepost_dispatcher.smtp.server import SmtpServer
-from tubepost_dispatcher.worker.pools import PoolSet, share
+from tubepost_dispatcher.worker.pools import PoolSet
 
 _LOG = logging.getLogger("tubepost.worker")
 
@@ -56,11 +56,12 @@ class Worker:
         self._deliverer = Deliverer(active.domains, (MetricsListener(metrics), log), metrics)
         self.acceptance = DirectAcceptance(active, self._deliverer, log, metrics)
         self._server = SmtpServer(
-            self._share_limits(prepared),
+            config.listener,
             self.acceptance,
             metrics,
             tls=prepared.starttls,
             users=prepared.users,
+            limits=limits,
         )
         self._serving = False
         self._told_holds: set[tuple[str, str]] = set()
@@ -90,24 +91,12 @@ class Worker:
         self._deliverer.swap(active.domains)
         self.acceptance.swap(active)
         self._server.update(
-            self._share_limits(prepared),
+            config.listener,
             tls=prepared.starttls,
             users=prepared.users,
             acceptance=self.acceptance,
         )
         self._describe_config()
-
-    def _share_limits(self, prepared: Prepared) -> Any:
-        listener = prepared.config.listener
-        if self.count == 1:
-            return listener
-        limits = listener.limits
-        update: dict[str, int] = {}
-        for field in ("max_connections", "max_connections_per_client"):
-            total = getattr(limits, field)
-            if total:
-                update[field] = share(total, self.index, self.count)
-        return listener.model_copy(update={"limits": limits.model_copy(update=update)})
 
     def _describe_config(self) -> None:
         self.metrics.config_generation.set(self.prepared.config.generation)

@@ -7,11 +7,12 @@ import pytest
 from tests.dispatcher.smtp.support import Recorder, listener
 from tubepost_api.config import ListenerLimits
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.pod_limits.local import LocalLimits
 from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.admission import Rank
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.listener import ListenerState
-from tubepost_dispatcher.smtp.places import Full
+from tubepost_dispatcher.smtp.places import Places
 
 
 class StubSession:
@@ -106,17 +107,13 @@ def test_the_largest_client_makes_room_for_one_with_fewer_sessions(
 
 
 def test_places_may_be_counted_elsewhere(metrics: Metrics) -> None:
-    class NoPlaces:
-        def take(self, address: str, limits: ListenerLimits) -> Full | None:
-            return Full.CLIENT if address.endswith("1") else Full.LISTENER
-
-        def give(self, address: str) -> None:
-            raise NotImplementedError
-
-        def scarce(self, address: str, limits: ListenerLimits) -> bool:
-            return address.endswith("1")
-
-    state = ListenerState(EffectiveConfig(listener(), Recorder()), metrics, None, 0.0, NoPlaces())
+    pod = LocalLimits()  # other workers hold all places, and all that one of the clients may have
+    for number in range(10):
+        assert Places(pod).take("192.0.2.1" if number < 4 else "192.0.2.9", ListenerLimits()) is None
+    few = listener(max_connections=10, max_connections_per_client=4)
+    state = ListenerState(EffectiveConfig(few, Recorder()), metrics, None, 0.0, pod)
     assert state.admit(StubSession(), "192.0.2.1") == replies.TOO_MANY_CLIENT_CONNECTIONS
     assert state.admit(StubSession(), "192.0.2.2") == replies.TOO_MANY_CONNECTIONS
+    Places(pod).give("192.0.2.9")
+    Places(pod).give("192.0.2.9")
     assert (state.timeout("192.0.2.1"), state.timeout("192.0.2.2")) == (10, 300)

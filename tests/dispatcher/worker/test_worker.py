@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.dispatcher.bundles import bundle, prepared
 from tubepost_api.config import FileSink, ListenerLimits, LoggerConfig
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.pod_limits.local import LocalLimits
 from tubepost_dispatcher.worker.worker import Worker
 
 
@@ -49,11 +50,23 @@ async def test_a_session_in_a_transaction_is_cut_at_the_end_of_the_grace_period(
 async def test_limits_are_the_pods() -> None:
     limits = ListenerLimits(max_connections=5, max_connections_per_client=0)
     listener = bundle().config.listener.model_copy(update={"limits": limits})
-    for index, expected in ((0, 3), (1, 2)):
-        worker = Worker(prepared(listener=listener), Metrics(), index=index, count=2)
-        shared = worker._share_limits(worker.prepared).limits
-        assert (shared.max_connections, shared.max_connections_per_client) == (expected, 0)
-        await worker.drain(0.0)
+    pod = LocalLimits()
+    workers = [Worker(prepared(listener=listener), Metrics(), pod, index=i, count=2) for i in range(2)]
+    greeted: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        for worker, listening in zip(workers, (one, two), strict=True):
+            await worker.serve([listening])
+        writers = []
+        for listening in (one, two, two, two, two, one, two):
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            writers.append(writer)
+            greeted.append((await _line(reader))[:4])
+        assert greeted == [b"220 "] * 5 + [b"421 "] * 2
+        for writer in writers:
+            writer.close()
+        for worker in workers:
+            await worker.drain(0.0)
+    assert pod.taken("sessions") == 0
 
 
 async def test_what_a_worker_found_out_itself_is_told_although_it_hears_of_another_hold() -> None:
