@@ -41,9 +41,9 @@ def active(port: int) -> ActiveConfig:
     return ActiveConfig(config, Domains(Router(()), ()), None)
 
 
-def transaction(recipient: str = "x@push.example") -> Transaction[Domain]:
+def transaction(recipient: str = "x@push.example", content: bytes = MAIL) -> Transaction[Domain]:
     recipients = [Recipient(recipient, "push.example", DOMAIN)]
-    return Transaction(Nobody(), SessionFacts("192.0.2.1", 1), "id", "a@b.example", recipients, MAIL)
+    return Transaction(Nobody(), SessionFacts("192.0.2.1", 1), "id", "a@b.example", recipients, content)
 
 
 async def hand_over(
@@ -146,5 +146,123 @@ def test_a_relay_is_known_by_authorities_of_its_own() -> None:
             assert (stranger.code, stranger.reason) == (451, "RelayTlsFailed")
             nobody = await send(port, client_context())
             assert (nobody.code, nobody.reason) == (451, "RelayTlsFailed")
+
+    asyncio.run(main())
+
+
+def test_another_message_with_the_same_email_part_is_a_new_mail(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        mail = MailRelay(Metrics())
+        first, second = transaction(content=b"message 1"), transaction(content=b"message 2")
+        async with scripted({}) as port:
+            for message in (first, second):
+                assert (await hand_over(mail, port, message, remember=True)).text == "Relay: queued as 1"
+            with caplog.at_level("INFO"):
+                again = await hand_over(mail, port, first, remember=True)
+            assert again.text == "Taken by the relay before"
+
+    asyncio.run(main())
+    assert "message id: its e-mail part is not sent again, the relay took it 0 s ago with message id" in (
+        caplog.text
+    )
+
+
+def test_what_has_its_final_answer_is_forgotten() -> None:
+    async def main() -> None:
+        mail = MailRelay(Metrics())
+        async with scripted({}) as port:
+            for _ in range(2):
+                done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+                under_way = mail.hand_over(active(port), transaction(), MAIL, done.set_result, remember=True)
+                assert (await done).text == "Relay: queued as 1"
+                mail.forget(under_way)
+
+    asyncio.run(main())
+
+
+def test_memory_ends_in_time_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    async def main() -> None:
+        nonlocal now
+        monkeypatch.setattr(module, "REMEMBERED", 3)
+        mail = MailRelay(Metrics(), clock=lambda: now)
+        async with scripted({}) as port:
+            for number in range(5):
+                await hand_over(mail, port, transaction(content=b"%d" % number), remember=True)
+            assert len(mail._taken) == 3
+            now = module.REMEMBER_FOR
+            again = await hand_over(mail, port, transaction(content=b"4"), remember=True)
+            assert again.text == "Relay: queued as 1"
+            assert len(mail._taken) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("bound", "value"), [("MAX_HAND_OVERS", 2), ("MAX_OCTETS", 2 * len(MAIL) + 1)])
+def test_hand_overs_are_bounded(monkeypatch: pytest.MonkeyPatch, bound: str, value: int) -> None:
+    monkeypatch.setattr(module, bound, value)
+    metrics = Metrics()
+
+    async def main() -> None:
+        mail = MailRelay(metrics)
+        async with scripted({b"MAIL": b"HANG"}) as port:
+            waiting = [asyncio.create_task(hand_over(mail, port)) for _ in range(2)]
+            await asyncio.sleep(0.05)
+            reply = await hand_over(mail, port)
+            assert (reply.code, reply.enhanced, reply.reason) == (451, "4.4.5", "RelayBusy")
+            await mail.close(0.0)
+            for task in waiting:
+                task.cancel()
+        async with scripted({}) as port:
+            assert (await hand_over(mail, port)).code == 250
+
+    asyncio.run(main())
+    assert metrics.passthru_messages.labels("deferred")._value.get() == 1
+
+
+def test_one_message_of_any_size_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_OCTETS", 1)
+
+    async def main() -> None:
+        async with scripted({}) as port:
+            assert (await hand_over(MailRelay(Metrics()), port)).code == 250
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3])
+def test_a_withdrawn_hand_over_makes_no_mail(turns: int) -> None:
+    async def main() -> None:
+        mail = MailRelay(Metrics())
+        async with scripted({b"MAIL": b"HANG"}) as port:
+            done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+            under_way = mail.hand_over(active(port), transaction(), MAIL, done.set_result)
+            for _ in range(turns):
+                await asyncio.sleep(0.01)
+            under_way.withdraw()
+            async with asyncio.timeout(5):
+                assert (await done).reason == "ClientGone"
+            await asyncio.sleep(0)
+            assert (len(mail._tasks), mail._octets) == (0, 0)
+
+    asyncio.run(main())
+
+
+def test_a_hand_over_whose_mail_is_complete_goes_on() -> None:
+    async def main() -> None:
+        mail = MailRelay(Metrics())
+        async with scripted({b".": b""}) as port:
+            done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+            under_way = mail.hand_over(active(port), transaction(), MAIL, done.set_result)
+            for _ in range(500):
+                if under_way._progress.complete:
+                    break
+                await asyncio.sleep(0.01)
+            assert under_way._progress.complete
+            under_way.withdraw()
+            await asyncio.sleep(0.05)
+            assert not done.done()
+            await mail.close(0.0)
 
     asyncio.run(main())

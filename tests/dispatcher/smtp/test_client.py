@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import mmap
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.dispatcher.smtp.conftest import Runner, TlsPair
 from tests.dispatcher.smtp.support import Recorder, listener, running, scripted
 from tubepost_api.config import AuthConfig, PassthruConfig, StartTlsMode
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp.client import received_field, relay
+from tubepost_dispatcher.smtp.client import Progress, received_field, relay
 from tubepost_dispatcher.transaction import SessionFacts
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
@@ -232,3 +233,105 @@ def test_a_trace_field_without_a_client() -> None:
     assert re.fullmatch(rb"Received: by mx\.example with ESMTP;\r\n\t[ -~]+\r\n", field)
     ipv6 = received_field("mx.example", SessionFacts("2001:db8::1", 1), "", smtputf8=False)
     assert b"from unknown ([IPv6:2001:db8::1])" in ipv6
+
+
+LARGE = b"Subject: x\r\n\r\n" + b"..x\n.\r\n" * 300_000
+
+
+def test_a_large_mail_arrives_whole(run: Runner) -> None:
+    async def main() -> None:
+        async with running() as it:
+            progress = Progress()
+            assert (await send(it.port, memoryview(LARGE), progress=progress)).code == 250
+            assert progress.complete
+            (content,) = it.acceptance.contents
+            assert bytes(content).partition(b"Subject:")[2] == LARGE[8:].replace(b"x\n", b"x\r\n")
+
+    run(main())
+
+
+@contextlib.asynccontextmanager
+async def ends_early(reply: bytes, *, close: bool) -> AsyncIterator[int]:
+    """A relay that reads 100 KB of the mail, says `reply`, and then reads no more, or closes the connection."""
+    over = asyncio.Event()
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            writer.write(b"220 hi\r\n")
+            while not (await reader.readuntil(b"\n")).startswith(b"DATA"):
+                writer.write(b"250 ok\r\n")
+            writer.write(b"354 go\r\n")
+            await reader.readexactly(100_000)
+            writer.write(reply)
+            await writer.drain()
+            if not close:
+                await over.wait()
+            writer.close()
+            await writer.wait_closed()
+        ended.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1_000)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        over.set()
+        await ended.wait()
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize("close", [True, False])
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (b"552 5.3.4 too big\r\n", Reply(552, "5.3.4", "Relay: too big", "RelayRejected")),
+        (b"452 4.3.1 full\r\n", Reply(452, "4.3.1", "Relay: full", "RelayDeferred")),
+        (b"250 done\r\n", Reply(451, "4.4.0", "Relay answers out of order: 250", "RelayOutOfOrder")),
+    ],
+)
+def test_an_answer_before_the_end_of_the_mail(run: Runner, said: bytes, expected: Reply, close: bool) -> None:
+    async def main() -> None:
+        progress = Progress()
+        async with ends_early(said, close=close) as port:
+            # More than the buffers of both sides hold.
+            reply = await send(port, b"x" * 30_000_000, progress=progress, config={"timeout": 0.5})
+        assert reply == expected
+        assert not progress.complete
+
+    run(main())
+
+
+def test_a_relay_that_stops_reading_is_left_after_one_time_out(run: Runner) -> None:
+    async def main() -> None:
+        progress = Progress()
+        async with ends_early(b"", close=False) as port, asyncio.timeout(3):
+            reply = await send(port, b"x" * 30_000_000, progress=progress, config={"timeout": 0.2})
+        assert reply.reason == "RelayTimeout"
+        assert not progress.complete
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("bad login app:Se.cret!", "Relay: bad login ***:***"),
+        ("SE.CRET! and application", "Relay: *** and application"),
+        ("AUTH PLAIN AGFwcABTZS5jcmV0IQ== failed", "Relay: AUTH PLAIN *** failed"),
+        ("got U2UuY3JldCE= for YXBw", "Relay: got *** for ***"),
+        ("<" + "Ab" * 32 + "@push.example> unknown", "Relay: <AbAbAbAb...@push.example> unknown"),
+        ("x" * 150 + "Se.cret!", "Relay: " + "x" * 150 + "***"),
+        ("x" * 190 + "Se.cret!", "Relay: " + "x" * 190 + "***"),
+        ("x" * 180 + "ab" * 40, "Relay: " + "x" * 180 + "abababab..."),
+    ],
+)
+def test_no_secret_and_no_token_comes_back_by_the_relay(run: Runner, said: str, expected: str) -> None:
+    async def main() -> None:
+        ehlo = b"250-hi\r\n250 AUTH PLAIN\r\n"
+        replies = {b"EHLO": ehlo, b"AUTH": b"235 ok\r\n", b"MAIL": f"550 5.7.1 {said}\r\n".encode()}
+        async with scripted(replies) as port:
+            reply = await send(port, auth=("app", "Se.cret!"))
+        assert reply.text == expected[:200]
+
+    run(main())

@@ -121,9 +121,10 @@ def _fold_near(data: bytes, at: int) -> str:
     if end < 0:
         return ""
     start = data.rfind(b"\n", 0, end) + 1
+    line = data.count(b"\n", 0, end) + 1
+    end -= data[end - 1 : end] == b"\r"
     if end - start < _FOLD_FROM:
         return ""
-    line = data.count(b"\n", 0, end) + 1
     return (
         f"the payload was damaged on its way: its line {line} was broken after {end - start} bytes, since "
         "lines of mail have at most 998; send the part in base64"
