@@ -7,11 +7,16 @@ is refused; what is idle then makes room by the time limits, which are short whi
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 RECENTLY = 60.0
 """Seconds after an accepted message during which its session is spared before others."""
+
+
+CLIENTS_ASKED = 8
+"""The largest clients whose sessions are looked at; all those of the first ones may wait for replies."""
 
 
 class Rank(NamedTuple):
@@ -59,23 +64,20 @@ RankedT = TypeVar("RankedT", bound=Ranked)
 
 
 class Shares(Generic[RankedT]):
-    """The sessions of each client, and who holds the most; each step takes constant time."""
+    """The sessions of each client, and who holds the most. Entering and leaving take constant time."""
 
-    __slots__ = ("_by_client", "_by_count", "_most")
+    __slots__ = ("_by_client", "_by_count")
 
     def __init__(self) -> None:
         self._by_client: dict[str, dict[RankedT, None]] = {}
         self._by_count: dict[int, dict[str, None]] = {}
         """Clients by the number of their sessions."""
-        self._most = 0
 
     def enter(self, client: str, session: RankedT) -> None:
         """A session of `client` was opened."""
         sessions = self._by_client.setdefault(client, {})
         sessions[session] = None
-        count = len(sessions)
-        self._recount(client, count - 1, count)
-        self._most = max(self._most, count)
+        self._recount(client, len(sessions) - 1, len(sessions))
 
     def leave(self, client: str, session: RankedT) -> None:
         """A session of `client` was closed."""
@@ -83,10 +85,7 @@ class Shares(Generic[RankedT]):
         del sessions[session]
         if not sessions:
             del self._by_client[client]
-        count = len(sessions)
-        self._recount(client, count + 1, count)
-        if self._most not in self._by_count:
-            self._most = count
+        self._recount(client, len(sessions) + 1, len(sessions))
 
     def _recount(self, client: str, before: int, now: int) -> None:
         if before:
@@ -101,22 +100,25 @@ class Shares(Generic[RankedT]):
         """How many sessions `client` has."""
         return len(self._by_client.get(client, ()))
 
-    def largest(self) -> Collection[RankedT]:
-        """The sessions of a client that has the most; of several, the one that came to it first."""
-        if not self._most:
-            return ()
-        return self._by_client[next(iter(self._by_count[self._most]))]
+    def largest(self) -> Iterator[Collection[RankedT]]:
+        """The sessions of each client, the largest client first."""
+        for count in sorted(self._by_count, reverse=True):
+            for client in self._by_count[count]:
+                yield self._by_client[client]
 
 
 def makes_room(shares: Shares[RankedT], client: str) -> RankedT | None:
     """The session to close for one more of `client`; None when it has to be refused."""
-    sessions = shares.largest()
-    if len(sessions) <= shares.of(client) + 1:
-        return None
-    found: RankedT | None = None
-    lowest: Rank | None = None
-    for session in sessions:
-        its = session.rank()
-        if its is not None and (lowest is None or its < lowest):
-            found, lowest = session, its
-    return found
+    enough = shares.of(client) + 1
+    for sessions in islice(shares.largest(), CLIENTS_ASKED):
+        if len(sessions) <= enough:
+            return None
+        found: RankedT | None = None
+        lowest: Rank | None = None
+        for session in sessions:
+            its = session.rank()
+            if its is not None and (lowest is None or its < lowest):
+                found, lowest = session, its
+        if found is not None:
+            return found
+    return None

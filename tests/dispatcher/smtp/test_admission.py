@@ -23,7 +23,7 @@ from tests.dispatcher.smtp.support import (
 )
 from tubepost_api.config import AuthConfig, StartTlsMode
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp.admission import RECENTLY, Rank, Shares, makes_room, rank
+from tubepost_dispatcher.smtp.admission import CLIENTS_ASKED, RECENTLY, Rank, Shares, makes_room, rank
 from tubepost_dispatcher.smtp.session import LINGER_EVICTED
 
 
@@ -56,10 +56,11 @@ def test_the_largest_client_is_known_at_any_time(steps: list[tuple[str, bool]]) 
             it.enter(client, mine[-1])
         elif mine:
             it.leave(client, mine.pop(0))
-        assert len(it.largest()) == max(len(sessions) for sessions in opened.values())
-        assert {session.client for session in it.largest()} <= {
-            name for name, sessions in opened.items() if len(sessions) == len(it.largest())
-        }
+        counts = [len(sessions) for sessions in it.largest()]
+        assert counts == sorted((len(sessions) for sessions in opened.values() if sessions), reverse=True)
+        for sessions in it.largest():
+            (name,) = {session.client for session in sessions}
+            assert set(opened[name]) == set(sessions)
         assert it.of(client) == len(mine)
 
 
@@ -93,6 +94,18 @@ def test_the_lowest_rank_goes_and_what_waits_for_a_reply_never() -> None:
     it.leave("a", longer)
     assert makes_room(it, "b") is idle
     assert makes_room(shares(waiting, Session("a", waits=True)), "b") is None
+
+
+def test_the_next_largest_makes_room_while_the_largest_waits_for_replies() -> None:
+    busy = [Session("busy", waits=True) for _ in range(5)]
+    idle = [Session("idle") for _ in range(3)]
+    assert makes_room(shares(*busy, *idle), "new") is idle[0]
+    assert makes_room(shares(*busy, *idle[:1]), "new") is None
+
+
+def test_only_some_clients_are_looked_at() -> None:
+    crowd = [Session(str(number), waits=True) for number in range(CLIENTS_ASKED) for _ in range(5)]
+    assert makes_room(shares(*crowd, Session("idle"), Session("idle")), "new") is None
 
 
 def test_ranks() -> None:
