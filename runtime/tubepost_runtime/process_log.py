@@ -122,8 +122,12 @@ def on_lost(count: Callable[[], None]) -> None:
 
 def _threaded() -> _Handler:
     global _writer  # noqa: PLW0603 - standard error is one, whoever sets it up
+    try:
+        descriptor = sys.stderr.fileno()
+    except OSError:
+        return _Handler(sys.stderr)  # replaced by something in memory
     if _writer is None:
-        _writer = LineWriter(sys.stderr.fileno())
+        _writer = LineWriter(descriptor)
         atexit.register(_writer.flush, FLUSH_AT_END)
     handler = _Handler(_Lines(_writer))
     _writer.tick = handler.tell_held_back

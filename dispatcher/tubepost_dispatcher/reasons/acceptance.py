@@ -67,7 +67,7 @@ ACCEPTANCE_REASONS: Final[tuple[ReasonSpec, ...]] = (
         _P,
         554,
         "5.6.0",
-        "More than one push part in a message needs acceptance: Queued",
+        "One push part per message with Direct acceptance, send a message for each",
         "With Direct acceptance a message has one push part.",
         "Send a message for each notification.",
     ),

@@ -257,7 +257,7 @@ def test_one_recipient_and_one_part() -> None:
     assert (second.code, second.enhanced) == (452, "4.5.3")
     bench.inject(parts=2)
     assert bench.replies[0][0] == 554
-    assert "Queued" in bench.replies[0][2]
+    assert bench.replies[0][2].startswith("One push part per message with Direct acceptance")
 
 
 def test_an_unknown_domain_is_550() -> None:
