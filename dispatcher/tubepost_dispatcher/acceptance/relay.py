@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import mmap
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -25,7 +26,8 @@ _LOG = logging.getLogger("tubepost.mail")
 MAX_HAND_OVERS = 100
 """Hand-overs under way at a time; more are refused for now."""
 MAX_OCTETS = 128 * 1024 * 1024
-"""Octets of all messages of which a hand-over is under way; one message of any size is always taken."""
+"""Octets of all mails that are on their way to the relay; one of any size is always taken. What is held in
+memory, and not in a temporary file, counts twice."""
 REMEMBERED = 10_000
 """How many handed-over e-mail parts are remembered, so that a repeated message makes no second mail."""
 REMEMBER_FOR = 24 * 3600.0
@@ -93,7 +95,8 @@ class MailRelay:
                 came before, the relay has taken its e-mail part, and `forget` was not called since.
         """
         hand_over = HandOver()
-        if self._tasks and (len(self._tasks) >= MAX_HAND_OVERS or self._octets + len(content) > MAX_OCTETS):
+        weight = _weight(content)
+        if self._tasks and (len(self._tasks) >= MAX_HAND_OVERS or self._octets + weight > MAX_OCTETS):
             _LOG.warning(
                 "message %s: not handed to the relay, %d messages of %d octets are on their way to it",
                 transaction.message_id,
@@ -103,7 +106,7 @@ class MailRelay:
             self._metrics.passthru_messages.labels("deferred").inc()
             asyncio.get_running_loop().call_soon(done, refusal("RelayBusy"))
             return hand_over
-        self._octets += len(content)
+        self._octets += weight
         hand_over._task = self._tasks.spawn(  # noqa: SLF001 - a class of this module
             self._run(hand_over, active, transaction, content, done, remember=remember)
         )
@@ -145,7 +148,7 @@ class MailRelay:
             _LOG.exception("message %s: handing it to the relay failed", transaction.message_id)
             reply = refusal("InternalError")
         finally:
-            self._octets -= len(content)
+            self._octets -= _weight(content)
         done(reply)
 
     def _taken_before(self, hand_over: HandOver, transaction: Transaction[Domain]) -> Reply | None:
@@ -201,6 +204,11 @@ class MailRelay:
     async def close(self, grace: float) -> None:
         """Wait for the hand-overs under way, at most `grace` seconds; those left are ended."""
         await self._tasks.join(grace)
+
+
+def _weight(content: Mailing) -> int:
+    mapped = content.obj if isinstance(content, memoryview) else content
+    return len(content) * (1 if isinstance(mapped, mmap.mmap) else 2)
 
 
 async def _mark(transaction: Transaction[Domain]) -> bytes:

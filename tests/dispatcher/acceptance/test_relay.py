@@ -199,7 +199,7 @@ def test_memory_ends_in_time_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(("bound", "value"), [("MAX_HAND_OVERS", 2), ("MAX_OCTETS", 2 * len(MAIL) + 1)])
+@pytest.mark.parametrize(("bound", "value"), [("MAX_HAND_OVERS", 2), ("MAX_OCTETS", 4 * len(MAIL) + 1)])
 def test_hand_overs_are_bounded(monkeypatch: pytest.MonkeyPatch, bound: str, value: int) -> None:
     monkeypatch.setattr(module, bound, value)
     metrics = Metrics()
