@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import os
 import random
 import re
 import socket
@@ -221,4 +222,7 @@ async def _tls(
 
 
 def _text(error: OSError) -> str:
+    if error.errno and error.errno > 0 and "('" in (error.strerror or ""):
+        # asyncio puts the address into the text, as a tuple.
+        return os.strerror(error.errno)
     return (error.strerror or str(error) or type(error).__name__).strip()

@@ -101,3 +101,14 @@ async def test_a_proxy_that_says_our_password_back_does_not_spread_it() -> None:
     assert "407 no " in caught.value.detail
     for secret in proxy.secrets:
         assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_refused_connection_is_told_in_words(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    target = Target(host, port, client_context(RouteTls(), None, None))
+    with pytest.raises(DialError) as caught:
+        await dial(asyncio.get_running_loop(), target, asyncio.Protocol, 5.0)
+    assert caught.value.detail.endswith(": Connection refused")
+    assert "(" not in caught.value.detail
