@@ -11,6 +11,7 @@ each other, and closing any descriptor of the file drops all of them: a process 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import mmap
@@ -27,6 +28,7 @@ WAYS: Final = 16
 COUNT_CELLS: Final = 4_096 * WAYS
 BUCKET_CELLS: Final = 4_096 * WAYS
 
+_MFD_NOEXEC_SEAL = 8
 _SECRET = 16
 _EPOCHS = _SECRET // 8
 """First of the words, one a row, that say how often the row was taken; 0: never."""
@@ -47,15 +49,21 @@ def create() -> int:
     Raises:
         OSError: there is no room for it.
     """
-    if sys.platform == "linux":
-        fd = os.memfd_create("tubepost-limits")
-    else:
-        with tempfile.TemporaryFile() as file:
-            fd = os.dup(file.fileno())
+    fd = _anonymous()
     os.ftruncate(fd, SIZE)
     # Clients choose their addresses: without the secret they could choose ones that share a set.
     os.pwrite(fd, secrets.token_bytes(_SECRET), 0)
     return fd
+
+
+def _anonymous() -> int:
+    if sys.platform == "linux":
+        # Some kernels insist on the flag (sysctl vm.memfd_noexec), those before 6.3 do not know it.
+        for flags in (os.MFD_CLOEXEC | _MFD_NOEXEC_SEAL, os.MFD_CLOEXEC):
+            with contextlib.suppress(OSError):
+                return os.memfd_create("tubepost-limits", flags)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 class Table:

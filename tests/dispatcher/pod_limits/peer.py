@@ -44,6 +44,12 @@ def _do(limits: SharedLimits, verb: str, name: str, number: int, times: int) -> 
             now = float(times)
             bucket = limits.bucket(name, Throttle(messages=number))
             return sum(bucket.reserve(now, now) >= 0 for _ in range(2 * number))
+        case "pace":
+            bucket, sent = limits.bucket(name, Throttle(messages=number)), 0
+            end = time.monotonic() + times
+            while (now := time.monotonic()) < end:
+                sent += bucket.reserve(now, now) >= 0
+            return sent
         case "churn":
             end, most = time.monotonic() + times, 0
             while time.monotonic() < end:

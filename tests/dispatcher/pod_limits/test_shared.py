@@ -182,6 +182,29 @@ def test_keys_that_share_a_set_are_apart_until_it_is_full(
     assert two.bucket("0", limit).reserve(200.0, 200.0) == 200.0
 
 
+@pytest.mark.parametrize("refused", [1, 2])
+def test_memory_where_a_kernel_refuses_what_others_demand(
+    monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    asked: list[int] = []
+    real = os.memfd_create
+
+    def memfd_create(name: str, flags: int) -> int:
+        asked.append(flags)
+        if len(asked) <= refused:
+            raise OSError
+        return real(name, flags)
+
+    monkeypatch.setattr(os, "memfd_create", memfd_create)
+    fd = module.create()
+    try:
+        assert os.fstat(fd).st_size == module.SIZE
+        assert not os.get_inheritable(fd)
+        assert SharedLimits(Memory(fd)).take("c", 1)
+    finally:
+        os.close(fd)
+
+
 def test_memory_for_no_more_workers_than_there_are_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     fd = module.create()
     try:
