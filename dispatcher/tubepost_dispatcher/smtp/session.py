@@ -176,8 +176,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
 
     def evict(self) -> None:
         """Make room for another client: say the last reply, and leave now."""
-        smtp = self._smtp
-        state = smtp.state
+        state = self._smtp.state
         if state is STARTTLS:
             self._tls_fault = "closed to make room for another client"
             self.shut_down(at_once=True)
@@ -226,7 +225,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         self._busy = True
         in_message = smtp.state is DATA
         while position < size:
-            state = smtp.state
+            state, start = smtp.state, position
             try:
                 if state is COMMAND:
                     end = chunk.find(b"\n", position)
@@ -261,8 +260,8 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
             except Exception:
                 log.exception(journal.IN_SESSION, smtp.id, self.client)
                 smtp.refuse(replies.OUR_FAULT, "data" if state is DATA else "command")
-                if state is DATA:
-                    # Where the message ends is unknown now, so the session cannot go on.
+                if state is DATA or position == start:
+                    # Where to read on is unknown now, so the session cannot go on.
                     smtp.state = CLOSING
         self._busy = False
         if in_message or budget != COMMANDS_PER_TURN:

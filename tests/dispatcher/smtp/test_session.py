@@ -279,6 +279,19 @@ def test_a_fault_amid_a_message_ends_the_session(
     assert not wire.acceptance.accepted
 
 
+def test_a_fault_before_a_line_is_read_ends_the_session(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise MemoryError
+
+    wire = Wire().hello()
+    monkeypatch.setattr(module.commands, "drop_overlong", fail)
+    assert wire.send(b"X" * 5_000) == b"451 4.3.0 Internal error, try again later\r\n"
+    assert wire.transport.closed
+    assert len(caplog.records) == 1
+
+
 def test_a_fault_in_abandon_is_contained(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from tests.dispatcher.smtp.support import (
 )
 from tubepost_api.config import StartTlsMode
 from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.smtp.starttls import why
 
 
 def test_starttls_starts_over(run: Runner, tls: TlsPair) -> None:
@@ -171,3 +172,15 @@ def test_a_new_certificate_serves_the_next_handshake(run: Runner, tls: TlsPair) 
             await client.close()
 
     run(main())
+
+
+def test_why_a_handshake_failed() -> None:
+    with_reason = ssl.SSLError(1, "[SSL: NO_SHARED_CIPHER] no shared cipher (_ssl.c:1006)")
+    with_reason.reason = "NO_SHARED_CIPHER"
+    assert why(with_reason) == "no shared cipher"
+    assert why(
+        ConnectionAbortedError("SSL handshake is taking longer than 30 seconds: aborting the connection")
+    ) == ("the client did not finish it in time")
+    assert why(ConnectionResetError(104, "reset")) == "the client closed the connection"
+    assert why(OSError(9, "Bad file descriptor")) == "[Errno 9] Bad file descriptor"
+    assert why(OSError()) == "OSError"
