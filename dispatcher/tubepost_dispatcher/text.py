@@ -13,6 +13,7 @@ LEAST_SOUGHT = 16
 """Digits of the shortest token that is looked for within other text; a shorter one hides only where it stands
 alone, since its digits could be part of any word."""
 
+_LONGEST_TOKEN = 200
 _LONG_HEX = re.compile(rf"[0-9A-Fa-f]{{{BARE_TOKEN},}}")
 MAX_FOREIGN = 4096
 """Characters of a peer's text that `foreign` looks at."""
@@ -53,11 +54,17 @@ def foreign(text: str, *secrets: str) -> str:
 
 
 def printable(value: bytes | str, limit: int = 64) -> str:
-    r"""`value` in quotes for a text that people read: ASCII, the rest as \xHH, cut after `limit`."""
-    raw = value[: limit + 1] if isinstance(value, bytes) else value[: limit + 1].encode("utf-8", "replace")
-    cut = "..." if len(value) > limit else ""
-    raw = raw[:limit]
-    body = "".join(chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in raw)
+    r"""`value` in quotes for a text that people read: ASCII, the rest as \xHH, cut after `limit`.
+
+    Device tokens are in short form, since half of one may be behind the cut.
+    """
+    ahead = limit + _LONGEST_TOKEN
+    raw = value[:ahead] if isinstance(value, bytes) else value[:ahead].encode("utf-8", "replace")
+    shown = hide_tokens(raw.decode("latin-1"))
+    cut = "..." if len(shown) > limit or len(value) > ahead else ""
+    body = "".join(
+        char if " " <= char <= "~" and char not in '"\\' else f"\\x{ord(char):02x}" for char in shown[:limit]
+    )
     return f'"{body}{cut}"'
 
 

@@ -117,3 +117,13 @@ def test_a_secret_is_hidden_wherever_it_stands_and_however_it_is_cut(before: str
 def test_it_takes_a_moment_for_any_text() -> None:
     for text in ("ab" * 10**6, "eyJ" * 10**6, "bearer " * 10**6, "a" * 32 + " "):
         assert len(foreign(text)) <= MAX_TEXT
+
+
+def test_what_is_shown_of_a_value_has_no_whole_token() -> None:
+    token = "0123456789abcdef" * 4
+    for digits in (token, token.upper(), token + "ab" * 68):
+        for value in (f"<{digits}@x>", digits, f"{digits}x", "y" * 40 + digits):
+            for limit in (24, 64):
+                assert digits[:12] not in printable(value, limit)
+                assert digits[:12] not in printable(value.encode(), limit)
+    assert printable(f"<{token}@x>") == '"<01234567...@x>"'

@@ -19,7 +19,7 @@ from tubepost_dispatcher.reasons.message import MESSAGE_REASONS
 from tubepost_dispatcher.reasons.relay import RELAY_REASONS
 from tubepost_dispatcher.reasons.spec import Action, ReasonSpec
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.text import clean
+from tubepost_dispatcher.text import clean, hide_tokens
 
 ALL: Final = (
     *APNS_REASONS,
@@ -111,12 +111,13 @@ def refusal(reason: str, text: str = "") -> Reply:
     Args:
         reason: a word of the table.
         text: what to say; the row's own text by default. Foreign bytes go in by way of `text.printable` only.
+            Device tokens come out in short form.
 
     Raises:
         KeyError: no such reason.
     """
     spec = REASONS[reason]
-    return Reply(spec.smtp_code, spec.enhanced, text[:MAX_REPLY_TEXT] or spec.text, reason)
+    return Reply(spec.smtp_code, spec.enhanced, hide_tokens(text)[:MAX_REPLY_TEXT] or spec.text, reason)
 
 
 def outcome_reply(outcome: Outcome) -> Reply:

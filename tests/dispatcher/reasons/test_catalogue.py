@@ -161,3 +161,11 @@ def test_route_faults() -> None:
     assert not is_route_fault("BadDeviceToken")
     assert not is_route_fault("TooManyRequests")
     assert not is_route_fault("")
+
+
+def test_a_reply_has_no_whole_device_token() -> None:
+    token = "0123456789abcdef" * 4
+    text = refusal("BadReturnPath", f'Return-Path "{token}@x" is no address').text
+    assert text == 'Return-Path "01234567...@x" is no address'
+    # Not even where the text is cut.
+    assert token[:40] not in refusal("BadReturnPath", "x" * 370 + token).text

@@ -43,9 +43,9 @@ _FIRST_TIME: Final = 10**9
 # Numbers that mean the years 2001 to 2286 in another unit, and in seconds a year beyond 30,000. The largest
 # that is taken, 2**63 - 1, is what senders write for "never".
 _UNITS: Final = (
-    (10**12, 10**13, 10**3, "milliseconds"),
-    (10**15, 10**16, 10**6, "microseconds"),
-    (10**18, 9 * 10**18, 10**9, "nanoseconds"),
+    (10**12, 10**13, 10**3, "expiration-in-milliseconds"),
+    (10**15, 10**16, 10**6, "expiration-in-microseconds"),
+    (10**18, 9 * 10**18, 10**9, "expiration-in-nanoseconds"),
 )
 _PRIORITIES: Final = {b"1": 1, b"5": 5, b"10": 10}
 
@@ -154,10 +154,10 @@ def _expiration(value: bytes, part: PushPart) -> Reply | None:
         )
     time = int(value)
     if time >= _UNITS[0][0]:
-        for least, above, factor, unit in _UNITS:
+        for least, above, factor, slug in _UNITS:
             if least <= time < above:
                 time //= factor
-                part.warnings = (*part.warnings, f"expiration-in-{unit}")
+                part.warnings = (*part.warnings, slug)
                 break
     elif 0 < time < _FIRST_TIME:
         # The reader of the message knows what time it is, and adds it.
