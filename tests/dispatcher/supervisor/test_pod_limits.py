@@ -63,6 +63,29 @@ async def test_sessions_of_a_client_are_counted_over_workers_and_over_their_deat
             writer.close()
 
 
+async def test_a_stopped_worker_does_not_keep_the_other_from_the_pods_places(tmp_path: Path) -> None:
+    async with serving(tmp_path) as running:
+        await _have(running, 2, listener={"limits": {"maxConnectionsPerClient": 4}})
+        stopped = (await running.workers())[0]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            port = running.supervisor.smtp_port
+            pairs = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(40)))
+            reads = [asyncio.create_task(reader.readline()) for reader, _ in pairs]
+
+            def greeted() -> int:
+                return sum(task.done() and task.result()[:3] == b"220" for task in reads)
+
+            await eventually(lambda: greeted() == 4, 10.0)
+            assert not all(task.done() for task in reads)  # the others are the stopped one's
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        async with asyncio.timeout(30):
+            assert sorted((await task)[:3] for task in reads) == [b"220"] * 4 + [b"421"] * 36
+        for _, writer in pairs:
+            writer.close()
+
+
 async def test_a_throttle_is_drawn_on_by_all_workers(tmp_path: Path) -> None:
     async with serving(tmp_path) as running:
         await _have(running, 2, delivery={"throttle": "4/600"}, acceptance={"deadline": "5s"})
