@@ -81,7 +81,8 @@ async def test_a_stopped_worker_does_not_keep_the_other_from_the_pods_places(tmp
         finally:
             os.kill(stopped, signal.SIGCONT)
         async with asyncio.timeout(30):
-            assert sorted((await task)[:3] for task in reads) == [b"220"] * 4 + [b"421"] * 36
+            lines = await asyncio.gather(*reads)
+        assert sorted(line[:3] for line in lines) == [b"220"] * 4 + [b"421"] * 36
         for _, writer in pairs:
             writer.close()
 
