@@ -22,8 +22,13 @@ FREE_REPLACEMENTS = 1
 PACED_FROM = 3
 """Replacements without an accepted push after which requests do not wait for the next connection."""
 
-_PROBES = Exponential(first=2.0, most=30.0)
-_REPLACEMENTS = Exponential(first=0.5, most=30.0)
+TURNED_AWAY = 150
+"""Requests that did not come here since the last probe, after which another one is due all the same."""
+LEAST_INTERVAL = 1.0
+"""Seconds between two probes at least."""
+
+_PROBES = Exponential(first=2.0, most=10.0)
+_REPLACEMENTS = Exponential(first=0.5, most=10.0)
 
 
 class RouteHealth:
@@ -31,6 +36,7 @@ class RouteHealth:
 
     __slots__ = (
         "_pace",
+        "_probed_at",
         "_probes",
         "_replaced_at",
         "answered_at",
@@ -41,6 +47,7 @@ class RouteHealth:
         "replacements",
         "rest_detail",
         "rest_until",
+        "turned_away",
         "unanswered",
     )
 
@@ -62,6 +69,9 @@ class RouteHealth:
         self.rest_until = 0.0
         """Nothing should be sent before: APNs said so."""
         self.rest_detail = ""
+        self.turned_away = 0.0
+        """Requests that did not come here, or came back at once, since the last probe."""
+        self._probed_at = -math.inf
         self._probes = Backoff(_PROBES)
         self._pace = Backoff(_REPLACEMENTS)
         self._replaced_at = -math.inf
@@ -92,15 +102,31 @@ class RouteHealth:
         self.doubted_since = self.probe_at = now
         self.grace_until = now + GRACE
         self.unanswered = 1
+        self.turned_away = 0.0
         return True
 
     def may_send(self, now: float) -> bool:
-        """Whether anything may be sent: in doubt, whether a probe is due."""
-        return now >= self.probe_at or not self.in_doubt
+        """Whether anything may be sent: in doubt, whether a probe is due.
+
+        That is so at growing intervals; where there is much traffic, also for one request in so many.
+        """
+        return (
+            not self.in_doubt
+            or now >= self.probe_at
+            or (self.turned_away >= TURNED_AWAY and now >= self._probed_at + LEAST_INTERVAL)
+        )
 
     def probed(self, now: float) -> None:
         """Note that a probe was sent."""
         self.probe_at = now + self._probes.failure(now)
+        self._probed_at = now
+        self.turned_away = 0.0
+
+    def silence(self, now: float) -> str:
+        """Say, for people, for how long nothing was answered."""
+        if self.answered_at == -math.inf:
+            return "nothing was ever answered"
+        return f"nothing was answered for {now - self.answered_at:.0f} s"
 
     # -- pace ----------------------------------------------------------------------------------------
 

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tubepost_dispatcher.apns.health import FREE_REPLACEMENTS, GRACE, MOST_REST, RouteHealth
+from tubepost_dispatcher.apns.health import (
+    FREE_REPLACEMENTS,
+    GRACE,
+    LEAST_INTERVAL,
+    MOST_REST,
+    TURNED_AWAY,
+    RouteHealth,
+)
 
 NOW = 1_000.0
 
@@ -47,11 +54,25 @@ def test_probes_are_single_and_grow_rare() -> None:
         now += 0.1
     gaps = [round(later - earlier) for earlier, later in itertools.pairwise(sent)]
     assert sent[0] == 0.0
-    assert gaps[:6] == [2, 4, 8, 16, 30, 30]
+    assert gaps[:6] == [2, 4, 8, 10, 10, 10]
     health.answered(now)
     assert health.may_send(now)
     health.timed_out(now, now + 5.0)
     assert health.may_send(now + 5.0), "a new doubt begins with a probe"
+
+
+def test_among_many_one_tests_the_route_before_its_time() -> None:
+    health = doubted()
+    for number in range(8):
+        health.probed(NOW + number)
+    soon = NOW + 7 + LEAST_INTERVAL
+    health.turned_away = TURNED_AWAY - 1
+    assert not health.may_send(soon)
+    health.turned_away = TURNED_AWAY
+    assert not health.may_send(soon - 0.1)
+    assert health.may_send(soon)
+    health.probed(soon)
+    assert not health.may_send(soon + LEAST_INTERVAL)
 
 
 def test_replacements_are_paced_until_a_push_is_accepted() -> None:

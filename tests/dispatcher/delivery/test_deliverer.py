@@ -16,6 +16,7 @@ from tests.support.loop import FakeLoop
 from tubepost_api.config import DeliveryConfig, DeliveryMode, Throttle
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.failover import ROUTE_PATIENCE
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.retry import RetryPolicy
 from tubepost_dispatcher.metrics import Metrics
@@ -195,3 +196,78 @@ def test_a_fault_of_a_listener_ends_as_a_fault_of_ours(caplog: pytest.LogCapture
     bench.pools[0].answer(DELIVERED)
     assert [outcome.reason for _, outcome in bench.told.owner_ends] == ["InternalError"]
     assert "internal error" in caplog.text
+
+
+LOST = local_outcome("ConnectionLost", possible_double=True, retry_at_once=True)
+LATE = local_outcome("ResponseTimeout", possible_double=True)
+
+
+@pytest.mark.parametrize("pools", [1, 2])
+@pytest.mark.parametrize("second", [LOST, LATE, BUSY], ids=lambda outcome: outcome.reason)
+def test_what_may_have_been_delivered_is_sent_once_more_and_no_more(pools: int, second: Outcome) -> None:
+    bench = Bench(pools=pools)
+    delivery = bench.deliver()
+    bench.pools[0].answer(LATE)
+    bench.loop.advance(2.0)
+    bench.pools[-1].answer(second)
+    bench.loop.advance(100.0)
+    assert [outcome for _, outcome in bench.told.owner_ends] == [second]
+    assert delivery.notification.attempt == 2
+    assert not any(pool.requests for pool in bench.pools)
+
+
+def test_what_was_never_sent_does_not_count_as_sent() -> None:
+    bench = Bench()
+    bench.deliver()
+    for outcome in (BUSY, local_outcome("StreamRefused"), LATE, DELIVERED):
+        bench.pools[0].answer(outcome)
+        bench.loop.advance(10.0)
+    assert [outcome for _, outcome in bench.told.owner_ends] == [DELIVERED]
+
+
+def test_a_queues_schedule_goes_on_after_doubts() -> None:
+    bench = Bench()
+    bench.deliver(policy=RetryPolicy(first=1.0, most=1.0, queued=True))
+    for _ in range(5):
+        bench.pools[0].answer(LATE)
+        bench.loop.advance(2.0)
+    assert bench.pools[0].requests
+    assert not bench.told.owner_ends
+
+
+def test_with_another_route_left_a_stream_is_not_waited_for_long() -> None:
+    bench = Bench(pools=2)
+    delivery = bench.deliver(seconds=60.0)
+    (first,) = bench.pools[0].requests
+    assert first.give_up_at == bench.loop.now + ROUTE_PATIENCE
+    bench.pools[0].answer(local_outcome("NoConnectionInTime"))
+    bench.loop.advance(0.0)
+    (second,) = bench.pools[1].requests
+    assert second.give_up_at == delivery.end_at, "none is left"
+
+
+def test_a_route_that_is_held_is_no_alternative() -> None:
+    bench = Bench(pools=2)
+    bench.pools[1].held_until = bench.loop.now + 10.0
+    delivery = bench.deliver()
+    assert bench.pools[0].requests[0].give_up_at == delivery.end_at
+
+
+@pytest.mark.parametrize(("user", "source"), [("shop", b"shop"), ("", b"192.0.2.7")])
+def test_the_source_is_who_sent_it_in_and_not_what_it_says(user: str, source: bytes) -> None:
+    bench = Bench()
+    bench.deliver(notification(user=user, client_address="192.0.2.7"))
+    assert bench.pools[0].requests[0].source == source
+
+
+def test_a_silent_route_is_left_for_another_and_told_at_once_without_one() -> None:
+    silent = local_outcome("RouteSilent", held_until=1_000_000.0)
+    bench = Bench(pools=2)
+    bench.deliver()
+    bench.pools[0].answer(silent)
+    bench.loop.advance(0.0)
+    assert bench.pools[1].requests
+    alone = Bench()
+    alone.deliver()
+    alone.pools[0].answer(silent)
+    assert [outcome for _, outcome in alone.told.owner_ends] == [silent]

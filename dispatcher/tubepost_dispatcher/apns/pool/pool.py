@@ -28,7 +28,7 @@ from tubepost_dispatcher.apns.connection import Connection, Request, Result
 from tubepost_dispatcher.apns.credential_state import CredentialState
 from tubepost_dispatcher.apns.dialing import Target, parse_proxy
 from tubepost_dispatcher.apns.error_body import parse_body
-from tubepost_dispatcher.apns.health import RouteHealth
+from tubepost_dispatcher.apns.health import LEAST_INTERVAL, RouteHealth
 from tubepost_dispatcher.apns.pool.answers import Answers
 from tubepost_dispatcher.apns.pool.connections import Connections
 from tubepost_dispatcher.apns.pool.filling import Filler
@@ -103,8 +103,7 @@ class Pool:
         if isinstance(credential, CertificateCredential):
             metrics.certificate_expiry.labels(route.name).set(credential.not_after.timestamp())
         self._pump_scheduled = False
-        self._starved = False
-        """Requests were given up because there was no stream for them, and there is none yet."""
+        self._starved = False  # requests were given up for want of a stream, and there is none yet
         self._asked_at = -math.inf
         self._alarm = Alarm(loop, clock, self._schedule_pump)
         self._closing: asyncio.Future[None] | None = None
@@ -125,8 +124,12 @@ class Pool:
             until = refusal.held_until
         elif self._starved or self._connections.out_of_reach:
             until = now + AVOID
+        elif self._health.may_send(now):
+            return 0.0
         else:
-            return 0.0 if self._health.may_send(now) else self._health.probe_at
+            # Delivery asks about three times for each notification that takes another route.
+            self._health.turned_away += 1 / 3
+            return max(self._health.probe_at, now + LEAST_INTERVAL / 2)
         if now >= self._asked_at + AVOID:
             # Somebody would like to use it: have it ready as soon as it can be.
             self._asked_at = now
@@ -269,10 +272,8 @@ class Pool:
     def _refusal(self, now: float) -> Outcome | None:
         """Return the outcome of requests that should not even wait."""
         refusal = self._credential.refusal(now, self._wall())
-        if refusal is None and now < self._health.rest_until:
-            refusal = local_outcome(
-                "RouteResting", self._health.rest_detail, held_until=self._health.rest_until
-            )
+        if refusal is None and now < (until := self._health.rest_until):
+            return local_outcome("RouteResting", self._health.rest_detail, held_until=until)
         return refusal or self._connections.refusal(now)
 
     def _probe(self, now: float) -> None:
@@ -280,11 +281,9 @@ class Pool:
         health = self._health
         due = health.may_send(now)
         if now >= health.grace_until:
-            detail = f"nothing was answered for {now - health.answered_at:.0f} s"
-            if health.answered_at == -math.inf:
-                detail = "nothing was ever answered"
             until = max(health.probe_at, now + AVOID)
-            self._return_waiting(local_outcome("RouteSilent", detail, held_until=until), keep=int(due))
+            silent = local_outcome("RouteSilent", health.silence(now), held_until=until)
+            health.turned_away += self._return_waiting(silent, keep=int(due))
         else:
             self._alarm.no_later_than(health.grace_until)
         if due and self._waiting:
@@ -314,9 +313,11 @@ class Pool:
         for request in late:
             self._tell(request, outcome)
 
-    def _return_waiting(self, outcome: Outcome, keep: int = 0) -> None:
-        for request in self._waiting.take_all(keep):
+    def _return_waiting(self, outcome: Outcome, keep: int = 0) -> int:
+        taken = self._waiting.take_all(keep)
+        for request in taken:
             self._tell(request, outcome)
+        return len(taken)
 
     def _return_held(self, now: float) -> None:
         """Return what a hold concerns, but for a probe."""

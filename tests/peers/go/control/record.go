@@ -5,6 +5,7 @@ package control
 import (
 	"encoding/json"
 	"sync"
+	"time"
 )
 
 // Connection is what one client connection did.
@@ -38,6 +39,9 @@ type Record struct {
 	connections []*Connection
 	orders      []Answer
 	goAway      []func()
+	dialled     int
+	muteUntil   time.Time
+	muted       int
 }
 
 // NewRecord returns an empty record.
@@ -53,6 +57,36 @@ func (r *Record) Opened(goAway func()) *Connection {
 	r.connections = append(r.connections, c)
 	r.goAway = append(r.goAway, goAway)
 	return c
+}
+
+// Dialled counts a TCP connection, whatever becomes of it, and returns how many there were.
+func (r *Record) Dialled() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dialled++
+	return r.dialled
+}
+
+// Mute tells whether a request that has been counted as seen is to be left unanswered: from the request
+// number after on, for a time.
+func (r *Record) Mute(after int, length time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.muteUntil.IsZero() {
+		total := 0
+		for _, n := range r.seen {
+			total += n
+		}
+		if total < after {
+			return false
+		}
+		r.muteUntil = time.Now().Add(length)
+	}
+	if time.Now().After(r.muteUntil) {
+		return false
+	}
+	r.muted++
+	return true
 }
 
 // Update runs change with the record locked.

@@ -90,7 +90,7 @@ func (r *Record) stats() any {
 	}
 	return map[string]any{
 		"answered": total, "distinct": len(r.answered), "duplicates": duplicates, "seen": len(r.seen),
-		"statuses": r.statuses, "connections": r.connections,
+		"statuses": r.statuses, "connections": r.connections, "dialled": r.dialled, "muted": r.muted,
 	}
 }
 

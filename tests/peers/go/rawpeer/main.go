@@ -1,5 +1,6 @@
 // rawpeer writes its HTTP/2 frames itself, to do what servers seldom do: lower the stream limit under way,
-// leave in the middle of the traffic with an exact last stream, fall silent, flood.
+// leave in the middle of the traffic with an exact last stream, fall silent, flood; accept and never shake
+// hands, answer PING and no request, answer nothing for a while, reset what they have said.
 package main
 
 import (
@@ -28,6 +29,7 @@ type script struct {
 	times     int           // only the first connections follow the script, the others serve
 	last      string        // goaway: exact, zero, notice (2^31-1, then exact)
 	floodTime time.Duration
+	muteTime  time.Duration // mute: for so long nothing is answered
 }
 
 func main() {
@@ -36,21 +38,26 @@ func main() {
 	key := flag.String("key", "", "its private key (PEM)")
 	port := flag.Int("port", 0, "port, 0 for any")
 	streams := flag.Uint("max-streams", 1000, "MAX_CONCURRENT_STREAMS at first")
-	flag.StringVar(&s.name, "script", "serve", "serve, limit, goaway, stall, refuse, or flood-KIND: "+kinds())
+	flag.StringVar(&s.name, "script", "serve", "serve, limit, goaway, stall, refuse, hang, wedge, mute, unsaid, or flood-KIND: "+kinds())
 	flag.IntVar(&s.hold, "hold", 1, "limit: requests that must have arrived before the first answer")
 	flag.DurationVar(&s.patience, "patience", 2*time.Second, "limit: the first answer comes after this at the latest")
 	limit := flag.Uint("limit", 1, "limit: the lowered MAX_CONCURRENT_STREAMS")
 	flag.BoolVar(&s.restore, "restore", false, "limit: back to the first value after the next accepted push")
-	flag.IntVar(&s.after, "after", 1, "goaway, stall, flood, refuse: at this request of a connection")
-	flag.IntVar(&s.times, "times", 1, "only so many connections follow the script, 0 for all")
+	flag.IntVar(&s.after, "after", 1, "goaway, stall, flood, refuse, wedge: at this request of a connection; mute: of all")
+	flag.IntVar(&s.times, "times", 1, "only so many connections follow the script, 0 for all; not for mute")
 	flag.StringVar(&s.last, "last", "exact", "goaway: exact, zero or notice")
+	flag.DurationVar(&s.muteTime, "mute-time", time.Second, "mute: for so long no request is answered, PING is")
 	flag.DurationVar(&s.floodTime, "flood-time", time.Second, "flood: give up after this")
+	alpn := flag.Bool("alpn", true, "choose h2 by ALPN")
 	flag.Parse()
 	s.limit = uint32(*limit)
 
 	record := control.NewRecord()
 	listener := control.Listen(*port)
 	configuration := control.TLS(*certificate, *key)
+	if !*alpn {
+		configuration.NextProtos = nil
+	}
 	control.Start(record, listener.Addr().(*net.TCPAddr).Port)
 	for {
 		raw, err := listener.Accept()
@@ -59,6 +66,10 @@ func main() {
 		}
 		go func() {
 			defer raw.Close()
+			if n := record.Dialled(); s.name == "hang" && (s.times == 0 || n <= s.times) {
+				_, _ = io.Copy(io.Discard, raw) // until the client has had enough
+				return
+			}
 			secured := tls.Server(raw, configuration)
 			if secured.Handshake() != nil {
 				return
@@ -350,8 +361,14 @@ func (p *peer) complete(s *stream) {
 			p.refuse(s.id)
 		}
 		p.answerAll()
-	case "stall":
+	case "stall", "wedge":
 		if p.whole < p.after {
+			p.answerAll()
+		}
+	case "mute":
+		if p.record.Mute(p.after, p.muteTime) {
+			p.arrived = p.arrived[:0] // never answered
+		} else {
 			p.answerAll()
 		}
 	default:
@@ -394,6 +411,11 @@ func (p *peer) answerAll() {
 func (p *peer) respond(s *stream, status int, reason string) {
 	delete(p.streams, s.id)
 	block := p.encode(status, s.apnID)
+	if p.name == "unsaid" { // an answer that has begun, and ends in a reset
+		_ = p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: s.id, BlockFragment: block, EndHeaders: true})
+		_ = p.framer.WriteRSTStream(s.id, http2.ErrCodeInternal)
+		return
+	}
 	_ = p.framer.WriteHeaders(http2.HeadersFrameParam{
 		StreamID: s.id, BlockFragment: block, EndHeaders: true, EndStream: reason == "",
 	})
