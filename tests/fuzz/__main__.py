@@ -61,7 +61,7 @@ def _fuzz(name: str, arguments: argparse.Namespace) -> bool:
     """Fuzz one target and say how it went; False for a failure."""
     directory = _prepare(name)
     (CORPUS / name).mkdir(exist_ok=True)
-    began = time.monotonic()
+    began, before = time.monotonic(), set(directory.glob("*-*"))
     result = _engine(
         name,
         f"-max_total_time={arguments.seconds}",
@@ -88,7 +88,7 @@ def _fuzz(name: str, arguments: argparse.Namespace) -> bool:
         return True
     _, _, report = result.stdout.partition(" === Uncaught")
     print(report or result.stdout[-2_000:])
-    for path in sorted(directory.glob("*-*")):
+    for path in sorted(set(directory.glob("*-*")) - before):
         print(f"Look at it: {sys.executable} -m tests.fuzz --reproduce {path} {name}")
     return False
 

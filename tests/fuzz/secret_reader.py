@@ -19,7 +19,6 @@ from tubepost_credentials.authoring import (
 from tubepost_credentials.secrets import check
 
 _CANARY = b"canary3f9a51c07e"
-_USES: tuple[SecretUse, ...] = get_args(SecretUse)
 _KEYS: dict[SecretUse, tuple[str, ...]] = {
     "StartTls": ("tls.crt", "tls.key"),
     "Users": ("username", "password"),
@@ -28,7 +27,10 @@ _KEYS: dict[SecretUse, tuple[str, ...]] = {
     "Token": ("key.p8", "keyId", "teamId"),
     "Authorities": ("ca.crt",),
     "ProxyAccount": ("account",),
+    "RelayAuthorities": ("ca.crt",),
 }
+_USES = tuple(_KEYS)  # new ones at the end: kept inputs have numbers
+assert set(_USES) == set(get_args(SecretUse))
 _LINE = 24
 """Characters of base64 that do not stand in a text by chance."""
 
@@ -56,6 +58,9 @@ def run(data: bytes) -> None:
         assert text.isprintable(), text
         assert len(text) <= 4_000
         texts.append(text)
+    # A certificate says who it is for; about a key there are ids, and ids are said.
+    if material.token is not None and _CANARY not in b"".join(values[1:]):
+        texts.append(repr(material.token.describe()))
     for text in texts:
         assert _CANARY.decode() not in text, text
     secrets = b"\n".join(values)

@@ -75,6 +75,7 @@ def test_a_stream_that_ends_twice_fails(monkeypatch: pytest.MonkeyPatch) -> None
     _fails(http2_engine.TARGET, http2_engine.TARGET.seeds[0])
 
 
+@pytest.mark.shows_secrets("the refusal is made up")
 def test_a_refusal_that_shows_a_token_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     token = "cd" * 32
     monkeypatch.setattr(
@@ -93,6 +94,7 @@ def test_a_line_with_the_token_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     _fails(log_line.TARGET, b"\0\0\0%da")
 
 
+@pytest.mark.shows_secrets("the finding is made up")
 def test_a_finding_with_a_byte_of_the_secret_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     original = secret_reader.check
 

@@ -154,6 +154,7 @@ def test_redaction(text: str, clean: str) -> None:
     assert process_log.redact(text) == clean
 
 
+@pytest.mark.shows_secrets("records, not lines")
 @pytest.mark.parametrize("fmt", ["text", "json"])
 def test_secrets_are_taken_out_of_message_fields_and_traceback(
     set_up: Setup, fmt: Literal["text", "json"]

@@ -1,0 +1,57 @@
+"""No test may end with a secret in what the code under test has said (`tests/support/leaks.py`).
+
+A test that is about a secret in the open, such as a log line that was asked for the token, has the mark
+`shows_secrets(WHY)`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+
+import pytest
+
+from tests.support.leaks import EVERYTHING, Leaks, install
+
+LEAKS = Leaks()
+_STASH = pytest.StashKey[Callable[[], None]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "shows_secrets(why): a secret or a device token stands in the open here"
+    )
+    config.stash[_STASH] = install(LEAKS)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_STASH]()
+    LEAKS.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Have all lines made, those of level Debug too, unless a test sets a level."""
+    logger = logging.getLogger("tubepost")
+    before = logger.level
+    if before == logging.NOTSET:
+        logger.setLevel(EVERYTHING)
+    try:
+        return (yield)
+    finally:
+        logger.setLevel(before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the report of a test's last phase into a failure when it has leaked."""
+    report = yield
+    for title, text in report.sections:
+        # Of its own output a command may show the message that it was given.
+        LEAKS.look(title.lower(), text, device_tokens="stdout" not in title)
+    if report.when == "teardown":
+        found = LEAKS.take()
+        if found and report.passed and item.get_closest_marker("shows_secrets") is None:
+            report.outcome = "failed"
+            report.longrepr = "\n".join(["secrets in the open:", *found])
+    return report
