@@ -1,0 +1,107 @@
+"""Tests mirror the packages, module for module: `a/b.py` is tested by `a/test_b.py`, or says here by what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {
+    "crds/tubepost_api": "api",
+    "credentials/tubepost_credentials": "credentials",
+    "runtime/tubepost_runtime": "runtime",
+    "dispatcher/tubepost_dispatcher": "dispatcher",
+    "operator/tubepost_operator": "operator",
+    "simulator/tubepost_simulator": "simulator",
+    "cli/tubepost_cli": "cli",
+}
+VALUES = "values or protocols, without behaviour of their own"
+ENTRY = "an entry point: tests/e2e run it"
+ROWS = "rows of a table: tests/dispatcher/reasons/test_catalogue.py goes over all of them"
+GOLDEN = "tests/operator/test_golden.py: whole situations and the plans for them"
+TESTED_ELSEWHERE = {
+    "cli/tubepost_cli/demo.py": ENTRY,
+    "cli/tubepost_cli/send.py": ENTRY,
+    "cli/tubepost_cli/simulated.py": "tests/dispatcher/supervisor/test_supervisor.py and tests/e2e send to it",
+    "cli/tubepost_cli/simulator.py": ENTRY,
+    "crds/tubepost_api/config.py": "tests/api/test_config_compatibility.py, and whoever compiles",
+    "dispatcher/tubepost_dispatcher/acceptance/active.py": VALUES,
+    "dispatcher/tubepost_dispatcher/apns/pool/filling.py": "tests/dispatcher/apns/pool/test_pool.py",
+    "dispatcher/tubepost_dispatcher/apns/pool/options.py": VALUES,
+    "dispatcher/tubepost_dispatcher/apns/request.py": VALUES,
+    "dispatcher/tubepost_dispatcher/channel/messages.py": "tests/dispatcher/channel/test_codec.py encodes and decodes each of them",
+    "dispatcher/tubepost_dispatcher/delivery/domain.py": "tests/dispatcher/delivery/test_deliverer.py and test_pools.py",
+    "dispatcher/tubepost_dispatcher/delivery/listeners.py": VALUES,
+    "dispatcher/tubepost_dispatcher/intake/mcmt/limits.py": VALUES,
+    "dispatcher/tubepost_dispatcher/intake/mcmt/message.py": VALUES,
+    "dispatcher/tubepost_dispatcher/outcome.py": VALUES,
+    "dispatcher/tubepost_dispatcher/pod_limits/local.py": "tests of the listener and of delivery run on it",
+    "dispatcher/tubepost_dispatcher/pod_limits/memory.py": "tests/dispatcher/pod_limits/test_shared.py and test_processes.py",
+    "dispatcher/tubepost_dispatcher/pod_limits/port.py": VALUES,
+    "dispatcher/tubepost_dispatcher/reasons/acceptance.py": ROWS,
+    "dispatcher/tubepost_dispatcher/reasons/apns.py": ROWS,
+    "dispatcher/tubepost_dispatcher/reasons/delivery.py": ROWS,
+    "dispatcher/tubepost_dispatcher/reasons/listener.py": ROWS,
+    "dispatcher/tubepost_dispatcher/reasons/relay.py": ROWS,
+    "dispatcher/tubepost_dispatcher/reasons/spec.py": VALUES,
+    "dispatcher/tubepost_dispatcher/reply.py": VALUES,
+    "dispatcher/tubepost_dispatcher/transaction.py": VALUES,
+    "dispatcher/tubepost_dispatcher/worker/__main__.py": ENTRY,
+    "operator/tubepost_operator/__main__.py": ENTRY,
+    "operator/tubepost_operator/actions.py": VALUES,
+    "operator/tubepost_operator/observed.py": VALUES,
+    "operator/tubepost_operator/plan/status_only.py": GOLDEN,
+    "simulator/tubepost_simulator/__main__.py": ENTRY,
+    "simulator/tubepost_simulator/settings.py": VALUES,
+}
+"""Modules without a test file of their own: what tests them, or why nothing does."""
+ABOUT_MORE_THAN_A_MODULE = {
+    "tests/api/test_broken.py": "the wording of problems, as golden files",
+    "tests/api/test_effects.py": "every field has an effect",
+    "tests/api/test_examples.py": "the files in examples/",
+    "tests/dispatcher/config/test_readers.py": "every field of the compiled document has a reader",
+    "tests/dispatcher/delivery/test_toy_store.py": "delivery driven by a store, without SMTP",
+    "tests/dispatcher/pod_limits/test_processes.py": "limits with real processes",
+    "tests/dispatcher/supervisor/test_pod_limits.py": "limits with real workers",
+    "tests/operator/resources/test_effects.py": "every field has an effect",
+    "tests/operator/test_argo_cd.py": "a script in docs/install.md",
+    "tests/operator/test_golden.py": "whole situations and the plans for them",
+    "tests/simulator/test_reference.py": "the generated page",
+}
+"""Test files that belong to no single module."""
+
+
+def modules() -> dict[str, str]:
+    """Module of the product -> the test file that it should have."""
+    found = {}
+    for package, directory in PACKAGES.items():
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path.name != "__init__.py":
+                inside = path.relative_to(ROOT / package)
+                test = inside.with_name(f"test_{path.stem.strip('_')}.py")
+                found[f"{package}/{inside.as_posix()}"] = f"tests/{directory}/{test.as_posix()}"
+    return found
+
+
+def test_every_package_is_listed() -> None:
+    packages = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/tubepost_*/__init__.py")}
+    assert packages == set(PACKAGES)
+
+
+def test_modules_without_a_test_file() -> None:
+    missing = {module for module, test in modules().items() if not (ROOT / test).exists()}
+    assert missing - TESTED_ELSEWHERE.keys() == set(), "give them one, or say here what tests them"
+    assert TESTED_ELSEWHERE.keys() - missing == set(), "they have one: take them off the list"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_test_files_without_a_module(package: str) -> None:
+    """`test_pool_chaos.py` beside `test_pool.py` is about the module `pool`, too."""
+    directory = ROOT / "tests" / PACKAGES[package]
+    wanted = {ROOT / test for test in modules().values()}
+    for path in sorted(directory.rglob("test_*.py")):
+        words = path.stem.split("_")
+        candidates = {path.with_name("_".join(words[:count]) + ".py") for count in range(2, len(words) + 1)}
+        if not candidates & wanted:
+            assert path.relative_to(ROOT).as_posix() in ABOUT_MORE_THAN_A_MODULE
