@@ -1,11 +1,13 @@
 """Metrics, each declared once: the declaration makes the row of the catalogue, the object and the attribute.
 
-class Metrics(MetricSet):
-messages = counter("tubepost_messages", "Messages, by result.", "result")
+For example:
 
-metrics = Metrics()
-metrics.messages.labels("accepted").inc()
-Metrics.messages.spec.help
+    class Metrics(MetricSet):
+        messages = counter("tubepost_messages", "Messages, by result.", "result")
+
+    metrics = Metrics()
+    metrics.messages.labels("accepted").inc()
+    Metrics.messages.spec.help
 """
 
 from __future__ import annotations
