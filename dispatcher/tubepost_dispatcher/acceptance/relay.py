@@ -41,7 +41,7 @@ Done = Callable[[Reply], None]
 class HandOver:
     """One message on its way to the relay."""
 
-    __slots__ = ("_progress", "_task", "mark", "started", "withdrawn")
+    __slots__ = ("_progress", "_task", "mark", "started")
 
     def __init__(self) -> None:
         self._progress = Progress()
@@ -49,7 +49,6 @@ class HandOver:
         self.mark = b""
         """What is remembered of it, empty where nothing is."""
         self.started = False
-        self.withdrawn = False
 
     def withdraw(self) -> None:
         """The client has gone, and will send the message again.
@@ -58,7 +57,7 @@ class HandOver:
         on, since the relay may have taken it.
         """
         if self._task is not None and not self._progress.complete:
-            self.withdrawn = True
+            self._progress.withdrawn = True
             if self.started:
                 self._task.cancel()
 
@@ -71,6 +70,7 @@ class MailRelay:
         self._clock = clock
         self._tasks = TaskSet()
         self._octets = 0
+        self._turn = asyncio.Lock()
         self._taken: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
         """Marks of messages whose e-mail part was taken: when, and with which message."""
 
@@ -129,15 +129,14 @@ class MailRelay:
     ) -> None:
         hand_over.started = True
         try:
-            if hand_over.withdrawn:
-                raise asyncio.CancelledError  # noqa: TRY301 - handled like one that comes later
+            hand_over._progress.go_on()  # noqa: SLF001 - a class of this module
             if remember:
                 hand_over.mark = await _mark(transaction)
             reply = self._taken_before(hand_over, transaction)
             if reply is None:
                 reply = await self._relay(hand_over, active, transaction, content)
         except asyncio.CancelledError:
-            if not hand_over.withdrawn:
+            if not hand_over._progress.withdrawn:  # noqa: SLF001 - a class of this module
                 raise
             _LOG.info(
                 "message %s: withdrawn from the relay before its end, since its client has gone",
@@ -191,6 +190,7 @@ class MailRelay:
             smtputf8=transaction.smtputf8,
             dsn={**(transaction.dsn or {}), **(recipient.dsn or {})},
             tls=active.relay_tls,
+            turn=self._turn,
             progress=hand_over._progress,  # noqa: SLF001 - a class of this module
         )
         result = result_of(reply)

@@ -49,6 +49,13 @@ class Progress:
 
     complete: bool = False
     """The end of the mail was sent: from here on the relay may have taken it."""
+    withdrawn: bool = False
+    """Its task was cancelled. In Python 3.11 wait_for forgets that when its result comes in that moment."""
+
+    def go_on(self) -> None:
+        """Raise CancelledError where the hand-over is withdrawn."""
+        if self.withdrawn:
+            raise asyncio.CancelledError
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ class _Mail:
     is_ascii: bool
     needs_utf8: bool
     dsn: Mapping[str, str]
+    turn: asyncio.Lock
 
 
 async def relay(
@@ -77,6 +85,7 @@ async def relay(
     dsn: Mapping[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
     progress: Progress | None = None,
+    turn: asyncio.Lock | None = None,
 ) -> Reply:
     """Send one message; the relay's answer as our own reply. Never raises but for cancellation.
 
@@ -90,7 +99,8 @@ async def relay(
     that `config` describes. Connecting, each reply and each pause in the relay's reading take at most
     `config.timeout` seconds, all together at most four times that. `content` is read in slices, and not held
     in memory beyond them. `progress` tells how far it has come; until it is complete a cancelled hand-over
-    has made no mail.
+    has made no mail. `turn` is shared by the hand-overs of a loop: all together look at one slice in each of
+    its turns.
     """
     head = next(clean_slices(content)).partition(b"\r\n\r\n")[0]
     if len(_RECEIVED.findall(head)) > MAX_RECEIVED:
@@ -99,12 +109,13 @@ async def relay(
     needs_utf8 = needs_utf8 or (smtputf8 and not head.isascii())
     trace = received_field(hostname, session, message_id, smtputf8=needs_utf8)
     progress = progress or Progress()
+    turn = turn or asyncio.Lock()
     try:
         async with asyncio.timeout(4 * config.timeout):
-            size, is_ascii = await _measure(content)
+            size, is_ascii = await _measure(content, turn)
             client = await _connect(config, auth, hostname, tls)
             try:
-                mail = _Mail(trace, content, len(trace) + size, is_ascii, needs_utf8, dsn or {})
+                mail = _Mail(trace, content, len(trace) + size, is_ascii, needs_utf8, dsn or {}, turn)
                 reply = await _send(client, mail_from, recipients, mail, progress)
             finally:
                 _close(client)
@@ -130,13 +141,13 @@ async def relay(
         return refusal("RelayCapabilityMissing")
 
 
-async def _measure(content: Mailing) -> tuple[int, bool]:
+async def _measure(content: Mailing, turn: asyncio.Lock) -> tuple[int, bool]:
     """Octets of the content as it will be sent, and whether all are ASCII."""
     size, is_ascii = 0, True
     for piece in clean_slices(content):
         size += len(piece)
         is_ascii = is_ascii and piece.isascii()
-        await asyncio.sleep(0)
+        await _turn(turn)
     return size, is_ascii
 
 
@@ -214,14 +225,17 @@ async def _send(
     if offers("dsn"):
         options += [f"{key}={dsn[key]}" for key in ("RET", "ENVID") if key in dsn]
         notify = [f"{key}={dsn[key]}" for key in ("NOTIFY", "ORCPT") if key in dsn]
+    progress.go_on()
     # Not client.mail() and client.rcpt(): they parse the address again, and not by SMTP's grammar.
     response = await client.execute_command(b"MAIL", *_words(f"FROM:<{mail_from}>", options))
     if response.code != ACCEPTED:
         return _answer(response.code, response.message)
     for recipient in recipients:
+        progress.go_on()
         response = await client.execute_command(b"RCPT", *_words(f"TO:<{recipient}>", notify))
         if response.code not in (250, 251):
             return _answer(response.code, response.message)
+    progress.go_on()
     response = await client.execute_command(b"DATA")
     protocol = client.protocol
     if 200 <= response.code < 400 and (response.code != 354 or protocol is None):
@@ -252,14 +266,17 @@ async def _send_content(
     reading = asyncio.ensure_future(protocol.read_response())
     try:
         try:
+            progress.go_on()
             protocol.write(mail.trace)
             for piece in stuffed_slices(mail.content):
-                await _room(protocol, timeout)
+                await _room(protocol, mail.turn, timeout)
+                progress.go_on()
                 if reading.done():
                     break
                 protocol.write(piece)
             else:
-                await _room(protocol, timeout)
+                await _room(protocol, mail.turn, timeout)
+                progress.go_on()
                 if not reading.done():
                     progress.complete = True
                     protocol.write(b".\r\n")
@@ -275,11 +292,17 @@ async def _send_content(
             await reading
 
 
-async def _room(protocol: SMTPProtocol, timeout: float | None) -> None:
-    """Let others have their turn, and wait until the relay has read most of what was written."""
-    await asyncio.sleep(0)
+async def _turn(turn: asyncio.Lock) -> None:
+    """Wait until this mail may have a slice looked at: all together have one in a turn of the loop."""
+    async with turn:
+        await asyncio.sleep(0)
+
+
+async def _room(protocol: SMTPProtocol, turn: asyncio.Lock, timeout: float | None) -> None:
+    """Wait until the relay has read most of what was written, and it is this mail's turn."""
     async with asyncio.timeout(timeout):
         await protocol._drain_helper()  # noqa: SLF001 - what StreamWriter.drain calls; it is made for that
+    await _turn(turn)
 
 
 def _close(client: aiosmtplib.SMTP) -> None:

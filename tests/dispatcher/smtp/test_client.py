@@ -335,3 +335,32 @@ def test_no_secret_and_no_token_comes_back_by_the_relay(run: Runner, said: str, 
         assert reply.text == expected[:200]
 
     run(main())
+
+
+@pytest.mark.parametrize("verb", [b"EHLO", b"MAIL", b"RCPT", b"DATA"])
+def test_a_withdrawn_mail_goes_no_further(run: Runner, verb: bytes) -> None:
+    """Also where the cancellation gets lost, since an answer comes in the same moment."""
+
+    async def main() -> None:
+        progress = Progress()
+        seen: list[bytes] = []
+        ended = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 hi\r\n")
+            while line := await reader.readline():
+                seen.append(line[:4])
+                progress.withdrawn = progress.withdrawn or line.startswith(verb)
+                writer.write(b"354 go\r\n" if line.startswith(b"DATA") else b"250 ok\r\n")
+            writer.close()
+            await writer.wait_closed()
+            ended.set()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            with pytest.raises(asyncio.CancelledError):
+                await send(server.sockets[0].getsockname()[1], progress=progress)
+            await ended.wait()
+        assert seen[-1] == verb
+        assert not progress.complete
+
+    run(main())
