@@ -10,7 +10,7 @@ from tests.dispatcher.apns.http2.wire import BLOCK, OK_BLOCK, connected, data, g
 from tests.fuzz.target import Target, chunks
 from tubepost_dispatcher.apns.http2 import frames
 from tubepost_dispatcher.apns.http2.engine import Engine
-from tubepost_dispatcher.apns.http2.results import ConnectionState, StreamError
+from tubepost_dispatcher.apns.http2.results import ConnectionState, EngineLimits, StreamError
 
 _WINDOWS = (0, 1, 100, 65_535)
 _STREAMS = (0, 1, 2, 3, 5, 7, 9, 11, 13, 99, 2**31 - 1, 2**32 - 1)
@@ -46,7 +46,9 @@ def run(sent: bytes) -> None:
             ended.append(result.key)
             _check(result)
         assert len(engine._buffer) <= 9 + 16_384
-        assert sum(map(len, engine._out)) <= 400_000
+        assert engine._control_output <= EngineLimits().max_control_output + 32
+        # What was submitted, and what answers the peer.
+        assert sum(map(len, engine._out)) <= 16_000 * submitted + engine._control_output + 1_000
         assert engine.open_streams == submitted - cancelled - len(ended)
         assert 0 <= engine.capacity() <= max(0, engine.stream_limit - engine.open_streams)
         assert (engine.failure != "") == (engine.state is ConnectionState.CLOSED)

@@ -2,7 +2,8 @@
 
 What is looked through: log records of every level with their extras and tracebacks, labels of metrics, SMTP
 replies, bodies of metrics, health and status endpoints, conditions, events, problems and findings, texts of
-exceptions that a test expects, captured output, and what child processes write to files or hand back.
+exceptions that a test expects, captured output; and of child processes, what they write to files and answer to
+`smtplib` and `urllib`.
 
 What is looked for: lines of private keys and passwords (all that the reader of Secrets has been given, and all
 keys made in this process), provider tokens (anything of their form), and whole device tokens (any 64 to 200 hex
@@ -16,9 +17,11 @@ import functools
 import logging
 import os
 import re
+import smtplib
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
 from typing import Any
 
 import pytest
@@ -181,6 +184,8 @@ def _watch(leaks: Leaks, after: After) -> None:
     after(replies, "render", lambda line, *_, **__: leaks.look("an SMTP reply", line.decode("latin-1")))
     for answer in ("body_response", "text_response"):
         after(endpoints, answer, lambda response, *_, **__: leaks.look("an endpoint", _body(response)))
+    after(smtplib.SMTP, "getreply", lambda reply, _: leaks.look("an SMTP reply", str(reply)))
+    after(HTTPResponse, "read", lambda body, it, *_: _answer(leaks, it, body))
     for kind in (Condition, Event, Problem, secrets.Finding):
         after(kind, "__init__", lambda _, it, *__, **___: leaks.look(f"a {type(it).__name__}", repr(it)))
     after(ExceptionInfo, "fill_unfilled", lambda _, info, exc_info: _exception(leaks, exc_info[1]))
@@ -197,6 +202,12 @@ def _body(response: web.Response) -> str:
     """The fingerprint of a credential has as many digits as a device token, and is no secret."""
     body = response.body
     return _FINGERPRINT.sub("", body.decode("utf-8", "replace")) if isinstance(body, bytes) else ""
+
+
+def _answer(leaks: Leaks, response: HTTPResponse, body: bytes) -> None:
+    url = str(vars(response).get("url", ""))
+    if url and "/api" not in url:  # which is the simulator's, and shows what it has received
+        leaks.look(url, _FINGERPRINT.sub("", body.decode("utf-8", "replace")))
 
 
 def _record(leaks: Leaks, name: str, record: logging.LogRecord) -> None:

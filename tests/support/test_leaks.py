@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import io
 import logging
+import smtplib
 import subprocess
 import sys
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -106,6 +111,28 @@ def test_what_a_child_process_writes_to_a_file(leaks: Leaks, tmp_path: Path) -> 
         command = [sys.executable, "-c", f"print({TOKEN!r})"]
         subprocess.run(command, stdout=output, check=True)
         one(leaks, TOKEN)
+
+
+class _Token(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.wfile.write(f"HTTP/1.0 200 OK\r\n\r\n{TOKEN}".encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_what_a_child_process_answers(leaks: Leaks) -> None:
+    client = smtplib.SMTP()
+    client.file = io.BytesIO(f"550 5.6.0 {TOKEN}\r\n".encode())
+    with looking_for(leaks), HTTPServer(("127.0.0.1", 0), _Token) as server:
+        client.getreply()
+        one(leaks, "an SMTP reply")
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/status") as answer:
+            answer.read()
+        thread.join()
+        one(leaks, "/status")
 
 
 def test_what_all_keys_share_and_words_are_no_secrets(leaks: Leaks) -> None:
