@@ -15,10 +15,10 @@ from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
 from tubepost_dispatcher.delivery.headers import RouteFacts
 from tubepost_dispatcher.delivery.listeners import Delivery
+from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification, PushPart
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
-from tubepost_dispatcher.routing import Router
 
 NAME = "push.example"
 DEADLINE = 30.0
@@ -67,7 +67,7 @@ class Traffic:
         routes = [Route(f"r{number}", sender.pool, facts) for number, sender in enumerate(senders)]
         entry = EntryConfig(name=NAME, routes=tuple(route.name for route in routes), delivery=options)
         self._domain = Domain(options, routes)
-        self._deliverer = Deliverer(Domains(Router((entry,)), (self._domain,)), (), Metrics())
+        self._deliverer = Deliverer(Domains(DomainLookup((entry,)), (self._domain,)), (), Metrics())
         self._numbers = itertools.count()
         self.messages: list[Message] = []
         self.pending = 0

@@ -8,8 +8,8 @@ from typing import Protocol
 from tubepost_api.config import DeliveryConfig
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.delivery.headers import RouteFacts
+from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.pod_limits.port import Bucket
-from tubepost_dispatcher.routing import Router
 
 
 class RequestSink(Protocol):
@@ -56,14 +56,14 @@ class Domain:
 class Domains:
     """The domains of one configuration; replaced as a whole, never changed."""
 
-    __slots__ = ("_domains", "_router")
+    __slots__ = ("_domains", "_lookup")
 
-    def __init__(self, router: Router, domains: Sequence[Domain]) -> None:
-        self._router = router
+    def __init__(self, lookup: DomainLookup, domains: Sequence[Domain]) -> None:
+        self._lookup = lookup
         self._domains = tuple(domains)
-        """By the index that the router gives."""
+        """By the index that `DomainLookup` gives."""
 
     def find(self, name: str) -> Domain | None:
         """The domain that serves a recipient's, None when there is none."""
-        index = self._router.lookup(name)
+        index = self._lookup.find(name)
         return None if index is None else self._domains[index]

@@ -14,10 +14,10 @@ from tubepost_dispatcher.apns.pool import Pool, PoolOptions
 from tubepost_dispatcher.config.bundle import Prepared, PreparedRoute
 from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
 from tubepost_dispatcher.delivery.headers import RouteFacts
+from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.local import LocalLimits
 from tubepost_dispatcher.pod_limits.port import Bucket, PodLimits
-from tubepost_dispatcher.routing import Router
 from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.apns")
@@ -100,7 +100,7 @@ class PoolSet:
         self._record_expiry(prepared)
         return ActiveConfig(
             config=config,
-            domains=Domains(Router(config.entries), tuple(self._domains(prepared))),
+            domains=Domains(DomainLookup(config.entries), tuple(self._domains(prepared))),
             relay_auth=prepared.relay_auth,
             relay_tls=prepared.relay_tls,
         )

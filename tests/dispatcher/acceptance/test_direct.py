@@ -28,13 +28,13 @@ from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
 from tubepost_dispatcher.delivery.headers import RouteFacts
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
+from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.events import EventKind, LogEvent
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.bucket import TokenBucket
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.routing import Router
 from tubepost_dispatcher.transaction import Recipient, SessionFacts, Transaction
 
 TOKEN = "ab" * 32
@@ -92,7 +92,7 @@ class Bench:
             ],
             TokenBucket(delivery.throttle) if delivery.throttle else None,
         )
-        self.active = ActiveConfig(config, Domains(Router((entry,)), (domain,)), None)
+        self.active = ActiveConfig(config, Domains(DomainLookup((entry,)), (domain,)), None)
         clock: dict[str, Any] = {"loop": self.loop, "clock": self.loop.clock, "wall": lambda: WALL}
         log = DeliveryLog(self.hub, clock["wall"])
         listeners = (MetricsListener(self.metrics), log)
@@ -391,7 +391,7 @@ def test_another_configuration_serves_the_repetition() -> None:
 def test_a_repetition_for_a_domain_that_is_gone_is_deferred_at_once() -> None:
     bench = Bench()
     bench.inject()
-    bench.swap(ActiveConfig(bench.active.config, Domains(Router(()), ()), None))
+    bench.swap(ActiveConfig(bench.active.config, Domains(DomainLookup(()), ()), None))
     bench.pools[0].answer(local_outcome("ShuttingDown", retry_at_once=True))
     bench.loop.advance(0.0)
     assert bench.replies[0][:2] == (451, "4.3.5")

@@ -14,9 +14,9 @@ from tubepost_dispatcher.acceptance import relay as module
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.relay import MailRelay
 from tubepost_dispatcher.delivery.domain import Domain, Domains
+from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.routing import Router
 from tubepost_dispatcher.transaction import Recipient, SessionFacts, Transaction
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
@@ -38,7 +38,7 @@ def active(port: int) -> ActiveConfig:
         routes={},
         passthru=PassthruConfig(host="127.0.0.1", port=port, timeout=5.0),
     )
-    return ActiveConfig(config, Domains(Router(()), ()), None)
+    return ActiveConfig(config, Domains(DomainLookup(()), ()), None)
 
 
 def transaction(recipient: str = "x@push.example", content: bytes = MAIL) -> Transaction[Domain]:
@@ -132,7 +132,7 @@ def test_a_relay_is_known_by_authorities_of_its_own() -> None:
         assert config.passthru is not None
         passthru = config.passthru.model_copy(update={"tls": "Tls"})
         secure = ActiveConfig(
-            config.model_copy(update={"passthru": passthru}), Domains(Router(()), ()), None, tls
+            config.model_copy(update={"passthru": passthru}), Domains(DomainLookup(()), ()), None, tls
         )
         done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         MailRelay(Metrics()).hand_over(secure, transaction(), MAIL, done.set_result)

@@ -10,9 +10,9 @@ from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
 from tubepost_dispatcher.delivery.headers import RouteFacts
 from tubepost_dispatcher.delivery.listeners import Delivery
+from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.notification import Notification, PushPart
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
-from tubepost_dispatcher.routing import Router
 
 NAME = "apn_example.com"
 DELIVERED = Outcome(OutcomeKind.DELIVERED, status=200, apns_id="11111111-2222-4333-8444-555555555555")
@@ -51,10 +51,10 @@ def domain(
 
 def domains(only: Domain | None) -> Domains:
     if only is None:
-        return Domains(Router(()), ())
+        return Domains(DomainLookup(()), ())
     routes = tuple(route.name for route in only.routes)
     entry = EntryConfig(name=NAME, routes=routes, delivery=only.options)
-    return Domains(Router((entry,)), (only,))
+    return Domains(DomainLookup((entry,)), (only,))
 
 
 def notification(number: int = 1, **values: Any) -> Notification:

@@ -54,7 +54,7 @@ def _a_label(label: str) -> str:
     return encoded
 
 
-class Router:
+class DomainLookup:
     """Finds the entry of a domain: exact names first, then the patterns in their order.
 
     Patterns are RE2 expressions, matched against the whole canonical name, whatever their case. Raises
@@ -87,7 +87,7 @@ class Router:
             self._patterns.append((pattern, index))
         self._find_cached = lru_cache(CACHE_SIZE)(self._find)
 
-    def lookup(self, domain: str) -> int | None:
+    def find(self, domain: str) -> int | None:
         """The index of the entry that serves `domain` (as written in RCPT TO), None when there is none."""
         return self._find_cached(domain)
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tubepost_api.config import DeliveryConfig, EntryConfig
-from tubepost_dispatcher.routing import CACHE_SIZE, Router, canonical_domain
+from tubepost_dispatcher.domain_lookup import CACHE_SIZE, DomainLookup, canonical_domain
 
 
 def named(name: str) -> EntryConfig:
@@ -50,11 +50,11 @@ def test_canonical_domains(domain: str, canonical: str) -> None:
 def test_what_is_no_domain(domain: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         canonical_domain(domain)
-    assert Router([matching(".*")]).lookup(domain) is None
+    assert DomainLookup([matching(".*")]).find(domain) is None
 
 
 def test_exact_names_come_first_then_patterns_in_order() -> None:
-    router = Router(
+    domains = DomainLookup(
         [
             matching(r".*\.example\.com"),
             named("a.example.com"),
@@ -63,21 +63,21 @@ def test_exact_names_come_first_then_patterns_in_order() -> None:
             named("Bücher.example"),
         ]
     )
-    assert router.lookup("A.example.com.") == 1
-    assert router.lookup("b.example.com") == 0
-    assert router.lookup("X.example.org") == 3
-    assert router.lookup("xn--bcher-kva.example") == 4
-    assert router.lookup("BÜCHER.example") == 4
-    assert router.lookup("example.com") is None
-    assert router.lookup("b.example.com.org") is None
+    assert domains.find("A.example.com.") == 1
+    assert domains.find("b.example.com") == 0
+    assert domains.find("X.example.org") == 3
+    assert domains.find("xn--bcher-kva.example") == 4
+    assert domains.find("BÜCHER.example") == 4
+    assert domains.find("example.com") is None
+    assert domains.find("b.example.com.org") is None
 
 
 def test_patterns_match_the_whole_name_whatever_the_case() -> None:
-    router = Router([matching(r"APN|push\.example")])
-    assert router.lookup("apn") == 0
-    assert router.lookup("PUSH.example") == 0
-    assert router.lookup("apn.push.example") is None
-    assert router.lookup("apnpush.example") is None
+    domains = DomainLookup([matching(r"APN|push\.example")])
+    assert domains.find("apn") == 0
+    assert domains.find("PUSH.example") == 0
+    assert domains.find("apn.push.example") is None
+    assert domains.find("apnpush.example") is None
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,20 @@ def test_patterns_match_the_whole_name_whatever_the_case() -> None:
 )
 def test_bad_entries_are_refused(entries: list[EntryConfig]) -> None:
     with pytest.raises(ValueError, match=r"entry|entries|label|domain"):
-        Router(entries)
+        DomainLookup(entries)
 
 
 def test_an_expensive_pattern_stays_linear() -> None:
-    router = Router([matching(r"(a*)*(a*)*(a*)*b")])
-    assert router.lookup(".".join(["a" * 62] * 4)) is None
+    domains = DomainLookup([matching(r"(a*)*(a*)*(a*)*b")])
+    assert domains.find(".".join(["a" * 62] * 4)) is None
 
 
 def test_what_senders_ask_for_does_not_pile_up() -> None:
-    router = Router([named("a.example")])
+    domains = DomainLookup([named("a.example")])
     for number in range(CACHE_SIZE + 10):
-        assert router.lookup(f"x{number}.example") is None
-    assert router._find_cached.cache_info().currsize == CACHE_SIZE
-    assert router.lookup("a.example") == 0
+        assert domains.find(f"x{number}.example") is None
+    assert domains._find_cached.cache_info().currsize == CACHE_SIZE
+    assert domains.find("a.example") == 0
 
 
 @settings(deadline=None)  # shared machines stall
