@@ -12,7 +12,7 @@ import yaml
 
 from tubepost_api.crd import KINDS
 from tubepost_api.podtemplate import GRACE
-from tubepost_dispatcher.supervisor import watch
+from tubepost_dispatcher.supervisor import file_watch
 from tubepost_operator import cluster, election, lease, liveness, metadata_watch
 from tubepost_operator.kinds import CHILDREN, OWN
 from tubepost_operator.plan import push_domain
@@ -54,9 +54,9 @@ def _figures() -> Mapping[str, str]:
         "refreshOnceMore": push_domain.REFRESH_AGAIN[1],
         "settling": push_domain.SETTLING,
         "conflictInterval": push_domain.CONFLICT_INTERVAL,
-        "look": watch.INTERVAL,
-        "settle": watch.SETTLE,
-        "settleMost": watch.SETTLE_MOST,
+        "look": file_watch.INTERVAL,
+        "settle": file_watch.SETTLE,
+        "settleMost": file_watch.SETTLE_MOST,
         "facts": settings.live_status_interval,
         "resync": settings.resync,
         "workers": settings.workers,

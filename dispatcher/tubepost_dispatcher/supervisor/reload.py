@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from tubepost_api.problems import Problem
 from tubepost_dispatcher.config.bundle import Prepared, prepare
 from tubepost_dispatcher.config.source import ConfigSource, Loaded
-from tubepost_dispatcher.supervisor.levels import Change
+from tubepost_dispatcher.supervisor.config_change import Change
+from tubepost_dispatcher.supervisor.file_watch import INTERVAL, Debouncer, fingerprint
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus
-from tubepost_dispatcher.supervisor.watch import INTERVAL, Debouncer, fingerprint
 from tubepost_runtime.single_flight import SingleFlight
 from tubepost_runtime.tasks import TaskSet
 from tubepost_runtime.threads import in_thread

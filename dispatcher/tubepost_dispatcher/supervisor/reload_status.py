@@ -10,7 +10,7 @@ from typing import Any
 from tubepost_api.problems import Problem
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.supervisor.levels import Change, Level
+from tubepost_dispatcher.supervisor.config_change import Change, Level
 
 _LOG = logging.getLogger("tubepost.supervisor")
 

@@ -18,7 +18,7 @@ from tubepost_dispatcher.config.source import ConfigSource
 from tubepost_dispatcher.http import AdminEndpoint
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.cgroup import MEMORY_SHARE, default_workers, memory_limit
-from tubepost_dispatcher.supervisor.levels import Change, Level, compare
+from tubepost_dispatcher.supervisor.config_change import Change, Level, compare
 from tubepost_dispatcher.supervisor.reload import ConfigRefused, Reloader
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus, iso
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets

@@ -10,7 +10,7 @@ from tests.dispatcher.bundles import SECRETS, bundle
 from tubepost_api.problems import Problem, ProblemCode
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.source import Loaded, ManifestSource, MountedSource
-from tubepost_dispatcher.supervisor.watch import fingerprint
+from tubepost_dispatcher.supervisor.file_watch import fingerprint
 
 API = "tubepost.io/v1alpha1"
 

@@ -17,7 +17,7 @@ from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.config.source import Loaded
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor import reload as module
-from tubepost_dispatcher.supervisor.levels import Change, Level
+from tubepost_dispatcher.supervisor.config_change import Change, Level
 from tubepost_dispatcher.supervisor.reload import ConfigRefused, Reloader
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus
 from tubepost_runtime.tasks import TaskSet

@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 from tests.dispatcher.bundles import prepared
 from tubepost_api.problems import Problem
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.supervisor.levels import Change, Level
+from tubepost_dispatcher.supervisor.config_change import Change, Level
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus, iso
 
 PROBLEM = Problem(

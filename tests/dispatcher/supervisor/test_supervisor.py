@@ -25,7 +25,7 @@ from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.source import Loaded, ManifestSource
 from tubepost_dispatcher.supervisor import supervisor as supervisor_module
-from tubepost_dispatcher.supervisor.levels import Level
+from tubepost_dispatcher.supervisor.config_change import Level
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
 from tubepost_runtime import process_log

@@ -10,7 +10,7 @@ from tests.dispatcher.bundles import SECRETS, bundle, prepared
 from tubepost_api.config import DeliveryConfig, LoggerConfig
 from tubepost_credentials.authoring import make_apns_certificate, make_ca
 from tubepost_dispatcher.config.bundle import Prepared, prepare
-from tubepost_dispatcher.supervisor.levels import Level, compare
+from tubepost_dispatcher.supervisor.config_change import Level, compare
 
 
 def _renewed() -> dict[str, dict[str, bytes]]:

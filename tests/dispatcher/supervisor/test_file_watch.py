@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tubepost_dispatcher.supervisor.watch import SETTLE, SETTLE_MOST, Debouncer, fingerprint
+from tubepost_dispatcher.supervisor.file_watch import SETTLE, SETTLE_MOST, Debouncer, fingerprint
 
 
 def _sig(number: int) -> tuple[tuple[str, int, int, int], ...]:

@@ -1,4 +1,4 @@
-"""How much of a dispatcher a configuration change concerns. Pure."""
+"""What differs between two configurations, and how much of a dispatcher that concerns. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Level(enum.StrEnum):
     POOL = "pool"
     """Pools whose endpoint, credential or TLS changed are replaced; the old ones finish first."""
     WORKERS = "workers"
-    """Workers are replaced one by one; sockets stay."""
+    """Workers are added or drained, or listen on another port; sessions of workers that stay go on."""
 
 
 @dataclass(frozen=True, slots=True)
