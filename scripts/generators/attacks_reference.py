@@ -25,10 +25,10 @@ from tubepost_dispatcher.feeds.sinks import MAX_BUFFERED as LOGGER_BUFFER
 from tubepost_dispatcher.intake.mcmt.limits import DEFAULT_LIMITS as MCMT
 from tubepost_dispatcher.reasons.catalogue import REASONS
 from tubepost_dispatcher.smtp.auth import MAX_AUTH_FAILURES, MAX_AUTH_LINE
+from tubepost_dispatcher.smtp.auth_throttle import FIRST_WAIT, FREE, LONGEST_WAIT
 from tubepost_dispatcher.smtp.commands import MAX_COMMAND_LINE, MAX_ENVELOPE_LINE, RECIPIENT_OVERSHOOT
 from tubepost_dispatcher.smtp.data import FILE_ABOVE, MEMORY_BUDGET
 from tubepost_dispatcher.smtp.flow import MAX_HELD
-from tubepost_dispatcher.smtp.guesses import FIRST_WAIT, FREE, LONGEST_WAIT
 from tubepost_dispatcher.smtp.session import COMMANDS_PER_TURN
 from tubepost_dispatcher.smtp.timeouts import MIN_DATA_RATE
 from tubepost_dispatcher.text import MAX_TEXT
@@ -133,7 +133,7 @@ _COMMANDS = (
         f"{MAX_AUTH_FAILURES} a session; {FREE} of an address at once, then a wait from {FIRST_WAIT:g} s "
         f"that doubles to {LONGEST_WAIT:g} s, over all its sessions",
         "TooManyAuthFailures",
-        f"{_SMTP}guesses.py::TestInSessions::test_reconnecting_does_not_help",
+        f"{_SMTP}auth_throttle.py::TestInSessions::test_reconnecting_does_not_help",
     ),
     Attack(
         "Send endless lines in AUTH",

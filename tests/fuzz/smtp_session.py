@@ -169,7 +169,7 @@ def _session(sent: bytes, mode: int, first: int, second: int) -> tuple[bytes, li
     session.connection_lost(None)
     loop.run_until_idle()
     assert not state.sessions
-    assert not state.places._limits._taken
+    assert not state.session_limits._limits._taken
     assert not state.shares._by_client
     assert state.memory.used == 0
     assert not session._in

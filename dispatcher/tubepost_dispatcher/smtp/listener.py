@@ -14,13 +14,13 @@ from tubepost_dispatcher.pod_limits.local import LocalLimits
 from tubepost_dispatcher.pod_limits.port import PodLimits
 from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.admission import Rank, Shares, makes_room
+from tubepost_dispatcher.smtp.auth_throttle import AuthThrottle
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.data import DataReceiver, Memory
-from tubepost_dispatcher.smtp.guesses import Guesses
 from tubepost_dispatcher.smtp.message_ids import MessageIds, SessionIds
 from tubepost_dispatcher.smtp.networks import network_of
-from tubepost_dispatcher.smtp.places import Full, Places
-from tubepost_dispatcher.smtp.turns import TurnBudget
+from tubepost_dispatcher.smtp.session_limits import Full, SessionLimits
+from tubepost_dispatcher.smtp.turn_budget import TurnBudget
 from tubepost_dispatcher.transaction import DomainT
 
 _FULL: Mapping[Full, bytes] = {
@@ -55,19 +55,19 @@ class ListenerState(Generic[DomainT]):
     __slots__ = (
         "_refusals",
         "_rejections",
+        "auth_throttle",
         "config",
         "draining",
         "emptied",
-        "guesses",
         "ids",
         "memory",
         "now",
         "open_gauge",
         "opened",
         "overloaded",
-        "places",
         "received",
         "session_ids",
+        "session_limits",
         "sessions",
         "shares",
         "temp_dir",
@@ -92,11 +92,11 @@ class ListenerState(Generic[DomainT]):
         self.ids = MessageIds()
         self.session_ids = SessionIds()
         self.memory = Memory()
-        self.guesses = Guesses()
+        self.auth_throttle = AuthThrottle()
         self.turns = TurnBudget()
         self.sessions: set[OpenSession] = set()
         self.shares: Shares[OpenSession] = Shares()
-        self.places = Places(LocalLimits() if limits is None else limits)
+        self.session_limits = SessionLimits(LocalLimits() if limits is None else limits)
         self.open_gauge = metrics.smtp_sessions
         self.opened = metrics.smtp_sessions_opened
         self.received = metrics.smtp_received_bytes
@@ -147,17 +147,17 @@ class ListenerState(Generic[DomainT]):
 
     def _take_place(self, address: str) -> Full | None:
         limits = self.config.limits
-        full = self.places.take(address, limits)
+        full = self.session_limits.take(address, limits)
         if full is Full.LISTENER:
             other = makes_room(self.shares, network_of(address))
             if other is not None:
                 other.evict()
-                full = self.places.take(address, limits)
+                full = self.session_limits.take(address, limits)
         return full
 
     def timeout(self, address: str) -> float:
         """Seconds after which an idle client of this address is closed; 0 means never."""
-        return self.config.timeout(scarce=self.places.scarce(address, self.config.limits))
+        return self.config.timeout(scarce=self.session_limits.scarce(address, self.config.limits))
 
     def leave(self, session: OpenSession, address: str) -> None:
         """Count a session out again; without effect for one that was never admitted."""
@@ -168,4 +168,4 @@ class ListenerState(Generic[DomainT]):
         if self.emptied is not None and not self.sessions:
             self.emptied.set()
         self.shares.leave(network_of(address), session)
-        self.places.give(address)
+        self.session_limits.give(address)

@@ -353,15 +353,15 @@ class SmtpProtocol(Generic[DomainT]):
         self._after_auth_step(self._authentication, self._authentication.advance(line))
 
     def _password_matches(self, name: bytes, password: bytes) -> bool:
-        address, now, guesses = self.facts.remote_ip, self.listener.now, self.listener.guesses
-        self._auth_wait = guesses.wait(address, name, now)
+        address, now, auth_throttle = self.facts.remote_ip, self.listener.now, self.listener.auth_throttle
+        self._auth_wait = auth_throttle.wait(address, name, now)
         if self._auth_wait:
             return False
         matches = self.config.password_matches(name, password)
         if matches:
-            guesses.succeeded(address, name)
+            auth_throttle.succeeded(address, name)
         else:
-            guesses.failed(address, name, now)
+            auth_throttle.failed(address, name, now)
         return matches
 
     def _after_auth_step(self, auth: Authentication, pushed: list[bytes]) -> None:

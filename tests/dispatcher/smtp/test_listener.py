@@ -12,7 +12,7 @@ from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.admission import Rank
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.listener import ListenerState
-from tubepost_dispatcher.smtp.places import Places
+from tubepost_dispatcher.smtp.session_limits import SessionLimits
 
 
 class StubSession:
@@ -109,11 +109,11 @@ def test_the_largest_client_makes_room_for_one_with_fewer_sessions(
 def test_places_may_be_counted_elsewhere(metrics: Metrics) -> None:
     pod = LocalLimits()  # other workers hold all places, and all that one of the clients may have
     for number in range(10):
-        assert Places(pod).take("192.0.2.1" if number < 4 else "192.0.2.9", ListenerLimits()) is None
+        assert SessionLimits(pod).take("192.0.2.1" if number < 4 else "192.0.2.9", ListenerLimits()) is None
     few = listener(max_connections=10, max_connections_per_client=4)
     state = ListenerState(EffectiveConfig(few, Recorder()), metrics, None, 0.0, pod)
     assert state.admit(StubSession(), "192.0.2.1") == replies.TOO_MANY_CLIENT_CONNECTIONS
     assert state.admit(StubSession(), "192.0.2.2") == replies.TOO_MANY_CONNECTIONS
-    Places(pod).give("192.0.2.9")
-    Places(pod).give("192.0.2.9")
+    SessionLimits(pod).give("192.0.2.9")
+    SessionLimits(pod).give("192.0.2.9")
     assert (state.timeout("192.0.2.1"), state.timeout("192.0.2.2")) == (10, 300)

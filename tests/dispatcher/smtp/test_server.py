@@ -31,7 +31,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import server as module
 from tubepost_dispatcher.smtp.server import SmtpServer
-from tubepost_dispatcher.smtp.turns import TURN_BUDGET, TurnBudget
+from tubepost_dispatcher.smtp.turn_budget import TURN_BUDGET, TurnBudget
 
 
 async def envelope(client: Client) -> None:

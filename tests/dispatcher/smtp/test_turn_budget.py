@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from tests.dispatcher.smtp.support import ENVELOPE, Wire
 from tests.support.loop import FakeLoop
-from tubepost_dispatcher.smtp.turns import RESUMED_PER_TURN, TURN_BUDGET, TurnBudget
+from tubepost_dispatcher.smtp.turn_budget import RESUMED_PER_TURN, TURN_BUDGET, TurnBudget
 
 
 def test_large_messages_share_the_turns_of_the_loop() -> None:

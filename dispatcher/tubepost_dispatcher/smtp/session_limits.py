@@ -19,7 +19,7 @@ class Full(enum.Enum):
     CLIENT = "client"
 
 
-class Places:
+class SessionLimits:
     """Counts open sessions against the limits. Every method returns at once.
 
     They are counted where there is no limit, too, since a reload may bring one.

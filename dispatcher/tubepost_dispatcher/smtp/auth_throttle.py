@@ -36,7 +36,7 @@ class _Failures:
         """The end of the current wait."""
 
 
-class Guesses:
+class AuthThrottle:
     """The failed authentications of all clients of one listener."""
 
     __slots__ = ("_failures", "_proved")

@@ -7,91 +7,93 @@ import pytest
 
 from tests.dispatcher.smtp.support import Wire, listener
 from tubepost_api.config import AuthConfig
-from tubepost_dispatcher.smtp import guesses as module
-from tubepost_dispatcher.smtp.guesses import FORGOTTEN_AFTER, FREE, MAX_KEPT, Guesses
+from tubepost_dispatcher.smtp import auth_throttle as module
+from tubepost_dispatcher.smtp.auth_throttle import FORGOTTEN_AFTER, FREE, MAX_KEPT, AuthThrottle
 
 
 @pytest.fixture
-def guesses() -> Guesses:
-    return Guesses()
+def throttle() -> AuthThrottle:
+    return AuthThrottle()
 
 
 def fail(
-    guesses: Guesses, times: int, *, address: str = "192.0.2.7", name: bytes = b"app", now: float = 0.0
+    throttle: AuthThrottle, times: int, *, address: str = "192.0.2.7", name: bytes = b"app", now: float = 0.0
 ) -> None:
     for _ in range(times):
-        guesses.failed(address, name, now)
+        throttle.failed(address, name, now)
 
 
-def test_some_failures_cost_nothing_then_the_wait_doubles(guesses: Guesses) -> None:
-    fail(guesses, FREE - 1)
-    assert guesses.wait("192.0.2.7", b"app", 0.0) == 0
+def test_some_failures_cost_nothing_then_the_wait_doubles(throttle: AuthThrottle) -> None:
+    fail(throttle, FREE - 1)
+    assert throttle.wait("192.0.2.7", b"app", 0.0) == 0
     waits = []
     for _ in range(9):
-        fail(guesses, 1)
-        waits.append(guesses.wait("192.0.2.7", b"app", 0.0))
+        fail(throttle, 1)
+        waits.append(throttle.wait("192.0.2.7", b"app", 0.0))
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert guesses.wait("192.0.2.7", b"app", 59.0) == 1
-    assert guesses.wait("192.0.2.7", b"app", 60.0) == 0
+    assert throttle.wait("192.0.2.7", b"app", 59.0) == 1
+    assert throttle.wait("192.0.2.7", b"app", 60.0) == 0
 
 
-def test_the_name_does_not_matter(guesses: Guesses) -> None:
+def test_the_name_does_not_matter(throttle: AuthThrottle) -> None:
     for number in range(FREE):
-        fail(guesses, 1, name=b"%d" % number)
-    assert guesses.wait("192.0.2.7", b"new", 0.0) == 1
-    assert guesses.wait("192.0.2.8", b"new", 0.0) == 0
+        fail(throttle, 1, name=b"%d" % number)
+    assert throttle.wait("192.0.2.7", b"new", 0.0) == 1
+    assert throttle.wait("192.0.2.8", b"new", 0.0) == 0
 
 
-def test_a_client_of_ipv6_is_its_64(guesses: Guesses) -> None:
+def test_a_client_of_ipv6_is_its_64(throttle: AuthThrottle) -> None:
     for number in range(FREE):
-        fail(guesses, 1, address=f"2001:db8::{number}")
-    assert guesses.wait("2001:db8::ffff", b"app", 0.0) == 1
-    assert guesses.wait("2001:db8:0:1::1", b"app", 0.0) == 0
+        fail(throttle, 1, address=f"2001:db8::{number}")
+    assert throttle.wait("2001:db8::ffff", b"app", 0.0) == 1
+    assert throttle.wait("2001:db8:0:1::1", b"app", 0.0) == 0
 
 
-def test_a_client_that_waits_long_enough_starts_anew(guesses: Guesses) -> None:
-    fail(guesses, FREE + 3)
-    fail(guesses, 1, now=FORGOTTEN_AFTER)
-    assert guesses.wait("192.0.2.7", b"app", FORGOTTEN_AFTER) == 16
+def test_a_client_that_waits_long_enough_starts_anew(throttle: AuthThrottle) -> None:
+    fail(throttle, FREE + 3)
+    fail(throttle, 1, now=FORGOTTEN_AFTER)
+    assert throttle.wait("192.0.2.7", b"app", FORGOTTEN_AFTER) == 16
     later = 3 * FORGOTTEN_AFTER
-    fail(guesses, 1, now=later)
-    assert guesses.wait("192.0.2.7", b"app", later) == 0
+    fail(throttle, 1, now=later)
+    assert throttle.wait("192.0.2.7", b"app", later) == 0
 
 
-def test_a_name_that_authenticates_from_there_is_not_locked_out(guesses: Guesses) -> None:
-    guesses.succeeded("192.0.2.7", b"app")
-    fail(guesses, 100, name=b"guess")
-    assert guesses.wait("192.0.2.7", b"guess", 0.0) == 60
-    assert guesses.wait("192.0.2.7", b"app", 0.0) == 0
-    fail(guesses, 100)
-    assert guesses.wait("192.0.2.7", b"app", 0.0) == 5
-    assert guesses.wait("192.0.2.7", b"app", 5.0) == 0
-    guesses.succeeded("192.0.2.7", b"app")
-    fail(guesses, FREE - 1, now=5.0)
-    assert guesses.wait("192.0.2.7", b"app", 5.0) == 0
+def test_a_name_that_authenticates_from_there_is_not_locked_out(throttle: AuthThrottle) -> None:
+    throttle.succeeded("192.0.2.7", b"app")
+    fail(throttle, 100, name=b"guess")
+    assert throttle.wait("192.0.2.7", b"guess", 0.0) == 60
+    assert throttle.wait("192.0.2.7", b"app", 0.0) == 0
+    fail(throttle, 100)
+    assert throttle.wait("192.0.2.7", b"app", 0.0) == 5
+    assert throttle.wait("192.0.2.7", b"app", 5.0) == 0
+    throttle.succeeded("192.0.2.7", b"app")
+    fail(throttle, FREE - 1, now=5.0)
+    assert throttle.wait("192.0.2.7", b"app", 5.0) == 0
 
 
-def test_a_success_does_not_forgive_guesses_at_other_names(guesses: Guesses) -> None:
-    fail(guesses, FREE, name=b"guess")
-    guesses.succeeded("192.0.2.7", b"app")
-    assert guesses.wait("192.0.2.7", b"guess", 0.0) == 1
+def test_a_success_does_not_forgive_guesses_at_other_names(throttle: AuthThrottle) -> None:
+    fail(throttle, FREE, name=b"guess")
+    throttle.succeeded("192.0.2.7", b"app")
+    assert throttle.wait("192.0.2.7", b"guess", 0.0) == 1
 
 
-def test_a_success_elsewhere_proves_nothing_here(guesses: Guesses) -> None:
-    guesses.succeeded("192.0.2.8", b"app")
-    fail(guesses, FREE, name=b"guess")
-    assert guesses.wait("192.0.2.7", b"app", 0.0) == 1
+def test_a_success_elsewhere_proves_nothing_here(throttle: AuthThrottle) -> None:
+    throttle.succeeded("192.0.2.8", b"app")
+    fail(throttle, FREE, name=b"guess")
+    assert throttle.wait("192.0.2.7", b"app", 0.0) == 1
 
 
-def test_memory_is_bounded_and_keeps_the_latest(guesses: Guesses, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded_and_keeps_the_latest(
+    throttle: AuthThrottle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert MAX_KEPT == 4_096
     monkeypatch.setattr(module, "MAX_KEPT", 10)
     for number in range(100):
-        fail(guesses, FREE, address=f"10.0.0.{number}")
-        guesses.succeeded(f"10.1.0.{number}", b"app")
-    assert len(guesses._failures) == len(guesses._proved) == 10
-    assert guesses.wait("10.0.0.99", b"x", 0.0) == 1
-    assert guesses.wait("10.0.0.0", b"x", 0.0) == 0
+        fail(throttle, FREE, address=f"10.0.0.{number}")
+        throttle.succeeded(f"10.1.0.{number}", b"app")
+    assert len(throttle._failures) == len(throttle._proved) == 10
+    assert throttle.wait("10.0.0.99", b"x", 0.0) == 1
+    assert throttle.wait("10.0.0.0", b"x", 0.0) == 0
 
 
 USERS = {"app": "right"}
