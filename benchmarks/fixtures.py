@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tubepost_credentials.authoring import make_ca, make_server_certificate, make_token_key
+from tubepost_credentials.throwaway import make_ca, make_server_certificate, make_token_key
 
 DOMAIN = "apn_example.com"
 KEY_ID = "ABCDE12345"

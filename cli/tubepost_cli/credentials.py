@@ -15,15 +15,15 @@ import yaml
 
 from tubepost_cli.problems import show
 from tubepost_credentials import CertificateCredential, CredentialError, Environment, TokenCredential
-from tubepost_credentials.authoring import (
+from tubepost_credentials.certificate import load_certificate
+from tubepost_credentials.secrets import EXPIRES_SOON
+from tubepost_credentials.throwaway import (
     BOTH,
     make_apns_certificate,
     make_ca,
     make_server_certificate,
     make_token_key,
 )
-from tubepost_credentials.certificate import load_certificate
-from tubepost_credentials.secrets import EXPIRES_SOON
 from tubepost_credentials.token import load_token
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
 from tubepost_dispatcher.header_values import is_topic

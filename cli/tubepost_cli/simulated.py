@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from tubepost_api.config import RouteConfig, RouteTls, SecretKeyRef
-from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_token_key
 from tubepost_credentials.secrets import Secrets, check
+from tubepost_credentials.throwaway import make_apns_certificate, make_ca, make_token_key
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_simulator import Simulator, SimulatorSettings, TokenKey
 

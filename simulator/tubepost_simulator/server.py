@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tubepost_credentials.authoring import KeyPair
+from tubepost_credentials.throwaway import KeyPair
 from tubepost_simulator import api, tls
 from tubepost_simulator.connection import ClientConnection
 from tubepost_simulator.context import Context

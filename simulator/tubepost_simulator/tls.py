@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tubepost_credentials import tls
-from tubepost_credentials.authoring import KeyPair, make_apns_certificate, make_ca, make_server_certificate
+from tubepost_credentials.throwaway import KeyPair, make_apns_certificate, make_ca, make_server_certificate
 from tubepost_simulator.settings import Environment, SimulatorSettings
 
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tubepost_cli.credentials import command
-from tubepost_credentials.authoring import make_apns_certificate, make_ca
+from tubepost_credentials.throwaway import make_apns_certificate, make_ca
 
 
 def run(*arguments: str | Path) -> Result:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from tests.api.manifests import push_domain, route
 from tubepost_cli.examples import example
 from tubepost_cli.validate import command
-from tubepost_credentials.authoring import make_apns_certificate, make_ca
+from tubepost_credentials.throwaway import make_apns_certificate, make_ca
 
 
 def secret(name: str, **keys: bytes) -> dict[str, Any]:

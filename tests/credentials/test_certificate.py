@@ -24,8 +24,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tubepost_credentials import CredentialError, Fault
-from tubepost_credentials.authoring import KeyPair, make_apns_certificate, make_ca, make_server_certificate
 from tubepost_credentials.certificate import OID_PRODUCTION, OID_SANDBOX, is_topic, load_certificate
+from tubepost_credentials.throwaway import KeyPair, make_apns_certificate, make_ca, make_server_certificate
 
 
 @cache

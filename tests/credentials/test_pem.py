@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tubepost_credentials import CredentialError
-from tubepost_credentials.authoring import make_ca, make_token_key
 from tubepost_credentials.pem import (
     MAX_PEM_SIZE,
     check_pem,
@@ -17,6 +16,7 @@ from tubepost_credentials.pem import (
     private_key_blocks,
     tidy,
 )
+from tubepost_credentials.throwaway import make_ca, make_token_key
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import pytest
 
 from tubepost_api.references import SecretReference, SecretUse
 from tubepost_credentials import Fault
-from tubepost_credentials.authoring import (
+from tubepost_credentials.secrets import Material, Reference, Use, check
+from tubepost_credentials.throwaway import (
     make_apns_certificate,
     make_ca,
     make_server_certificate,
     make_token_key,
 )
-from tubepost_credentials.secrets import Material, Reference, Use, check
 
 CA = make_ca()
 START = datetime(2026, 1, 1, tzinfo=UTC)

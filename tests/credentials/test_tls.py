@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tubepost_credentials import CredentialError
-from tubepost_credentials.authoring import make_ca, make_server_certificate
+from tubepost_credentials.throwaway import make_ca, make_server_certificate
 from tubepost_credentials.tls import client_context, load_authorities, load_key_pair, server_context
 
 CA = make_ca()

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tubepost_credentials import CredentialError
-from tubepost_credentials.authoring import make_token_key
+from tubepost_credentials.throwaway import make_token_key
 from tubepost_credentials.token import load_token
 
 

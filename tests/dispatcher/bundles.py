@@ -14,7 +14,7 @@ from tubepost_api.config import (
     SecretKeyRef,
     TokenConfig,
 )
-from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_token_key
+from tubepost_credentials.throwaway import make_apns_certificate, make_ca, make_token_key
 from tubepost_dispatcher.config.bundle import ConfigBundle, Prepared, prepare
 
 _CERTIFICATE = make_apns_certificate(make_ca(), ("com.example.app",))

@@ -10,13 +10,13 @@ from typing import get_args
 
 from tests.fuzz.target import Target
 from tubepost_api.references import SecretReference, SecretUse
-from tubepost_credentials.authoring import (
+from tubepost_credentials.secrets import check
+from tubepost_credentials.throwaway import (
     make_apns_certificate,
     make_ca,
     make_server_certificate,
     make_token_key,
 )
-from tubepost_credentials.secrets import check
 
 _CANARY = b"canary3f9a51c07e"
 _KEYS: dict[SecretUse, tuple[str, ...]] = {

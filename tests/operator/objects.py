@@ -6,7 +6,7 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
-from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_token_key
+from tubepost_credentials.throwaway import make_apns_certificate, make_ca, make_token_key
 from tubepost_operator.observed import Document, Secret
 
 CA = make_ca()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.peers.sender import Sender
 from tubepost_api.config import RouteConfig
-from tubepost_credentials.authoring import make_ca, make_server_certificate, make_token_key
+from tubepost_credentials.throwaway import make_ca, make_server_certificate, make_token_key
 from tubepost_credentials.token import load_token
 from tubepost_dispatcher.apns.pool import Pool, PoolOptions
 from tubepost_dispatcher.metrics import Metrics

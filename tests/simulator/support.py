@@ -17,7 +17,7 @@ import hpack
 import httpx
 
 from tubepost_credentials import TokenCredential
-from tubepost_credentials.authoring import KeyPair, make_token_key
+from tubepost_credentials.throwaway import KeyPair, make_token_key
 from tubepost_credentials.token import load_token
 from tubepost_simulator import Simulator, SimulatorSettings, TokenKey
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tubepost_credentials.authoring import make_token_key
+from tubepost_credentials.throwaway import make_token_key
 from tubepost_simulator.command import simulator
 
 BARE = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}

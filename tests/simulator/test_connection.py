@@ -22,7 +22,7 @@ from tests.simulator.support import (
     http_client,
     settings,
 )
-from tubepost_credentials.authoring import make_token_key
+from tubepost_credentials.throwaway import make_token_key
 from tubepost_simulator import (
     REASONS,
     BehaviourKind,

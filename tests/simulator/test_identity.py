@@ -3,7 +3,7 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 
-from tubepost_credentials.authoring import KeyPair, make_apns_certificate, make_ca
+from tubepost_credentials.throwaway import KeyPair, make_apns_certificate, make_ca
 from tubepost_simulator.identity import ClientCertificate, read_certificate
 
 CA = make_ca()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.simulator.support import CREDENTIAL, KEY_ID, P8, TEAM_ID, credential
-from tubepost_credentials.authoring import make_ca, make_token_key
+from tubepost_credentials.throwaway import make_ca, make_token_key
 from tubepost_simulator import TokenKey, provider_tokens
 from tubepost_simulator.provider_tokens import TokenVerifier, VerifiedToken
 

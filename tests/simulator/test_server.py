@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.simulator.support import TOPIC, RawClient, context, headers, http_client, settings, until
-from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_server_certificate
+from tubepost_credentials.throwaway import make_apns_certificate, make_ca, make_server_certificate
 from tubepost_simulator import Chaos, ChaosError, Reason, Simulator, SimulatorSettings
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.simulator.support import KEY_ID, P8, TEAM_ID, TOPIC, bearer, credential, settings
-from tubepost_credentials.authoring import make_token_key
+from tubepost_credentials.throwaway import make_token_key
 from tubepost_simulator import BehaviourKind, Device, Reason, TokenKey, behaviour_token, reason_token
 from tubepost_simulator.identity import ClientCertificate
 from tubepost_simulator.validation import PUSH_TYPES, ConnectionAuth, Policy, Reply, Request

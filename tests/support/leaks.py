@@ -31,7 +31,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from tubepost_api.conditions import Condition
 from tubepost_api.problems import Problem
-from tubepost_credentials import authoring, secrets
+from tubepost_credentials import secrets, throwaway
 from tubepost_dispatcher.smtp import replies
 from tubepost_operator.actions import Event
 from tubepost_runtime import endpoints
@@ -169,8 +169,8 @@ def _learn(leaks: Leaks, after: After) -> None:
                     leaks.register(line.strip().partition(":")[2] or line.strip())
 
     after(secrets._Reader, "read", read)
-    after(authoring, "_key_pem", lambda pem, *_: leaks.register_key(pem))
-    after(authoring, "make_token_key", leaks.register_key)
+    after(throwaway, "_key_pem", lambda pem, *_: leaks.register_key(pem))
+    after(throwaway, "make_token_key", leaks.register_key)
 
 
 def _watch(leaks: Leaks, after: After) -> None:

@@ -17,7 +17,7 @@ from tests.support.leaks import looking as looking_for
 from tubepost_api.problems import Problem
 from tubepost_api.references import SecretReference
 from tubepost_credentials import CredentialError, secrets
-from tubepost_credentials.authoring import make_token_key
+from tubepost_credentials.throwaway import make_token_key
 from tubepost_credentials.token import load_token
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reply import Reply

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.cluster.e2e.release import TOKEN, Release
 from tests.cluster.handle import container, pod_spec
-from tubepost_credentials.authoring import KeyPair, make_apns_certificate, make_ca
+from tubepost_credentials.throwaway import KeyPair, make_apns_certificate, make_ca
 
 Document = dict[str, Any]
 CA = make_ca()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.dispatcher.smtp.support import scripted
 from tubepost_api.config import DeliveryConfig, DispatcherConfig, ListenerConfig, PassthruConfig
-from tubepost_credentials.authoring import make_ca, make_server_certificate
+from tubepost_credentials.throwaway import make_ca, make_server_certificate
 from tubepost_credentials.tls import client_context, server_context
 from tubepost_dispatcher.acceptance import relay as module
 from tubepost_dispatcher.acceptance.active import ActiveConfig

@@ -19,7 +19,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from tubepost_credentials.authoring import KeyPair, make_ca, make_server_certificate
+from tubepost_credentials.throwaway import KeyPair, make_ca, make_server_certificate
 
 BOUND = 20.0
 """Seconds within which whatever a test waits for must have happened."""

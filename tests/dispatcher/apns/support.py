@@ -13,8 +13,8 @@ from typing import Any
 from tests.dispatcher.apns.peer import BOUND, Peer, authority
 from tubepost_api.config import RouteConfig, RouteTls
 from tubepost_credentials import CertificateCredential, TokenCredential
-from tubepost_credentials.authoring import make_apns_certificate, make_token_key
 from tubepost_credentials.certificate import load_certificate
+from tubepost_credentials.throwaway import make_apns_certificate, make_token_key
 from tubepost_credentials.token import load_token
 from tubepost_dispatcher.apns.pool import Pool, PoolOptions
 from tubepost_dispatcher.apns.request import ApnsRequest

@@ -9,7 +9,7 @@ from tests.dispatcher.bundles import SECRETS, bundle, prepared, ref
 from tubepost_api.config import AuthConfig, PassthruConfig, RouteTls, StartTlsConfig, StartTlsMode
 from tubepost_api.problems import ProblemCode
 from tubepost_credentials import CertificateCredential, TokenCredential
-from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_server_certificate
+from tubepost_credentials.throwaway import make_apns_certificate, make_ca, make_server_certificate
 from tubepost_dispatcher.config.bundle import Prepared, prepare
 
 _SERVER = make_server_certificate(make_ca(), ("mx.test",))

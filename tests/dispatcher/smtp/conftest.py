@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from tubepost_credentials.authoring import make_ca, make_server_certificate
+from tubepost_credentials.throwaway import make_ca, make_server_certificate
 
 Runner = Callable[[Coroutine[Any, Any, None]], None]
 

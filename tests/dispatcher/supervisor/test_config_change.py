@@ -8,7 +8,7 @@ import pytest
 
 from tests.dispatcher.bundles import SECRETS, bundle, prepared
 from tubepost_api.config import DeliveryConfig, LoggerConfig
-from tubepost_credentials.authoring import make_apns_certificate, make_ca
+from tubepost_credentials.throwaway import make_apns_certificate, make_ca
 from tubepost_dispatcher.config.bundle import Prepared, prepare
 from tubepost_dispatcher.supervisor.config_change import Level, compare
 

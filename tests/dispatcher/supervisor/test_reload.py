@@ -12,7 +12,7 @@ import pytest
 from tests.dispatcher.bundles import SECRETS, bundle
 from tests.dispatcher.supervisor.conftest import eventually
 from tests.dispatcher.supervisor.test_reload_status import PROBLEM
-from tubepost_credentials.authoring import make_apns_certificate, make_ca
+from tubepost_credentials.throwaway import make_apns_certificate, make_ca
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.config.source import Loaded
 from tubepost_dispatcher.metrics import Metrics

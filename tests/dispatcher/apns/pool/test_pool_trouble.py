@@ -21,8 +21,8 @@ from tests.dispatcher.apns.support import (
 )
 from tests.support.clock import OffsetClock
 from tubepost_api.config import RouteTls
-from tubepost_credentials.authoring import make_apns_certificate, make_ca, make_server_certificate
 from tubepost_credentials.certificate import load_certificate
+from tubepost_credentials.throwaway import make_apns_certificate, make_ca, make_server_certificate
 from tubepost_dispatcher.apns.pool import PoolOptions
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.metrics import Metrics

@@ -8,14 +8,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tubepost_credentials.authoring import (
+from tubepost_credentials.certificate import load_certificate
+from tubepost_credentials.throwaway import (
     KeyPair,
     make_apns_certificate,
     make_ca,
     make_server_certificate,
     make_token_key,
 )
-from tubepost_credentials.certificate import load_certificate
 from tubepost_credentials.token import load_token
 
 
