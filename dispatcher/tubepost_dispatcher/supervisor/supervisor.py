@@ -12,10 +12,10 @@ from typing import Any, Literal
 from prometheus_client import CollectorRegistry
 
 from tubepost_api.problems import Problem
+from tubepost_dispatcher.admin import AdminEndpoint
 from tubepost_dispatcher.channel.messages import Configuration
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.config.source import ConfigSource
-from tubepost_dispatcher.http import AdminEndpoint
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.cgroup import MEMORY_SHARE, default_workers, memory_limit
 from tubepost_dispatcher.supervisor.config_change import Change, Level, compare

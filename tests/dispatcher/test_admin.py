@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tubepost_dispatcher.http import AdminEndpoint
+from tubepost_dispatcher.admin import AdminEndpoint
 
 
 def client_of(port: int) -> httpx.AsyncClient:
