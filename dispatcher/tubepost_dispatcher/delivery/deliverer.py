@@ -25,7 +25,7 @@ from tubepost_dispatcher.delivery.retry import DOUBTFUL_SENDS, RetryPolicy, next
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
-from tubepost_dispatcher.pod_limits.port import Bucket
+from tubepost_dispatcher.pod_limits.interface import Bucket
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 
 _LOG = logging.getLogger("tubepost.delivery")

@@ -9,7 +9,7 @@ from tubepost_api.config import DeliveryConfig
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.delivery.headers import RouteFacts
 from tubepost_dispatcher.domain_lookup import DomainLookup
-from tubepost_dispatcher.pod_limits.port import Bucket
+from tubepost_dispatcher.pod_limits.interface import Bucket
 
 
 class RequestSink(Protocol):

@@ -10,8 +10,8 @@ from typing import Generic, Protocol
 from prometheus_client import Counter
 
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.pod_limits.local import LocalLimits
-from tubepost_dispatcher.pod_limits.port import PodLimits
 from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.admission import Rank, Shares, makes_room
 from tubepost_dispatcher.smtp.auth_throttle import AuthThrottle

@@ -14,7 +14,7 @@ from typing import Generic
 
 from tubepost_api.config import ListenerConfig
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.pod_limits.port import PodLimits
+from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.listener import ListenerState
 from tubepost_dispatcher.smtp.session import SmtpSession

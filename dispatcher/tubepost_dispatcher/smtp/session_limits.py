@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 from tubepost_api.config import ListenerLimits
-from tubepost_dispatcher.pod_limits.port import PodLimits
+from tubepost_dispatcher.pod_limits.interface import PodLimits
 
 SCARCE_ABOVE = 0.8
 """Share of a limit above which places are scarce, and idle clients get less time."""

@@ -12,8 +12,8 @@ import signal
 import sys
 
 from tubepost_dispatcher.loop import run
+from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.pod_limits.memory import Memory
-from tubepost_dispatcher.pod_limits.port import PodLimits
 from tubepost_dispatcher.pod_limits.shared import SharedLimits
 from tubepost_dispatcher.worker.process import WorkerProcess
 

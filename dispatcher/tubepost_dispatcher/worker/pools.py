@@ -16,8 +16,8 @@ from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
 from tubepost_dispatcher.delivery.headers import RouteFacts
 from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.pod_limits.interface import Bucket, PodLimits
 from tubepost_dispatcher.pod_limits.local import LocalLimits
-from tubepost_dispatcher.pod_limits.port import Bucket, PodLimits
 from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.apns")

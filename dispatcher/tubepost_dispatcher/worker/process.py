@@ -32,7 +32,7 @@ from tubepost_dispatcher.channel.messages import (
 )
 from tubepost_dispatcher.config.bundle import prepare
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.pod_limits.port import PodLimits
+from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.totals import Samples, take_samples
 from tubepost_dispatcher.worker.worker import Worker
 from tubepost_runtime import process_log

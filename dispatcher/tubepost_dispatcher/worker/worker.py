@@ -16,7 +16,7 @@ from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.loggers import Loggers
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.pod_limits.port import PodLimits
+from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.worker.pools import PoolSet
 
