@@ -76,7 +76,7 @@ class Reference(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SecretFinding:
     """Something wrong with a reference or with what it leads to.
 
     `kind`, `name` and `field` lead to the reference. `keys` of Secret `secret` are concerned, none: all of
@@ -110,7 +110,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that the owner of a Secret should hear although it can be used. Fields as in `Finding`."""
+    """What the owner of a usable Secret should hear all the same. Fields as in `SecretFinding`."""
 
     subject: Subject
     kind: str
@@ -148,7 +148,7 @@ class Material:
     proxy_account: str | None = field(default=None, repr=False)
     users: Mapping[str, str] | None = field(default=None, repr=False)
     relay_account: tuple[str, str] | None = field(default=None, repr=False)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[SecretFinding, ...] = ()
     notices: tuple[Notice, ...] = ()
     """What the owner should hear although everything can be used."""
 
@@ -196,7 +196,7 @@ class _Reader:
         self.proxy_account: str | None = None
         self.users: Mapping[str, str] | None = None
         self.relay_account: tuple[str, str] | None = None
-        self.findings: list[Finding] = []
+        self.findings: list[SecretFinding] = []
         self.notices: list[Notice] = []
 
     def read(self, reference: Reference) -> None:
@@ -222,7 +222,7 @@ class _Reader:
 
     def _add(self, fault: Fault, reference: Reference, keys: tuple[str, ...], text: str, remedy: str) -> None:
         where = (reference.kind, reference.name, reference.field, reference.secret)
-        self.findings.append(Finding(fault, *where, keys, text, remedy))
+        self.findings.append(SecretFinding(fault, *where, keys, text, remedy))
 
     def _not_found(self, reference: Reference) -> None:
         self._add(

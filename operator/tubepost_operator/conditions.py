@@ -89,7 +89,7 @@ class EventReason(Word):
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class PlannedCondition:
     """A condition, before it is merged with the one that the object has."""
 
     type: ConditionType
@@ -98,24 +98,24 @@ class Condition:
     message: str
 
 
-def good(kind: ConditionType, reason: Reason, message: str = "") -> Condition:
+def good(kind: ConditionType, reason: Reason, message: str = "") -> PlannedCondition:
     """A condition that is True; the message defaults to the reason's meaning."""
-    return Condition(kind, "True", reason, message or reason.meaning)
+    return PlannedCondition(kind, "True", reason, message or reason.meaning)
 
 
-def bad(kind: ConditionType, reason: Reason, message: str) -> Condition:
+def bad(kind: ConditionType, reason: Reason, message: str) -> PlannedCondition:
     """A condition that is False."""
-    return Condition(kind, "False", reason, message)
+    return PlannedCondition(kind, "False", reason, message)
 
 
-def unknown(kind: ConditionType, reason: Reason, message: str) -> Condition:
+def unknown(kind: ConditionType, reason: Reason, message: str) -> PlannedCondition:
     """A condition that is Unknown."""
-    return Condition(kind, "Unknown", reason, message)
+    return PlannedCondition(kind, "Unknown", reason, message)
 
 
 def of_findings(
     kind: ConditionType, findings: Sequence[Finding], fine: Reason, message: str = ""
-) -> Condition:
+) -> PlannedCondition:
     """The condition that these findings belong to: True without any; the first one gives the reason."""
     if not findings:
         return good(kind, fine, message)
@@ -125,7 +125,7 @@ def of_findings(
     return bad(kind, findings[0].reason, text)
 
 
-def first_fault(conditions: Iterable[Condition]) -> Condition | None:
+def first_fault(conditions: Iterable[PlannedCondition]) -> PlannedCondition | None:
     """The first that is not True: False before Unknown, since the latter often follows from the former."""
     listed = [condition for condition in conditions if condition.status != "True"]
     return next(
@@ -148,7 +148,7 @@ def unix_time(text: str) -> float:
 
 
 def merged(
-    old: Iterable[Mapping[str, Any]], conditions: Sequence[Condition], generation: int, now: datetime
+    old: Iterable[Mapping[str, Any]], conditions: Sequence[PlannedCondition], generation: int, now: datetime
 ) -> list[dict[str, Any]]:
     """The conditions to write: `lastTransitionTime` changes with the status only."""
     before = {str(condition.get("type")): condition for condition in old}
@@ -171,7 +171,7 @@ def merged(
     return result
 
 
-def events(old: Iterable[Mapping[str, Any]], conditions: Sequence[Condition]) -> tuple[Event, ...]:
+def events(old: Iterable[Mapping[str, Any]], conditions: Sequence[PlannedCondition]) -> tuple[Event, ...]:
     """Events about what changed: each new status or reason once.
 
     Ready repeats the fault of another condition, which has an event already; its own are that all is well, or
@@ -199,7 +199,7 @@ def events(old: Iterable[Mapping[str, Any]], conditions: Sequence[Condition]) ->
     return tuple(told)
 
 
-def _is_news(condition: Condition, known: Mapping[str, Any] | None) -> bool:
+def _is_news(condition: PlannedCondition, known: Mapping[str, Any] | None) -> bool:
     if condition.reason is Reason.LEGACY_ENDPOINT:
         return True
     if condition.type is ConditionType.READY:

@@ -61,7 +61,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class RouteFacts:
+class CredentialFacts:
     """What is known of a route's credential, and all that is wrong with it."""
 
     kind: Literal["Certificate", "Token"]
@@ -71,14 +71,14 @@ class RouteFacts:
     findings: tuple[Finding, ...] = ()
 
 
-def route_facts(route: RouteConfig, secrets: Secrets, now: datetime) -> RouteFacts:
+def route_facts(route: RouteConfig, secrets: Secrets, now: datetime) -> CredentialFacts:
     """Check everything that a route needs of Secrets."""
     material = reader.check(route.references(), _contents(secrets), now)
     topics: list[str | None] = [route.topic]
     certificate = material.certificate
     if certificate is not None:
         topics += [certificate.default_topic, *certificate.topics]
-    return RouteFacts(
+    return CredentialFacts(
         "Certificate" if route.certificate else "Token",
         tuple(dict.fromkeys(topic for topic in topics if topic))[:_MOST_TOPICS],
         certificate.not_before if certificate else None,

@@ -186,7 +186,7 @@ def _watch(leaks: Leaks, after: After) -> None:
         after(endpoints, answer, lambda response, *_, **__: leaks.look("an endpoint", _body(response)))
     after(smtplib.SMTP, "getreply", lambda reply, _: leaks.look("an SMTP reply", str(reply)))
     after(HTTPResponse, "read", lambda body, it, *_: _answer(leaks, it, body))
-    for kind in (Condition, Event, Problem, secrets.Finding):
+    for kind in (Condition, Event, Problem, secrets.SecretFinding):
         after(kind, "__init__", lambda _, it, *__, **___: leaks.look(f"a {type(it).__name__}", repr(it)))
     after(ExceptionInfo, "fill_unfilled", lambda _, info, exc_info: _exception(leaks, exc_info[1]))
     after(

@@ -11,7 +11,7 @@ from tubepost_api.digest import bundle_digest
 from tubepost_api.problems import Problem, ProblemCode
 from tubepost_api.references import SecretReference
 from tubepost_credentials import CertificateCredential, Fault, TokenCredential
-from tubepost_credentials.secrets import Finding, Material, Notice, Secrets, check
+from tubepost_credentials.secrets import Material, Notice, SecretFinding, Secrets, check
 from tubepost_credentials.tls import client_context, server_context
 from tubepost_dispatcher.apns.pool_key import pool_key
 from tubepost_dispatcher.apns.tls import check_client_options
@@ -149,7 +149,7 @@ def prepare(bundle: ConfigBundle, now: float | None = None) -> tuple[Prepared, t
     return prepared, tuple(problems)
 
 
-def _problem(config: DispatcherConfig, finding: Finding) -> Problem:
+def _problem(config: DispatcherConfig, finding: SecretFinding) -> Problem:
     absent = finding.fault is Fault.SECRET_NOT_FOUND
     return Problem(
         severity="warning" if finding.fault.serves else "error",

@@ -16,8 +16,8 @@ from tubepost_api.problems import Manifest, Problem
 from tubepost_api.pushdomain import PushDomain, PushDomainSpec
 from tubepost_api.read import read_manifests, suggestion
 from tubepost_operator.credentials import (
+    CredentialFacts,
     Finding,
-    RouteFacts,
     Secrets,
     listener_findings,
     route_facts,
@@ -42,7 +42,7 @@ class Candidate:
     of_spec: tuple[Finding, ...] = ()
     of_references: tuple[Finding, ...] = ()
     of_credentials: tuple[Finding, ...] = ()
-    routes: Mapping[str, RouteFacts] = field(default_factory=dict)
+    routes: Mapping[str, CredentialFacts] = field(default_factory=dict)
     validity_changes: tuple[datetime, ...] = ()
 
     def blocking(self, served: frozenset[str]) -> bool:
@@ -94,7 +94,7 @@ def compile_candidate(
             of_references.append(_finding(problem, Reason.LOGGER_INVALID))
         elif problem.kind == "PushDomain":
             of_spec.append(_finding(problem, Reason.INVALID_SPEC))
-    facts: dict[str, RouteFacts] = {}
+    facts: dict[str, CredentialFacts] = {}
     for name in sorted(named.routes):
         route = read_spec(routes[name])[0] if name in routes else None
         if isinstance(route, ApnRoute):

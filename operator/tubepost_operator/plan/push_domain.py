@@ -12,8 +12,8 @@ from tubepost_api.digest import bundle_digest
 from tubepost_operator.actions import Event, Plan, Refresh
 from tubepost_operator.conditions import (
     USABLE,
-    Condition,
     EventReason,
+    PlannedCondition,
     events,
     merged,
     of_findings,
@@ -114,7 +114,7 @@ def _conditions(
     selection: Selection,
     children: ChildrenPlan,
     digest: str,
-) -> list[Condition]:
+) -> list[PlannedCondition]:
     of_spec = candidate.of_spec + ((selection.too_large,) if selection.too_large else ())
     accepted = of_findings(ConditionType.ACCEPTED, of_spec, Reason.VALID)
     if candidate.spec is None:
@@ -144,7 +144,7 @@ def _replicas(snapshot: PushDomainSnapshot, candidate: Candidate) -> int:
     return wanted if isinstance(wanted, int) else 1
 
 
-def _hold_back(snapshot: PushDomainSnapshot, conditions: list[Condition], old: Document) -> bool:
+def _hold_back(snapshot: PushDomainSnapshot, conditions: list[PlannedCondition], old: Document) -> bool:
     """Whether to keep the status for a moment, while running pods load the new configuration.
 
     Without this the status would go to Pending and back within a second or two of every edit.
@@ -171,7 +171,7 @@ def _status(
     snapshot: PushDomainSnapshot,
     candidate: Candidate,
     selection: Selection,
-    conditions: list[Condition],
+    conditions: list[PlannedCondition],
     digest: str,
 ) -> Document:
     old: Document = snapshot.document.get("status") or {}

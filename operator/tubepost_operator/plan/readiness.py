@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tubepost_api.conditions import ConditionType, Reason
 from tubepost_api.config import DeliveryMode
-from tubepost_operator.conditions import Condition, bad, first_fault, good, unknown
+from tubepost_operator.conditions import PlannedCondition, bad, first_fault, good, unknown
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Key, Pod
 from tubepost_operator.plan.children import ChildrenPlan, deployment_body, rolled_out
@@ -20,7 +20,7 @@ _READY = ConditionType.READY
 
 def programmed(
     snapshot: PushDomainSnapshot, selection: Selection, children: ChildrenPlan, digest: str
-) -> Condition:
+) -> PlannedCondition:
     """Whether everything exists as planned and the pods run the new configuration."""
     if children.conflicts:
         named = ", ".join(f"{key.kind} {key.namespace}/{key.name}" for key in children.conflicts)
@@ -67,7 +67,7 @@ def _stays_in_force(generation: int) -> str:
     )
 
 
-def _rolled(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> Condition | None:
+def _rolled(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> PlannedCondition | None:
     body = deployment_body(snapshot)
     scaled_to_zero = body is not None and not body["spec"].get("replicas", 1)
     if body is None or (_new_template(snapshot, children) and not scaled_to_zero):
@@ -99,7 +99,7 @@ def _new_template(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> bool:
     return False
 
 
-def _confirmed(snapshot: PushDomainSnapshot, children: ChildrenPlan, digest: str) -> Condition:
+def _confirmed(snapshot: PushDomainSnapshot, children: ChildrenPlan, digest: str) -> PlannedCondition:
     asked = [pod for pod in snapshot.pods if not pod.sidecar and pod.report is not None]
     answered = [pod for pod in asked if pod.report is not None and pod.report.digest is not None]
     others = [pod for pod in answered if pod.report is not None and pod.report.digest != digest]
@@ -139,7 +139,9 @@ def _config_map(snapshot: PushDomainSnapshot) -> str:
     return child.meta.annotations.get(Names.CONFIG_ANNOTATION, "") if child is not None else ""
 
 
-def ready(snapshot: PushDomainSnapshot, before: Sequence[Condition], replicas: int) -> Condition:
+def ready(
+    snapshot: PushDomainSnapshot, before: Sequence[PlannedCondition], replicas: int
+) -> PlannedCondition:
     """The conditions before it, and whether a replica is available."""
     fault = first_fault(before)
     if fault is not None:
@@ -172,7 +174,7 @@ def ready(snapshot: PushDomainSnapshot, before: Sequence[Condition], replicas: i
     return good(_READY, Reason.READY, f"{min(available, replicas)} of {replicas} replicas are ready.")
 
 
-def delivering(snapshot: PushDomainSnapshot, selection: Selection, replicas: int) -> Condition:
+def delivering(snapshot: PushDomainSnapshot, selection: Selection, replicas: int) -> PlannedCondition:
     """Whether notifications are delivered to APNs."""
     config = (
         selection.source.config

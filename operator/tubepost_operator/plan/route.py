@@ -9,13 +9,13 @@ from tubepost_api.endpoint import parse_endpoint
 from tubepost_operator.actions import Plan
 from tubepost_operator.conditions import (
     USABLE,
-    Condition,
+    PlannedCondition,
     good,
     of_findings,
     stamp,
     unknown,
 )
-from tubepost_operator.credentials import RouteFacts, route_facts
+from tubepost_operator.credentials import CredentialFacts, route_facts
 from tubepost_operator.observed import Document
 from tubepost_operator.plan.candidate import invalid_route
 from tubepost_operator.plan.status_only import plan_status
@@ -54,7 +54,7 @@ def plan_route(snapshot: ReferencedSnapshot) -> Plan:
     )
 
 
-def _accepted(route: ApnRoute) -> Condition:
+def _accepted(route: ApnRoute) -> PlannedCondition:
     endpoint = route.spec.endpoint
     if endpoint is not None and parse_endpoint(endpoint).legacy:
         used = parse_endpoint(endpoint)
@@ -67,7 +67,7 @@ def _accepted(route: ApnRoute) -> Condition:
     return good(ConditionType.ACCEPTED, Reason.VALID)
 
 
-def _route_status(route: ApnRoute | None, facts: RouteFacts | None) -> Document:
+def _route_status(route: ApnRoute | None, facts: CredentialFacts | None) -> Document:
     if route is None or facts is None:
         return {}
     config = route_config(route)

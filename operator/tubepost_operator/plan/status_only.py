@@ -8,7 +8,7 @@ from typing import Final
 
 from tubepost_api.conditions import ConditionType, Reason
 from tubepost_operator.actions import Plan
-from tubepost_operator.conditions import Condition, bad, events, first_fault, good, merged
+from tubepost_operator.conditions import PlannedCondition, bad, events, first_fault, good, merged
 from tubepost_operator.observed import Document
 from tubepost_operator.snapshot import ReferencedSnapshot
 
@@ -17,7 +17,7 @@ _MOST_USERS: Final = 256
 
 def plan_status(
     snapshot: ReferencedSnapshot,
-    before: Sequence[Condition],
+    before: Sequence[PlannedCondition],
     fields: Document,
     turns: Sequence[datetime] = (),
 ) -> Plan:

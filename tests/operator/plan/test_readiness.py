@@ -7,7 +7,7 @@ import pytest
 from tests.operator.cases import applied, snapshot
 from tests.operator.plan.test_needs import pod, running
 from tubepost_api.conditions import ConditionType, Reason
-from tubepost_operator.conditions import Condition, bad, good
+from tubepost_operator.conditions import PlannedCondition, bad, good
 from tubepost_operator.observed import Key, Pod, PodReport
 from tubepost_operator.plan.children import ChildrenPlan
 from tubepost_operator.plan.push_domain import decide
@@ -17,7 +17,7 @@ from tubepost_operator.snapshot import PushDomainSnapshot
 SERVICE = Key("Service", "default", "alerts")
 
 
-def of_programmed(seen: PushDomainSnapshot, children: ChildrenPlan | None = None) -> Condition:
+def of_programmed(seen: PushDomainSnapshot, children: ChildrenPlan | None = None) -> PlannedCondition:
     decision = decide(seen)
     return programmed(seen, decision.selection, children or ChildrenPlan(), decision.digest)
 
