@@ -1,1 +1,2 @@
-"""What tests share: time that a test moves by hand (`clock`, `loop`) and MCMT messages (`mcmt`)."""
+"""What tests share: time that a test moves by hand (`clock`, `loop`), MCMT messages (`mcmt`),
+and the search for secrets in what is said (`leaks`)."""

@@ -20,8 +20,9 @@ import re
 import smtplib
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPResponse
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,18 +83,24 @@ class Leaks:
                 f"{where} shows {secret!r}: ...{text[max(0, at - 80) : at + len(secret) + 40]!r}"
             )
 
-    def follow(self, where: str, file: Any) -> None:
-        """Look through what is written to a file from now on."""
+    def follow(self, where: str, process: subprocess.Popen[Any], file: Any) -> None:
+        """Look through what a process writes to a file from now on."""
         with contextlib.suppress(AttributeError, OSError, ValueError):
             number = file if isinstance(file, int) else file.fileno()
             if number >= 0 and stat.S_ISREG(os.fstat(number).st_mode):
                 # Opened anew, since it may be open for writing only.
-                self._written.append(_Written(where, os.open(f"/proc/self/fd/{number}", os.O_RDONLY)))
+                self._written.append(
+                    _Written(where, process, os.open(f"/proc/self/fd/{number}", os.O_RDONLY))
+                )
 
     def take(self) -> list[str]:
         """What was found since the last call."""
-        for written in self._written:
+        for written in tuple(self._written):
+            over = written.process.returncode is not None
             self.look(written.where, _HINT.sub("", written.read()))
+            if over:
+                os.close(written.file)
+                self._written.remove(written)
         found, self._found = self._found, []
         return list(dict.fromkeys(found))
 
@@ -105,10 +112,11 @@ class Leaks:
 
 
 class _Written:
-    """A file that somebody else writes to."""
+    """A file that a child process writes to."""
 
-    def __init__(self, where: str, file: int) -> None:
+    def __init__(self, where: str, process: subprocess.Popen[Any], file: int) -> None:
         self.where = where
+        self.process = process
         self.file = file
         self._at = os.fstat(file).st_size
 
@@ -192,10 +200,15 @@ def _watch(leaks: Leaks, after: After) -> None:
     after(
         subprocess.Popen,
         "__init__",
-        lambda _, process, arguments, *__, stdout=None, stderr=None, **___: [
-            leaks.follow(f"{arguments}"[:100], file) for file in (stdout, stderr) if file is not None
-        ],
+        lambda _, process, arguments, *__, **files: _child(leaks, process, arguments, files),
     )
+
+
+def _child(leaks: Leaks, process: subprocess.Popen[Any], arguments: Any, files: Mapping[str, Any]) -> None:
+    words = [arguments] if isinstance(arguments, str | bytes) else [str(word) for word in arguments]
+    if any(Path(str(word)).name.startswith("tubepost") for word in words[:4]):
+        for stream in ("stdout", "stderr"):
+            leaks.follow(" ".join(map(str, words))[:100], process, files.get(stream))
 
 
 def _body(response: web.Response) -> str:

@@ -106,11 +106,16 @@ def test_keys_made_here_and_provider_tokens(leaks: Leaks) -> None:
         one(leaks, signed)
 
 
-def test_what_a_child_process_writes_to_a_file(leaks: Leaks, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "found"), [("tubepost", 1), ("containerd", 0)])
+def test_what_a_child_process_of_ours_writes_to_a_file(
+    leaks: Leaks, tmp_path: Path, name: str, found: int
+) -> None:
+    command = tmp_path / name
+    command.write_text(f"#!/bin/sh\necho {TOKEN}\n")
+    command.chmod(0o755)
     with looking_for(leaks), (tmp_path / "output").open("wb") as output:
-        command = [sys.executable, "-c", f"print({TOKEN!r})"]
-        subprocess.run(command, stdout=output, check=True)
-        one(leaks, TOKEN)
+        subprocess.run([command], stdout=output, check=True)
+        assert len(leaks.take()) == found
 
 
 class _Token(BaseHTTPRequestHandler):
