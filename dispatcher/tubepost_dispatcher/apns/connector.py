@@ -70,7 +70,7 @@ class Connector:
 
     def start(self, timeout: float) -> None:
         """Begin an attempt that may take `timeout` seconds."""
-        _LOG.debug("route %s: opening a connection, %d are being opened", self._name, len(self))
+        _LOG.debug("route %s: connecting, %d attempts already in progress", self._name, len(self))
         task = self._tasks.spawn(self._open(timeout))
         self._started[task] = self._clock()
         task.add_done_callback(self._done)
@@ -133,7 +133,7 @@ class Connector:
             self.failed(DialError("ConnectTimeout", f"no HTTP/2 SETTINGS in {timeout:g} s"))
         except DialError as error:
             if assumed:
-                told = "the server chose no protocol by ALPN (h2), and does not speak HTTP/2"
+                told = "the server selected no ALPN protocol and does not speak HTTP/2"
                 error = DialError("TlsFailed", f"{told}: {error.detail}")
             self.failed(error)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not leave requests waiting unheard
@@ -143,8 +143,7 @@ class Connector:
             if assumed and not self._assumed:
                 self._assumed = True
                 _LOG.warning(
-                    "route %s: the server chose no protocol by ALPN; it is taken to speak HTTP/2, since that "
-                    "is how it began",
+                    "route %s: the server selected no ALPN protocol; using HTTP/2 with prior knowledge",
                     self._name,
                 )
             self._opened(connection)

@@ -146,6 +146,13 @@ class RouteHealth:
         if self.replacements > FREE_REPLACEMENTS:
             self.paced_until = now + self._pace.failure(now)
 
+    def describe(self, now: float) -> dict[str, float | None]:
+        """Facts for the status page, in seconds; None where it does not apply."""
+        return {
+            "silentSinceSeconds": round(now - self.doubted_since, 1) if self.in_doubt else None,
+            "pausedSeconds": round(self.rest_until - now, 1) if now < self.rest_until else None,
+        }
+
     # -- rest ----------------------------------------------------------------------------------------
 
     def rest(self, seconds: float, detail: str, now: float) -> bool:

@@ -68,13 +68,13 @@ DELIVERY_REASONS: tuple[ReasonSpec, ...] = (
     _local(
         "RouteSilent",
         "4.4.2",
-        "Requests of this route time out and nothing is answered; one at a time tests it.",
+        "Requests on this route time out; single probes are sent until APNs answers again.",
         "Check what stands between here and APNs. A second route takes over where there is one.",
     ),
     _local(
         "RouteResting",
         "4.3.2",
-        "APNs, or what stands before it, said how long to wait (Retry-After).",
+        "APNs, or a proxy before it, asked to wait (Retry-After).",
     ),
     _local(
         "RouteHeld",
@@ -85,7 +85,8 @@ DELIVERY_REASONS: tuple[ReasonSpec, ...] = (
     _local(
         "EnvironmentMismatch",
         "4.3.5",
-        "The route is held: Sandbox and Production seem to be mixed up.",
+        "Sandbox and Production seem to be mixed up: APNs refused many device tokens of this client or user, "
+        "and accepted none lately.",
         "Check the ApnRoute's environment and topic against the tokens.",
     ),
     _local(

@@ -109,7 +109,7 @@ class Answers:
         connection.answered_at = now
         if health.answered(now):
             _LOG.info(
-                "route %s: APNs answers again after %.1f s; %d requests had no answer",
+                "route %s: APNs answers again after %.1f s, %d requests timed out",
                 self._route,
                 now - since,
                 health.unanswered,
@@ -120,9 +120,9 @@ class Answers:
         """Log that a hold has begun or ended; `before`: the reason it had, empty for none."""
         hold = self._credential.hold
         if hold.reason and hold.reason != before:
-            _LOG.warning("route %s: held, %s: %s", self._route, hold.reason, hold.detail)
+            _LOG.warning("route %s: held (%s): %s", self._route, hold.reason, hold.detail)
         elif before and not hold.reason:
-            _LOG.info("route %s: no longer held, was %s", self._route, before)
+            _LOG.info("route %s: hold ended (%s)", self._route, before)
 
     def _rejected(self, connection: Connection, result: Result, now: float) -> None:
         request = result.key
@@ -137,13 +137,13 @@ class Answers:
         if self._credential.hold.reason != held:
             self.note_hold(held)
         if meaning.replace_connection and not connection.retired:
-            _LOG.debug("route %s: %s asks for another connection", self._route, meaning.outcome.reason)
+            _LOG.debug("route %s: replacing a connection after %s", self._route, meaning.outcome.reason)
             self._health.replaced(connection.opened_at, now)
             connection.retire()
         if meaning.rests:
             detail = f"{meaning.outcome.reason}, Retry-After {retry_after:.0f} s"
             if self._health.rest(retry_after, detail, now):
-                _LOG.warning("route %s: rests, APNs answered %d %s", self._route, result.status, detail)
+                _LOG.warning("route %s: paused, APNs answered %d %s", self._route, result.status, detail)
         self.tell(request, meaning.outcome)
 
     def _ended(self, connection: Connection, result: Result, now: float, unseen: list[Request]) -> None:
@@ -163,7 +163,7 @@ class Answers:
         if not self._health.timed_out(request.sent_at, now):
             return False
         _LOG.warning(
-            "route %s: in doubt, nothing was answered for %.1f s; one request at a time tests it",
+            "route %s: no answer from APNs for %.1f s; sending one probe at a time until it answers",
             self._route,
             now - request.sent_at,
         )

@@ -92,7 +92,7 @@ class Connections:
             return None
         if paced:
             many = self._health.replacements
-            detail = f"{many} connections in a row were given up and no push accepted; the next one is paced"
+            detail = f"{many} connections in a row were replaced without an accepted push; waiting"
             return local_outcome("NoConnectionInTime", detail, held_until=self._health.paced_until)
         return self.connector.refusal(now)
 
@@ -108,9 +108,9 @@ class Connections:
             return str(self.connector.trouble)
         if not usable:
             begun = self.connector.begun()
-            return f"no connection yet, for {now - begun[0]:.1f} s" if begun else "no connection"
+            return f"still connecting after {now - begun[0]:.1f} s" if begun else "no connection"
         if not self.stream_limit:
-            return "APNs allows no stream"
+            return "APNs allows no streams"
         return "all streams are taken"
 
     def satisfied(self) -> None:
@@ -175,6 +175,9 @@ class Connections:
         if cause == "goaway" and connection.goaway_reason in REASONS:
             cause = connection.goaway_reason
         self._gauges.closed(cause)
+        _LOG.debug(
+            "route %s: connection ended (%s) after %d answers", self._route, cause, connection.answered
+        )
         if not connection.answered and cause not in _OWN_ENDS:
             # Ended without a single answer: no better than one that could not be opened.
             detail = connection.detail or f"the connection ended before any answer: {cause}"
@@ -208,7 +211,7 @@ class Connections:
         self._gauges.opened()
         now = self._clock()
         _LOG.debug(
-            "route %s: a connection is open after %.2f s, for %d streams",
+            "route %s: connected after %.2f s, stream limit %d",
             self._route,
             now - connection.opened_at,
             connection.engine.stream_limit,

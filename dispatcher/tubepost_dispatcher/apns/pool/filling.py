@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from tubepost_dispatcher.apns.blocks import BlockBuilder
@@ -13,14 +14,17 @@ from tubepost_dispatcher.apns.pool.waiting import Waiting
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 
+_LOG = logging.getLogger("tubepost.apns")
+
 
 class Filler:
     """Takes requests from the queue, first in, first out, and spreads them over the connections."""
 
-    __slots__ = ("_builder", "_credential", "_loop", "_tell", "_waiting", "_wall")
+    __slots__ = ("_builder", "_credential", "_loop", "_route", "_tell", "_waiting", "_wall")
 
     def __init__(
         self,
+        route: str,
         builder: BlockBuilder,
         credential: CredentialState,
         waiting: Waiting,
@@ -28,6 +32,7 @@ class Filler:
         loop: asyncio.AbstractEventLoop,
         wall: Callable[[], float],
     ) -> None:
+        self._route = route
         self._builder = builder
         self._credential = credential
         self._waiting = waiting
@@ -55,6 +60,8 @@ class Filler:
             shares = [min(free[0], count)]
         else:
             shares = spread([(c.open_streams, f) for c, f in zip(connections, free, strict=True)], count)
+            if _LOG.isEnabledFor(logging.DEBUG):
+                _LOG.debug("route %s: requests per connection: %s", self._route, shares)
         for connection, share in zip(connections, shares, strict=True):
             if share:
                 self._put(connection, share, now)

@@ -97,7 +97,7 @@ class Pool:
         )
         self._tell = self._answers.tell
         self._filler = Filler(
-            *(BlockBuilder(route.host, route.port), self._credential, self._waiting),
+            *(route.name, BlockBuilder(route.host, route.port), self._credential, self._waiting),
             *(self._tell, loop, wall),
         )
         if isinstance(credential, CertificateCredential):
@@ -115,8 +115,8 @@ class Pool:
     def held_until(self) -> float:
         """Monotonic seconds before which another route should be taken; 0.0 when this one takes requests.
 
-        Until then requests come back at once, or would wait: for a connection that hangs or fails to open, or
-        for the probe of a route in doubt. Where there is no other route, nothing speaks against submitting.
+        Until then requests come back at once, or wait for a connection that hangs or fails to open. Where
+        there is no other route they may be submitted all the same.
         """
         now = self._clock()
         refusal = self._refusal(now)
@@ -131,8 +131,7 @@ class Pool:
             self._health.turned_away += 1 / 3
             return max(self._health.probe_at, now + LEAST_INTERVAL / 2)
         if now >= self._asked_at + AVOID:
-            # Somebody would like to use it: have it ready as soon as it can be.
-            self._asked_at = now
+            self._asked_at = now  # have it ready as soon as it can be
             self._schedule_pump()
         return until
 
@@ -172,7 +171,7 @@ class Pool:
     def adopt_hold(self, reason: str, detail: str, seconds: float) -> None:
         """Hold as another process with the same credential does."""
         if self._credential.hold.adopt(self._clock(), seconds, reason, detail):
-            _LOG.info("route %s: held as by another worker, %s: %s", self._route.name, reason, detail)
+            _LOG.info("route %s: held (%s), found by another worker: %s", self._route.name, reason, detail)
             self._schedule_pump()
 
     def release_hold(self) -> None:
@@ -190,6 +189,7 @@ class Pool:
             "state": "closing" if self._closing else "held" if facts["held"] else "open",
             "pending": len(self._waiting),
             **self._connections.describe(now),
+            **self._health.describe(now),
             **facts,
         }
 
@@ -231,7 +231,7 @@ class Pool:
             self._give_up(now)
         if self._starved and any(c.capacity(now) for c in self._connections.usable()):
             self._starved = False
-            _LOG.info("route %s: there are streams again", self._route.name)
+            _LOG.info("route %s: streams are available again", self._route.name)
         if self._waiting:
             refusal = self._refusal(now)
             if refusal is not None:
@@ -291,7 +291,7 @@ class Pool:
             self._connections.retire_silent(health.doubted_since)
             if self._fill(now, 1):
                 health.probed(now)
-                _LOG.debug("route %s: a probe was sent", self._route.name)
+                _LOG.debug("route %s: probe sent", self._route.name)
 
     def _fill(self, now: float, count: int) -> int:
         """Send so many requests, if there are streams for them; returns how many were sent."""
@@ -307,7 +307,7 @@ class Pool:
         detail = self._connections.why_none_is_free(now)
         if not self._starved:
             self._starved = True
-            _LOG.warning("route %s: requests find no stream: %s", self._route.name, detail)
+            _LOG.warning("route %s: no free stream for waiting requests: %s", self._route.name, detail)
         self._asked_at = now
         outcome = local_outcome("NoConnectionInTime", detail)
         for request in late:
@@ -351,7 +351,7 @@ class Pool:
         if connection.answered_at <= request.sent_at and not connection.retired:
             # It answers PING and no request: nothing more is put on it.
             _LOG.warning(
-                "route %s: a connection answers PING and none of %d requests; it is replaced",
+                "route %s: replacing a connection that answers PING but none of its %d requests",
                 self._route.name,
                 connection.open_streams + 1,
             )

@@ -200,7 +200,7 @@ def test_a_server_that_allows_no_stream_gets_one_connection() -> None:
         bench.demand(10_000)
         bench.loop.advance(1.0)
     assert not bench.started
-    assert bench.connections.why_none_is_free(bench.loop.now) == "APNs allows no stream"
+    assert bench.connections.why_none_is_free(bench.loop.now) == "APNs allows no streams"
 
 
 def test_those_that_are_silent_are_retired() -> None:
@@ -222,4 +222,4 @@ def test_why_there_is_no_stream_is_said_as_it_is() -> None:
     assert bench.connections.out_of_reach
     bench.connections.connector.succeeded()
     bench.connections.connector.begun = lambda: [1.0]  # type: ignore[method-assign]
-    assert bench.connections.why_none_is_free(3.5) == "no connection yet, for 2.5 s"
+    assert bench.connections.why_none_is_free(3.5) == "still connecting after 2.5 s"
