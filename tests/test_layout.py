@@ -1,4 +1,7 @@
-"""Tests mirror the packages, module for module: `a/b.py` is tested by `a/test_b.py`, or says here by what."""
+"""The layout: tests mirror the packages, module for module, and files have at most 400 lines.
+
+`a/b.py` is tested by `a/test_b.py`, or says here by what.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ PACKAGES = {
     "simulator/tubepost_simulator": "simulator",
     "cli/tubepost_cli": "cli",
 }
+MAX_LINES = 400
+LONGER = {"scripts/generators/attacks_reference.py": "the rows of one table, in the order of its page"}
 VALUES = "values or protocols, without behaviour of their own"
 ENTRY = "an entry point: tests/e2e run it"
 ROWS = "rows of a table: tests/dispatcher/reasons/test_catalogue.py goes over all of them"
@@ -41,6 +46,7 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/pod_limits/interface.py": VALUES,
     "dispatcher/tubepost_dispatcher/reasons/acceptance.py": ROWS,
     "dispatcher/tubepost_dispatcher/reasons/apns.py": ROWS,
+    "dispatcher/tubepost_dispatcher/reasons/commands.py": ROWS,
     "dispatcher/tubepost_dispatcher/reasons/delivery.py": ROWS,
     "dispatcher/tubepost_dispatcher/reasons/listener.py": ROWS,
     "dispatcher/tubepost_dispatcher/reasons/relay.py": ROWS,
@@ -105,3 +111,15 @@ def test_test_files_without_a_module(package: str) -> None:
         candidates = {path.with_name("_".join(words[:count]) + ".py") for count in range(2, len(words) + 1)}
         if not candidates & wanted:
             assert path.relative_to(ROOT).as_posix() in ABOUT_MORE_THAN_A_MODULE
+
+
+def test_files_are_short_enough_to_read() -> None:
+    """Tests are exempt: a table of cases may be long."""
+    directories = [*(ROOT / package for package in PACKAGES), ROOT / "scripts", ROOT / "benchmarks"]
+    lengths = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8").count("\n")
+        for directory in directories
+        for path in directory.rglob("*.py")
+    }
+    assert len(lengths) > 200
+    assert {name for name, lines in lengths.items() if lines > MAX_LINES} == set(LONGER)

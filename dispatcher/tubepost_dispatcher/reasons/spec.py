@@ -55,3 +55,10 @@ class ReasonSpec:
     source: Source = Source.APNS
     known: bool = True
     """False for what `catalogue.lookup` had to guess."""
+
+
+def listener_row(reason: str, code: int, enhanced: str, text: str, help_: str, remedy: str) -> ReasonSpec:
+    """Make a row of the listener's: 4yz is transient, 5yz permanent."""
+    kind = OutcomeKind.TRANSIENT if code < 500 else OutcomeKind.PERMANENT
+    legacy_code = 1 if kind is OutcomeKind.TRANSIENT else 4
+    return ReasonSpec(reason, kind, code, enhanced, help_, remedy, legacy_code, text, source=Source.LISTENER)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 MAX_HELD = 65_536
 """Octets of buffered input above which reading pauses."""
 HELD, WRITE, TURN, SHARE = 1, 2, 4, 8
 """Why reading pauses: the input buffer is full; the client does not read its replies; it has had its share of
 this turn's commands, or of this turn's octets."""
+
+
+_QUIT = re.compile(rb"(?:\A|\n)QUIT *\r\n", re.IGNORECASE)
+
+
+def says_quit(held: bytes) -> bool:
+    """Whether QUIT is among the commands that are buffered."""
+    return _QUIT.search(held) is not None
 
 
 class Reading:

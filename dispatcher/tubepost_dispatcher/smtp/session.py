@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import re
 import ssl
 from typing import Generic, TypeVar, cast
 
@@ -42,8 +41,6 @@ COMMANDS_PER_TURN = 200
 """Commands of one session that are answered before other sessions get their turn."""
 LINGER_EVICTED = 1.0
 """Seconds that a client has to read the last reply when it has to make room for another."""
-
-_held_quit = re.compile(rb"(?:\A|\n)QUIT *\r\n", re.IGNORECASE).search
 
 _AnyDomainT = TypeVar("_AnyDomainT")
 
@@ -127,7 +124,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         if self._smtp.secure or state is CLOSING:
             return False
         # A client that has vanished and one that half-closes send the same FIN; the latter has said QUIT.
-        return state is YIELDED or (state is ACCEPTANCE and _held_quit(self._in) is not None)
+        return state is YIELDED or (state is ACCEPTANCE and flow.says_quit(self._in))
 
     def connection_lost(self, error: Exception | None) -> None:
         """Clean up; withdraw the message that still waits for its reply."""
