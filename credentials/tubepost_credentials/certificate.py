@@ -130,7 +130,12 @@ def load_certificate(
             f"{what} {detail} a certificate was expected", f"put {wanted} there, copied whole"
         )
     keys = _keys(blocks, f"{what}'s private key")
-    candidates = [item for item in certificates if _key_of(item) in keys]
+    own = [item for item in certificates if _key_of(item) in keys]
+    candidates = [item for item in own if _is_legible(item)]
+    if own and not candidates:
+        raise CredentialError(
+            f"{what} is damaged: a name or a date in it cannot be read", f"put {wanted} there, copied whole"
+        )
     if not candidates:
         source = "from the same export (.p12)" if side == "client" else "that were issued together"
         raise CredentialError(
@@ -275,6 +280,18 @@ def _key_of(certificate: x509.Certificate) -> bytes:
         return _spki(certificate.public_key())
     except (ValueError, TypeError, UnsupportedAlgorithm):  # of a kind that the library cannot read: not ours
         return b""
+
+
+def _is_legible(certificate: x509.Certificate) -> bool:
+    """Whether names and dates can be read, which the library does only when it is asked for them."""
+    try:
+        _name(certificate.subject)
+        _name(certificate.issuer)
+        _day(certificate.not_valid_before_utc)
+        _day(certificate.not_valid_after_utc)
+    except ValueError:
+        return False
+    return True
 
 
 def _uid(leaf: x509.Certificate) -> str | None:

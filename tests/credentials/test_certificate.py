@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 from collections.abc import Callable
@@ -350,3 +351,31 @@ def test_an_untidy_pair_is_read_and_told_of(spoil: Callable[[bytes], bytes]) -> 
         ("Untidy", 1),
     ]
     assert not any(line in str(credential.remarks) for line in secrets_of(pair().private_key_pem))
+
+
+def altered(pem: bytes, old: bytes, new: bytes) -> bytes:
+    """A certificate with other bytes in it; nobody looks at its signature."""
+    der = load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+    assert old in der
+    body = base64.encodebytes(der.replace(old, new)).decode()
+    return f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n".encode()
+
+
+def test_a_certificate_whose_fields_cannot_be_read_is_refused() -> None:
+    topic = b"com.example.app"
+    end = f"{load_pem_x509_certificate(pair().certificate_pem).not_valid_after_utc:%y%m%d%H%M%S}Z".encode()
+    for old, new in (
+        (b"\x0c\x0f" + topic, b"\x0c\x0f\xff" + topic[1:]),  # a name that is not UTF-8
+        (end, end[:2] + b"99" + end[4:]),  # a month that there is not
+    ):
+        broken = altered(pair().certificate_pem, old, new)
+        with pytest.raises(CredentialError, match="is damaged") as caught:
+            load_certificate(broken, pair().private_key_pem)
+        assert caught.value.fault is Fault.MALFORMED
+
+
+def test_one_that_can_be_read_is_taken_before_one_that_cannot() -> None:
+    topic = b"com.example.app"
+    broken = altered(pair().certificate_pem, b"\x0c\x0f" + topic, b"\x0c\x0f\xff" + topic[1:])
+    credential = load_certificate(broken + pair().certificate_pem, pair().private_key_pem)
+    assert credential.default_topic == "com.example.app"

@@ -44,17 +44,12 @@ def _prepare(name: str) -> Path:
     return directory
 
 
-def _engine(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _engine(log: Path, name: str, *arguments: str) -> tuple[bool, str]:
+    """Run the engine; whether all was well, and what it has said, which can be read in `log` meanwhile."""
     command = [sys.executable, "-m", "tests.fuzz.engine", name, *arguments]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        check=False,
-        text=True,
-        errors="replace",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    with log.open("wb") as output:
+        process = subprocess.run(command, cwd=ROOT, check=False, stdout=output, stderr=output)
+    return process.returncode == 0, log.read_text(errors="replace")
 
 
 def _fuzz(name: str, arguments: argparse.Namespace) -> bool:
@@ -62,7 +57,8 @@ def _fuzz(name: str, arguments: argparse.Namespace) -> bool:
     directory = _prepare(name)
     (CORPUS / name).mkdir(exist_ok=True)
     began, before = time.monotonic(), set(directory.glob("*-*"))
-    result = _engine(
+    well, said = _engine(
+        directory / "log",
         name,
         f"-max_total_time={arguments.seconds}",
         f"-runs={arguments.runs}",
@@ -75,19 +71,18 @@ def _fuzz(name: str, arguments: argparse.Namespace) -> bool:
         str(CORPUS / name),
         str(directory / "seeds"),
     )
-    (directory / "log").write_text(result.stdout)
-    stats = dict(re.findall(r"stat::(\w+):\s+(\d+)", result.stdout))
-    coverage = re.findall(r" cov: (\d+) ft: (\d+) corp: (\d+)", result.stdout)
+    stats = dict(re.findall(r"stat::(\w+):\s+(\d+)", said))
+    coverage = re.findall(r" cov: (\d+) ft: (\d+) corp: (\d+)", said)
     print(
         f"{name}: {stats.get('number_of_executed_units', '?')} executions in {time.monotonic() - began:.0f} s, "
         f"{coverage[-1][0] if coverage else '?'} edges, {coverage[-1][2] if coverage else '?'} inputs, "
-        f"at most {stats.get('peak_rss_mb', '?')} MiB{'' if result.returncode == 0 else ': FAILED'}",
+        f"at most {stats.get('peak_rss_mb', '?')} MiB{'' if well else ': FAILED'}",
         flush=True,
     )
-    if result.returncode == 0:
+    if well:
         return True
-    _, _, report = result.stdout.partition(" === Uncaught")
-    print(report or result.stdout[-2_000:])
+    _, _, report = said.partition(" === Uncaught")
+    print(report or said[-2_000:])
     for path in sorted(set(directory.glob("*-*")) - before):
         print(f"Look at it: {sys.executable} -m tests.fuzz --reproduce {path} {name}")
     return False
@@ -105,11 +100,10 @@ def _keep(name: str) -> None:
             for path in source.iterdir() if source.exists() else ():
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copyfile(path, before / path.name)
-        result = _engine(
-            name, "-merge=1", "-use_counters=0", f"-max_len={LONGEST_KEPT}", str(after), str(before)
-        )
-        if result.returncode != 0:
-            sys.exit(result.stdout[-4_000:])
+        merge = ("-merge=1", "-use_counters=0", f"-max_len={LONGEST_KEPT}", str(after), str(before))
+        well, said = _engine(Path(scratch, "log"), name, *merge)
+        if not well:
+            sys.exit(said[-4_000:])
         shutil.rmtree(CORPUS / name, ignore_errors=True)
         shutil.copytree(after, CORPUS / name)
     files = list((CORPUS / name).iterdir())
