@@ -40,7 +40,7 @@ class Filler:
         self._loop = loop
         self._wall = wall
 
-    def fill(self, connections: Sequence[Connection], count: int, now: float, most: int) -> int:
+    def fill(self, connections: Sequence[Connection], count: int, now: float, most: int) -> None:
         """Put requests on connections, each of which then writes once.
 
         Args:
@@ -48,12 +48,9 @@ class Filler:
             count: how many requests to send, if there are streams for them.
             now: monotonic seconds.
             most: requests that a connection may carry in its life; 0 for any number.
-
-        Returns:
-            How many were sent.
         """
         if not connections:
-            return 0
+            return
         self._builder.authorize(self._credential.bearer(now, self._wall()))
         free = [_free(c, now, most) for c in connections]
         if len(connections) == 1:
@@ -68,7 +65,6 @@ class Filler:
                 connection.flush()
                 if most and connection.submitted >= most:
                     connection.retire()
-        return sum(shares)
 
     def _put(self, connection: Connection, share: int, now: float) -> None:
         pop, block, hold = self._waiting.pop, self._builder.block, self._credential.hold

@@ -34,6 +34,7 @@ from tubepost_dispatcher.apns.pool.connections import Connections
 from tubepost_dispatcher.apns.pool.filling import Filler
 from tubepost_dispatcher.apns.pool.gauges import PoolGauges, Readings
 from tubepost_dispatcher.apns.pool.options import PoolOptions
+from tubepost_dispatcher.apns.pool.probe import Probe
 from tubepost_dispatcher.apns.pool.waiting import Waiting
 from tubepost_dispatcher.apns.tls import client_context
 from tubepost_dispatcher.metrics import Metrics
@@ -287,17 +288,16 @@ class Pool:
         else:
             self._alarm.no_later_than(health.grace_until)
         if due and self._waiting:
-            # Those that have not answered since the doubt began are no test of the route: take another one.
-            self._connections.retire_silent(health.doubted_since)
-            if self._fill(now, 1):
+            self._connections.retire_silent(health.doubted_since)  # a test takes another connection
+            if any(c.capacity(now) for c in self._connections.usable()) and (first := self._waiting.pop()):
+                self._waiting.push_front([Probe(first, self._tell, self._loop).request])
+                self._fill(now, 1)
                 health.probed(now)
-                _LOG.debug("route %s: probe sent", self._route.name)
 
-    def _fill(self, now: float, count: int) -> int:
-        """Send so many requests, if there are streams for them; returns how many were sent."""
-        return self._filler.fill(
-            self._connections.usable(), count, now, self._options.max_deliveries_per_connection
-        )
+    def _fill(self, now: float, count: int) -> None:
+        """Send so many requests, if there are streams for them."""
+        most = self._options.max_deliveries_per_connection
+        self._filler.fill(self._connections.usable(), count, now, most)
 
     def _give_up(self, now: float) -> None:
         """Return what has waited for longer than its owner wants to wait."""

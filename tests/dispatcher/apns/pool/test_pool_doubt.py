@@ -12,7 +12,7 @@ import pytest
 from tests.dispatcher.apns.peer import Peer, Seen
 from tests.dispatcher.apns.support import Outcomes, certificate_credential, open_pool, request
 from tubepost_dispatcher.apns.health import GRACE
-from tubepost_dispatcher.apns.pool import PoolOptions
+from tubepost_dispatcher.apns.pool import PoolOptions, probe
 from tubepost_dispatcher.outcome import OutcomeKind
 
 DELIVERED, TRANSIENT = OutcomeKind.DELIVERED, OutcomeKind.TRANSIENT
@@ -51,7 +51,8 @@ async def test_a_doubt_is_one_line_and_its_end_another(caplog: pytest.LogCapture
         assert pool.held_until == 0.0
 
 
-async def test_in_doubt_one_request_is_sent_and_the_others_come_back() -> None:
+async def test_in_doubt_one_request_is_sent_and_the_others_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "PATIENCE", 60.0)
     outcomes = Outcomes()
     async with Peer(on_request=silence) as peer, open_pool(peer, certificate_credential()) as pool:
         pool.submit(request(outcomes, 0, response_timeout=TIMEOUT))
@@ -76,6 +77,22 @@ async def test_in_doubt_one_request_is_sent_and_the_others_come_back() -> None:
             pool.submit(request(outcomes, number))
         await outcomes.wait(32)
         assert outcomes.kinds()[DELIVERED] == 11
+
+
+async def test_who_sends_a_probe_is_told_soon_and_the_answer_still_ends_the_doubt() -> None:
+    outcomes = Outcomes()
+    async with Peer(on_request=silence) as peer, open_pool(peer, certificate_credential()) as pool:
+        pool.submit(request(outcomes, 0, response_timeout=TIMEOUT))
+        await outcomes.wait(1)
+        pool.submit(request(outcomes, 1, response_timeout=60.0))
+        (_, told) = await outcomes.wait(2)
+        assert (told.reason, told.possible_double) == ("ResponseTimeout", True)
+        assert pool.status()["silentSinceSeconds"] is not None
+        peer.seen[1].respond(200)
+        async with asyncio.timeout(20):
+            while pool.status()["silentSinceSeconds"] is not None:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.01)
+        assert len(outcomes.order) == 2
 
 
 async def test_requests_that_wait_for_the_first_probe_are_sent_when_it_is_answered() -> None:
