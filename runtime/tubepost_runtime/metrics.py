@@ -128,13 +128,53 @@ def computed(name: str, text: str, *labels: str) -> Declared[ComputedGauge]:
     return Declared(MetricSpec(name, "gauge", text, labels), make)
 
 
+class Tally:
+    """A counter for what happens with every message: a plain integer, added to the metric when somebody asks.
+
+    `Counter.inc` takes a lock and several calls. For one thread, the event loop's; write `tally.count += 1`.
+    """
+
+    __slots__ = ("_counter", "count")
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+        self.count = 0
+
+    def flush(self) -> None:
+        """Add what was counted to the metric."""
+        count, self.count = self.count, 0
+        if count:
+            self._counter.inc(count)
+
+
+class _Tallies(Collector):
+    """Comes first in its registry, and brings the metrics that follow up to date."""
+
+    def __init__(self) -> None:
+        self.by_counter: dict[Counter, Tally] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        for tally in self.by_counter.values():
+            tally.flush()
+        return iter(())
+
+
 class MetricSet:
     """The metrics of a program, in one registry (its own by default, so that instances do not share)."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self._tallies = _Tallies()
+        self.registry.register(self._tallies)
         for name, declared in _declarations(type(self)):
             self.__dict__[name] = declared.make(declared.spec, self.registry)
+
+    def tally(self, counter: Counter) -> Tally:
+        """A cheap way to count into a counter, or a child of one; the same one whenever it is asked for."""
+        tally = self._tallies.by_counter.get(counter)
+        if tally is None:
+            tally = self._tallies.by_counter[counter] = Tally(counter)
+        return tally
 
     @classmethod
     def catalogue(cls) -> tuple[MetricSpec, ...]:

@@ -52,3 +52,17 @@ def test_a_metric_of_an_instance_that_is_not_initialised_names_itself() -> None:
     example = Example.__new__(Example)
     with pytest.raises(AttributeError, match=r"Example\.done"):
         _ = example.done
+
+
+def test_a_tally_is_in_the_metric_whenever_somebody_asks() -> None:
+    class Metrics(MetricSet):
+        things = counter("things", "Things, by kind.", "kind")
+
+    metrics = Metrics()
+    tally = metrics.tally(metrics.things.labels("a"))
+    assert metrics.tally(metrics.things.labels("a")) is tally
+    tally.count += 3
+    metrics.things.labels("a").inc()
+    assert metrics.registry.get_sample_value("things_total", {"kind": "a"}) == 4
+    tally.count += 2
+    assert metrics.registry.get_sample_value("things_total", {"kind": "a"}) == 6

@@ -37,11 +37,13 @@ class Accounting:
     """Every message is counted in by `opened` and out by `closed`."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._push_parts = metrics.push_parts
+        self._push_parts = metrics.tally(metrics.push_parts)
         self._warnings = metrics.push_part_warnings
         self._dropped = metrics.dropped_parts
         self._messages = {
-            (kind, result): metrics.messages.labels(kind, result) for kind in _KINDS for result in _RESULTS
+            (kind, result): metrics.tally(metrics.messages.labels(kind, result))
+            for kind in _KINDS
+            for result in _RESULTS
         }
         self.open = 0
         """Messages between the end of DATA and the reply."""
@@ -54,12 +56,12 @@ class Accounting:
     def closed(self, kind: MessageKind, reply: Reply, *, abandoned: bool) -> None:
         """A message got its reply; `abandoned`: nobody was there to hear it."""
         self.open -= 1
-        self._messages[kind, "abandoned" if abandoned else result_of(reply)].inc()
+        self._messages[kind, "abandoned" if abandoned else result_of(reply)].count += 1
 
     def noted(self, message_id: str, push: Push) -> None:
         """Count the push parts of a message, log and count what was charitably read or left out."""
         for notification in push.notifications:
-            self._push_parts.inc()
+            self._push_parts.count += 1
             warnings = notification.push.warnings
             if warnings:
                 for warning in warnings:

@@ -10,6 +10,7 @@ from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import REASONS
+from tubepost_runtime.metrics import Tally
 
 UNKNOWN_REASONS: Final = 10
 """Reasons that are not in the catalogue and still are labels, of one process."""
@@ -22,7 +23,7 @@ class MetricsListener:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._delivered: dict[str, Counter] = {}
+        self._delivered: dict[str, Tally] = {}
         self._attempts: dict[tuple[str, OutcomeKind, str], Counter] = {}
         self._unknown: set[str] = set()
 
@@ -32,15 +33,16 @@ class MetricsListener:
         assert delivery.route is not None
         route, kind = delivery.route.name, outcome.kind
         if kind is OutcomeKind.DELIVERED:  # nearly always, and the hash of an enum's member is slow
-            child = self._delivered.get(route)
-            if child is None:
-                child = self._delivered[route] = self._metrics.attempts.labels(route, kind.value, "")
-            child.inc()
+            delivered = self._delivered.get(route)
+            if delivered is None:
+                child = self._metrics.attempts.labels(route, kind.value, "")
+                delivered = self._delivered[route] = self._metrics.tally(child)
+            delivered.count += 1
             return
-        child = self._attempts.get((route, kind, outcome.reason))
-        if child is None:
-            child = self._child(route, kind, outcome.reason)
-        child.inc()
+        attempts = self._attempts.get((route, kind, outcome.reason))
+        if attempts is None:
+            attempts = self._child(route, kind, outcome.reason)
+        attempts.inc()
         if outcome.possible_double:
             self._metrics.possible_doubles.labels(route).inc()
         if outcome.status == 410:

@@ -237,7 +237,8 @@ class _Logger:
             "tempfail": config.log_tempfail,
         }
         self._lines = {
-            kind: metrics.log_lines.labels(config.name, kind) for kind in (*EVENT_KINDS, "heartbeat")
+            kind: metrics.tally(metrics.log_lines.labels(config.name, kind))
+            for kind in (*EVENT_KINDS, "heartbeat")
         }
         self._lost = (metrics.log_errors.labels(config.name), metrics.log_lines_lost.labels(config.name))
         self._timer: Handle | None = None
@@ -275,4 +276,4 @@ class _Logger:
                 counter.inc()
             return
         self.sink.write(line)
-        self._lines[kind].inc()
+        self._lines[kind].count += 1

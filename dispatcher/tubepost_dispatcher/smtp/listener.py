@@ -99,7 +99,7 @@ class ListenerState(Generic[DomainT]):
         self.session_limits = SessionLimits(LocalLimits() if limits is None else limits)
         self.open_gauge = metrics.smtp_sessions
         self.opened = metrics.smtp_sessions_opened
-        self.received = metrics.smtp_received_bytes
+        self.received = metrics.tally(metrics.smtp_received_bytes)
         self.warnings = metrics.smtp_warnings
         self._rejections = metrics.smtp_rejections
         self._refusals: dict[tuple[str, str], Counter] = {}

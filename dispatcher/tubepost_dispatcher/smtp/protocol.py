@@ -153,7 +153,7 @@ class SmtpProtocol(Generic[DomainT]):
     def message(self, replier: Replier, content: Content) -> Transaction[DomainT]:
         """The complete transaction with its message; its reply is due."""
         listener = self.listener
-        listener.received.inc(len(content))
+        listener.received.count += len(content)
         envelope = self.envelope
         assert envelope.mail_from is not None
         self.state = ACCEPTANCE
@@ -198,7 +198,7 @@ class SmtpProtocol(Generic[DomainT]):
 
     def refuse_message(self, fault: DataFault, received: int) -> None:
         """Refuse a message that was read to its end, of `received` octets, and not handed over."""
-        self.listener.received.inc(received)
+        self.listener.received.count += received
         self.messages += 1
         self.active = self.listener.now
         self.envelope.clear()

@@ -43,7 +43,9 @@ def test_a_message_from_envelope_to_reply() -> None:
     assert re.fullmatch("[0-9a-f]{25}", transaction.message_id)
     assert wire.send(b"QUIT\r\n") == b"221 2.0.0 Bye\r\n"
     assert wire.transport.closed
-    assert wire.metrics.smtp_received_bytes._value.get() == len(transaction.content)
+    assert wire.metrics.registry.get_sample_value("tubepost_smtp_received_bytes_total") == len(
+        transaction.content
+    )
 
 
 def test_replies_of_one_chunk_leave_in_one_write() -> None:
