@@ -30,8 +30,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol() -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Have all lines made, those of level Debug too, unless a test sets a level."""
+    LEAKS.device_tokens = not item.nodeid.startswith(("tests/chart/", "tests/cluster/"))
     logger = logging.getLogger("tubepost")
     before = logger.level
     if before == logging.NOTSET:
@@ -47,9 +48,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Turn the report of a test's last phase into a failure when it has leaked."""
     report = yield
     for title, text in report.sections:
-        # Of its own output a command may show the message that it was given; containers have ids of 64 digits.
-        own = "stdout" in title or item.nodeid.startswith(("tests/chart/", "tests/cluster/"))
-        LEAKS.look(title.lower(), text, device_tokens=not own)
+        # Of its own output a command may show the message that it was given.
+        LEAKS.look(title.lower(), text, device_tokens="stdout" not in title)
     if report.when == "teardown":
         found = LEAKS.take()
         if found and report.passed and item.get_closest_marker("shows_secrets") is None:

@@ -57,6 +57,8 @@ class Leaks:
         self._secret: set[str] = set()
         self._found: list[str] = []
         self._written: list[_Written] = []
+        self.device_tokens = True
+        """Whether 64 hex digits are taken for a device token: not where containers are, whose ids look like it."""
 
     def register(self, value: str) -> None:
         """Look for `value` from now on."""
@@ -74,7 +76,7 @@ class Leaks:
         """Note whatever `text` shows."""
         found = [secret for secret in self._secret if secret in text]
         found += PROVIDER_TOKEN.findall(text)
-        if device_tokens:
+        if device_tokens and self.device_tokens:
             # One digit over and over is a name that is too long.
             found += [token for token in DEVICE_TOKEN.findall(text) if len(set(token)) > 1]
         for secret in found:
