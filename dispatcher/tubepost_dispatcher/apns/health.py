@@ -36,7 +36,6 @@ class RouteHealth:
 
     __slots__ = (
         "_pace",
-        "_probed_at",
         "_probes",
         "_replaced_at",
         "answered_at",
@@ -44,6 +43,7 @@ class RouteHealth:
         "grace_until",
         "paced_until",
         "probe_at",
+        "probed_at",
         "replacements",
         "rest_detail",
         "rest_until",
@@ -71,7 +71,8 @@ class RouteHealth:
         self.rest_detail = ""
         self.turned_away = 0.0
         """Requests that did not come here, or came back at once, since the last probe."""
-        self._probed_at = -math.inf
+        self.probed_at = -math.inf
+        """When a probe was last sent."""
         self._probes = Backoff(_PROBES)
         self._pace = Backoff(_REPLACEMENTS)
         self._replaced_at = -math.inf
@@ -110,16 +111,16 @@ class RouteHealth:
 
         That is so at growing intervals; where there is much traffic, also for one request in so many.
         """
-        return (
-            not self.in_doubt
-            or now >= self.probe_at
-            or (self.turned_away >= TURNED_AWAY and now >= self._probed_at + LEAST_INTERVAL)
-        )
+        if not self.in_doubt:
+            return True
+        many = self.turned_away >= TURNED_AWAY and now >= self.probed_at + LEAST_INTERVAL
+        # A probe takes a connection of its own; whoever sends it must not wait for that to be allowed.
+        return (now >= self.probe_at or many) and now >= self.paced_until
 
     def probed(self, now: float) -> None:
         """Note that a probe was sent."""
         self.probe_at = now + self._probes.failure(now)
-        self._probed_at = now
+        self.probed_at = now
         self.turned_away = 0.0
 
     def silence(self, now: float) -> str:

@@ -75,6 +75,15 @@ def test_among_many_one_tests_the_route_before_its_time() -> None:
     assert not health.may_send(soon + LEAST_INTERVAL)
 
 
+def test_a_probe_is_not_due_while_its_connection_may_not_be_opened() -> None:
+    health = doubted()
+    for number in range(3):
+        health.replaced(NOW + number, NOW + number)
+    assert health.paced_until > NOW + 2
+    assert not health.may_send(NOW + 2)
+    assert health.may_send(health.paced_until)
+
+
 def test_replacements_are_paced_until_a_push_is_accepted() -> None:
     health = RouteHealth()
     now, opened = NOW, 0

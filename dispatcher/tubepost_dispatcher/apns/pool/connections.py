@@ -87,13 +87,14 @@ class Connections:
 
     def refusal(self, now: float) -> Outcome | None:
         """Return the outcome of requests while there is no connection and connecting fails; else None."""
-        paced = self._health.replacements >= PACED_FROM and now < self._health.paced_until
+        health = self._health
+        paced = health.replacements >= PACED_FROM and now < health.paced_until and not health.in_doubt
         if (self.connector.trouble is None and not paced) or self.usable():
             return None
         if paced:
-            many = self._health.replacements
+            many = health.replacements
             detail = f"{many} connections in a row were replaced without an accepted push; waiting"
-            return local_outcome("NoConnectionInTime", detail, held_until=self._health.paced_until)
+            return local_outcome("NoConnectionInTime", detail, held_until=health.paced_until)
         return self.connector.refusal(now)
 
     @property

@@ -288,7 +288,7 @@ class Pool:
         else:
             self._alarm.no_later_than(health.grace_until)
         if due and self._waiting:
-            self._connections.retire_silent(health.doubted_since)  # a test takes another connection
+            self._connections.retire_silent(health.probed_at)  # a test takes another connection
             if any(c.capacity(now) for c in self._connections.usable()) and (first := self._waiting.pop()):
                 self._waiting.push_front([Probe(first, self._tell, self._loop).request])
                 self._fill(now, 1)

@@ -11,7 +11,7 @@ from tubepost_dispatcher.apns.connection import Request
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 
-PATIENCE: Final = 0.8
+PATIENCE: Final = 0.5
 """Seconds after which the owner of a request that serves as a probe is told that there was no answer."""
 
 
