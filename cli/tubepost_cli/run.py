@@ -114,8 +114,8 @@ def command(
       tubepost run -f push.yaml -f secrets.yaml --port 2525
 
     Changed files are read, checked as a whole, and put in force without dropping a session; a broken change
-    is refused and reported while the old configuration serves on. SIGTERM drains, a second one ends at
-    once; SIGHUP reads the configuration and opens the log files anew.
+    is refused and reported while the old configuration stays in force. SIGTERM drains, a second one ends at
+    once; SIGHUP reloads the configuration and reopens the log files.
     """
     if bool(files) == bool(config_dir):
         raise click.UsageError("Name manifests with -f FILE (or, in a pod, the mounted --config DIRECTORY).")

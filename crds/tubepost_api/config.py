@@ -29,7 +29,7 @@ def later(default: Any) -> Any:
 
     It is written only where it is not its default, so that a dispatcher which does not know it yet reads the
     documents of those who do not use it, and reports the same digest. Where it is used, the older dispatcher
-    refuses the document by the field's name and serves on with the one before: nothing is ignored in silence.
+    refuses the document by the field's name and keeps the one before: nothing is ignored in silence.
     """
     return Field(default=default, json_schema_extra={_LATER: True})
 

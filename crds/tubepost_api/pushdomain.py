@@ -153,7 +153,7 @@ class PushDomainSpec(SpecModel):
         Rule(
             "self.domains.all(d, !has(d.name) || "
             "self.domains.exists_one(e, has(e.name) && e.name == d.name))",
-            "a domain name stands twice",
+            "a domain name is listed twice",
             "name every domain once",
             lambda spec: _twin([d.name for d in spec.domains]) is None,
             "domains",
@@ -162,7 +162,7 @@ class PushDomainSpec(SpecModel):
         Rule(
             "self.domains.all(d, !has(d.pattern) || "
             "self.domains.exists_one(e, has(e.pattern) && e.pattern == d.pattern))",
-            "a pattern stands twice",
+            "a pattern is listed twice",
             "write every pattern once",
             lambda spec: _twin([d.pattern for d in spec.domains]) is None,
             "domains",

@@ -28,7 +28,7 @@ WatchOwn = Callable[[Callable[[bool, dict[str, Any]], None]], Coroutine[Any, Any
 
 
 class Leadership:
-    """Syncs the cache, then reconciles what changes. Made anew whenever this replica becomes the leader.
+    """Syncs the cache, then reconciles what changes. Created whenever this replica becomes the leader.
 
     Args:
         settings: the operator's.

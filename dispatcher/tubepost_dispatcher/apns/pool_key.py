@@ -15,7 +15,7 @@ def pool_key(
     ca_pem: bytes | None,
     proxy_auth: str | None,
 ) -> Hashable:
-    """Return what a pool depends on: equal keys mean that a pool can serve on.
+    """Return what a pool depends on: equal keys mean that a pool can stay.
 
     The route's name, topic and defaults are not in it: they are resolved before a request comes here.
     Secrets are in it as digests.

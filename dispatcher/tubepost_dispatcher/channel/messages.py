@@ -88,7 +88,7 @@ class GetStatus:
 
 @dataclass(frozen=True, slots=True)
 class ReopenLogs:
-    """Open log files anew."""
+    """Reopen log files."""
 
     _: KW_ONLY
     type: Literal["reopenLogs"] = "reopenLogs"

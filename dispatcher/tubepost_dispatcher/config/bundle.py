@@ -40,7 +40,7 @@ class PreparedRoute:
 
     @property
     def pool_key(self) -> Hashable:
-        """Equal keys: the same pool serves on. Endpoint, credential, TLS and proxy are in it."""
+        """Equal keys: the same pool stays. Endpoint, credential, TLS and proxy are in it."""
         return pool_key(self.config, self.credential, self.ca_pem, self.proxy_auth)
 
 

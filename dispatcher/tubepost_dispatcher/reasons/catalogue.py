@@ -31,7 +31,7 @@ ALL: Final = (
 )
 
 REASONS: Final[Mapping[str, ReasonSpec]] = MappingProxyType({spec.reason: spec for spec in ALL})
-"""All rows by reason; no word stands in two rows."""
+"""All rows by reason; no word is in two rows."""
 
 MAX_REPLY_TEXT: Final = 400
 """Characters of a reply's text; a reply line has room for some more."""

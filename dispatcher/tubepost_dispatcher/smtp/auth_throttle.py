@@ -22,7 +22,7 @@ LONGEST_WAIT: Final = 60.0
 LONGEST_WAIT_OF_PROVED: Final = 5.0
 """Seconds that a name waits, at most, which has authenticated from the same client before."""
 FORGOTTEN_AFTER: Final = 600.0
-"""Seconds without a failure after which a client starts anew."""
+"""Seconds without a failure after which a client starts from zero."""
 MAX_KEPT: Final = 4_096
 """Clients with failures, and names that have authenticated, that are remembered; the latest ones."""
 

@@ -124,7 +124,7 @@ class Reloader:
         self._stopped = True
 
     async def reload(self) -> Change | None:
-        """Read the configuration anew and put it in force at the smallest level; None when refused.
+        """Reload the configuration and put it in force at the smallest level; None when refused.
 
         Calls that come while one waits for its turn share its result: it has not read anything yet.
         """

@@ -29,7 +29,7 @@ class ReloadStatus:
         """A configuration was refused; `digest` is empty when it could not be read that far."""
         problems = tuple(problems)
         for problem in problems:
-            _LOG.error("configuration refused, the old one serves on: %s", problem)
+            _LOG.error("configuration refused, the old one stays in force: %s", problem)
         self._metrics.config_reloads.labels("refused", Level.NONE.value).inc()
         self.lacks(problems, digest)
 

@@ -255,7 +255,7 @@ class Supervisor:
     # -- configuration --------------------------------------------------------------------------------
 
     async def reload(self) -> Change | None:
-        """Read the configuration anew and put it in force at the smallest level; None when refused."""
+        """Reload the configuration and put it in force at the smallest level; None when refused."""
         if self._prepared is None:
             return None
         return await self._reloader.reload()
@@ -314,7 +314,7 @@ class Supervisor:
                 sockets.close()
 
     async def reload_and_reopen(self) -> None:
-        """SIGHUP: read the configuration anew, open log files anew."""
+        """SIGHUP: reload the configuration, reopen log files."""
         if self._draining:
             return
         self._pool.reopen_logs()

@@ -251,7 +251,7 @@ class WorkerHandle:
             self._channel.send(hold)
 
     def reopen_logs(self) -> None:
-        """Have the worker open its log files anew."""
+        """Have the worker reopen its log files."""
         if self._channel is not None:
             self._channel.send(ReopenLogs())
 

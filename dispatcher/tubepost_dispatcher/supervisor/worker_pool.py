@@ -26,7 +26,7 @@ _LOG = logging.getLogger("tubepost.supervisor")
 RESTART = Exponential(0.4, 30.0)
 """Pauses before a worker that fails again and again is replaced; after its first failure there is none."""
 STABLE_AFTER = 60.0
-"""A worker that lived this long starts its successor's back-off anew."""
+"""A worker that lived this long resets its successor's back-off."""
 SILENT_AFTER = 15.0
 """Seconds without a word (workers speak every second) after which a worker is hung, and replaced."""
 QUIET_AFTER = 5.0
@@ -293,7 +293,7 @@ class WorkerPool:
                     handle.kill()
 
     def reopen_logs(self) -> None:
-        """Have all workers open their log files anew."""
+        """Have all workers reopen their log files."""
         for handle in self._workers.values():
             handle.reopen_logs()
 

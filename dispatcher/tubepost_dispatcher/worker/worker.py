@@ -126,7 +126,7 @@ class Worker:
         self._server.set_overloaded(overloaded)
 
     def reopen_logs(self) -> None:
-        """Open log files anew (after an external rotation)."""
+        """Reopen log files (after an external rotation)."""
         self._loggers.reopen()
 
     async def drain(self, grace: float) -> int:

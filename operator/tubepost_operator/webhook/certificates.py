@@ -49,7 +49,7 @@ class CertificatePlan:
     """What Secret and webhook configuration ought to hold."""
 
     data: Mapping[str, bytes] | None = field(repr=False)
-    """New contents of the Secret; None when those that are there serve on."""
+    """New contents of the Secret; None when those that exist are kept."""
     bundle: bytes
     """What the API server has to trust (PEM, `caBundle`)."""
     settled: bool

@@ -158,7 +158,7 @@ async def _reload(certificate: ServingCertificate, settings: Settings, cluster: 
         secret = await cluster.get(SECRET, settings.lease_namespace, settings.webhook_secret)
         if certificate.load(secret_data(secret)):
             _LOG.info("the webhook has a new certificate")
-    except Exception as error:  # noqa: BLE001 - the certificate that is there serves on
+    except Exception as error:  # noqa: BLE001 - the present certificate is kept
         _LOG.warning("the webhook's certificate could not be read: %s: %s", type(error).__name__, error)
     return certificate.loaded
 
