@@ -23,7 +23,18 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REMEDY = "scripts/setup-test-tools"
 """The command that gets what is missing."""
-PROGRAMS = ("go", "node", "nghttpd", "h2load", "nginx", "promtool", "smtp-sink", "smtp-source", "swaks")
+PROGRAMS = (
+    "go",
+    "node",
+    "nghttpd",
+    "h2load",
+    "nginx",
+    "promtool",
+    "smtp-sink",
+    "smtp-source",
+    "strace",
+    "swaks",
+)
 GO_PEERS = ("apnsserver", "rawpeer", "sink")
 """Commands in `tests/peers/go`; `require("rawpeer")` builds them."""
 MODULES = ("nodemailer",)

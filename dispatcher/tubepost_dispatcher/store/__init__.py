@@ -1,0 +1,1 @@
+"""Keeps notifications that were acknowledged until they end: the port, in memory, and on disk."""

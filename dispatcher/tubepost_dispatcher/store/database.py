@@ -1,0 +1,372 @@
+"""The database of one partition: tables, statements, and what its errors mean. Synchronous; for one thread.
+
+SQLite in WAL mode with synchronous=FULL: a commit returns after the log is synced. The connection has the
+file to itself (`locking_mode`), so the log's index is in its memory and not in a mapped file, which could
+fault when a volume is full. Statements take many rows at once: each step of a statement gives up the
+interpreter's lock and has to get it back from a busy event loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import zlib
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from tubepost_dispatcher.store.port import Entry, FailureKind, Filter, Kept, Page
+from tubepost_dispatcher.store.trouble import Remedy, Trouble, diagnose
+
+APPLICATION: Final = 0x74756270
+"""`application_id` of our files: "tubp"."""
+SCHEMA: Final = 1
+"""`user_version`. This release reads its own and older ones."""
+LOOKED_AT: Final = 5_000
+"""Rows that one page looks at, or one step of counting passes over: some milliseconds."""
+_ROWS: Final = (256, 64, 16, 4, 1)
+"""Rows of an INSERT. A few sizes, so that prepared statements are found again."""
+_COLUMNS: Final = "key, message_id, domain, sender, accepted, due, expires, attempt, reason, crc, body"
+_WIDTH: Final = 11
+_READ: Final = (
+    "key, CAST(message_id AS BLOB), CAST(domain AS BLOB), CAST(sender AS BLOB), accepted, due, expires,"
+    " attempt, CAST(reason AS BLOB), crc, CAST(body AS BLOB)"
+)
+"""Text is read as bytes: damaged text need not be UTF-8."""
+_TABLES: Final = """
+CREATE TABLE queue(
+  key INTEGER PRIMARY KEY, message_id TEXT NOT NULL, domain TEXT NOT NULL, sender TEXT NOT NULL,
+  accepted REAL NOT NULL, due REAL NOT NULL, expires REAL NOT NULL, attempt INTEGER NOT NULL,
+  reason TEXT NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX queue_due ON queue(due, key);
+CREATE INDEX queue_domain ON queue(domain, accepted, key);
+CREATE TABLE damaged AS SELECT * FROM queue;
+CREATE TABLE gone(key INTEGER PRIMARY KEY);
+CREATE TABLE salvage(name TEXT PRIMARY KEY, done_to INTEGER NOT NULL);
+CREATE TABLE keys(least INTEGER NOT NULL);
+"""
+"""`gone`: keys that ended before they were salvaged. `keys`: no key below `least` is for a new entry."""
+
+
+class Database:
+    """One open database file; made when it does not exist.
+
+    Args:
+        path: of the file.
+        vfs: SQLite's way to the disk; empty: the operating system's.
+        read_only: do not change it, and do not wait for a lock on it.
+
+    Raises:
+        Trouble: it cannot be opened; from every method: it cannot do that.
+    """
+
+    def __init__(self, path: Path, *, vfs: str = "", read_only: bool = False) -> None:
+        self.log_pages = 0
+        """Pages in the log since it was last copied back."""
+        try:
+            flags = apsw.SQLITE_OPEN_READWRITE | (0 if read_only else apsw.SQLITE_OPEN_CREATE)
+            self._db = apsw.Connection(str(path), flags=flags, vfs=vfs or None, statementcachesize=50)
+        except apsw.Error as error:
+            raise diagnose(error, opening=True) from None
+        try:
+            self._prepare(path, read_only=read_only)
+        except apsw.Error as error:
+            self.abandon()
+            raise diagnose(error, opening=True) from None
+        except Trouble:
+            self.abandon()
+            raise
+
+    def _prepare(self, path: Path, *, read_only: bool) -> None:
+        db = self._db
+        # What is in the log stays there when the file is closed in trouble, or was opened to be read.
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        db.pragma("locking_mode", "exclusive")
+        if read_only:
+            # So that a file which was cut off can be read as far as it goes.
+            db.pragma("writable_schema", 1)
+        db.pragma("cache_size", -8192)
+        if db.readonly("main"):
+            raise Trouble(Remedy.REOPEN, FailureKind.READ_ONLY, f"{path} cannot be written to")
+        application, version = db.pragma("application_id"), db.pragma("user_version")
+        if application == APPLICATION and version > SCHEMA:
+            raise Trouble(
+                Remedy.REOPEN,
+                FailureKind.NEWER,
+                f"{path} has schema {version}, written by a later release; this one reads up to {SCHEMA}."
+                " Run that release again, or move the file away",
+            )
+        if read_only:
+            return
+        # Our own checkpoints: SQLite's automatic ones do not report that they failed.
+        db.set_wal_hook(self._logged)
+        db.pragma("journal_mode", "wal")
+        db.pragma("synchronous", "full")
+        if application != APPLICATION:
+            if db.pragma("schema_version"):
+                raise Trouble(
+                    Remedy.SET_ASIDE, FailureKind.FAILED, f"{path} is not a queue's database", corrupt=True
+                )
+            with db:
+                db.execute(_TABLES)
+                db.pragma("application_id", APPLICATION)
+                db.pragma("user_version", SCHEMA)
+
+    def _logged(self, db: apsw.Connection, name: str, pages: int) -> int:
+        del db, name
+        self.log_pages = pages
+        return apsw.SQLITE_OK
+
+    # -- writing --------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside, or nothing; durable when it has been left."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(apsw.Error):
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                raise
+        except apsw.Error as error:
+            raise diagnose(error) from None
+
+    def write(self, rows: Sequence[Kept], *, conflict: str = "ABORT") -> None:
+        """Insert rows; `conflict` is ABORT, REPLACE or IGNORE."""
+        start = 0
+        for size in _ROWS:
+            statement = (
+                f"INSERT OR {conflict} INTO queue({_COLUMNS}) VALUES "  # noqa: S608 - constants
+                + ",".join(["(" + ",".join("?" * _WIDTH) + ")"] * size)
+            )
+            while len(rows) - start >= size:
+                values: list[Any] = []
+                for key, one in rows[start : start + size]:
+                    values += (
+                        key, one.message_id, one.domain, one.sender, one.accepted, one.due, one.expires,
+                        one.attempt, one.reason, _checksum(key, one.due, one.expires, one.body), one.body,
+                    )  # fmt: skip
+                self._db.execute(statement, values)
+                start += size
+
+    def remove(self, keys: Sequence[int], *, remember: bool = False) -> None:
+        """Delete rows; `remember` that they are gone, for a salvage that has not come to them yet."""
+        if not keys:
+            return
+        bound = (_array(keys),)
+        self._db.execute("DELETE FROM queue WHERE key IN carray(?)", bound)
+        if remember:
+            self._db.execute("INSERT OR IGNORE INTO gone SELECT value FROM carray(?)", bound)
+
+    def set_aside(self, keys: Sequence[int]) -> None:
+        """Move damaged rows out of the queue."""
+        bound = (_array(keys),)
+        with self.transaction():
+            self._db.execute(
+                f"INSERT INTO damaged SELECT {_COLUMNS} FROM queue WHERE key IN carray(?)",  # noqa: S608
+                bound,
+            )
+            self._db.execute("DELETE FROM queue WHERE key IN carray(?)", bound)
+
+    def keep_keys_above(self, least: int) -> None:
+        """Give no key below `least` to a new entry, whatever the clock says."""
+        with self.transaction():
+            self._db.execute("DELETE FROM keys")
+            self._db.execute("INSERT INTO keys VALUES (?)", (least,))
+
+    def checkpoint(self, *, truncate: bool = False) -> None:
+        """Copy the log back into the file, so that it can start over."""
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
+        try:
+            self._db.wal_checkpoint(mode=mode)
+        except apsw.Error as error:
+            raise diagnose(error) from None
+        self.log_pages = 0
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    def after_largest_key(self) -> int:
+        """A key that no entry has had, as far as this file knows."""
+        found = self._rows(
+            "SELECT max(coalesce((SELECT max(key) FROM queue), 0), coalesce((SELECT max(key) FROM gone), 0),"
+            " coalesce((SELECT max(least) FROM keys), 0))"
+        )
+        return int(found[0][0]) + 1
+
+    def damaged(self) -> int:
+        """Rows set aside."""
+        return int(self._rows("SELECT count(*) FROM damaged")[0][0])
+
+    def due(self, after: tuple[float, int], now: float, limit: int) -> list[tuple[float, int]]:
+        """Due times and keys behind `after`, in order."""
+        # Two statements, since one with (due, key) > (?, ?) would pass over all that are due at one time.
+        found = self._rows(
+            "SELECT due, key FROM queue INDEXED BY queue_due"
+            " WHERE due = ? AND key > ? AND due <= ? ORDER BY key LIMIT ?",
+            (*after, now, limit),
+        )
+        if len(found) < limit:
+            found += self._rows(
+                "SELECT due, key FROM queue INDEXED BY queue_due"
+                " WHERE due > ? AND due <= ? ORDER BY due, key LIMIT ?",
+                (after[0], now, limit - len(found)),
+            )
+        return [(float(due), int(key)) for due, key in found]
+
+    def read(self, keys: Sequence[int]) -> tuple[list[Kept], list[int]]:
+        """Rows by key, in the order of `keys`, and the keys of those that are damaged."""
+        if not keys:
+            return [], []
+        found = self._rows(
+            f"SELECT {_READ} FROM queue WHERE key IN carray(?)",  # noqa: S608 - constants
+            (_array(keys),),
+        )
+        good, bad = _sound(found)
+        by_key = {one.key: one for one in good}
+        return [by_key[key] for key in keys if key in by_key], bad
+
+    def page(self, which: Filter, after: int | None, limit: int) -> tuple[Page, list[int]]:
+        """One page, and the keys of damaged rows in it."""
+        start = -1 if after is None else after
+        bound = self._rows(
+            "SELECT key FROM queue WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?", (start, LOOKED_AT - 1)
+        )
+        upper = int(bound[0][0]) if bound else None
+        wanted = [
+            (f"{name} {'<' if name == 'accepted' else '='} ?", value)
+            for name, value in (
+                ("domain", which.domain),
+                ("sender", which.sender),
+                ("message_id", which.message_id),
+                ("reason", which.reason),
+                ("accepted", which.accepted_before),
+            )
+            if value is not None
+        ]
+        terms = ["key > ?", *(["key <= ?"] if upper is not None else []), *(term for term, _ in wanted)]
+        values = [start, *([upper] if upper is not None else []), *(value for _, value in wanted), limit]
+        rows = self._rows(
+            f"SELECT {_READ} FROM queue WHERE {' AND '.join(terms)} ORDER BY key LIMIT ?",  # noqa: S608
+            values,
+        )
+        good, bad = _sound(rows)
+        return Page(tuple(good), int(rows[-1][0]) if len(rows) == limit else upper), bad
+
+    def next_domain(self, after: str) -> tuple[str, float] | None:
+        """The domain that follows, and when its oldest entry was accepted."""
+        found = self._rows(
+            "SELECT CAST(domain AS BLOB), accepted FROM queue INDEXED BY queue_domain"
+            " WHERE domain > ? ORDER BY domain, accepted LIMIT 1",
+            (after,),
+        )
+        return (found[0][0].decode("utf-8", "replace"), found[0][1]) if found else None
+
+    def count_some(self, domain: str, after: tuple[float, int]) -> tuple[int, tuple[float, int] | None]:
+        """Count at most `LOOKED_AT` entries of a domain; where to go on, None: that was all."""
+        source = "FROM queue INDEXED BY queue_domain WHERE domain = ? AND (accepted, key) > (?, ?)"
+        bound = self._rows(
+            f"SELECT accepted, key {source} ORDER BY accepted, key LIMIT 1 OFFSET ?",
+            (domain, *after, LOOKED_AT - 1),
+        )
+        if bound:
+            return LOOKED_AT, (bound[0][0], bound[0][1])
+        return int(self._rows(f"SELECT count(*) {source}", (domain, *after))[0][0]), None
+
+    # -- salvage --------------------------------------------------------------------------------------
+
+    def salvaged_to(self, name: str) -> int:
+        """The key up to which the database set aside as `name` has been copied."""
+        found = self._rows("SELECT done_to FROM salvage WHERE name = ?", (name,))
+        return int(found[0][0]) if found else -1
+
+    def salvage(self, name: str, rows: Sequence[Kept], done_to: int) -> None:
+        """Write rows of the database set aside as `name`, but those that have ended or are here already."""
+        with self.transaction():
+            if rows:
+                ends = (min(one.key for one in rows), max(one.key for one in rows))
+                gone = {row[0] for row in self._rows("SELECT key FROM gone WHERE key BETWEEN ? AND ?", ends)}
+                self.write([one for one in rows if one.key not in gone], conflict="IGNORE")
+            self._db.execute("INSERT OR REPLACE INTO salvage VALUES (?, ?)", (name, done_to))
+
+    def salvage_over(self) -> None:
+        """Forget what was remembered for salvage."""
+        with self.transaction():
+            self._db.execute("DELETE FROM gone")
+            self._db.execute("DELETE FROM salvage")
+
+    def rows_between(
+        self, low: int, high: int, limit: int, *, descending: bool = False
+    ) -> tuple[list[Kept], int, int | None]:
+        """Sound rows with low < key < high, how many others, and the last key; None: there was no row."""
+        order = "DESC" if descending else "ASC"
+        rows = self._rows(
+            f"SELECT {_READ} FROM queue WHERE key > ? AND key < ? ORDER BY key {order} LIMIT ?",  # noqa: S608
+            (low, high, limit),
+        )
+        good, bad = _sound(rows)
+        return good, len(bad), int(rows[-1][0]) if rows else None
+
+    # -- the file -------------------------------------------------------------------------------------
+
+    def size(self) -> tuple[int, int]:
+        """Bytes of the file without its log, and how many of them are unused."""
+        try:
+            page = self._db.pragma("page_size")
+            return page * self._db.pragma("page_count"), page * self._db.pragma("freelist_count")
+        except apsw.Error as error:
+            raise diagnose(error) from None
+
+    def close(self) -> None:
+        """Copy the log back and close."""
+        self.checkpoint(truncate=True)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close, and leave the files as they are."""
+        with contextlib.suppress(apsw.Error):
+            self._db.close(True)
+
+    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return list(self._db.execute(statement, values))
+        except apsw.Error as error:
+            raise diagnose(error) from None
+
+
+def _array(keys: Sequence[int]) -> Any:
+    return apsw.carray(array("q", keys))
+
+
+def _checksum(key: int, due: float, expires: float, body: bytes) -> int:
+    # The body has the other columns too.
+    return zlib.crc32(struct.pack("<qdd", key, due, expires), zlib.crc32(body))
+
+
+def _sound(rows: list[tuple[Any, ...]]) -> tuple[list[Kept], list[int]]:
+    """What is as it was written, and the keys of the rest."""
+    good: list[Kept] = []
+    bad: list[int] = []
+    for key, message_id, domain, sender, accepted, due, expires, attempt, reason, crc, body in rows:
+        try:
+            if _checksum(key, due, expires, body) != crc:
+                bad.append(key)
+                continue
+            good.append(
+                Kept(
+                    key,
+                    Entry(
+                        body, message_id.decode(), domain.decode(), sender.decode(),
+                        accepted, due, expires, attempt, reason.decode(),
+                    ),
+                )
+            )  # fmt: skip
+        except (struct.error, TypeError, ValueError, AttributeError):
+            bad.append(key)
+    return good, bad

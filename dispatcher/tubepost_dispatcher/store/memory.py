@@ -1,0 +1,135 @@
+"""A store that forgets everything with its process: for tests, and to try things out on a laptop."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+
+from tubepost_dispatcher.store.port import (
+    DomainCount,
+    Done,
+    Entry,
+    Failure,
+    FailureKind,
+    Figures,
+    Filter,
+    Kept,
+    Page,
+    matches,
+)
+
+_CLOSED = Failure(FailureKind.CLOSED, "the store is closed")
+
+
+class MemoryStore:
+    """Implements `Store` in a dictionary. "Durable" is as long as this object lives.
+
+    Args:
+        loop: calls back; the running loop by default.
+        most: entries that it takes before it is full.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None, *, most: int = 1_000_000) -> None:
+        self._loop = loop or asyncio.get_running_loop()
+        self._most = most
+        self._kept: dict[int, Entry] = {}
+        self._taken: set[int] = set()
+        self._keys = itertools.count(1)
+        self._closed = False
+        self._size = 0
+        self._commits = 0
+
+    @property
+    def figures(self) -> Figures:
+        """The latest figures; the size is that of the bodies."""
+        return Figures(self._size, 0, self._commits, failure=_CLOSED if self._closed else None)
+
+    def start(self, done: Done) -> None:
+        """Nothing to open."""
+        self._loop.call_soon(done, None)
+
+    def put(
+        self, entries: Sequence[Entry], done: Callable[[Sequence[int] | Failure], None], *, take: bool = True
+    ) -> None:
+        """See `Store.put`."""
+        keys = [next(self._keys) for _ in entries]
+        if self._closed:
+            self._loop.call_soon(done, _CLOSED)
+        elif len(self._kept) + len(entries) > self._most:
+            full = Failure(FailureKind.FULL, f"the store has {len(self._kept)} of {self._most} entries")
+            self._loop.call_soon(done, full)
+        else:
+            self._kept.update(zip(keys, entries, strict=True))
+            self._size += sum(len(one.body) for one in entries)
+            self._commits += 1
+            if take:
+                self._taken.update(keys)
+            self._loop.call_soon(done, keys)
+
+    def ended(self, key: int) -> None:
+        """See `Store.ended`."""
+        found = self._kept.pop(key, None)
+        self._size -= len(found.body) if found else 0
+        self._taken.discard(key)
+
+    def again(self, key: int, entry: Entry) -> None:
+        """See `Store.again`."""
+        before = self._kept.get(key)
+        self._size += len(entry.body) - (len(before.body) if before else 0)
+        self._kept[key] = entry
+        self._taken.discard(key)
+
+    def release(self, keys: Iterable[int]) -> None:
+        """See `Store.release`."""
+        self._taken.difference_update(keys)
+
+    def due(self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None]) -> None:
+        """See `Store.due`."""
+        ready = heapq.nsmallest(
+            limit,
+            ((one.due, key) for key, one in self._kept.items() if one.due <= now and key not in self._taken),
+        )
+        self._hand_out([key for _, key in ready], done)
+
+    def next_due(self, done: Callable[[float | Failure | None], None]) -> None:
+        """See `Store.next_due`."""
+        earliest = min((one.due for key, one in self._kept.items() if key not in self._taken), default=None)
+        self._loop.call_soon(done, _CLOSED if self._closed else earliest)
+
+    def page(
+        self, which: Filter, after: int | None, limit: int, done: Callable[[Page | Failure], None]
+    ) -> None:
+        """See `Store.page`."""
+        found = [
+            Kept(key, one)
+            for key, one in sorted(self._kept.items())
+            if (after is None or key > after) and matches(which, one)
+        ]
+        following = found[limit - 1].key if len(found) > limit else None
+        self._loop.call_soon(done, _CLOSED if self._closed else Page(tuple(found[:limit]), following))
+
+    def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
+        """See `Store.take`."""
+        self._hand_out([key for key in keys if key in self._kept and key not in self._taken], done)
+
+    def counts(self, done: Callable[[Sequence[DomainCount] | Failure], None]) -> None:
+        """See `Store.counts`."""
+        by_domain: dict[str, list[float]] = {}
+        for one in self._kept.values():
+            by_domain.setdefault(one.domain, []).append(one.accepted)
+        counted = [DomainCount(name, len(times), min(times)) for name, times in sorted(by_domain.items())]
+        self._loop.call_soon(done, _CLOSED if self._closed else counted)
+
+    def close(self, done: Callable[[], None]) -> None:
+        """See `Store.close`."""
+        self._closed = True
+        self._loop.call_soon(done)
+
+    def _hand_out(self, keys: list[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
+        if self._closed:
+            self._loop.call_soon(done, _CLOSED)
+            return
+        self._taken.update(keys)
+        self._loop.call_soon(done, [Kept(key, self._kept[key]) for key in keys])

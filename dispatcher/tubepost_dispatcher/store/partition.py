@@ -1,0 +1,387 @@
+"""One partition: its database, and what is done when that fails. Synchronous; for one thread."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+from tubepost_dispatcher.store.database import Database
+from tubepost_dispatcher.store.directory import Directory
+from tubepost_dispatcher.store.port import (
+    DomainCount,
+    Entry,
+    Failure,
+    FailureKind,
+    Figures,
+    Filter,
+    Kept,
+    Page,
+)
+from tubepost_dispatcher.store.salvage import Salvage
+from tubepost_dispatcher.store.taken import Taken
+from tubepost_dispatcher.store.trouble import Remedy, Trouble
+
+_LOG = logging.getLogger("tubepost.store")
+
+T = TypeVar("T")
+
+RESERVE: Final = 64 * 1024 * 1024
+"""Bytes of the volume that stay free: for what ends and what is tried again, and for the log."""
+PAUSE: Final = 1.0
+"""Seconds between two attempts to open a partition."""
+LOG_PAGES: Final = 2_000
+"""Pages of 4 KiB in the log at which it is copied back."""
+_START: Final = (float("-inf"), -1)
+"""Before all entries of a domain."""
+
+
+class Put(NamedTuple):
+    """Entries to store, all or none."""
+
+    entries: Sequence[Entry]
+    done: Callable[[Sequence[int] | Failure], None]
+    take: bool
+
+
+Tell = Callable[[Callable[[], None]], None]
+"""Sees to it that somebody is told, on the event loop."""
+
+
+class Partition:
+    """A directory with a database, opened when it is first needed and opened anew after a failure.
+
+    What ended, and what is to be written anew, is remembered until it is durable, across failures.
+
+    Args:
+        path: of the directory.
+        vfs: SQLite's way to the disk; empty: the operating system's.
+        reserve: bytes of the volume that stay free.
+        wall: unix seconds.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        vfs: str = "",
+        reserve: int = RESERVE,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path = path
+        self._vfs = vfs
+        self._reserve = reserve
+        self._wall = wall
+        self._clock = clock
+        self._directory: Directory | None = None
+        self._database: Database | None = None
+        self._salvage: Salvage | None = None
+        self._failure: Failure | None = None
+        self._not_before = float("-inf")
+        self._next_key = 0
+        self._taken = Taken()
+        self._ended: set[int] = set()
+        self._again: dict[int, Entry] = {}
+        self.figures = Figures()
+
+    @property
+    def idle_work(self) -> float | None:
+        """Seconds after which `idle` has something to do; None: nothing."""
+        if self._salvage is not None:
+            return 0.0
+        return PAUSE if self._failure is not None or self._ended or self._again else None
+
+    def open(self) -> Failure | None:
+        """Open it, unless it is open; why it cannot be."""
+        if self._database is None and self._clock() >= self._not_before:
+            self._not_before = self._clock() + PAUSE
+            try:
+                self._open()
+            except Trouble as trouble:
+                self._handle(trouble)
+        return None if self._database is not None else self._failure
+
+    def write(
+        self, puts: Sequence[Put], again: Sequence[tuple[int, Entry]], ended: Sequence[int], tell: Tell
+    ) -> None:
+        """One commit for all. `tell` is called after it, with those who wait and what to tell them."""
+        for key, entry in again:
+            self._again[key] = entry
+        for key in ended:
+            self._again.pop(key, None)
+            self._ended.add(key)
+        failure = self.open()
+        if failure is None and puts:
+            failure = self._full()
+        if failure is not None:
+            _refuse(puts, failure, tell)
+            puts = ()
+        if self._database is None or not (puts or self._again or self._ended):
+            return
+        rows = self._number(puts)
+        try:
+            self._commit(self._database, [row for put in rows for row in put])
+        except Trouble as trouble:
+            if trouble.remedy is Remedy.SET_ASIDE:
+                # They may have reached the file all the same, and must not come back from it.
+                self._ended.update(row.key for put in rows for row in put)
+            self._handle(trouble)
+            _refuse(puts, trouble.failure, tell)
+            if puts and trouble.remedy is Remedy.ROLL_BACK:
+                self.write((), (), (), tell)
+            return
+        for put, stored in zip(puts, rows, strict=True):
+            if put.take:
+                self._taken.add(row.key for row in stored)
+            else:
+                for row in stored:
+                    self._taken.give_back(row.key, row.entry.due)
+            tell(partial(put.done, [row.key for row in stored]))
+
+    def release(self, keys: Sequence[int]) -> None:
+        """Give entries back as they are."""
+        self._taken.drop(keys)
+        self._taken.look_again()
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    def due(self, now: float, limit: int) -> Sequence[Kept] | Failure:
+        """See `Store.due`."""
+        return self._reading(lambda database: self._read(database, self._taken.due(database, now, limit)))
+
+    def next_due(self) -> float | Failure | None:
+        """See `Store.next_due`."""
+        return self._reading(self._taken.next_due)
+
+    def page(self, which: Filter, after: int | None, limit: int) -> Page | Failure:
+        """See `Store.page`."""
+
+        def read(database: Database) -> Page:
+            page, bad = database.page(which, after, limit)
+            self._set_aside(database, bad)
+            return page
+
+        return self._reading(read)
+
+    def take(self, keys: Sequence[int]) -> Sequence[Kept] | Failure:
+        """See `Store.take`."""
+        return self._reading(
+            lambda database: self._read(database, [key for key in keys if key not in self._taken])
+        )
+
+    def count(
+        self, so_far: list[DomainCount], at: tuple[float, int] | None
+    ) -> tuple[float, int] | bool | Failure:
+        """Count one step further; where to go on, True: with the next domain, False: that was all."""
+
+        def read(database: Database) -> tuple[float, int] | bool:
+            if at is None:
+                found = database.next_domain(so_far[-1].domain if so_far else "")
+                if found is None:
+                    return False
+                so_far.append(DomainCount(found[0], 0, found[1]))
+            counted, following = database.count_some(so_far[-1].domain, at or _START)
+            so_far[-1] = so_far[-1]._replace(queued=so_far[-1].queued + counted)
+            return True if following is None else following
+
+        return self._reading(read)
+
+    # -- beside the work ------------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        """Copy the log back when it is long, and look at the size."""
+        database = self._database
+        if database is None:
+            return
+        try:
+            if database.log_pages >= LOG_PAGES:
+                database.checkpoint()
+                self.figures = self.figures._replace(checkpoints=self.figures.checkpoints + 1)
+            self._measure(database)
+        except Trouble as trouble:
+            self._handle(trouble)
+
+    def idle(self) -> None:
+        """One step of what is done when nobody waits."""
+        if self._database is None or self._ended or self._again:
+            self.write((), (), (), _nobody)
+        if self._database is not None and self._failure is not None:
+            # Too little space, when it was last looked at.
+            self._check_space()
+        if self._salvage is not None and self._database is not None and self._directory is not None:
+            try:
+                if self._salvage.step(self._database, self._directory):
+                    self._salvage = None
+                    self._next_salvage(self._database, self._directory)
+                self._taken.look_again()
+            except Trouble as trouble:
+                self._salvage = None
+                self._handle(trouble)
+
+    def close(self) -> None:
+        """Write what waits, and close."""
+        if self._ended or self._again:
+            self.write((), (), (), _nobody)
+        if self._database is not None:
+            try:
+                self._database.close()
+            except Trouble as trouble:
+                _LOG.warning("queue %s: not tidied up: %s", self._path, trouble)
+                self._database.abandon()
+        self._database = None
+        if self._directory is not None:
+            self._directory.close()
+            self._directory = None
+
+    def fault(self) -> None:
+        """After a fault of ours: open it anew."""
+        self._handle(Trouble(Remedy.REOPEN, FailureKind.FAILED, "internal error, see the log"))
+
+    # -- inside ---------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        if self._directory is None:
+            self._directory = Directory(self._path)
+        directory = self._directory
+        try:
+            database = Database(directory.database, vfs=self._vfs)
+        except Trouble as trouble:
+            if trouble.remedy is not Remedy.SET_ASIDE:
+                raise
+            _LOG.error("queue %s: set aside: %s", self._path, trouble)
+            directory.set_aside()
+            database = Database(directory.database, vfs=self._vfs)
+        try:
+            known = database.after_largest_key()
+            self._next_key = max(self._next_key, known, int(self._wall() * 1e6))
+            if directory.set_aside_count():
+                database.keep_keys_above(self._next_key)
+            self.figures = self.figures._replace(damaged=database.damaged())
+            self._measure(database)
+            self._next_salvage(database, directory)
+        except Trouble:
+            database.abandon()
+            raise
+        self._database = database
+        self._taken.look_again()
+        self._succeeded()
+
+    def _next_salvage(self, database: Database, directory: Directory) -> None:
+        aside = directory.to_salvage()
+        self.figures = self.figures._replace(quarantined=directory.set_aside_count())
+        if aside is not None:
+            self._salvage = Salvage(aside, self._vfs)
+        else:
+            database.salvage_over()
+
+    def _full(self) -> Failure | None:
+        assert self._directory is not None
+        try:
+            free = self._directory.free()
+        except Trouble as trouble:
+            return trouble.failure
+        if free >= self._reserve:
+            return None
+        text = f"{self._path}: {free} bytes free on the volume, {self._reserve} are kept in reserve"
+        self._failed(Failure(FailureKind.FULL, text))
+        return self._failure
+
+    def _check_space(self) -> None:
+        if self._full() is None:
+            self._succeeded()
+
+    def _number(self, puts: Sequence[Put]) -> list[list[Kept]]:
+        rows = []
+        for put in puts:
+            rows.append([Kept(key, one) for key, one in enumerate(put.entries, self._next_key)])
+            self._next_key += len(put.entries)
+        return rows
+
+    def _commit(self, database: Database, rows: Sequence[Kept]) -> None:
+        begun = self._clock()
+        with database.transaction():
+            database.write(rows)
+            database.write([Kept(*one) for one in self._again.items()], conflict="REPLACE")
+            database.remove(list(self._ended), remember=self._salvage is not None)
+        for key, entry in self._again.items():
+            self._taken.give_back(key, entry.due)
+        self._taken.drop(self._ended)
+        self._again, self._ended = {}, set()
+        figures = self.figures
+        seconds = figures.commit_seconds + self._clock() - begun
+        self.figures = figures._replace(commits=figures.commits + 1, commit_seconds=seconds)
+        if rows or (self._failure is not None and self._failure.kind is not FailureKind.FULL):
+            self._succeeded()
+
+    def _reading(self, read: Callable[[Database], T]) -> T | Failure:
+        failure = self.open()
+        if failure is not None:
+            return failure
+        assert self._database is not None
+        try:
+            return read(self._database)
+        except Trouble as trouble:
+            self._taken.look_again()
+            self._handle(trouble)
+            return trouble.failure
+
+    def _read(self, database: Database, keys: Sequence[int]) -> list[Kept]:
+        good, bad = database.read(keys)
+        self._set_aside(database, bad)
+        self._taken.add(one.key for one in good)
+        return good
+
+    def _set_aside(self, database: Database, bad: Sequence[int]) -> None:
+        if bad:
+            _LOG.error("queue %s: %d damaged entries set aside: %s", self._path, len(bad), bad[:10])
+            database.set_aside(bad)
+            self.figures = self.figures._replace(damaged=self.figures.damaged + len(bad))
+
+    def _measure(self, database: Database) -> None:
+        size, unused = database.size()
+        self.figures = self.figures._replace(size=size + database.log_pages * 4096, unused=unused)
+
+    # -- failing --------------------------------------------------------------------------------------
+
+    def _handle(self, trouble: Trouble) -> None:
+        self._failed(trouble.failure)
+        if trouble.remedy is Remedy.ROLL_BACK:
+            return
+        if self._database is not None:
+            self._database.abandon()
+            self._database = None
+        self._salvage = None
+        self._not_before = self._clock() + PAUSE
+        if trouble.remedy is Remedy.SET_ASIDE and self._directory is not None:
+            try:
+                self._directory.set_aside()
+                self._not_before = float("-inf")
+            except Trouble as another:
+                self._failed(another.failure)
+
+    def _failed(self, failure: Failure) -> None:
+        if self._failure is None or self._failure.kind is not failure.kind:
+            _LOG.error("queue %s: %s: %s", self._path, failure.kind.value, failure.text)
+        self._failure = failure
+        self.figures = self.figures._replace(failure=failure)
+
+    def _succeeded(self) -> None:
+        if self._failure is not None:
+            _LOG.warning("queue %s: works again", self._path)
+        self._failure = None
+        self.figures = self.figures._replace(failure=None)
+
+
+def _nobody(told: Callable[[], None]) -> None:
+    """No puts, nobody to tell."""
+    raise AssertionError(told)
+
+
+def _refuse(puts: Sequence[Put], failure: Failure, tell: Tell) -> None:
+    for put in puts:
+        tell(partial(put.done, failure))

@@ -1,0 +1,196 @@
+"""What a queue needs of a store: notifications in, told when they are safe, and out again when they are due.
+
+Times are unix seconds, since they outlive a process. Every method is called on the event loop and returns
+at once; every callback is called on the event loop, once, in a later turn.
+
+A notification is *taken* while its owner has it in memory (from `put` with `take`, or from `due`) and the
+store does not hand it out again. `ended` removes it, `again` and `release` give it back. What was taken when
+a process died is not taken any more when its successor opens the store.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from tubepost_dispatcher.notification import Notification, encode
+
+
+class FailureKind(enum.Enum):
+    """Why a store cannot do what it was asked to. Nothing that is answered so was acknowledged."""
+
+    FULL = "full"
+    """No space, or less than the reserve. Passes by itself when there is space again."""
+    BUSY = "busy"
+    """Too much waits for the disk. Passes by itself."""
+    READ_ONLY = "read-only"
+    """The volume or the file cannot be written to. The store looks again by itself."""
+    FAILED = "failed"
+    """The disk reported an error, or the store had a fault. The store tries to recover by itself."""
+    LOCKED = "locked"
+    """Another process owns it. The store looks again by itself."""
+    NEWER = "newer"
+    """A later release wrote it. This release leaves it alone."""
+    CLOSED = "closed"
+    """`close` was called."""
+
+
+class Failure(NamedTuple):
+    """A failure, in words for a log line."""
+
+    kind: FailureKind
+    text: str
+
+
+class Entry(NamedTuple):
+    """What is stored of a notification: its encoded form, and what operations look for."""
+
+    body: bytes
+    """As `notification.encode` wrote it."""
+    message_id: str
+    domain: str
+    sender: str
+    accepted: float
+    due: float
+    """When it is to be tried next; the same for all routes."""
+    expires: float
+    """When it is to end if nothing else has ended it. The store does not look at it."""
+    attempt: int
+    reason: str = ""
+    """Of the last attempt, empty before there was one."""
+
+
+class Kept(NamedTuple):
+    """An entry in a store. The key is the store's own; a store never gives it to another entry."""
+
+    key: int
+    entry: Entry
+
+
+class Filter(NamedTuple):
+    """Which entries a page shows. None: any."""
+
+    domain: str | None = None
+    sender: str | None = None
+    message_id: str | None = None
+    reason: str | None = None
+    accepted_before: float | None = None
+    """Accepted earlier than this."""
+
+
+class Page(NamedTuple):
+    """Entries in the order in which they were put."""
+
+    kept: tuple[Kept, ...]
+    following: int | None
+    """The `after` of the next page, None: this was the last. One before the last may be short, or empty."""
+
+
+class DomainCount(NamedTuple):
+    """What a store has of one domain."""
+
+    domain: str
+    queued: int
+    oldest: float
+    """When the oldest of them was accepted."""
+
+
+class Figures(NamedTuple):
+    """What a store has done since it was made, and its size. For metrics; read at any time."""
+
+    size: int = 0
+    """Bytes that it takes up, unused space inside its files included."""
+    unused: int = 0
+    """Bytes inside its files that it uses again before they grow."""
+    commits: int = 0
+    commit_seconds: float = 0.0
+    """Spent in commits, until they were durable."""
+    checkpoints: int = 0
+    quarantined: int = 0
+    """Files set aside since they could not be trusted, those of earlier processes included."""
+    damaged: int = 0
+    """Entries set aside since they were not what had been written."""
+    failure: Failure | None = None
+    """Why it takes nothing at present, None: it does, as far as it knows."""
+
+
+Done = Callable[[Failure | None], None]
+"""Told None when what was asked for is durable."""
+
+
+class Store(Protocol):
+    """One store, owned by one event loop of one process."""
+
+    @property
+    def figures(self) -> Figures:
+        """The latest figures."""
+
+    def start(self, done: Done) -> None:
+        """Open it; called once, first. After a failure the store tries again by itself."""
+
+    def put(
+        self, entries: Sequence[Entry], done: Callable[[Sequence[int] | Failure], None], *, take: bool = True
+    ) -> None:
+        """Store entries, all or none.
+
+        Args:
+            entries: what to store.
+            done: told their keys, in order, when they are durable, or why none of them was stored.
+            take: whether the caller keeps them in memory; else `due` hands them out.
+        """
+
+    def ended(self, key: int) -> None:
+        """Remove a taken entry, with the next commit. A process that dies before that will meet it again."""
+
+    def again(self, key: int, entry: Entry) -> None:
+        """Write a taken entry anew, with the next commit, and give it back to be handed out at its time."""
+
+    def release(self, keys: Iterable[int]) -> None:
+        """Give entries back as they are."""
+
+    def due(self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None]) -> None:
+        """Take at most `limit` entries that are due, in the order of their due time."""
+
+    def next_due(self, done: Callable[[float | Failure | None], None]) -> None:
+        """When the earliest entry is due that is not taken; None: there is none."""
+
+    def page(
+        self, which: Filter, after: int | None, limit: int, done: Callable[[Page | Failure], None]
+    ) -> None:
+        """Read at most `limit` entries, taken or not, without taking them. Looks at a bounded number."""
+
+    def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
+        """Take entries by key; those that are taken already, or have ended, are left out."""
+
+    def counts(self, done: Callable[[Sequence[DomainCount] | Failure], None]) -> None:
+        """Count by domain. Counted in steps between commits: not one moment's view when much goes on."""
+
+    def close(self, done: Callable[[], None]) -> None:
+        """Write what waits, and close; what comes later is answered CLOSED."""
+
+
+def entry(notification: Notification, *, due: float, expires: float, reason: str = "") -> Entry:
+    """What is stored of a notification as it is now."""
+    return Entry(
+        encode(notification),
+        notification.message_id,
+        notification.domain,
+        notification.sender,
+        notification.accepted_at,
+        due,
+        expires,
+        notification.attempt,
+        reason,
+    )
+
+
+def matches(which: Filter, found: Entry) -> bool:
+    """Whether an entry is one that the filter names."""
+    return (
+        (which.domain is None or found.domain == which.domain)
+        and (which.sender is None or found.sender == which.sender)
+        and (which.message_id is None or found.message_id == which.message_id)
+        and (which.reason is None or found.reason == which.reason)
+        and (which.accepted_before is None or found.accepted < which.accepted_before)
+    )

@@ -1,0 +1,93 @@
+"""Saves what can be read of a database that was set aside, a few hundred entries at a time."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from tubepost_dispatcher.store.database import Database
+from tubepost_dispatcher.store.directory import FILE, Directory
+from tubepost_dispatcher.store.port import Kept
+from tubepost_dispatcher.store.trouble import Trouble
+
+_LOG = logging.getLogger("tubepost.store")
+
+STEP: Final = 500
+"""Entries of one step, which is one commit."""
+_ABOVE: Final = 2**63 - 1
+
+
+class Salvage:
+    """Copies entries in the order of their keys; from a place that cannot be read, backwards from the end.
+
+    How far it is stands in the new database, so that what has ended meanwhile does not come back after a
+    restart.
+
+    Args:
+        aside: the directory that was set aside.
+        vfs: SQLite's way to the disk.
+    """
+
+    def __init__(self, aside: Path, vfs: str) -> None:
+        self._aside = aside
+        self._vfs = vfs
+        self._old: Database | None = None
+        self._at = -1
+        self._upper = _ABOVE
+        self._backwards = False
+        self._broken = False
+        self._saved = 0
+        self._damaged = 0
+
+    def step(self, database: Database, directory: Directory) -> bool:
+        """Copy some. Returns whether that was all.
+
+        Raises:
+            Trouble: of the new database, not of the old one.
+        """
+        if self._old is None:
+            self._at = database.salvaged_to(self._aside.name)
+            try:
+                self._old = Database(self._aside / FILE, vfs=self._vfs, read_only=True)
+                self._damaged = self._old.damaged()
+            except Trouble as trouble:
+                return self._over(directory, trouble)
+        rows, damaged, last = self._read(self._old)
+        self._damaged += damaged
+        if last is None:
+            if self._broken and not self._backwards:
+                self._backwards = True
+                return False
+            return self._over(directory, None)
+        if self._backwards:
+            self._upper = last
+        else:
+            self._at = last
+        database.salvage(self._aside.name, rows, self._at)
+        self._saved += len(rows)
+        return False
+
+    def _read(self, old: Database) -> tuple[list[Kept], int, int | None]:
+        try:
+            return old.rows_between(self._at, self._upper, STEP, descending=self._backwards)
+        except Trouble as trouble:
+            if not self._broken:
+                _LOG.error("queue: %s: %s", self._aside, trouble)
+            self._broken = True
+            try:
+                # One by one up to the place that cannot be read.
+                return old.rows_between(self._at, self._upper, 1, descending=self._backwards)
+            except Trouble:
+                return [], 0, None
+
+    def _over(self, directory: Directory, trouble: Trouble | None) -> bool:
+        if self._old is not None:
+            self._old.abandon()
+        if trouble is None and not self._broken and not self._damaged:
+            directory.discard(self._aside)
+            _LOG.warning("queue: all %d entries of %s saved", self._saved, self._aside)
+        else:
+            directory.keep(self._aside)
+            _LOG.error("queue: %d entries of %s saved, not all: it is kept", self._saved, self._aside)
+        return True

@@ -1,0 +1,189 @@
+"""What every store promises, in memory and on disk."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.dispatcher.store.support import NAME, NOW, all_of, an_entry, closed, told
+from tubepost_dispatcher.notification import decode
+from tubepost_dispatcher.store.disk import DiskStore
+from tubepost_dispatcher.store.memory import MemoryStore
+from tubepost_dispatcher.store.port import DomainCount, Failure, FailureKind, Filter, Store
+
+
+@pytest.fixture(params=["memory", "disk"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    made: Store = MemoryStore() if request.param == "memory" else DiskStore(tmp_path / "p", reserve=0)
+    assert await told(made.start) is None
+    yield made
+    await closed(made)
+
+
+async def put(store: Store, *numbers: int, take: bool = True, due: float = NOW) -> list[int]:
+    keys = await told(store.put, [an_entry(number, due=due) for number in numbers], take=take)
+    assert isinstance(keys, list), keys
+    assert len(set(keys)) == len(numbers)
+    return keys
+
+
+async def test_what_was_put_is_there_until_it_ends(store: Store) -> None:
+    first, second = await put(store, 1, 2)
+    found = await all_of(store)
+    assert [one.key for one in found] == [first, second]
+    assert found[0].entry == an_entry(1)
+    assert decode(found[0].entry.body).message_id == "m1"
+    store.ended(first)
+    assert [one.key for one in await all_of(store)] == [second]
+    store.ended(second)
+    assert await all_of(store) == []
+
+
+async def test_nothing_is_told_before_the_next_turn(store: Store) -> None:
+    answers: list[object] = []
+    store.put([an_entry()], answers.append)
+    store.due(NOW, 1, answers.append)
+    assert answers == []
+
+
+async def test_an_empty_put_is_answered(store: Store) -> None:
+    assert await told(store.put, []) == []
+
+
+async def test_many_puts_of_one_turn_are_each_answered(store: Store) -> None:
+    answers: list[object] = []
+    for number in range(50):
+        store.put([an_entry(number)], answers.append)
+    await put(store, 99)
+    assert len(answers) == 50
+    assert len({key for keys in answers for key in keys}) == 50  # type: ignore[attr-defined]
+
+
+async def test_what_is_taken_is_not_handed_out(store: Store) -> None:
+    await put(store, 1, 2)
+    assert await told(store.due, NOW + 10, 10) == []
+    assert await told(store.next_due) is None
+
+
+async def test_what_is_due_comes_in_the_order_of_its_time_and_once(store: Store) -> None:
+    for number, due in ((1, 30.0), (2, 10.0), (3, 20.0), (4, 99.0), (5, 10.0)):
+        await put(store, number, take=False, due=NOW + due)
+    assert await told(store.next_due) == NOW + 10.0
+    first = await told(store.due, NOW + 50, 3)
+    assert [one.entry.message_id for one in first] == ["m2", "m5", "m3"]
+    second = await told(store.due, NOW + 50, 3)
+    assert [one.entry.message_id for one in second] == ["m1"]
+    assert await told(store.due, NOW + 50, 3) == []
+    assert await told(store.next_due) == NOW + 99.0
+
+
+async def test_again_gives_it_back_for_its_new_time_and_state(store: Store) -> None:
+    (key,) = await put(store, 1)
+    anew = an_entry(1, due=NOW + 60, reason="ServiceUnavailable", attempt=2)
+    store.again(key, anew)
+    assert await told(store.due, NOW + 59, 10) == []
+    (found,) = await told(store.due, NOW + 60, 10)
+    assert (found.key, found.entry) == (key, anew)
+
+
+async def test_again_for_an_earlier_time_than_what_was_read_is_found(store: Store) -> None:
+    late, early = await put(store, 1, 2, take=False, due=NOW + 50)
+    assert len(await told(store.due, NOW + 50, 10)) == 2
+    store.again(early, an_entry(2, due=NOW + 1))
+    store.again(late, an_entry(1, due=NOW + 1))
+    await put(store, 3, take=False, due=NOW)
+    found = await told(store.due, NOW + 1, 10)
+    assert [one.entry.message_id for one in found] == ["m3", "m1", "m2"]
+
+
+async def test_what_is_released_is_handed_out_as_it_was(store: Store) -> None:
+    keys = await put(store, 1, 2)
+    store.release(keys)
+    assert [one.key for one in await told(store.due, NOW, 10)] == keys
+
+
+async def test_entries_are_taken_by_key(store: Store) -> None:
+    first, second, third = await put(store, 1, 2, 3, take=False)
+    store.ended(third)
+    assert [one.key for one in await told(store.take, [second, third])] == [second]
+    assert await told(store.take, [second]) == []
+    assert [one.key for one in await told(store.due, NOW, 10)] == [first]
+
+
+async def test_pages_go_through_everything_in_order(store: Store) -> None:
+    keys = await put(store, *range(25))
+    assert [one.key for one in await all_of(store, limit=10)] == keys
+    assert [one.key for one in await all_of(store, limit=25)] == keys
+
+
+@pytest.mark.parametrize(
+    ("which", "expected"),
+    [
+        (Filter(domain="other.example"), ["m2"]),
+        (Filter(sender="c@d.example"), ["m3"]),
+        (Filter(message_id="m1"), ["m1"]),
+        (Filter(reason="TooManyRequests"), ["m4"]),
+        (Filter(accepted_before=NOW + 3), ["m1", "m2"]),
+        (Filter(domain=NAME, accepted_before=NOW + 4), ["m1", "m3"]),
+        (Filter(domain="nowhere.example"), []),
+    ],
+)
+async def test_a_page_shows_what_its_filter_names(store: Store, which: Filter, expected: list[str]) -> None:
+    entries = [
+        an_entry(1),
+        an_entry(2, domain="other.example"),
+        an_entry(3, sender="c@d.example"),
+        an_entry(4, reason="TooManyRequests"),
+    ]
+    await told(store.put, entries)
+    for limit in (1, 100):
+        assert [one.entry.message_id for one in await all_of(store, which, limit)] == expected
+
+
+async def test_counts_are_by_domain_with_the_oldest(store: Store) -> None:
+    assert await told(store.counts) == []
+    entries = [an_entry(3), an_entry(1), an_entry(2, domain="other.example"), an_entry(4)]
+    keys = await told(store.put, entries, take=False)
+    store.ended(keys[3])
+    assert await told(store.counts) == [
+        DomainCount(NAME, 2, NOW + 1),
+        DomainCount("other.example", 1, NOW + 2),
+    ]
+
+
+async def test_what_ended_twice_or_never_was_harms_nothing(store: Store) -> None:
+    (key,) = await put(store, 1)
+    store.ended(key)
+    store.ended(key)
+    store.ended(12345)
+    store.release([12345])
+    assert await all_of(store) == []
+
+
+async def test_a_closed_store_says_so(store: Store) -> None:
+    await put(store, 1)
+    await closed(store)
+    await closed(store)
+    questions = (
+        told(store.put, [an_entry(2)]),
+        told(store.due, NOW, 1),
+        told(store.next_due),
+        told(store.page, Filter(), None, 1),
+        told(store.take, [1]),
+        told(store.counts),
+    )
+    for question in questions:
+        answer = await question
+        assert isinstance(answer, Failure)
+        assert answer.kind is FailureKind.CLOSED
+    store.ended(1)
+    store.release([1])
+
+
+async def test_figures_can_be_read_at_any_time(store: Store) -> None:
+    await put(store, 1)
+    assert store.figures.commits >= 1
+    assert store.figures.size > 0
+    assert store.figures.failure is None
