@@ -122,7 +122,7 @@ def load_certificate(
     blocks = private_key_blocks(key_pem, f"{what}'s private key", _WANTED_KEY)
     try:
         certificates = x509.load_pem_x509_certificates(cert_pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         certificates = []
     if not certificates:
         detail = "holds a private key where" if b"PRIVATE KEY" in cert_pem else "is damaged:"

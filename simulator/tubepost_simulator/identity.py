@@ -32,7 +32,7 @@ def read_certificate(der: bytes) -> ClientCertificate:
             for item in certificate.extensions
             if isinstance(item.value, x509.UnrecognizedExtension)
         }
-    except (ValueError, x509.DuplicateExtension):
+    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion):
         return ClientCertificate((), frozenset(), "")
     topics = [str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.USER_ID)]
     if OID_TOPICS in extensions:

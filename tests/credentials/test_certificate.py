@@ -374,6 +374,13 @@ def test_a_certificate_whose_fields_cannot_be_read_is_refused() -> None:
         assert caught.value.fault is Fault.MALFORMED
 
 
+def test_a_certificate_of_a_version_that_there_is_not_is_refused() -> None:
+    version = b"\xa0\x03\x02\x01"
+    broken = altered(pair().certificate_pem, version + b"\x02", version + b"\x12")
+    with pytest.raises(CredentialError, match="is damaged"):
+        load_certificate(broken, pair().private_key_pem)
+
+
 def test_one_that_can_be_read_is_taken_before_one_that_cannot() -> None:
     topic = b"com.example.app"
     broken = altered(pair().certificate_pem, b"\x0c\x0f" + topic, b"\x0c\x0f\xff" + topic[1:])

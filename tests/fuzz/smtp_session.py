@@ -111,7 +111,8 @@ def run(data: bytes) -> None:
     sent = data[3:]
     with _LOG:
         replies, contents = _session(sent, mode, first, second)
-    if not mode & 0b1111_1100:  # nothing but the cut differs
+    # Nothing but the cut differs; a binary PROXY header is known by its first bytes, if they come together.
+    if not mode & 0b1111_1100 and not sent.startswith(b"\r\n\r\n\0"):
         with _LOG:
             other_replies, other_contents = _session(sent, mode, 0, 0)
         assert contents == other_contents

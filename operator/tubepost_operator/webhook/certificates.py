@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -142,15 +142,24 @@ def _plan(
     return CertificatePlan(data, bundle, settled, reason, certificate.not_valid_after_utc)
 
 
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+"""What the library raises for certificates and keys that are damaged, or of a kind that it does not know."""
+
+
 def _read(data: Mapping[str, bytes], now: datetime) -> _State | None:
     """The Secret's contents, None when something in them does not serve."""
     try:
-        authorities = tuple(x509.load_pem_x509_certificates(data[AUTHORITIES]))
-        authority_key = load_pem_private_key(data[AUTHORITY_KEY], None)
-        certificate = x509.load_pem_x509_certificate(data[CERTIFICATE])
-        key = load_pem_private_key(data[PRIVATE_KEY], None)
-    except (KeyError, ValueError, TypeError):
+        return _state(data, now)
+    except (KeyError, *_UNREADABLE):
         return None
+
+
+def _state(data: Mapping[str, bytes], now: datetime) -> _State | None:
+    """As `_read`, but for what cannot be read; the library reads some of it only when it is asked for it."""
+    authorities = tuple(x509.load_pem_x509_certificates(data[AUTHORITIES]))
+    authority_key = load_pem_private_key(data[AUTHORITY_KEY], None)
+    certificate = x509.load_pem_x509_certificate(data[CERTIFICATE])
+    key = load_pem_private_key(data[PRIVATE_KEY], None)
     if not isinstance(authority_key, ec.EllipticCurvePrivateKey) or not isinstance(
         key, ec.EllipticCurvePrivateKey
     ):
@@ -210,7 +219,7 @@ def _contains(bundle: bytes, certificate: x509.Certificate) -> bool:
 def _fingerprints(bundle: bytes) -> frozenset[bytes]:
     try:
         certificates = x509.load_pem_x509_certificates(bundle)
-    except ValueError:
+    except _UNREADABLE:
         return frozenset()
     return frozenset(certificate.fingerprint(hashes.SHA256()) for certificate in certificates)
 

@@ -183,6 +183,17 @@ def test_a_damaged_secret_is_made_anew(key: str, damage: str) -> None:
     world.settle()
 
 
+@pytest.mark.parametrize("key", [AUTHORITIES, CERTIFICATE])
+def test_one_of_a_version_that_there_is_not_is_made_anew(key: str) -> None:
+    world = settled()
+    der = ssl.PEM_cert_to_DER_cert(world.secret[key].decode())
+    version = b"\xa0\x03\x02\x01"
+    broken = ssl.DER_cert_to_PEM_cert(der.replace(version + b"\x02", version + b"\x12"))
+    world.secret = {**world.secret, key: broken.encode()}
+    assert world.step().reason == "the certificate could not be used any more"
+    world.settle()
+
+
 def test_a_certificate_without_names_is_replaced() -> None:
     world = settled()
     plan = plan_certificates(world.secret, world.published, hosts=(), now=NOW)
