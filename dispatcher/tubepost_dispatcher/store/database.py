@@ -107,9 +107,7 @@ class Database:
         db.pragma("synchronous", "full")
         if application != APPLICATION:
             if db.pragma("schema_version"):
-                raise Trouble(
-                    Remedy.SET_ASIDE, FailureKind.FAILED, f"{path} is not a queue's database", corrupt=True
-                )
+                raise Trouble(Remedy.SET_ASIDE, FailureKind.FAILED, f"{path} is not a queue's database")
             with db:
                 db.execute(_TABLES)
                 db.pragma("application_id", APPLICATION)

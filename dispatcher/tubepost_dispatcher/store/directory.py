@@ -91,6 +91,15 @@ class Directory:
         except OSError as error:
             raise _trouble(error) from None
 
+    def start_over(self) -> None:
+        """Delete the database in use, in which nothing was acknowledged."""
+        try:
+            shutil.rmtree(self.path / "current")
+            (self.path / "current").mkdir()
+            self._sync()
+        except OSError as error:
+            raise _trouble(error) from None
+
     def to_salvage(self) -> Path | None:
         """The latest database from which something may still be saved."""
         found = self._named("quarantined-")

@@ -83,6 +83,8 @@ class Partition:
         self._salvage: Salvage | None = None
         self._failure: Failure | None = None
         self._not_before = float("-inf")
+        self._fresh = False
+        """The database replaces one that was set aside, and nothing was written to it yet."""
         self._next_key = 0
         self._taken = Taken()
         self._ended: set[int] = set()
@@ -215,7 +217,9 @@ class Partition:
             self._check_space()
         if self._salvage is not None and self._database is not None and self._directory is not None:
             try:
-                if self._salvage.step(self._database, self._directory):
+                over = self._salvage.step(self._database, self._directory)
+                self._fresh = False
+                if over:
                     self._salvage = None
                     self._next_salvage(self._database, self._directory)
                 self._taken.look_again()
@@ -308,6 +312,7 @@ class Partition:
             database.write(rows)
             database.write([Kept(*one) for one in self._again.items()], conflict="REPLACE")
             database.remove(list(self._ended), remember=self._salvage is not None)
+        self._fresh = False
         for key, entry in self._again.items():
             self._taken.give_back(key, entry.due)
         self._taken.drop(self._ended)
@@ -359,8 +364,13 @@ class Partition:
         self._not_before = self._clock() + PAUSE
         if trouble.remedy is Remedy.SET_ASIDE and self._directory is not None:
             try:
-                self._directory.set_aside()
-                self._not_before = float("-inf")
+                if self._fresh:
+                    # One after the other would pile up while a disk keeps failing.
+                    self._directory.start_over()
+                else:
+                    self._directory.set_aside()
+                    self._fresh = True
+                    self._not_before = float("-inf")
             except Trouble as another:
                 self._failed(another.failure)
 

@@ -24,13 +24,11 @@ class Trouble(Exception):
         remedy: what to do.
         kind: what those are told who wait.
         text: in words.
-        corrupt: the file is damaged, and kept for somebody to look at.
     """
 
-    def __init__(self, remedy: Remedy, kind: FailureKind, text: str, *, corrupt: bool = False) -> None:
+    def __init__(self, remedy: Remedy, kind: FailureKind, text: str) -> None:
         super().__init__(text)
         self.remedy = remedy
-        self.corrupt = corrupt
         self.failure = Failure(kind, text)
 
 
@@ -54,7 +52,7 @@ def diagnose(error: apsw.Error, *, opening: bool = False) -> Trouble:
                 Remedy.REOPEN, FailureKind.LOCKED, f"the database is open in another process ({text})"
             )
         case apsw.CorruptError() | apsw.NotADBError() | apsw.FormatError():
-            return Trouble(Remedy.SET_ASIDE, FailureKind.FAILED, f"damaged ({text})", corrupt=True)
+            return Trouble(Remedy.SET_ASIDE, FailureKind.FAILED, f"damaged ({text})")
         case apsw.IOError() if not opening:
             return Trouble(Remedy.SET_ASIDE, FailureKind.FAILED, f"the disk failed ({text})")
         case _:

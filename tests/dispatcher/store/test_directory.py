@@ -36,6 +36,15 @@ def test_a_database_moves_with_its_log_and_names_do_not_clash(tmp_path: Path) ->
     directory.close()
 
 
+def test_starting_over_leaves_nothing(tmp_path: Path) -> None:
+    directory = Directory(tmp_path)
+    directory.database.write_text("db")
+    directory.start_over()
+    assert list(directory.database.parent.iterdir()) == []
+    assert directory.set_aside_count() == 0
+    directory.close()
+
+
 def test_what_was_set_aside_is_kept_or_discarded(tmp_path: Path) -> None:
     directory = Directory(tmp_path)
     for keep in (True, False):

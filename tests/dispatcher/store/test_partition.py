@@ -79,6 +79,19 @@ def test_a_failed_sync_is_no_yes_and_everything_else_survives(store: Sync, disk:
     assert set(Sync(store.partition._path).all()) == set(present)
 
 
+def test_a_disk_that_keeps_failing_does_not_pile_up_files(store: Sync, disk: Disk) -> None:
+    kept = keys_of(store.put(*map(an_entry, range(20))))
+    disk.on_sync = failing(apsw.IOError, apsw.SQLITE_IOERR_FSYNC)
+    for number in range(100, 130):
+        kind_of(store.put(an_entry(number)))
+        store.clock.now += 2.0
+        store.partition.idle()
+    assert len(set_aside(store, "quarantined")) == 1
+    disk.on_sync = lambda _: None
+    store.settle()
+    assert list(store.all()) == kept
+
+
 def test_after_a_failed_sync_the_same_file_is_not_written_to_again(
     store: Sync, disk: Disk, tmp_path: Path
 ) -> None:

@@ -27,7 +27,6 @@ def test_each_error_has_a_remedy(error: type[apsw.Error], remedy: Remedy, kind: 
     found = diagnose(error("why"))
     assert (found.remedy, found.failure.kind) == (remedy, kind)
     assert "why" in found.failure.text
-    assert found.corrupt == (error in {apsw.CorruptError, apsw.NotADBError})
 
 
 def test_an_error_while_opening_sets_nothing_aside() -> None:
