@@ -229,7 +229,7 @@ class Receiver(EngineState[Key]):
         self._drain()
         # A stream that the server has begun to answer was processed, whatever this GOAWAY says.
         unseen = [open_id for open_id in self._keys if open_id > last and open_id not in self._answers]
-        if unseen and unseen[-1] > self._taken_id:
+        if unseen and (unseen[-1] > self._taken_id or not self._unflushed.isdisjoint(unseen)):
             # Do not rely on the server to ignore them: the owner may send these elsewhere at once.
             self._out[:] = [frames.without_streams(b"".join(self._out), set(unseen))]
         for open_id in unseen:

@@ -258,6 +258,16 @@ def test_goaway_0_means_that_nothing_was_done() -> None:
     assert engine.eof() == []
 
 
+def test_the_end_of_a_request_above_a_goaway_is_not_sent_any_more() -> None:
+    engine = connected()
+    ids = open_streams(engine, 4, b"x" * 20_000)  # the last one waits for the connection's window
+    update = frames.window_update(0, 60_000)
+    done = engine.receive(update + goaway(0))
+    assert {result.error for result in done} == {StreamError.UNPROCESSED}
+    assert [result.fully_sent for result in done] == [True, True, True, False]
+    assert not [frame for frame in split(engine.take()) if frame.stream in ids]
+
+
 def test_goaway_does_not_undo_an_answer_that_has_begun() -> None:
     engine = connected()
     open_streams(engine, 2)
