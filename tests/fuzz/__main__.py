@@ -27,6 +27,8 @@ from tests.fuzz.target import CORPUS, NAMES, load, within_time
 ROOT = Path(__file__).parents[2]
 FOUND = ROOT / ".cache" / "fuzz"
 """Inputs that were found, and those that failed: not in the repository."""
+MENDED = "mended-"
+"""How the names of inputs begin that have failed once: they are kept whatever they reach."""
 LONGEST_KEPT = 2_048
 """Bytes of a kept input."""
 
@@ -104,6 +106,9 @@ def _keep(name: str) -> None:
         well, said = _engine(Path(scratch, "log"), name, *merge)
         if not well:
             sys.exit(said[-4_000:])
+        for path in (CORPUS / name).iterdir() if (CORPUS / name).exists() else ():
+            if path.name.startswith(MENDED):
+                shutil.copyfile(path, after / path.name)
         shutil.rmtree(CORPUS / name, ignore_errors=True)
         shutil.copytree(after, CORPUS / name)
     files = list((CORPUS / name).iterdir())
