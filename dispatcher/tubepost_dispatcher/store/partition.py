@@ -32,7 +32,7 @@ T = TypeVar("T")
 RESERVE: Final = 64 * 1024 * 1024
 """Bytes of the volume that stay free: for what ends and what is tried again, and for the log."""
 PAUSE: Final = 1.0
-"""Seconds between two attempts to open a partition."""
+"""Seconds between two attempts to open a partition, and between two looks at its size."""
 LOG_PAGES: Final = 2_000
 """Pages of 4 KiB in the log at which it is copied back."""
 _START: Final = (float("-inf"), -1)
@@ -83,6 +83,7 @@ class Partition:
         self._salvage: Salvage | None = None
         self._failure: Failure | None = None
         self._not_before = float("-inf")
+        self._measure_at: float | None = None
         self._fresh = False
         """The database replaces one that was set aside, and nothing was written to it yet."""
         self._next_key = 0
@@ -96,7 +97,8 @@ class Partition:
         """Seconds after which `idle` has something to do; None: nothing."""
         if self._salvage is not None:
             return 0.0
-        return PAUSE if self._failure is not None or self._ended or self._again else None
+        waiting = self._failure is not None or self._measure_at is not None or self._ended or self._again
+        return PAUSE if waiting else None
 
     def open(self) -> Failure | None:
         """Open it, unless it is open; why it cannot be."""
@@ -196,7 +198,7 @@ class Partition:
     # -- beside the work ------------------------------------------------------------------------------
 
     def tidy(self) -> None:
-        """Copy the log back when it is long, and look at the size."""
+        """Copy the log back when it is long."""
         database = self._database
         if database is None:
             return
@@ -204,7 +206,6 @@ class Partition:
             if database.log_pages >= LOG_PAGES:
                 database.checkpoint()
                 self.figures = self.figures._replace(checkpoints=self.figures.checkpoints + 1)
-            self._measure(database)
         except Trouble as trouble:
             self._handle(trouble)
 
@@ -212,9 +213,10 @@ class Partition:
         """One step of what is done when nobody waits."""
         if self._database is None or self._ended or self._again:
             self.write((), (), (), _nobody)
-        if self._database is not None and self._failure is not None:
-            # Too little space, when it was last looked at.
-            self._check_space()
+        if self._database is not None and self._failure is not None and self._full() is None:
+            self._succeeded()  # there was too little space
+        if self._database is not None and self._measure_at is not None and self._clock() >= self._measure_at:
+            self._reading(self._measure)
         if self._salvage is not None and self._database is not None and self._directory is not None:
             try:
                 over = self._salvage.step(self._database, self._directory)
@@ -295,10 +297,6 @@ class Partition:
         self._failed(Failure(FailureKind.FULL, text))
         return self._failure
 
-    def _check_space(self) -> None:
-        if self._full() is None:
-            self._succeeded()
-
     def _number(self, puts: Sequence[Put]) -> list[list[Kept]]:
         rows = []
         for put in puts:
@@ -313,6 +311,7 @@ class Partition:
             database.write([Kept(*one) for one in self._again.items()], conflict="REPLACE")
             database.remove(list(self._ended), remember=self._salvage is not None)
         self._fresh = False
+        self._measure_at = self._measure_at or self._clock() + PAUSE
         for key, entry in self._again.items():
             self._taken.give_back(key, entry.due)
         self._taken.drop(self._ended)
@@ -348,6 +347,8 @@ class Partition:
             self.figures = self.figures._replace(damaged=self.figures.damaged + len(bad))
 
     def _measure(self, database: Database) -> None:
+        # Not at every commit: each statement has to get the interpreter's lock back.
+        self._measure_at = None
         size, unused = database.size()
         self.figures = self.figures._replace(size=size + database.log_pages * 4096, unused=unused)
 
@@ -388,8 +389,7 @@ class Partition:
 
 
 def _nobody(told: Callable[[], None]) -> None:
-    """No puts, nobody to tell."""
-    raise AssertionError(told)
+    raise AssertionError(told)  # no puts, nobody to tell
 
 
 def _refuse(puts: Sequence[Put], failure: Failure, tell: Tell) -> None:
