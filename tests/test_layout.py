@@ -70,6 +70,8 @@ ABOUT_MORE_THAN_A_MODULE = {
     "tests/dispatcher/delivery/test_toy_store.py": "delivery driven by a store, without SMTP",
     "tests/dispatcher/pod_limits/test_processes.py": "limits with real processes",
     "tests/dispatcher/supervisor/test_pod_limits.py": "limits with real workers",
+    "tests/dispatcher/store/test_contract.py": "what every store does",
+    "tests/dispatcher/store/test_stateful.py": "the disk through power cuts, as a state machine",
     "tests/operator/resources/test_effects.py": "every field has an effect",
     "tests/operator/test_argo_cd.py": "a script in docs/install.md",
     "tests/operator/test_golden.py": "whole situations and the plans for them",

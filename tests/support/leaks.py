@@ -120,7 +120,8 @@ class _Written:
         self.where = where
         self.process = process
         self.file = file
-        self._at = os.fstat(file).st_size
+        # From the beginning: the process runs already, and may have written.
+        self._at = 0
 
     def read(self) -> str:
         """What has come since the last call, and the end of what came before."""

@@ -229,9 +229,12 @@ class Receiver(EngineState[Key]):
         self._drain()
         # A stream that the server has begun to answer was processed, whatever this GOAWAY says.
         unseen = [open_id for open_id in self._keys if open_id > last and open_id not in self._answers]
-        if unseen and (unseen[-1] > self._taken_id or not self._unflushed.isdisjoint(unseen)):
-            # Do not rely on the server to ignore them: the owner may send these elsewhere at once.
-            self._out[:] = [frames.without_streams(b"".join(self._out), set(unseen))]
+        if self._out and (self._next_id - 2 > max(last, self._taken_id) or unseen):
+            # Do not rely on the server to ignore them: the owner may send these elsewhere at once. With them
+            # go streams that were cancelled before they were sent: no header block may be left whose
+            # predecessor, and a change of the table's size in it, is not sent.
+            unsent = range(max(last, self._taken_id) + 1, self._next_id)
+            self._out[:] = [frames.without_streams(b"".join(self._out), {*unseen, *unsent})]
         for open_id in unseen:
             self._finish(open_id, StreamError.UNPROCESSED, code, done)
 

@@ -268,6 +268,16 @@ def test_the_end_of_a_request_above_a_goaway_is_not_sent_any_more() -> None:
     assert not [frame for frame in split(engine.take()) if frame.stream in ids]
 
 
+def test_what_was_cancelled_before_it_was_sent_goes_with_the_rest_above_a_goaway() -> None:
+    engine = connected()
+    # The first header block could announce a change of the table's size.
+    ids = open_streams(engine, 2, take=False)
+    engine.cancel(ids[1])
+    done = engine.receive(goaway(0))
+    assert [result.error for result in done] == [StreamError.UNPROCESSED]
+    assert not [frame for frame in split(engine.take()) if frame.stream in ids]
+
+
 def test_goaway_does_not_undo_an_answer_that_has_begun() -> None:
     engine = connected()
     open_streams(engine, 2)
