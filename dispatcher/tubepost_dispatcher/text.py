@@ -29,6 +29,9 @@ _SECRET = re.compile(
     r"|[0-9A-Fa-f]{33,}"
     r"|[A-Za-z0-9+/_\-]{40,}={0,2}"
 )
+# Hex in groups, as NSData and certificate tools print it.
+_GROUPED_HEX = re.compile(r"\b[0-9A-Fa-f]{2,}(?:[ :\-][0-9A-Fa-f]{2,}){3,}\b")
+_UUID_DIGITS = 32
 
 
 def clean(text: str) -> str:
@@ -50,7 +53,13 @@ def foreign(text: str, *secrets: str) -> str:
     text = _UNSAFE.sub("?", text[:MAX_FOREIGN])
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
+    text = _GROUPED_HEX.sub(_without_grouped, text)
     return _SECRET.sub(HIDDEN, text)[:MAX_TEXT].strip()
+
+
+def _without_grouped(found: re.Match[str]) -> str:
+    digits = sum(char not in " :-" for char in found[0])
+    return HIDDEN if digits > _UUID_DIGITS else found[0]
 
 
 def printable(value: bytes | str, limit: int = 64) -> str:

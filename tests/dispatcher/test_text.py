@@ -90,6 +90,10 @@ JWT = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJURUFNMTIzNDU2IiwiaWF0IjoxNzAwMDAwMDAwfQ."
         ("signature " + JWT.rpartition(".")[2], f"signature {HIDDEN}"),
         ("Proxy-Authorization: Basic dTpw", f"Proxy-Authorization: {HIDDEN}"),
         ("x" * 100, HIDDEN),
+        ("no <" + " ".join(["0123abcd"] * 8) + ">", f"no <{HIDDEN}>"),
+        ("no " + ":".join(["aB"] * 32) + ".", f"no {HIDDEN}."),
+        ("no " + "-".join(["0f0f"] * 16), f"no {HIDDEN}"),
+        ("at 2026-11-25 23:02:15 dead beef", "at 2026-11-25 23:02:15 dead beef"),
         ("a\r\nb\0c", "a??b?c"),
     ],
 )
