@@ -96,11 +96,9 @@ def hide_tokens(value: str, token: str = "") -> str:
         if lower == token:
             return short_token(value) + "..."
         if len(token) >= LEAST_SOUGHT and token in lower and len(lower) == size:
-            value = re.sub(
-                re.escape(token), lambda found: short_token(found[0]) + "...", value, flags=re.IGNORECASE
-            )
+            value = re.sub(re.escape(token), _shortened, value, flags=re.IGNORECASE)
     if size >= BARE_TOKEN:
-        value = _LONG_HEX.sub(lambda found: short_token(found[0]) + "...", value)
+        value = _LONG_HEX.sub(_shortened, value)
     return value
 
 

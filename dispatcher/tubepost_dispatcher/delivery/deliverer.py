@@ -272,10 +272,7 @@ class Deliverer:
             delivery.doubtful_sends += 1
         for listener in self._listeners:
             listener.attempted(delivery, outcome, now)
-        if outcome.kind is OutcomeKind.TRANSIENT:
-            self._again_or_end(delivery, outcome, now)
-        else:
-            self._end(delivery, outcome, now)
+        self._again_or_end(delivery, outcome, now)
 
     def _not_sent(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """Go by what kept it from being sent. A missing credential counts as an attempt that failed."""
@@ -286,10 +283,10 @@ class Deliverer:
 
     def _again_or_end(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         at = None
-        # What may have been delivered is sent once more, by whichever route; then the owner decides.
-        spent = delivery.doubtful_sends >= DOUBTFUL_SENDS and not delivery.policy.queued
-        if outcome.kind is OutcomeKind.TRANSIENT and not delivery.withdrawn and not spent:
-            at = self._next_attempt(delivery, outcome, now)
+        if outcome.kind is OutcomeKind.TRANSIENT and not delivery.withdrawn:
+            # What may have been delivered is sent once more, by whichever route; then the owner decides.
+            spent = delivery.doubtful_sends >= DOUBTFUL_SENDS and not delivery.policy.queued
+            at = None if spent else self._next_attempt(delivery, outcome, now)
         if at is None:
             self._end(delivery, outcome, now)
         elif at - now > delivery.policy.in_memory:

@@ -89,16 +89,16 @@ class DeliveryLog:
         if outcome is delivery.outcome or outcome.reason == "ClientGone":
             return  # told as an attempt, or withdrawn by the sender, who will send it again
         route = delivery.route.name if delivery.route else ""
-        reply = Reply(0, "", outcome.detail or spec_of(outcome).text, outcome.reason)
-        self._refused(delivery.notification, _KINDS[outcome.kind], reply, route, self._wall())
+        text = outcome.detail or spec_of(outcome).text
+        self._refused(delivery.notification, _KINDS[outcome.kind], outcome.reason, text, route, self._wall())
 
     def notification_refused(self, notification: Notification, reply: Reply, wall: float) -> None:
         """Log a notification that was refused before delivery had it; `wall` in unix seconds."""
-        self._refused(notification, "permfail" if reply.code >= 500 else "tempfail", reply, "", wall)
+        self._refused(notification, _kind_of(reply), reply.reason, reply.text, "", wall)
 
     def message_refused(self, transaction: Transaction[DomainT], reply: Reply, wall: float) -> None:
         """Log a message that could not be read, so that there is no notification; `wall` in unix seconds."""
-        kind: EventKind = "permfail" if reply.code >= 500 else "tempfail"
+        kind = _kind_of(reply)
         if not self._sink.wants(kind):
             return
         recipient = transaction.recipients[0]
@@ -121,7 +121,7 @@ class DeliveryLog:
         )
 
     def _refused(
-        self, notification: Notification, kind: EventKind, reply: Reply, route: str, wall: float
+        self, notification: Notification, kind: EventKind, reason: str, text: str, route: str, wall: float
     ) -> None:
         if not self._sink.wants(kind):
             return
@@ -139,14 +139,18 @@ class DeliveryLog:
                 message_bytes=notification.size,
                 route=route,
                 remote_ip=notification.client_address,
-                status=legacy_code(reply.reason),
-                error=reply.text,
+                status=legacy_code(reason),
+                error=text,
                 context=context,
-                reason=reply.reason,
+                reason=reason,
                 attempt=0,
                 user=notification.user,
             )
         )
+
+
+def _kind_of(reply: Reply) -> EventKind:
+    return "permfail" if reply.code >= 500 else "tempfail"
 
 
 def _source(notification: Notification) -> str:

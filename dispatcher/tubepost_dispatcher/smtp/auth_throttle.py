@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from typing import Final, TypeVar
 
 from tubepost_dispatcher.smtp.networks import network_of
+from tubepost_runtime.backoff import Exponential
 
 FREE: Final = 5
 """Failures that cost nothing."""
@@ -60,7 +61,7 @@ class AuthThrottle:
             found = self._failures[key] = _Failures()
         found.count += 1
         over = found.count - FREE
-        found.until = now + (min(FIRST_WAIT * 2.0 ** min(over, 30), longest) if over >= 0 else 0.0)
+        found.until = now + (Exponential(FIRST_WAIT, longest).delay(over + 1) if over >= 0 else 0.0)
         _keep_latest(self._failures, key)
 
     def succeeded(self, address: str, name: bytes) -> None:
