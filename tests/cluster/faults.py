@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
@@ -14,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.cluster.layout import ClusterError
-from tests.cluster.lifecycle import CTR, State, start_part
+from tests.cluster.lifecycle import CTR, State, resolves, start_part
 from tests.cluster.parts import Part
 
 _API_PORT = "6443"
@@ -190,6 +191,22 @@ class Faults:
             default="1970-01-01T00:00:00.000000Z",
         )
         return time.time() - datetime.fromisoformat(last).timestamp()
+
+    def serves(self, name: str, address: str, port: int) -> bool:
+        """Whether the node leads connections to a Service: its name resolves, its address accepts.
+
+        Asked from this machine, whose packets meet the same rules on the node as those of pods.
+
+        Args:
+            name: full name of the Service.
+            address: its cluster address.
+            port: its own, not a pod's.
+
+        Raises:
+            OSError: no, and why.
+        """
+        with socket.create_connection((address, port), timeout=2):
+            return resolves(self._state, name, address)
 
     def directory_for_volume(self, name: str) -> str:
         """A directory on the node's disk that every user may write to."""

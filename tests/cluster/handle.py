@@ -28,6 +28,21 @@ RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 """Labels of a namespace that enforces Pod Security `restricted`."""
 
 
+# Runs in a pod: connects to a name and port until that works, for so many seconds.
+_REACH = """
+import socket, sys, time
+end = time.monotonic() + float(sys.argv[3])
+while True:
+    try:
+        socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2).close()
+        break
+    except OSError:
+        if time.monotonic() > end:
+            raise
+        time.sleep(0.3)
+"""
+
+
 class CommandFailed(AssertionError):
     """A command on the cluster failed; the text has its output."""
 
@@ -248,6 +263,31 @@ class Cluster:
         if ending == "Failed":
             raise CommandFailed(f"the job {name} failed:\n{output}")
         return output
+
+    def reachable(self, namespace: str, service: str, port: int, timeout: float = 60.0) -> None:
+        """Wait until a Service's name and address lead to a pod.
+
+        A pod that is ready says nothing of that: kube-proxy writes its rules, and the DNS server learns the name, a
+        moment later, and until then connections are refused. Clients that would count this wait for it first.
+
+        On our own node the node itself is asked. Elsewhere a pod asks, which tells of the node that it runs on.
+
+        Args:
+            service: its name in the namespace; it has a cluster address.
+            port: its own, not a pod's.
+
+        Raises:
+            TooSlow: not within `timeout` seconds.
+        """
+        name = f"{service}.{namespace}.svc.cluster.local"
+        if (node := self.faults) is not None:
+            spec = self.get("service", service, f"--namespace={namespace}")["spec"]
+            address = spec["clusterIP"]
+            self.until(f"{name} at {address}:{port}", lambda: node.serves(name, address, port), timeout)
+            return
+        command = ["python", "-c", _REACH, name, str(port), str(timeout)]
+        client = f"reach-{service}-{secrets.token_hex(3)}"
+        self.job(namespace, client, self.image("dispatcher"), command, timeout + 60)
 
     def volume(self, name: str, size: str = "1Gi") -> None:
         """Make a PersistentVolume on the node's disk, bound by claims with storageClassName `name`.

@@ -19,7 +19,7 @@ from tests.cluster import binaries, images, means, pki
 from tests.cluster.layout import MACHINE, ClusterError, lock, process_start, runs, say, write_atomically
 from tests.cluster.network import Block, free_block
 from tests.cluster.node import Node, detach, first_process, remove
-from tests.cluster.parts import NODE, SOCKET, Part, cni_plugins, parts
+from tests.cluster.parts import DOMAIN, NODE, SOCKET, Part, cni_plugins, parts
 
 CTR = ("ctr", "--address", SOCKET, "--namespace", "k8s.io")
 """The node's containerd, from the node."""
@@ -138,7 +138,11 @@ def _start(name: str, built: Sequence[images.Image], owner: int | None) -> State
             "the default service account", 60, lambda: "default" in _kubectl(current, "get", "sa", "-o=name")
         )
         _wait("kube-proxy", 60, lambda: _answers(current.block.kubernetes, 443))
-        _wait("CoreDNS", 60, lambda: _resolves(current))
+        _wait(
+            "CoreDNS",
+            60,
+            lambda: resolves(current, f"kubernetes.default.svc.{DOMAIN}", current.block.kubernetes),
+        )
     except BaseException as error:
         logs = _salvage(current)
         _remove(current)
@@ -314,11 +318,16 @@ def _answers(host: str, port: int) -> bool:
             return True
 
 
-def _resolves(current: State) -> bool:
-    """Whether the DNS server knows the API server's Service."""
-    question = b"\x0akubernetes\x07default\x03svc\x07cluster\x05local\0\0\x01\0\x01"
+def resolves(current: State, name: str, address: str) -> bool:
+    """Whether the DNS server of the cluster answers with `address` for `name`, a full one.
+
+    Raises:
+        OSError: it does not answer.
+    """
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    question = labels + b"\0\0\x01\0\x01"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(1)
         client.sendto(b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0" + question, (current.block.node, 53))
         answer = client.recv(512)
-    return answer.endswith(socket.inet_aton(current.block.kubernetes))
+    return answer.endswith(socket.inet_aton(address))

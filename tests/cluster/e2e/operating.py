@@ -307,7 +307,8 @@ class Operated:
 
     @contextlib.contextmanager
     def traffic(self, rate: float = 50.0, sessions: int = 5) -> Iterator[Traffic]:
-        """Messages at a rate, from a pod, by the Service's name, for the duration."""
+        """Messages at a rate, from a pod, by the Service's name, for the duration; whatever is refused counts."""
+        self.release.cluster.reachable(self.namespace, "alerts", 25)
         traffic = Traffic(self)
         box = container("traffic", self.release.cluster.image("dispatcher"))
         host = f"alerts.{self.namespace}.svc.cluster.local"

@@ -15,26 +15,18 @@ CHART = PROJECT / "charts" / "tubepost"
 TOKEN = "ab" * 32
 Document = dict[str, Any]
 
-# Runs in a pod: hands a message to an SMTP server, waiting for its name and port to be there.
+# Runs in a pod: hands a message to an SMTP server.
 _INJECT = """
-import pathlib, smtplib, sys, time
+import smtplib, sys
 host, port, recipient = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 message = sys.stdin.buffer.read()
-end = time.monotonic() + 40
-while True:
-    try:
-        with smtplib.SMTP(host, port, timeout=30) as smtp:
-            smtp.ehlo()
-            smtp.mail("sender@example.com")
-            print(smtp.rcpt(recipient))
-            code, text = smtp.data(message)
-            print(code, text.decode())
-            sys.exit(code != 250)
-    except OSError as error:
-        print(error)
-        if time.monotonic() > end:
-            raise
-        time.sleep(0.5)
+with smtplib.SMTP(host, port, timeout=40) as smtp:
+    smtp.ehlo()
+    smtp.mail("sender@example.com")
+    print(smtp.rcpt(recipient))
+    code, text = smtp.data(message)
+    print(code, text.decode())
+    sys.exit(code != 250)
 """
 
 
@@ -100,8 +92,9 @@ class Release:
         answer = json.loads(self.cluster.kubectl("get", "--raw", f"{service}/proxy/api/v1/notifications"))
         return list(answer["notifications"])
 
-    def inject(self, host: str, message: bytes, recipient: str, *, name: str = "sender") -> str:
-        """Send a message from a pod of its own; the replies."""
+    def inject(self, service: str, message: bytes, recipient: str, *, name: str = "sender") -> str:
+        """Send a message from a pod of its own to a Service, by its name; the replies."""
+        self.cluster.reachable(self.namespace, service, 25)
         place = f"--namespace={self.namespace}"
         config = {
             "apiVersion": "v1",
@@ -115,7 +108,7 @@ class Release:
             "-c",
             'exec python -c "$0" "$@" < /etc/message/message',
             _INJECT,
-            host,
+            f"{service}.{self.namespace}.svc.cluster.local",
             "25",
             recipient,
         ]

@@ -33,9 +33,7 @@ def test_from_helm_install_to_the_seeds_message_at_apns(release: Release) -> Non
     notes = release.install()
     release.apply_example()
     message = (PROJECT / "examples" / "seed-message.eml").read_bytes()
-    replies = release.inject(
-        f"alerts.{release.namespace}.svc.cluster.local", message, "subscriber@apn_example.com"
-    )
+    replies = release.inject("alerts", message, "subscriber@apn_example.com")
     took = time.monotonic() - began
     assert "250" in replies
     (notification,) = release.received()

@@ -37,6 +37,7 @@ def test_a_simulator_in_a_pod_answers_at_its_service(cluster: Cluster, namespace
     }
     cluster.apply([deployment, service], f"--namespace={namespace}")
     cluster.wait(namespace, "deployment/simulator", "condition=Available")
+    cluster.reachable(namespace, "simulator", 2198)
     read = f"import urllib.request as u; print(u.urlopen({_SIMULATOR_URL.format(namespace)!r}, timeout=10).read().decode())"
     answer = json.loads(cluster.job(namespace, "client", cluster.image("dispatcher"), ["python", "-c", read]))
     assert answer["notifications"] == []
