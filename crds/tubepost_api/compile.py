@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tubepost_api import delivery, listener
+from tubepost_api.acceptance import queue_config
 from tubepost_api.apnlogger import ApnLogger, logger_config
 from tubepost_api.apnroute import ApnRoute, route_config
 from tubepost_api.checks import check
@@ -117,6 +118,7 @@ def _compile(domain: PushDomain, inventory: Inventory) -> DispatcherConfig:
         passthru=passthru_config(spec.passthru) if spec.passthru else None,
         log_level=spec.log_level,
         workers=spec.workers,
+        queue=queue_config(spec.queue) if spec.queue else None,
     )
 
 

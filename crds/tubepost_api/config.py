@@ -64,6 +64,24 @@ class DeliveryMode(enum.StrEnum):
     BLACKHOLE = "Blackhole"
 
 
+class AcceptanceMode(enum.StrEnum):
+    """What a 250 stands for."""
+
+    DIRECT = "Direct"
+    """At APNs."""
+    QUEUED = "Queued"
+    """Safe in the queue."""
+
+
+class AcceptanceOverflow(enum.StrEnum):
+    """What becomes of a message without a verdict at the deadline of Direct acceptance."""
+
+    REFUSE = "Refuse"
+    """451: the sender keeps it."""
+    QUEUE = "Queue"
+    """250 once it is safe in the queue."""
+
+
 class StartTlsMode(enum.StrEnum):
     """How STARTTLS is offered by the listener."""
 
@@ -140,8 +158,30 @@ class ListenerConfig(_Compiled):
 class AcceptanceConfig(_Compiled):
     """When a message is acknowledged; `deadline` is seconds between the end of DATA and the reply."""
 
-    mode: Literal["Direct"] = "Direct"
+    mode: AcceptanceMode = AcceptanceMode.DIRECT
     deadline: float = 30.0
+    overflow: AcceptanceOverflow = later(AcceptanceOverflow.REFUSE)
+    """With mode Direct only; `Queue` comes with a queue."""
+
+
+class QueueConfig(_Compiled):
+    """The queue on disk, per pod. `persistent`: it outlives the pod; limits of 0 are none."""
+
+    persistent: bool
+    max_messages: int = 0
+    max_bytes: int = 0
+    reserve: int = 64 * 1024 * 1024
+    """Bytes of the volume that are left free."""
+
+
+class ServingWorkload(_Compiled):
+    """A workload whose pods take mail. Others, of before a move, deliver what they have and take no more.
+
+    `replicas`: of a StatefulSet, the ordinals below it serve; None: all.
+    """
+
+    kind: Literal["Deployment", "StatefulSet"]
+    replicas: int | None = None
 
 
 class Throttle(_Compiled):
@@ -162,6 +202,11 @@ class DeliveryConfig(_Compiled):
     max_deliveries_per_connection: int = 0
     throttle: Throttle | None = None
     expiry: float = 604_800.0
+    retry_interval: float = later(1_200.0)
+    max_retry_interval: float = later(43_200.0)
+    max_retries: int | None = later(None)
+    """None: as many as fit before `message_expiration`."""
+    message_expiration: float = later(604_800.0)
 
 
 class EntryConfig(_Compiled):
@@ -311,6 +356,10 @@ class DispatcherConfig(_Compiled):
     log_level: Literal["Debug", "Info", "Warning", "Error"] = "Info"
     workers: int = 0
     """Worker processes; 0: from the CPU limit."""
+    queue: QueueConfig | None = later(None)
+    """None: nothing is queued; what a queue still has is delivered."""
+    serving: tuple[ServingWorkload, ...] = later(())
+    """Empty: every pod takes mail."""
 
     def to_json(self) -> str:
         """The document as canonical JSON (sorted keys, camelCase)."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import GetCoreSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 from tubepost_api.config import DeliveryConfig, DeliveryMode, Throttle
 from tubepost_api.convert import converted
 from tubepost_api.durations import DURATION_PATTERN, parse_duration
-from tubepost_api.fields import Checked, Count, Duration, DurationOrZero
+from tubepost_api.fields import Checked, Count, Duration, DurationOrZero, failure
 from tubepost_api.rules import Rule, SpecModel
 
 ThrottleText = Annotated[
@@ -20,13 +23,49 @@ ThrottleText = Annotated[
     ),
 ]
 
+MOST_RETRIES: Final = 1_000_000
+"""Largest maxRetries."""
+_RETRIES_REMEDY = f"write auto, or a number from 0 to {MOST_RETRIES}"
+
+
+class _Retries:
+    """Annotates a number of retries."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Called by pydantic."""
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+    def _validate(self, value: Any) -> int | str:
+        if value == "auto" or (type(value) is int and 0 <= value <= MOST_RETRIES):
+            return value  # type: ignore[no-any-return]
+        raise failure(f"{value!r:.80} is not a number of retries", _RETRIES_REMEDY)
+
+
+Retries = Annotated[
+    int | str,
+    _Retries(),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "maxLength": 8,
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"type(self) == int ? self >= 0 && self <= {MOST_RETRIES} : self == 'auto'",
+                    "message": f"is not a number of retries; {_RETRIES_REMEDY}",
+                }
+            ],
+        }
+    ),
+]
+"""`auto`, or how often a notification is tried again."""
+
 
 class DeliverySpec(SpecModel):
     """How notifications are delivered. Counts are per pod."""
 
     mode: DeliveryMode = DeliveryMode.DELIVER
-    """Deliver; Suspend answers 451 and sends nothing (Momentum `suspend_delivery`); Blackhole answers 250,
-    counts and sends nothing (Momentum `blackhole`)."""
+    """Deliver; Suspend sends nothing and answers 451, or with mode Queued keeps what comes in the queue
+    (Momentum `suspend_delivery`); Blackhole answers 250, counts and sends nothing (Momentum `blackhole`)."""
     response_timeout: Duration = "5s"
     """Longest wait for APNs' answer to one notification (Momentum `delivery_response_timeout`)."""
     connect_timeout: Duration = "30s"
@@ -45,6 +84,16 @@ class DeliverySpec(SpecModel):
     expiry: DurationOrZero = "168h"
     """How long APNs keeps a notification for a device that is not reachable (Momentum `apn_expiry`), for push
     parts without apns-expiration; 0s: APNs tries once."""
+    retry_interval: Duration = "20m"
+    """How long a queued notification waits after its first transient failure (Momentum `retry_interval`); the
+    wait doubles with every further one, and is spread by half of it to both sides."""
+    max_retry_interval: Duration = "12h"
+    """Longest of these waits (Momentum `max_retry_interval`); not less than retryInterval."""
+    max_retries: Retries = "auto"
+    """How often a queued notification is tried again after transient failures (Momentum `max_retries`); auto:
+    until messageExpiration."""
+    message_expiration: Duration = "168h"
+    """How long a notification is kept in the queue (Momentum `message_expiration`); then it has failed."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -55,6 +104,14 @@ class DeliverySpec(SpecModel):
             "raise idleTimeout: a connection must not be closed as idle while an answer may still come",
             lambda delivery: keeps_order(delivery, None),
             "idleTimeout",
+        ),
+        Rule(
+            f"[self.retryInterval, self.maxRetryInterval].exists(d, !d.matches(r'{DURATION_PATTERN}')) || "
+            "duration(self.retryInterval) <= duration(self.maxRetryInterval)",
+            "retryInterval is more than maxRetryInterval",
+            "raise maxRetryInterval: waits begin at the one and grow up to the other",
+            lambda delivery: keeps_intervals(delivery, None),
+            "maxRetryInterval",
         ),
     )
 
@@ -80,6 +137,14 @@ class DeliveryOverride(SpecModel):
     """Most notifications of one pod: "N" each second, or "N/SECONDS"; "0": no limit."""
     expiry: DurationOrZero | None = None
     """How long APNs keeps a notification for a device that is not reachable; 0s: APNs tries once."""
+    retry_interval: Duration | None = None
+    """How long a queued notification waits after its first transient failure."""
+    max_retry_interval: Duration | None = None
+    """Longest wait between two attempts; not less than retryInterval."""
+    max_retries: Retries | None = None
+    """How often a queued notification is tried again; auto: until messageExpiration."""
+    message_expiration: Duration | None = None
+    """How long a notification is kept in the queue."""
 
 
 def merged(base: DeliverySpec, override: DeliveryOverride | None) -> DeliverySpec:
@@ -95,8 +160,15 @@ def keeps_order(base: DeliverySpec, override: DeliveryOverride | None) -> bool:
     return parse_duration(options.response_timeout) < parse_duration(options.idle_timeout)
 
 
+def keeps_intervals(base: DeliverySpec, override: DeliveryOverride | None) -> bool:
+    """Whether retryInterval is at most maxRetryInterval once the override is applied."""
+    options = merged(base, override)
+    return parse_duration(options.retry_interval) <= parse_duration(options.max_retry_interval)
+
+
 def to_config(options: DeliverySpec) -> DeliveryConfig:
-    """The options as the dispatcher reads them: seconds, and no throttle where it is 0."""
+    """The options as the dispatcher reads them: seconds, and None for no throttle and for retries `auto`."""
     messages, _, seconds = options.throttle.partition("/")
     throttle = Throttle(messages=int(messages), seconds=float(seconds or 1)) if int(messages) else None
-    return converted(options, DeliveryConfig, throttle=throttle)
+    retries = None if options.max_retries == "auto" else options.max_retries
+    return converted(options, DeliveryConfig, throttle=throttle, max_retries=retries)

@@ -7,7 +7,7 @@ import re
 DURATION_PATTERN = r"^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|μs|ms|s|m|h))+)$"
 """Go durations without a sign; the CRDs use the same pattern. Source: Go's time.ParseDuration."""
 
-SIZE_PATTERN = r"^[0-9]{1,15}(k|M|G|Ki|Mi|Gi)?$"
+SIZE_PATTERN = r"^[0-9]{1,15}(k|M|G|T|Ki|Mi|Gi|Ti)?$"
 """Whole Kubernetes quantities of bytes; the CRDs use the same pattern."""
 
 _UNITS = {
@@ -24,7 +24,8 @@ _LARGEST = 2**63 - 1
 _WHOLE = re.compile(DURATION_PATTERN)
 _PIECE = re.compile(r"([0-9]+)(?:\.([0-9]+))?([a-zµμ]+)")
 _SIZE = re.compile(SIZE_PATTERN)
-_FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+_FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_FACTORS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
 def parse_nanoseconds(text: str) -> int:

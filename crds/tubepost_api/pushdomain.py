@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from tubepost_api.acceptance import PLACES, AcceptanceSpec, QueueSpec
 from tubepost_api.conditions import Conditions
-from tubepost_api.config import PassthruConfig
+from tubepost_api.config import AcceptanceMode, AcceptanceOverflow, PassthruConfig
 from tubepost_api.convert import converted
-from tubepost_api.delivery import DeliveryOverride, DeliverySpec, keeps_order
+from tubepost_api.delivery import DeliveryOverride, DeliverySpec, keeps_intervals, keeps_order
 from tubepost_api.durations import DURATION_PATTERN
 from tubepost_api.fields import UNIQUE, Checked, Duration, Host, Name, Port, SecretName, no_repeats
 from tubepost_api.listener import ListenerSpec
@@ -76,15 +78,6 @@ class DomainSpec(SpecModel):
     )
 
 
-class AcceptanceSpec(SpecModel):
-    """When a message is acknowledged."""
-
-    mode: Literal["Direct"] = "Direct"
-    """Direct: the reply to DATA waits for APNs' verdict."""
-    deadline: Duration = "30s"
-    """Longest time between the end of DATA and the reply; without a verdict by then the reply is 451."""
-
-
 class PassthruSpec(SpecModel):
     """The SMTP relay for what is not a push."""
 
@@ -104,10 +97,17 @@ class PassthruSpec(SpecModel):
     """Longest time for connecting, and for each command."""
 
 
-_OWN_OR_INHERITED = {
-    name: f"(has(d.delivery.{name}) ? d.delivery.{name} : self.delivery.{name})"
-    for name in ("responseTimeout", "idleTimeout")
-}
+def _each_domain(first: str, sign: str, second: str) -> str:
+    """CEL: two durations of every domain, its own or inherited, are in order."""
+    one, two = (
+        f"(has(d.delivery.{name}) ? d.delivery.{name} : self.delivery.{name})" for name in (first, second)
+    )
+    return (
+        "self.domains.all(d, !has(d.delivery) || "
+        # What is no duration is said of the field alone.
+        f"[{one}, {two}].exists(t, !t.matches(r'{DURATION_PATTERN}')) || "
+        f"duration({one}) {sign} duration({two}))"
+    )
 
 
 class PushDomainSpec(SpecModel):
@@ -122,6 +122,8 @@ class PushDomainSpec(SpecModel):
     """The SMTP listener (Momentum `esmtp_listener`)."""
     acceptance: AcceptanceSpec = AcceptanceSpec()
     """When a message is acknowledged."""
+    queue: QueueSpec | None = None
+    """Where messages are kept until their end: for acceptance.mode Queued, and acceptance.overflow Queue."""
     delivery: DeliverySpec = DeliverySpec()
     """How notifications are delivered. Domains may differ, field by field."""
     passthru: PassthruSpec | None = None
@@ -169,17 +171,34 @@ class PushDomainSpec(SpecModel):
             lambda spec: f"domains[{_twin([d.pattern for d in spec.domains])}].pattern",
         ),
         Rule(
-            "self.domains.all(d, !has(d.delivery) || "
-            f"[{_OWN_OR_INHERITED['responseTimeout']}, {_OWN_OR_INHERITED['idleTimeout']}]"
-            # What is no duration is said of the field alone.
-            f".exists(t, !t.matches(r'{DURATION_PATTERN}')) || "
-            f"duration({_OWN_OR_INHERITED['responseTimeout']}) < "
-            f"duration({_OWN_OR_INHERITED['idleTimeout']}))",
+            _each_domain("responseTimeout", "<", "idleTimeout"),
             "a domain's responseTimeout is not less than its idleTimeout (own or inherited)",
             "raise idleTimeout: a connection must not be closed as idle while an answer may still come",
-            lambda spec: _disorder(spec) is None,
+            lambda spec: _disorder(spec, keeps_order) is None,
             "domains",
-            lambda spec: f"domains[{_disorder(spec)}].delivery",
+            lambda spec: f"domains[{_disorder(spec, keeps_order)}].delivery",
+        ),
+        Rule(
+            _each_domain("retryInterval", "<=", "maxRetryInterval"),
+            "a domain's retryInterval is more than its maxRetryInterval (own or inherited)",
+            "raise maxRetryInterval: waits begin at the one and grow up to the other",
+            lambda spec: _disorder(spec, keeps_intervals) is None,
+            "domains",
+            lambda spec: f"domains[{_disorder(spec, keeps_intervals)}].delivery",
+        ),
+        Rule(
+            "self.acceptance.mode != 'Queued' || has(self.queue)",
+            "acceptance.mode Queued needs queue.disk",
+            f"set {PLACES}",
+            lambda spec: spec.acceptance.mode != AcceptanceMode.QUEUED or spec.queue is not None,
+            "queue",
+        ),
+        Rule(
+            "self.acceptance.overflow != 'Queue' || has(self.queue)",
+            "acceptance.overflow Queue needs queue.disk",
+            f"set {PLACES}; or acceptance.overflow: Refuse",
+            lambda spec: spec.acceptance.overflow != AcceptanceOverflow.QUEUE or spec.queue is not None,
+            "queue",
         ),
         Rule(
             "self.listener.mcmtReception != 'Passthru' || has(self.passthru)",
@@ -315,13 +334,15 @@ def _twin(values: list[str | None]) -> int | None:
     return next((i for i, value in enumerate(values) if value is not None and value in values[:i]), None)
 
 
-def _disorder(spec: PushDomainSpec) -> int | None:
-    """Index of the first domain whose responseTimeout is not less than its idleTimeout."""
+def _disorder(
+    spec: PushDomainSpec, keeps: Callable[[DeliverySpec, DeliveryOverride | None], bool]
+) -> int | None:
+    """Index of the first domain whose durations are not in order."""
     return next(
         (
             i
             for i, domain in enumerate(spec.domains)
-            if domain.delivery is not None and not keeps_order(spec.delivery, domain.delivery)
+            if domain.delivery is not None and not keeps(spec.delivery, domain.delivery)
         ),
         None,
     )

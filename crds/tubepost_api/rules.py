@@ -39,6 +39,28 @@ class Rule:
         return schema
 
 
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One rule about the change of a model: a CEL expression over `self` and `oldSelf`.
+
+    Only the API server can tell, since only it has the object from before; so there is no twin in Python.
+    `message`, `remedy` and `field` are as in `Rule`.
+    """
+
+    expression: str
+    message: str
+    remedy: str
+    field: str
+
+    def to_schema(self) -> dict[str, str]:
+        """The rule as an item of `x-kubernetes-validations`."""
+        return {
+            "rule": self.expression,
+            "message": f"{self.message}; {self.remedy}",
+            "fieldPath": f".{self.field}",
+        }
+
+
 class SpecModel(BaseModel):
     """Base of everything in a manifest: immutable, camelCase, no unknown fields, with rules."""
 
@@ -50,14 +72,18 @@ class SpecModel(BaseModel):
         use_attribute_docstrings=True,
     )
     rules: ClassVar[tuple[Rule, ...]] = ()
+    transitions: ClassVar[tuple[Transition, ...]] = ()
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         schema = handler.resolve_ref_schema(handler(core_schema))
-        if cls.rules:
-            schema["x-kubernetes-validations"] = [rule.to_schema() for rule in cls.rules]
+        if cls.rules or cls.transitions:
+            schema["x-kubernetes-validations"] = [
+                *(rule.to_schema() for rule in cls.rules),
+                *(transition.to_schema() for transition in cls.transitions),
+            ]
         return schema
 
 

@@ -25,6 +25,14 @@ def _delivery(**delivery: Any) -> dict[str, Any]:
     return push_domain(delivery=delivery)
 
 
+def _queued(queue: dict[str, Any]) -> dict[str, Any]:
+    return push_domain(acceptance={"mode": "Queued"}, queue=queue)
+
+
+def _claim(**claim: Any) -> dict[str, Any]:
+    return _queued({"disk": {"claim": claim}})
+
+
 TLS = {"mode": "Required", "secretName": "tls"}
 TOKEN = {"secretName": "token"}
 
@@ -108,7 +116,69 @@ CASES: list[Case] = [
     ("mode", _delivery(mode="Suspended"), "spec.delivery.mode"),
     ("connections negative", _delivery(maxOutboundConnections=-1), "spec.delivery.maxOutboundConnections"),
     ("deadline", push_domain(acceptance={"deadline": "10s"}), None),
-    ("mode of later", push_domain(acceptance={"mode": "Queued"}), "spec.acceptance.mode"),
+    # The queue
+    ("queued on an emptyDir", _queued({"disk": {}}), None),
+    ("queued on claims", _claim(), None),
+    ("queued without a queue", push_domain(acceptance={"mode": "Queued"}), "spec.queue"),
+    ("queued without a place", _queued({}), "spec.queue.disk"),
+    ("queue without a use", push_domain(queue={"disk": {}}), None),
+    ("overflow", push_domain(acceptance={"overflow": "Queue"}, queue={"disk": {}}), None),
+    ("overflow without a queue", push_domain(acceptance={"overflow": "Queue"}), "spec.queue"),
+    (
+        "overflow of queued",
+        push_domain(acceptance={"mode": "Queued", "overflow": "Queue"}, queue={"disk": {}}),
+        "spec.acceptance.overflow",
+    ),
+    ("acceptance in lower case", push_domain(acceptance={"mode": "queued"}), "spec.acceptance.mode"),
+    ("most messages", _queued({"maxMessages": 1_000_000_000, "disk": {}}), None),
+    ("most messages negative", _queued({"maxMessages": -1, "disk": {}}), "spec.queue.maxMessages"),
+    ("sizes of a queue", _queued({"disk": {"maxSize": "2Ti", "reserve": 0}}), None),
+    ("size of a queue", _queued({"disk": {"maxSize": "2T1"}}), "spec.queue.disk.maxSize"),
+    ("reserve negative", _queued({"disk": {"reserve": -1}}), "spec.queue.disk.reserve"),
+    (
+        "claim in full",
+        _claim(
+            size="1Ti",
+            storageClassName="fast.example",
+            accessModes=["ReadWriteOncePod"],
+            retention="Delete",
+        ),
+        None,
+    ),
+    ("claim without unit", _claim(size="10GB"), "spec.queue.disk.claim.size"),
+    ("claim as number", _claim(size=10), "spec.queue.disk.claim.size"),
+    ("claim of nothing", _claim(size="0Gi"), "spec.queue.disk.claim.size"),
+    ("storage class", _claim(storageClassName="Fast"), "spec.queue.disk.claim.storageClassName"),
+    ("no access mode", _claim(accessModes=[]), "spec.queue.disk.claim.accessModes"),
+    ("access mode", _claim(accessModes=["ReadOnlyMany"]), "spec.queue.disk.claim.accessModes[0]"),
+    (
+        "access mode twice",
+        _claim(accessModes=["ReadWriteOnce", "ReadWriteOnce"]),
+        "spec.queue.disk.claim.accessModes",
+    ),
+    ("retention", _claim(retention="Recycle"), "spec.queue.disk.claim.retention"),
+    # The schedule
+    ("intervals", _delivery(retryInterval="5s", maxRetryInterval="5s"), None),
+    ("intervals the wrong way round", _delivery(retryInterval="13h"), "spec.delivery.maxRetryInterval"),
+    ("interval of nothing", _delivery(retryInterval="0s"), "spec.delivery.retryInterval"),
+    ("interval without unit", _delivery(maxRetryInterval="5"), "spec.delivery.maxRetryInterval"),
+    ("retries auto", _delivery(maxRetries="auto"), None),
+    ("no retries", _delivery(maxRetries=0), None),
+    ("retries as text", _delivery(maxRetries="3"), "spec.delivery.maxRetries"),
+    ("retries as truth", _delivery(maxRetries=True), "spec.delivery.maxRetries"),
+    ("retries negative", _delivery(maxRetries=-1), "spec.delivery.maxRetries"),
+    ("retries without end", _delivery(maxRetries=1_000_001), "spec.delivery.maxRetries"),
+    ("expiration of nothing", _delivery(messageExpiration="0s"), "spec.delivery.messageExpiration"),
+    (
+        "override breaks the intervals with an inherited value",
+        _domains({"name": "a.example", "delivery": {"retryInterval": "13h"}}),
+        "spec.domains[0].delivery",
+    ),
+    (
+        "override mends the intervals",
+        _domains({"name": "a.example", "delivery": {"retryInterval": "13h", "maxRetryInterval": "14h"}}),
+        None,
+    ),
     # Listener
     ("port 0", _listener(port=0), "spec.listener.port"),
     ("port in quotes", _listener(port="25"), "spec.listener.port"),
@@ -252,8 +322,8 @@ CASES: list[Case] = [
     ("empty format", logger(formats={"delivery": ""}), "spec.formats.delivery"),
     ("format", logger(format="JSON"), "spec.format"),
     # Fields that are not there
-    ("unknown field", push_domain(queue={}), "spec.queue"),
-    ("unknown field inside", _delivery(retryInterval="5m"), "spec.delivery.retryInterval"),
+    ("unknown field", push_domain(spool={}), "spec.spool"),
+    ("unknown field inside", _delivery(retryIntervals="5m"), "spec.delivery.retryIntervals"),
     ("snake case", _delivery(response_timeout="5s"), "spec.delivery.response_timeout"),
     ("unknown sink", logger(sink={"type": "Webhook"}), "spec.sink.type"),
 ]

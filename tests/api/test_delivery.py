@@ -5,7 +5,14 @@ import json
 import pytest
 
 from tubepost_api.config import DeliveryConfig, DeliveryMode, Throttle
-from tubepost_api.delivery import DeliveryOverride, DeliverySpec, keeps_order, merged, to_config
+from tubepost_api.delivery import (
+    DeliveryOverride,
+    DeliverySpec,
+    keeps_intervals,
+    keeps_order,
+    merged,
+    to_config,
+)
 
 
 def spec(**values: object) -> DeliverySpec:
@@ -54,6 +61,20 @@ def test_merging_takes_what_is_set_and_only_that() -> None:
 )
 def test_throttles(text: str, throttle: Throttle | None) -> None:
     assert to_config(spec(throttle=text)).throttle == throttle
+
+
+@pytest.mark.parametrize(("written", "read"), [("auto", None), (0, 0), (7, 7)])
+def test_retries(written: object, read: int | None) -> None:
+    assert to_config(spec(maxRetries=written)).max_retries == read
+
+
+def test_order_of_intervals() -> None:
+    base = spec(retryInterval="5s", maxRetryInterval="1m")
+    assert keeps_intervals(base, None)
+    assert keeps_intervals(base, override(retryInterval="60s"))
+    assert not keeps_intervals(base, override(retryInterval="61s"))
+    assert not keeps_intervals(base, override(maxRetryInterval="4s"))
+    assert keeps_intervals(base, override(retryInterval="2m", maxRetryInterval="3m"))
 
 
 def test_order_of_timeouts() -> None:

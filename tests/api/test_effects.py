@@ -24,6 +24,10 @@ DELIVERY: Mapping[str, object] = {
     "maxDeliveriesPerConnection": 7,
     "throttle": "7/2",
     "expiry": "7h",
+    "retryInterval": "7s",
+    "maxRetryInterval": "77h",
+    "maxRetries": 7,
+    "messageExpiration": "7h",
 }
 BASE: Mapping[str, dict[str, Any]] = {
     "PushDomain": push_domain(
@@ -34,6 +38,7 @@ BASE: Mapping[str, dict[str, Any]] = {
         },
         passthru={"host": "relay", "tls": "Tls", "authSecretName": "account", "ca": {"secretName": "ca"}},
         loggers=["log"],
+        queue={"disk": {}},
     )["spec"],
     "ApnRoute": route(
         tls={"ca": {"secretName": "ca"}},
@@ -71,6 +76,12 @@ OTHER: Mapping[str, Mapping[str, object]] = {
         "listener.limits.maxSessionAge": "7s",
         "listener.limits.maxMessagesPerSession": 7,
         "acceptance.deadline": "7s",
+        "acceptance.mode": "Queued",
+        "acceptance.overflow": "Queue",
+        "queue.maxMessages": 7,
+        "queue.disk.maxSize": "7Gi",
+        "queue.disk.reserve": 7,
+        "queue.disk.claim": {},
         "passthru.host": "other",
         "passthru.port": 7,
         "passthru.tls": "StartTls",
@@ -120,12 +131,12 @@ OTHER: Mapping[str, Mapping[str, object]] = {
 """Another value than BASE has, for each field that a dispatcher gets."""
 ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     # The operator's own: the tests of its resources look at them.
-    "PushDomain": ("replicas", "podTemplate", "service", "acceptance.mode"),
+    "PushDomain": ("replicas", "podTemplate", "service", "queue.disk.claim"),
     # Alternatives, which BASE could not have at the same time; see the test below.
     "ApnRoute": ("endpoint", "token"),
     "ApnLogger": ("sink.type",),
 }
-"""Fields, with all below them, that need another test; and those with one value."""
+"""Fields, with all below them, that need another test."""
 KINDS: tuple[type[Resource], ...] = (PushDomain, ApnRoute, ApnLogger)
 
 

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from tests.dispatcher.bundles import SECRETS, bundle, prepared
-from tubepost_api.config import DeliveryConfig, LoggerConfig
+from tubepost_api.config import (
+    AcceptanceConfig,
+    AcceptanceMode,
+    DeliveryConfig,
+    LoggerConfig,
+    QueueConfig,
+    ServingWorkload,
+)
 from tubepost_credentials.throwaway import make_apns_certificate, make_ca
 from tubepost_dispatcher.config.bundle import Prepared, prepare
 from tubepost_dispatcher.supervisor.config_change import Level, compare
@@ -33,6 +40,9 @@ def test_the_same_contents_under_another_number_are_no_change() -> None:
         ({"loggers": (LoggerConfig(name="log"),)}, "loggers"),
         ({"log_level": "Debug"}, "log_level"),
         ({"workers": 2}, "workers"),
+        ({"acceptance": AcceptanceConfig(mode=AcceptanceMode.QUEUED)}, "acceptance"),
+        ({"queue": QueueConfig(persistent=True)}, "queue"),
+        ({"serving": (ServingWorkload(kind="StatefulSet", replicas=1),)}, "serving"),
     ],
 )
 def test_options(changes: dict[str, Any], what: str) -> None:
