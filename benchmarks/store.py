@@ -131,6 +131,13 @@ async def _opened(path: Path) -> None:
         if after is None:
             break
     print(f"  search through everything: {time.perf_counter() - begun:.2f} s in {pages} steps")
+    begun, after, steps = time.perf_counter(), None, 0
+    while True:
+        tally = await _told(store.tally, Filter(), 4e9, after)
+        steps, after = steps + 1, tally.following
+        if after is None:
+            break
+    print(f"  tally of everything: {time.perf_counter() - begun:.2f} s in {steps} steps")
     counted = await timed("counts by domain", store.counts)
     print(f"  counted: {sum(one.queued for one in counted):,} in {len(counted)} domains")
     print(f"  memory grew by {(_resident() - before) / 1e6:,.1f} MB")

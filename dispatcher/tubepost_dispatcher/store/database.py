@@ -9,8 +9,6 @@ interpreter's lock and has to get it back from a busy event loop.
 from __future__ import annotations
 
 import contextlib
-import struct
-import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +16,19 @@ from typing import Any, Final
 
 import apsw
 
-from tubepost_dispatcher.store.port import Entry, FailureKind, Filter, Kept, Page
+from tubepost_dispatcher.store.port import FailureKind, Filter, Kept, Page, Tally
+from tubepost_dispatcher.store.row import (
+    COLUMNS,
+    COUNTED,
+    FRESH,
+    GROUP,
+    READ,
+    condition,
+    counted,
+    is_fresh,
+    sound,
+    values_of,
+)
 from tubepost_dispatcher.store.trouble import Remedy, Trouble, diagnose
 
 APPLICATION: Final = 0x74756270
@@ -29,18 +39,12 @@ LOOKED_AT: Final = 5_000
 """Rows that one page looks at, or one step of counting passes over: some milliseconds."""
 _ROWS: Final = (256, 64, 16, 4, 1)
 """Rows of an INSERT. A few sizes, so that prepared statements are found again."""
-_COLUMNS: Final = "key, message_id, domain, sender, accepted, due, expires, attempt, reason, crc, body"
-_WIDTH: Final = 11
-_READ: Final = (
-    "key, CAST(message_id AS BLOB), CAST(domain AS BLOB), CAST(sender AS BLOB), accepted, due, expires,"
-    " attempt, CAST(reason AS BLOB), crc, CAST(body AS BLOB)"
-)
-"""Text is read as bytes: damaged text need not be UTF-8."""
 _TABLES: Final = """
 CREATE TABLE queue(
   key INTEGER PRIMARY KEY, message_id TEXT NOT NULL, domain TEXT NOT NULL, sender TEXT NOT NULL,
   accepted REAL NOT NULL, due REAL NOT NULL, expires REAL NOT NULL, attempt INTEGER NOT NULL,
-  reason TEXT NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
+  reason TEXT NOT NULL DEFAULT '', route TEXT NOT NULL DEFAULT '', hold TEXT NOT NULL DEFAULT '',
+  crc INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX queue_due ON queue(due, key);
 CREATE INDEX queue_domain ON queue(domain, accepted, key);
 CREATE TABLE damaged AS SELECT * FROM queue;
@@ -139,19 +143,16 @@ class Database:
     def write(self, rows: Sequence[Kept], *, conflict: str = "ABORT") -> None:
         """Insert rows; `conflict` is ABORT, REPLACE or IGNORE."""
         start = 0
+        fresh = is_fresh(rows)
+        columns = FRESH if fresh else COLUMNS
+        row = "(" + ",".join("?" * (columns.count(",") + 1)) + ")"
         for size in _ROWS:
             statement = (
-                f"INSERT OR {conflict} INTO queue({_COLUMNS}) VALUES "  # noqa: S608 - constants
-                + ",".join(["(" + ",".join("?" * _WIDTH) + ")"] * size)
+                f"INSERT OR {conflict} INTO queue({columns}) VALUES "  # noqa: S608 - constants
+                + ",".join([row] * size)
             )
             while len(rows) - start >= size:
-                values: list[Any] = []
-                for key, one in rows[start : start + size]:
-                    values += (
-                        key, one.message_id, one.domain, one.sender, one.accepted, one.due, one.expires,
-                        one.attempt, one.reason, _checksum(key, one.due, one.expires, one.body), one.body,
-                    )  # fmt: skip
-                self._db.execute(statement, values)
+                self._db.execute(statement, values_of(rows[start : start + size], fresh=fresh))
                 start += size
 
     def remove(self, keys: Sequence[int], *, remember: bool = False) -> None:
@@ -168,7 +169,8 @@ class Database:
         bound = (_array(keys),)
         with self.transaction():
             self._db.execute(
-                f"INSERT INTO damaged SELECT {_COLUMNS} FROM queue WHERE key IN carray(?)",  # noqa: S608
+                f"INSERT INTO damaged({COLUMNS}) SELECT {COLUMNS} FROM queue"  # noqa: S608 - constants
+                " WHERE key IN carray(?)",
                 bound,
             )
             self._db.execute("DELETE FROM queue WHERE key IN carray(?)", bound)
@@ -223,39 +225,44 @@ class Database:
         if not keys:
             return [], []
         found = self._rows(
-            f"SELECT {_READ} FROM queue WHERE key IN carray(?)",  # noqa: S608 - constants
+            f"SELECT {READ} FROM queue WHERE key IN carray(?)",  # noqa: S608 - constants
             (_array(keys),),
         )
-        good, bad = _sound(found)
+        good, bad = sound(found)
         by_key = {one.key: one for one in good}
         return [by_key[key] for key in keys if key in by_key], bad
 
     def page(self, which: Filter, after: int | None, limit: int) -> tuple[Page, list[int]]:
         """One page, and the keys of damaged rows in it."""
+        start, upper = self._stretch(after)
+        terms, values = condition(which, start, upper)
+        rows = self._rows(
+            f"SELECT {READ} FROM queue WHERE {terms} ORDER BY key LIMIT ?",  # noqa: S608
+            (*values, limit),
+        )
+        good, bad = sound(rows)
+        return Page(tuple(good), int(rows[-1][0]) if len(rows) == limit else upper), bad
+
+    def tally(self, which: Filter, now: float, after: int | None) -> Tally:
+        """Count one stretch of the queue, by what its entries have in common."""
+        start, upper = self._stretch(after)
+        terms, values = condition(which, start, upper)
+        rows = self._rows(
+            f"SELECT {COUNTED} FROM queue WHERE {terms} GROUP BY {GROUP} ORDER BY {GROUP}",  # noqa: S608
+            (now, *values),
+        )
+        looked_at = LOOKED_AT
+        if upper is None:
+            looked_at = int(self._rows("SELECT count(*) FROM queue WHERE key > ?", (start,))[0][0])
+        return Tally(tuple(counted(row) for row in rows), looked_at, upper)
+
+    def _stretch(self, after: int | None) -> tuple[int, int | None]:
+        """Between which keys there are `LOOKED_AT` entries; None: fewer, up to the end."""
         start = -1 if after is None else after
         bound = self._rows(
             "SELECT key FROM queue WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?", (start, LOOKED_AT - 1)
         )
-        upper = int(bound[0][0]) if bound else None
-        wanted = [
-            (f"{name} {'<' if name == 'accepted' else '='} ?", value)
-            for name, value in (
-                ("domain", which.domain),
-                ("sender", which.sender),
-                ("message_id", which.message_id),
-                ("reason", which.reason),
-                ("accepted", which.accepted_before),
-            )
-            if value is not None
-        ]
-        terms = ["key > ?", *(["key <= ?"] if upper is not None else []), *(term for term, _ in wanted)]
-        values = [start, *([upper] if upper is not None else []), *(value for _, value in wanted), limit]
-        rows = self._rows(
-            f"SELECT {_READ} FROM queue WHERE {' AND '.join(terms)} ORDER BY key LIMIT ?",  # noqa: S608
-            values,
-        )
-        good, bad = _sound(rows)
-        return Page(tuple(good), int(rows[-1][0]) if len(rows) == limit else upper), bad
+        return start, int(bound[0][0]) if bound else None
 
     def next_domain(self, after: str) -> tuple[str, float] | None:
         """The domain that follows, and when its oldest entry was accepted."""
@@ -305,10 +312,10 @@ class Database:
         """Sound rows with low < key < high, how many others, and the last key; None: there was no row."""
         order = "DESC" if descending else "ASC"
         rows = self._rows(
-            f"SELECT {_READ} FROM queue WHERE key > ? AND key < ? ORDER BY key {order} LIMIT ?",  # noqa: S608
+            f"SELECT {READ} FROM queue WHERE key > ? AND key < ? ORDER BY key {order} LIMIT ?",  # noqa: S608
             (low, high, limit),
         )
-        good, bad = _sound(rows)
+        good, bad = sound(rows)
         return good, len(bad), int(rows[-1][0]) if rows else None
 
     # -- the file -------------------------------------------------------------------------------------
@@ -340,31 +347,3 @@ class Database:
 
 def _array(keys: Sequence[int]) -> Any:
     return apsw.carray(array("q", keys))
-
-
-def _checksum(key: int, due: float, expires: float, body: bytes) -> int:
-    # The body has the other columns too.
-    return zlib.crc32(struct.pack("<qdd", key, due, expires), zlib.crc32(body))
-
-
-def _sound(rows: list[tuple[Any, ...]]) -> tuple[list[Kept], list[int]]:
-    """What is as it was written, and the keys of the rest."""
-    good: list[Kept] = []
-    bad: list[int] = []
-    for key, message_id, domain, sender, accepted, due, expires, attempt, reason, crc, body in rows:
-        try:
-            if _checksum(key, due, expires, body) != crc:
-                bad.append(key)
-                continue
-            good.append(
-                Kept(
-                    key,
-                    Entry(
-                        body, message_id.decode(), domain.decode(), sender.decode(),
-                        accepted, due, expires, attempt, reason.decode(),
-                    ),
-                )
-            )  # fmt: skip
-        except (struct.error, TypeError, ValueError, AttributeError):
-            bad.append(key)
-    return good, bad

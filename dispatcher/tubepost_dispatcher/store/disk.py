@@ -28,6 +28,7 @@ from tubepost_dispatcher.store.port import (
     Filter,
     Kept,
     Page,
+    Tally,
 )
 
 _LOG = logging.getLogger("tubepost.store")
@@ -158,6 +159,17 @@ class DiskStore:
     ) -> None:
         """See `Store.page`."""
         self._ask(lambda partition: partial(done, partition.page(which, after, limit)), done)
+
+    def tally(
+        self, which: Filter, now: float, after: int | None, done: Callable[[Tally | Failure], None]
+    ) -> None:
+        """See `Store.tally`."""
+        self._ask(
+            lambda partition: partial(
+                done, partition.reading(lambda database: database.tally(which, now, after))
+            ),
+            done,
+        )
 
     def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """See `Store.take`."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 from tubepost_dispatcher.store.port import (
+    Count,
     DomainCount,
     Done,
     Entry,
@@ -17,6 +19,7 @@ from tubepost_dispatcher.store.port import (
     Filter,
     Kept,
     Page,
+    Tally,
     matches,
 )
 
@@ -95,8 +98,11 @@ class MemoryStore:
 
     def next_due(self, done: Callable[[float | Failure | None], None]) -> None:
         """See `Store.next_due`."""
-        earliest = min((one.due for key, one in self._kept.items() if key not in self._taken), default=None)
-        self._loop.call_soon(done, _CLOSED if self._closed else earliest)
+        earliest = min(
+            (one.due for key, one in self._kept.items() if key not in self._taken), default=math.inf
+        )
+        found = None if earliest == math.inf else earliest
+        self._loop.call_soon(done, _CLOSED if self._closed else found)
 
     def page(
         self, which: Filter, after: int | None, limit: int, done: Callable[[Page | Failure], None]
@@ -109,6 +115,26 @@ class MemoryStore:
         ]
         following = found[limit - 1].key if len(found) > limit else None
         self._loop.call_soon(done, _CLOSED if self._closed else Page(tuple(found[:limit]), following))
+
+    def tally(
+        self, which: Filter, now: float, after: int | None, done: Callable[[Tally | Failure], None]
+    ) -> None:
+        """See `Store.tally`; everything in one step."""
+        groups: dict[tuple[str, str, str, str], list[Entry]] = {}
+        for key, one in self._kept.items():
+            if (after is None or key > after) and matches(which, one):
+                groups.setdefault((one.domain, one.route, one.reason, one.hold), []).append(one)
+        counts = tuple(
+            Count(
+                *group,
+                len(found),
+                sum(one.due <= now for one in found),
+                min(one.accepted for one in found),
+                sum(len(one.body) for one in found),
+            )
+            for group, found in sorted(groups.items())
+        )
+        self._loop.call_soon(done, _CLOSED if self._closed else Tally(counts, len(self._kept), None))
 
     def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """See `Store.take`."""

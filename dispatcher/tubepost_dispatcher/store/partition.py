@@ -156,11 +156,11 @@ class Partition:
 
     def due(self, now: float, limit: int) -> Sequence[Kept] | Failure:
         """See `Store.due`."""
-        return self._reading(lambda database: self._read(database, self._taken.due(database, now, limit)))
+        return self.reading(lambda database: self._read(database, self._taken.due(database, now, limit)))
 
     def next_due(self) -> float | Failure | None:
         """See `Store.next_due`."""
-        return self._reading(self._taken.next_due)
+        return self.reading(self._taken.next_due)
 
     def page(self, which: Filter, after: int | None, limit: int) -> Page | Failure:
         """See `Store.page`."""
@@ -170,11 +170,11 @@ class Partition:
             self._set_aside(database, bad)
             return page
 
-        return self._reading(read)
+        return self.reading(read)
 
     def take(self, keys: Sequence[int]) -> Sequence[Kept] | Failure:
         """See `Store.take`."""
-        return self._reading(
+        return self.reading(
             lambda database: self._read(database, [key for key in keys if key not in self._taken])
         )
 
@@ -193,7 +193,7 @@ class Partition:
             so_far[-1] = so_far[-1]._replace(queued=so_far[-1].queued + counted)
             return True if following is None else following
 
-        return self._reading(read)
+        return self.reading(read)
 
     # -- beside the work ------------------------------------------------------------------------------
 
@@ -216,7 +216,7 @@ class Partition:
         if self._database is not None and self._failure is not None and self._full() is None:
             self._succeeded()  # there was too little space
         if self._database is not None and self._measure_at is not None and self._clock() >= self._measure_at:
-            self._reading(self._measure)
+            self.reading(self._measure)
         if self._salvage is not None and self._database is not None and self._directory is not None:
             try:
                 over = self._salvage.step(self._database, self._directory)
@@ -322,7 +322,8 @@ class Partition:
         if rows or (self._failure is not None and self._failure.kind is not FailureKind.FULL):
             self._succeeded()
 
-    def _reading(self, read: Callable[[Database], T]) -> T | Failure:
+    def reading(self, read: Callable[[Database], T]) -> T | Failure:
+        """What `read` reads; a failure is dealt with."""
         failure = self.open()
         if failure is not None:
             return failure

@@ -53,12 +53,16 @@ class Entry(NamedTuple):
     sender: str
     accepted: float
     due: float
-    """When it is to be tried next; the same for all routes."""
+    """When it is to be tried next; the same for all routes. Infinite: not before somebody says so."""
     expires: float
     """When it is to end if nothing else has ended it. The store does not look at it."""
     attempt: int
     reason: str = ""
     """Of the last attempt, empty before there was one."""
+    route: str = ""
+    """The one of the last attempt, empty before there was one."""
+    hold: str = ""
+    """Who holds it, and why: an operator. Empty: nobody. What is held is due at no time."""
 
 
 class Kept(NamedTuple):
@@ -69,7 +73,7 @@ class Kept(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """Which entries a page shows. None: any."""
+    """Which entries a page shows, or a tally counts. None: any."""
 
     domain: str | None = None
     sender: str | None = None
@@ -77,6 +81,11 @@ class Filter(NamedTuple):
     reason: str | None = None
     accepted_before: float | None = None
     """Accepted earlier than this."""
+    accepted_after: float | None = None
+    """Accepted at this time or later."""
+    route: str | None = None
+    held: bool | None = None
+    """True: only what an operator holds; False: only what nobody holds."""
 
 
 class Page(NamedTuple):
@@ -85,6 +94,32 @@ class Page(NamedTuple):
     kept: tuple[Kept, ...]
     following: int | None
     """The `after` of the next page, None: this was the last. One before the last may be short, or empty."""
+
+
+class Count(NamedTuple):
+    """How many entries have these in common."""
+
+    domain: str
+    route: str
+    reason: str
+    hold: str
+    queued: int
+    due: int
+    """How many of them could be tried now."""
+    oldest: float
+    """When the oldest of them was accepted."""
+    size: int
+    """Bytes of their bodies."""
+
+
+class Tally(NamedTuple):
+    """Entries counted in one step, by what they have in common."""
+
+    counts: tuple[Count, ...]
+    looked_at: int
+    """Entries that this step passed over, whether they are counted or not."""
+    following: int | None
+    """The `after` of the next step, None: this was the last."""
 
 
 class DomainCount(NamedTuple):
@@ -153,12 +188,17 @@ class Store(Protocol):
         """Take at most `limit` entries that are due, in the order of their due time."""
 
     def next_due(self, done: Callable[[float | Failure | None], None]) -> None:
-        """When the earliest entry is due that is not taken; None: there is none."""
+        """When the earliest entry is due that is not taken; None: there is none but what is held."""
 
     def page(
         self, which: Filter, after: int | None, limit: int, done: Callable[[Page | Failure], None]
     ) -> None:
         """Read at most `limit` entries, taken or not, without taking them. Looks at a bounded number."""
+
+    def tally(
+        self, which: Filter, now: float, after: int | None, done: Callable[[Tally | Failure], None]
+    ) -> None:
+        """Count entries, taken or not, that the filter names. Looks at a bounded number."""
 
     def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """Take entries by key; those that are taken already, or have ended, are left out."""
@@ -170,7 +210,9 @@ class Store(Protocol):
         """Write what waits, and close; what comes later is answered CLOSED."""
 
 
-def entry(notification: Notification, *, due: float, expires: float, reason: str = "") -> Entry:
+def entry(
+    notification: Notification, *, due: float, expires: float, reason: str = "", route: str = ""
+) -> Entry:
     """What is stored of a notification as it is now."""
     return Entry(
         encode(notification),
@@ -182,6 +224,7 @@ def entry(notification: Notification, *, due: float, expires: float, reason: str
         expires,
         notification.attempt,
         reason,
+        route,
     )
 
 
@@ -193,4 +236,7 @@ def matches(which: Filter, found: Entry) -> bool:
         and (which.message_id is None or found.message_id == which.message_id)
         and (which.reason is None or found.reason == which.reason)
         and (which.accepted_before is None or found.accepted < which.accepted_before)
+        and (which.accepted_after is None or found.accepted >= which.accepted_after)
+        and (which.route is None or found.route == which.route)
+        and (which.held is None or bool(found.hold) is which.held)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final, Protocol
 
@@ -60,10 +61,11 @@ class Taken:
         return keys
 
     def next_due(self, index: DueIndex) -> float | None:
-        """The due time of the first entry that is not taken, None without."""
+        """The due time of the first entry that is neither taken nor held, None without."""
         while found := index.due(self._place, float("inf"), _STEP):
             for place in found:
                 if place[1] not in self._keys:
-                    return place[0]
+                    # What is held is due at no time, and comes last.
+                    return place[0] if place[0] < math.inf else None
                 self._place = place
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tests.dispatcher.store.support import NAME, NOW, all_of, an_entry, closed, 
 from tubepost_dispatcher.notification import decode
 from tubepost_dispatcher.store.disk import DiskStore
 from tubepost_dispatcher.store.memory import MemoryStore
-from tubepost_dispatcher.store.port import DomainCount, Failure, FailureKind, Filter, Store
+from tubepost_dispatcher.store.port import Count, DomainCount, Failure, FailureKind, Filter, Store, Tally
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -127,6 +128,10 @@ async def test_pages_go_through_everything_in_order(store: Store) -> None:
         (Filter(reason="TooManyRequests"), ["m4"]),
         (Filter(accepted_before=NOW + 3), ["m1", "m2"]),
         (Filter(domain=NAME, accepted_before=NOW + 4), ["m1", "m3"]),
+        (Filter(accepted_after=NOW + 3), ["m3", "m4"]),
+        (Filter(route="blue"), ["m4"]),
+        (Filter(held=True), ["m3"]),
+        (Filter(held=False, accepted_before=NOW + 3), ["m1", "m2"]),
         (Filter(domain="nowhere.example"), []),
     ],
 )
@@ -134,12 +139,53 @@ async def test_a_page_shows_what_its_filter_names(store: Store, which: Filter, e
     entries = [
         an_entry(1),
         an_entry(2, domain="other.example"),
-        an_entry(3, sender="c@d.example"),
-        an_entry(4, reason="TooManyRequests"),
+        an_entry(3, sender="c@d.example")._replace(hold="alice: why"),
+        an_entry(4, reason="TooManyRequests")._replace(route="blue"),
     ]
     await told(store.put, entries)
     for limit in (1, 100):
         assert [one.entry.message_id for one in await all_of(store, which, limit)] == expected
+
+
+async def test_what_is_held_is_due_at_no_time_until_it_is_released(store: Store) -> None:
+    first, second = await put(store, 1, 2, take=False)
+    (one,) = await told(store.take, [first])
+    store.again(first, one.entry._replace(due=math.inf, hold="alice: why"))
+    assert [found.key for found in await told(store.due, NOW + 1e9, 10)] == [second]
+    store.ended(second)
+    assert await told(store.next_due) is None
+    assert [found.entry.hold for found in await all_of(store)] == ["alice: why"]
+    (held,) = await told(store.take, [first])
+    assert held.entry.due == math.inf
+    store.again(first, held.entry._replace(due=NOW, hold=""))
+    assert await told(store.next_due) == NOW
+    assert [found.entry.hold for found in await told(store.due, NOW, 10)] == [""]
+
+
+async def test_a_tally_counts_by_what_entries_have_in_common(store: Store) -> None:
+    entries = [
+        an_entry(1),
+        an_entry(2, due=NOW + 60, reason="Shutdown")._replace(route="blue"),
+        an_entry(3, domain="other.example"),
+        an_entry(4, due=NOW + 60)._replace(hold="alice: why", due=math.inf),
+        an_entry(5),
+    ]
+    keys = await told(store.put, entries, take=False)
+    size = len(entries[0].body)
+    tally = await told(store.tally, Filter(), NOW, None)
+    assert tally == Tally(
+        (
+            Count(NAME, "", "", "", 2, 2, NOW + 1, size * 2),
+            Count(NAME, "", "", "alice: why", 1, 0, NOW + 4, size),
+            Count(NAME, "blue", "Shutdown", "", 1, 0, NOW + 2, size),
+            Count("other.example", "", "", "", 1, 1, NOW + 3, len(entries[2].body)),
+        ),
+        5,
+        None,
+    )
+    narrow = await told(store.tally, Filter(domain=NAME, held=False), NOW + 60, None)
+    assert [(one.queued, one.due) for one in narrow.counts] == [(2, 2), (1, 1)]
+    assert (await told(store.tally, Filter(), NOW, keys[-1])).counts == ()
 
 
 async def test_counts_are_by_domain_with_the_oldest(store: Store) -> None:
@@ -171,6 +217,7 @@ async def test_a_closed_store_says_so(store: Store) -> None:
         told(store.due, NOW, 1),
         told(store.next_due),
         told(store.page, Filter(), None, 1),
+        told(store.tally, Filter(), NOW, None),
         told(store.take, [1]),
         told(store.counts),
     )

@@ -64,6 +64,17 @@ def test_a_page_looks_at_a_bounded_number_of_rows(
     assert page.following is None
 
 
+def test_a_tally_takes_steps(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOKED_AT", 10)
+    fill(database, 25)
+    counted, after = [], None
+    while not counted or after is not None:
+        tally = database.tally(Filter(), NOW, after)
+        counted.append((tally.looked_at, sum(one.queued for one in tally.counts)))
+        after = tally.following
+    assert counted == [(10, 10), (10, 10), (5, 5)]
+
+
 def test_counting_takes_steps(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOKED_AT", 10)
     rows = fill(database, 25)

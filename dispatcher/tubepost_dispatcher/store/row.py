@@ -1,0 +1,95 @@
+"""A row of the queue: its columns, what a filter asks of it, and whether it is as it was written. Pure."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tubepost_dispatcher.store.port import Count, Entry, Filter, Kept
+
+FRESH: Final = "key, message_id, domain, sender, accepted, due, expires, attempt, crc, body"
+"""Columns of an entry that was not tried yet. Each value that is bound costs time."""
+COLUMNS: Final = f"{FRESH}, reason, route, hold"
+READ: Final = (
+    "key, CAST(message_id AS BLOB), CAST(domain AS BLOB), CAST(sender AS BLOB), accepted, due, expires,"
+    " attempt, crc, CAST(body AS BLOB), CAST(reason AS BLOB), CAST(route AS BLOB), CAST(hold AS BLOB)"
+)
+"""Text is read as bytes: damaged text need not be UTF-8."""
+GROUP: Final = "domain, route, reason, hold"
+COUNTED: Final = (
+    "CAST(domain AS BLOB), CAST(route AS BLOB), CAST(reason AS BLOB), CAST(hold AS BLOB),"
+    " count(*), sum(due <= ?), min(accepted), sum(length(body))"
+)
+"""What `counted` reads of a group."""
+
+
+def values_of(rows: Sequence[Kept], *, fresh: bool) -> list[Any]:
+    """What is bound for rows, in the order of `FRESH` or `COLUMNS`."""
+    bound: list[Any] = []
+    for key, one in rows:
+        bound += (
+            key, one.message_id, one.domain, one.sender, one.accepted, one.due, one.expires,
+            one.attempt, _checksum(key, one.due, one.expires, one.body), one.body,
+        )  # fmt: skip
+        if not fresh:
+            bound += one.reason, one.route, one.hold
+    return bound
+
+
+def is_fresh(rows: Sequence[Kept]) -> bool:
+    """Whether none of them has more than the columns of `FRESH`."""
+    return not any(one.reason or one.route or one.hold for _, one in rows)
+
+
+def condition(which: Filter, start: int, upper: int | None) -> tuple[str, list[Any]]:
+    """The condition of what a filter names between two keys, and its values."""
+    wanted: list[tuple[str, Any]] = [
+        ("key > ?", start),
+        ("key <= ?", upper),
+        ("domain = ?", which.domain),
+        ("sender = ?", which.sender),
+        ("message_id = ?", which.message_id),
+        ("reason = ?", which.reason),
+        ("accepted < ?", which.accepted_before),
+        ("accepted >= ?", which.accepted_after),
+        ("route = ?", which.route),
+        ("(hold <> '') = ?", None if which.held is None else int(which.held)),
+    ]
+    wanted = [(term, value) for term, value in wanted if value is not None]
+    return " AND ".join(term for term, _ in wanted), [value for _, value in wanted]
+
+
+def _checksum(key: int, due: float, expires: float, body: bytes) -> int:
+    # The body has the other columns too.
+    return zlib.crc32(struct.pack("<qdd", key, due, expires), zlib.crc32(body))
+
+
+def sound(rows: list[tuple[Any, ...]]) -> tuple[list[Kept], list[int]]:
+    """What is as it was written, and the keys of the rest."""
+    good: list[Kept] = []
+    bad: list[int] = []
+    for key, message_id, domain, sender, accepted, due, expires, attempt, crc, body, *texts in rows:
+        try:
+            if _checksum(key, due, expires, body) != crc:
+                bad.append(key)
+                continue
+            good.append(
+                Kept(
+                    key,
+                    Entry(
+                        body, message_id.decode(), domain.decode(), sender.decode(),
+                        accepted, due, expires, attempt, *(text.decode() for text in texts),
+                    ),
+                )
+            )  # fmt: skip
+        except (struct.error, TypeError, ValueError, AttributeError):
+            bad.append(key)
+    return good, bad
+
+
+def counted(row: Sequence[Any]) -> Count:
+    """What `COUNTED` selects."""
+    domain, route, reason, hold = (text.decode("utf-8", "replace") for text in row[:4])
+    return Count(domain, route, reason, hold, *row[4:])
