@@ -8,12 +8,12 @@ from typing import Literal
 from tubepost_api import listener
 from tubepost_api.apnlogger import ApnLogger
 from tubepost_api.apnroute import ApnRoute, route_config
-from tubepost_api.config import DeliveryMode
-from tubepost_api.delivery import DeliveryOverride, DeliverySpec
-from tubepost_api.durations import parse_duration
+from tubepost_api.config import AcceptanceMode, AcceptanceOverflow, DeliveryMode
+from tubepost_api.delivery import SCHEDULE, DeliveryOverride, DeliverySpec, merged
+from tubepost_api.durations import parse_duration, parse_size
 from tubepost_api.endpoint import HOSTS, Endpoint, parse_endpoint
 from tubepost_api.problems import Problem
-from tubepost_api.pushdomain import PushDomain, passthru_config
+from tubepost_api.pushdomain import PushDomain, PushDomainSpec, passthru_config
 from tubepost_api.read import Inventory, Loaded, suggestion
 from tubepost_api.references import SecretReference
 
@@ -94,6 +94,7 @@ def _push_domain(
         references += passthru_config(spec.passthru).references(name)
     yield from _secrets(loaded, references, inventory)
     yield from _unwise(loaded, domain)
+    yield from _unwise_queue(loaded, domain)
 
 
 def _also(paths: list[str]) -> str:
@@ -239,7 +240,7 @@ def _unwise(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
                 f"{idle} is short: APNs may take frequent reconnects for an attack",
                 "use an hour or more",
             )
-        if response is not None and parse_duration(response) >= deadline:
+        if not _queues(spec) and response is not None and parse_duration(response) >= deadline:
             yield loaded.problem(
                 "warning",
                 f"{path}.responseTimeout",
@@ -265,6 +266,65 @@ def _unwise(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
             "spec.listener.auth.requireTls",
             "clients send their passwords in cleartext",
             "set up startTls, and requireTls: true",
+        )
+
+
+def _queues(spec: PushDomainSpec) -> bool:
+    """Whether anything goes into the queue."""
+    acceptance = spec.acceptance
+    return acceptance.mode == AcceptanceMode.QUEUED or acceptance.overflow == AcceptanceOverflow.QUEUE
+
+
+def _unwise_queue(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
+    spec = domain.spec
+    if spec.queue is not None and not _queues(spec):
+        yield loaded.problem(
+            "warning",
+            "spec.queue",
+            "nothing goes into the queue: with mode Direct and no overflow it is emptied only",
+            "set acceptance.mode: Queued or acceptance.overflow: Queue, or remove the queue once it is empty",
+        )
+    scopes: list[tuple[str, DeliverySpec | DeliveryOverride, DeliverySpec]] = [
+        ("spec.delivery", spec.delivery, spec.delivery)
+    ]
+    scopes += [
+        (f"spec.domains[{index}].delivery", entry.delivery, merged(spec.delivery, entry.delivery))
+        for index, entry in enumerate(spec.domains)
+        if entry.delivery is not None
+    ]
+    for path, written, options in scopes:
+        # The API server fills in defaults, so that those cannot be told from what somebody wrote.
+        unlike = [
+            DeliverySpec.model_fields[name].alias or name
+            for name in SCHEDULE
+            if getattr(written, name) not in {None, DeliverySpec.model_fields[name].default}
+        ]
+        if not _queues(spec):
+            if unlike:
+                yield loaded.problem(
+                    "warning",
+                    f"{path}.{unlike[0]}",
+                    f"has no effect without a queue{_also(unlike)}",
+                    "set acceptance.mode: Queued and queue.disk, or remove it",
+                )
+        elif unlike and parse_duration(options.message_expiration) <= parse_duration(options.retry_interval):
+            yield loaded.problem(
+                "warning",
+                f"{path}.messageExpiration",
+                f"{options.message_expiration} is not longer than retryInterval ({options.retry_interval}): "
+                "what fails once may expire before it is tried again",
+                "raise messageExpiration, or lower retryInterval",
+            )
+    disk = spec.queue.disk if spec.queue is not None else None
+    if disk is None or disk.claim is None:
+        return
+    needed, size = parse_size(disk.max_size or 0) + parse_size(disk.reserve), parse_size(disk.claim.size)
+    if needed > size:
+        yield loaded.problem(
+            "warning",
+            "spec.queue.disk.claim.size",
+            f"{disk.claim.size} holds less than maxSize and reserve together: messages are answered 452 early",
+            "raise it, or lower maxSize or reserve",
         )
 
 

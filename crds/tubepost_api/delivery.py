@@ -116,6 +116,10 @@ class DeliverySpec(SpecModel):
     )
 
 
+SCHEDULE: Final = ("retry_interval", "max_retry_interval", "max_retries", "message_expiration")
+"""Options that concern queued notifications alone."""
+
+
 class DeliveryOverride(SpecModel):
     """Delivery options of one domain; what is absent is as in the PushDomain's own delivery."""
 

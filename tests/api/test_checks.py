@@ -7,6 +7,7 @@ import pytest
 from tests.api.manifests import compiled, errors, logger, push_domain, route, secret, warnings
 
 TOKEN = {"secretName": "token"}
+QUEUED: dict[str, Any] = {"acceptance": {"mode": "Queued"}, "queue": {"disk": {}}}
 
 
 def fields(problems: list[Any]) -> list[str]:
@@ -143,12 +144,46 @@ def test_keys_of_the_other_secrets_of_a_push_domain() -> None:
             "spec.passthru.ca",
         ),
         ({"listener": {"auth": {"secretName": "s", "requireTls": False}}}, "spec.listener.auth.requireTls"),
+        ({"queue": {"disk": {}}}, "spec.queue"),
+        ({"delivery": {"maxRetries": 3, "retryInterval": "1m"}}, "spec.delivery.retryInterval"),
+        (
+            {"domains": [{"name": "a.example", "delivery": {"messageExpiration": "1h"}}]},
+            "spec.domains[0].delivery.messageExpiration",
+        ),
+        ({**QUEUED, "delivery": {"messageExpiration": "20m"}}, "spec.delivery.messageExpiration"),
+        (
+            {**QUEUED, "domains": [{"name": "a.example", "delivery": {"messageExpiration": "1m"}}]},
+            "spec.domains[0].delivery.messageExpiration",
+        ),
+        (
+            {**QUEUED, "queue": {"disk": {"maxSize": "1Gi", "claim": {"size": "1Gi"}}}},
+            "spec.queue.disk.claim.size",
+        ),
     ],
 )
 def test_what_is_unwise_for_a_push_domain(spec: dict[str, Any], field: str) -> None:
     result = compiled(push_domain(**spec), route())
     assert result.config is not None
     assert fields(warnings(result)) == [field]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {**QUEUED, "delivery": {"messageExpiration": "21m"}},
+        {**QUEUED, "delivery": {"retryInterval": "5s", "messageExpiration": "1m"}},
+        # APNs' verdict is not what the reply waits for.
+        {**QUEUED, "delivery": {"responseTimeout": "40s"}},
+        {"queue": {"disk": {}}, "acceptance": {"overflow": "Queue"}, "delivery": {"responseTimeout": "40s"}},
+        {**QUEUED, "queue": {"disk": {"maxSize": "960Mi", "claim": {"size": "1Gi"}}}},
+        # Defaults, as an API server fills them in.
+        {"delivery": {"retryInterval": "20m", "maxRetries": "auto"}},
+    ],
+)
+def test_what_is_wise_with_a_queue(spec: dict[str, Any]) -> None:
+    result = compiled(push_domain(**spec), route())
+    assert result.config is not None
+    assert warnings(result) == []
 
 
 @pytest.mark.parametrize(
