@@ -323,7 +323,7 @@ def _unwise_queue(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
         yield loaded.problem(
             "warning",
             "spec.queue.disk.claim.size",
-            f"{disk.claim.size} holds less than maxSize and reserve together: messages are answered 452 early",
+            f"{disk.claim.size} is less than maxSize and reserve together: messages are answered 452 early",
             "raise it, or lower maxSize or reserve",
         )
 
