@@ -26,7 +26,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.pod_limits.interface import Bucket
-from tubepost_dispatcher.reasons.catalogue import local_outcome
+from tubepost_dispatcher.reasons.catalogue import local_outcome, permanent_outcome
 
 _LOG = logging.getLogger("tubepost.delivery")
 
@@ -160,6 +160,26 @@ class Deliverer:
                 outcome = local_outcome("ResponseTimeout", "no answer by the acceptance deadline")
                 self._end(delivery, outcome, self._clock())
         return True
+
+    def recall(self, delivery: Delivery) -> bool:
+        """Take a delivery back that has not been sent; nobody is told, and its owner may hand it over again.
+
+        Returns:
+            False where it was sent: its outcome is told as ever.
+        """
+        if self._take_back(delivery) is _Stage.SENT:
+            delivery.withdrawn = False
+            return False
+        delivery.ended = True
+        return True
+
+    def expire(
+        self, notification: Notification, domain: Domain, owner: DeliveryOwner, policy: RetryPolicy, why: str
+    ) -> None:
+        """End a notification without another attempt: its time is over. `why` says how it came to that."""
+        now = self._clock()
+        delivery = Delivery(notification, domain, owner, policy, now, now)
+        self._guarded(delivery, self._end, delivery, permanent_outcome("Expired", why), now)
 
     def _take_back(self, delivery: Delivery) -> _Stage:
         delivery.withdrawn = True

@@ -39,15 +39,14 @@ MAX_REPLY_TEXT: Final = 400
 MALFORMED: Final = 4
 """Legacy code of a message that has no usable push part ("missing payload", permanent)."""
 
+_NO_ROUTES_FAULT = frozenset(
+    {"Throttled", "Suspended", "ShuttingDown", "InternalError", "StreamReset", "Expired"}
+)
 # Another route may fare better at once; a repetition on this one would not.
 _ROUTE_FAULTS = frozenset(
     {spec.reason for spec in APNS_REASONS if spec.action is Action.HOLD_ROUTE}
     | {"ServiceUnavailable", "InternalServerError", "Shutdown", "TooManyProviderTokenUpdates"}
-    | {
-        spec.reason
-        for spec in DELIVERY_REASONS
-        if spec.reason not in {"Throttled", "Suspended", "ShuttingDown", "InternalError", "StreamReset"}
-    }
+    | {spec.reason for spec in DELIVERY_REASONS if spec.reason not in _NO_ROUTES_FAULT}
 )
 
 # What an unknown reason is like, by status. 408 and 421 are RFC 9110's.

@@ -1,4 +1,4 @@
-"""Reasons of delivery's own: what APNs never answered. All are transient. Data."""
+"""Reasons of delivery's own: what APNs never answered. All but the last are transient. Data."""
 
 from __future__ import annotations
 
@@ -144,5 +144,15 @@ DELIVERY_REASONS: tuple[ReasonSpec, ...] = (
         "Report it with the message id.",
         255,
         text="Internal error, try again later",
+    ),
+    ReasonSpec(
+        "Expired",
+        OutcomeKind.PERMANENT,
+        554,
+        "5.4.7",
+        "It was queued for longer than messageExpiration, or until after its apns-expiration.",
+        "The reason of its last attempt says what kept it; see also spec.delivery.messageExpiration.",
+        4,  # the code of whatever is given up for a reason that Momentum had no code for
+        source=Source.DELIVERY,
     ),
 )

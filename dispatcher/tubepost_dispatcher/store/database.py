@@ -70,6 +70,8 @@ class Database:
     def __init__(self, path: Path, *, vfs: str = "", read_only: bool = False) -> None:
         self.log_pages = 0
         """Pages in the log since it was last copied back."""
+        self.entries = 0
+        """Rows in the queue, those of an open transaction included."""
         try:
             flags = apsw.SQLITE_OPEN_READWRITE | (0 if read_only else apsw.SQLITE_OPEN_CREATE)
             self._db = apsw.Connection(str(path), flags=flags, vfs=vfs or None, statementcachesize=50)
@@ -116,6 +118,7 @@ class Database:
                 db.execute(_TABLES)
                 db.pragma("application_id", APPLICATION)
                 db.pragma("user_version", SCHEMA)
+        self.entries = int(self._rows("SELECT count(*) FROM queue")[0][0])
 
     def _logged(self, db: apsw.Connection, name: str, pages: int) -> int:
         del db, name
@@ -127,12 +130,14 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything inside, or nothing; durable when it has been left."""
+        before = self.entries
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 self._db.execute("COMMIT")
             except BaseException:
+                self.entries = before
                 with contextlib.suppress(apsw.Error):
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
@@ -143,6 +148,9 @@ class Database:
     def write(self, rows: Sequence[Kept], *, conflict: str = "ABORT") -> None:
         """Insert rows; `conflict` is ABORT, REPLACE or IGNORE."""
         start = 0
+        if conflict == "REPLACE" and rows:
+            present = "SELECT count(*) FROM queue WHERE key IN carray(?)"
+            self.entries -= int(self._rows(present, (_array([one.key for one in rows]),))[0][0])
         fresh = is_fresh(rows)
         columns = FRESH if fresh else COLUMNS
         row = "(" + ",".join("?" * (columns.count(",") + 1)) + ")"
@@ -153,6 +161,7 @@ class Database:
             )
             while len(rows) - start >= size:
                 self._db.execute(statement, values_of(rows[start : start + size], fresh=fresh))
+                self.entries += self._db.changes()
                 start += size
 
     def remove(self, keys: Sequence[int], *, remember: bool = False) -> None:
@@ -161,6 +170,7 @@ class Database:
             return
         bound = (_array(keys),)
         self._db.execute("DELETE FROM queue WHERE key IN carray(?)", bound)
+        self.entries -= self._db.changes()
         if remember:
             self._db.execute("INSERT OR IGNORE INTO gone SELECT value FROM carray(?)", bound)
 
@@ -174,6 +184,7 @@ class Database:
                 bound,
             )
             self._db.execute("DELETE FROM queue WHERE key IN carray(?)", bound)
+            self.entries -= self._db.changes()
 
     def keep_keys_above(self, least: int) -> None:
         """Give no key below `least` to a new entry, whatever the clock says."""

@@ -47,7 +47,8 @@ class MemoryStore:
     @property
     def figures(self) -> Figures:
         """The latest figures; the size is that of the bodies."""
-        return Figures(self._size, 0, self._commits, failure=_CLOSED if self._closed else None)
+        failure = _CLOSED if self._closed else None
+        return Figures(self._size, 0, len(self._kept), self._commits, failure=failure)
 
     def start(self, done: Done) -> None:
         """Nothing to open."""

@@ -95,10 +95,8 @@ class Partition:
     @property
     def idle_work(self) -> float | None:
         """Seconds after which `idle` has something to do; None: nothing."""
-        if self._salvage is not None:
-            return 0.0
         waiting = self._failure is not None or self._measure_at is not None or self._ended or self._again
-        return PAUSE if waiting else None
+        return 0.0 if self._salvage is not None else PAUSE if waiting else None
 
     def open(self) -> Failure | None:
         """Open it, unless it is open; why it cannot be."""
@@ -142,9 +140,8 @@ class Partition:
         for put, stored in zip(puts, rows, strict=True):
             if put.take:
                 self._taken.add(row.key for row in stored)
-            else:
-                for row in stored:
-                    self._taken.give_back(row.key, row.entry.due)
+            for row in () if put.take else stored:
+                self._taken.give_back(row.key, row.entry.due)
             tell(partial(put.done, [row.key for row in stored]))
 
     def release(self, keys: Sequence[int]) -> None:
@@ -174,9 +171,8 @@ class Partition:
 
     def take(self, keys: Sequence[int]) -> Sequence[Kept] | Failure:
         """See `Store.take`."""
-        return self.reading(
-            lambda database: self._read(database, [key for key in keys if key not in self._taken])
-        )
+        wanted = [key for key in keys if key not in self._taken]
+        return self.reading(lambda database: self._read(database, wanted))
 
     def count(
         self, so_far: list[DomainCount], at: tuple[float, int] | None
@@ -220,6 +216,7 @@ class Partition:
         if self._salvage is not None and self._database is not None and self._directory is not None:
             try:
                 over = self._salvage.step(self._database, self._directory)
+                self.figures = self.figures._replace(entries=self._database.entries)
                 self._fresh = False
                 if over:
                     self._salvage = None
@@ -242,7 +239,7 @@ class Partition:
         self._database = None
         if self._directory is not None:
             self._directory.close()
-            self._directory = None
+        self._directory = None
 
     def fault(self) -> None:
         """After a fault of ours: open it anew."""
@@ -267,7 +264,7 @@ class Partition:
             self._next_key = max(self._next_key, known, int(self._wall() * 1e6))
             if directory.set_aside_count():
                 database.keep_keys_above(self._next_key)
-            self.figures = self.figures._replace(damaged=database.damaged())
+            self.figures = self.figures._replace(damaged=database.damaged(), entries=database.entries)
             self._measure(database)
             self._next_salvage(database, directory)
         except Trouble:
@@ -316,9 +313,12 @@ class Partition:
             self._taken.give_back(key, entry.due)
         self._taken.drop(self._ended)
         self._again, self._ended = {}, set()
-        figures = self.figures
-        seconds = figures.commit_seconds + self._clock() - begun
-        self.figures = figures._replace(commits=figures.commits + 1, commit_seconds=seconds)
+        before, seconds = self.figures, self._clock() - begun
+        self.figures = before._replace(
+            entries=database.entries,
+            commits=before.commits + 1,
+            commit_seconds=before.commit_seconds + seconds,
+        )
         if rows or (self._failure is not None and self._failure.kind is not FailureKind.FULL):
             self._succeeded()
 
@@ -345,7 +345,8 @@ class Partition:
         if bad:
             _LOG.error("queue %s: %d damaged entries set aside: %s", self._path, len(bad), bad[:10])
             database.set_aside(bad)
-            self.figures = self.figures._replace(damaged=self.figures.damaged + len(bad))
+            damaged = self.figures.damaged + len(bad)  # those that can only be reached from one side too
+            self.figures = self.figures._replace(damaged=damaged, entries=database.entries)
 
     def _measure(self, database: Database) -> None:
         # Not at every commit: each statement has to get the interpreter's lock back.

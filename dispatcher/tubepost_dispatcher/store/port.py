@@ -138,6 +138,8 @@ class Figures(NamedTuple):
     """Bytes that it takes up, unused space inside its files included."""
     unused: int = 0
     """Bytes inside its files that it uses again before they grow."""
+    entries: int = 0
+    """Entries in it, taken or not, as of the last commit."""
     commits: int = 0
     commit_seconds: float = 0.0
     """Spent in commits, until they were durable."""

@@ -54,7 +54,9 @@ def test_permanence_is_apns_status_and_delivery_has_none() -> None:
     for spec in APNS_REASONS:
         permanent = spec.status in PERMANENT and spec.reason != "IdleTimeout"
         assert spec.kind is (OutcomeKind.PERMANENT if permanent else OutcomeKind.TRANSIENT)
-    assert {spec.kind for spec in DELIVERY_REASONS} == {OutcomeKind.TRANSIENT}
+    assert {spec.kind for spec in DELIVERY_REASONS[:-1]} == {OutcomeKind.TRANSIENT}
+    assert DELIVERY_REASONS[-1].reason == "Expired"
+    assert DELIVERY_REASONS[-1].kind is OutcomeKind.PERMANENT
     assert {spec.kind for spec in MESSAGE_REASONS} == {OutcomeKind.PERMANENT}
 
 

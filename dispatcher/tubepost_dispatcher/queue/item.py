@@ -1,0 +1,92 @@
+"""A notification of the queue while it is in memory, and what was put into the queue together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.listeners import Delivery
+from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.queue.slot import Slot
+from tubepost_dispatcher.store.port import Entry, Failure
+
+
+class ItemKeeper(Protocol):
+    """The queue, as its items see it."""
+
+    def item_ended(self, item: Item, delivery: Delivery, outcome: Outcome) -> None:
+        """Delivery has come to an end with it."""
+
+    def item_deferred(self, item: Item, delivery: Delivery, outcome: Outcome, at: float) -> None:
+        """Delivery gives it back until `at` (monotonic seconds)."""
+
+
+class Item:
+    """One notification that delivery has; the owner of its delivery. Its entry is taken from its store."""
+
+    __slots__ = ("_keeper", "expires", "key", "slot")
+
+    def __init__(self, keeper: ItemKeeper, slot: Slot, key: int, expires: float) -> None:
+        self._keeper = keeper
+        self.slot = slot
+        self.key = key
+        """Of its entry in the slot's store."""
+        self.expires = expires
+        """Unix seconds."""
+
+    def ended(self, delivery: Delivery, outcome: Outcome) -> None:
+        """See `DeliveryOwner.ended`."""
+        self._keeper.item_ended(self, delivery, outcome)
+
+    def deferred(self, delivery: Delivery, outcome: Outcome, at: float) -> None:
+        """See `DeliveryOwner.deferred`."""
+        self._keeper.item_deferred(self, delivery, outcome, at)
+
+
+class Putting:
+    """Notifications on their way into a store, all or none.
+
+    Args:
+        items: the notifications, each with the domain in force for it.
+        entries: what is stored of them.
+        done: told None when they are durable, or why none of them was stored.
+        stored: told when they are durable, after `done`.
+    """
+
+    __slots__ = ("_done", "_stored", "abandoned", "entries", "items")
+
+    def __init__(
+        self,
+        items: Sequence[tuple[Notification, Domain]],
+        entries: Sequence[Entry],
+        done: Callable[[Failure | None], None],
+        stored: Callable[[Putting, Sequence[int]], None],
+    ) -> None:
+        self.items = items
+        self.entries = entries
+        self._done = done
+        self._stored = stored
+        self.abandoned = False
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: what is not durable yet is removed once it is, and never delivered.
+
+        `done` is not called any more. Too late once it was.
+        """
+        self.abandoned = True
+
+    def answered(self, answer: Sequence[int] | Failure) -> None:
+        """For the store: the keys of what is durable now, or why nothing was stored."""
+        if isinstance(answer, Failure):
+            if not self.abandoned:
+                self._done(answer)
+            return
+        if not self.abandoned:
+            try:
+                self._done(None)
+            finally:
+                self._stored(self, answer)
+        else:
+            self._stored(self, answer)

@@ -1,0 +1,96 @@
+"""A queue on a fake loop, over stores in memory, with pools that a test answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.dispatcher.delivery.support import FakePool, Told, domain, domains, notification
+from tests.support.loop import FakeLoop
+from tubepost_dispatcher.delivery.deliverer import Deliverer
+from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.queue.queue import Queue
+from tubepost_dispatcher.store.memory import MemoryStore
+from tubepost_dispatcher.store.port import Failure, Store
+
+WALL = 1_800_000_000.0
+"""Unix seconds at the fake loop's zero."""
+
+
+class Bench:
+    """One queue, and what it was told and told others. `stores`: the stores that it opens, by slot."""
+
+    def __init__(
+        self,
+        only: Domain | None = None,
+        *pools: FakePool,
+        loop: FakeLoop | None = None,
+        stores: dict[int, Store] | None = None,
+        **values: Any,
+    ) -> None:
+        self.pools = pools or (FakePool(),)
+        self.pool = self.pools[0]
+        self.loop = loop or FakeLoop()
+        self.told = Told()
+        self.metrics = Metrics()
+        self.domain = only or domain(*self.pools)
+        self.answers: list[Failure | None] = []
+        self.stores = {} if stores is None else stores
+        self.deliverer = Deliverer(
+            domains(self.domain),
+            (self.told.listener,),
+            self.metrics,
+            loop=self.loop,
+            clock=lambda: self.loop.now,
+            wall=self.wall,
+            chance=lambda: 0.5,
+        )
+        self.queue = Queue(
+            self.deliverer,
+            domains(self.domain),
+            self.metrics,
+            loop=self.loop,
+            clock=lambda: self.loop.now,
+            wall=self.wall,
+            chance=lambda: 0.5,
+            open_store=self._store,
+            **values,
+        )
+        self.loop.run_until_idle()
+
+    def wall(self) -> float:
+        return WALL + self.loop.now
+
+    def _store(self, slot: int) -> Store:
+        if slot not in self.stores:
+            self.stores[slot] = MemoryStore(self.loop)
+        return self.stores[slot]
+
+    def notification(self, number: int, **values: Any) -> Notification:
+        values.setdefault("accepted_at", self.wall())
+        return notification(number, **values)
+
+    def put(self, *numbers: int, **values: Any) -> Any:
+        items = [(self.notification(number, **values), self.domain) for number in numbers]
+        return self.queue.put(items, self.answers.append)
+
+    def stored(self, *numbers: int, **values: Any) -> None:
+        """Put, and let it become durable."""
+        self.put(*numbers, **values)
+        self.loop.run_until_idle()
+        assert self.answers.pop() is None
+
+    def swap(self, only: Domain | None) -> None:
+        self.deliverer.swap(domains(only))
+        self.queue.swap(domains(only))
+        self.loop.run_until_idle()
+
+    @property
+    def sent(self) -> list[str]:
+        """Message ids that wait for APNs' answer."""
+        return [request.owner.notification.message_id for request in self.pool.requests]
+
+    @property
+    def ends(self) -> list[tuple[str, str]]:
+        return self.told.ends
