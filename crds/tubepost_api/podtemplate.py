@@ -124,14 +124,14 @@ class TolerationSpec(SpecModel):
 
 
 class PodSecuritySpec(SpecModel):
-    """Identities of the pods, within Pod Security `restricted`."""
+    """Identities of the pods, within Pod Security `restricted`; absent, the image's or the namespace's."""
 
     run_as_user: UserId | None = None
     """User id of the processes; without it that of the image."""
     run_as_group: UserId | None = None
     """Group id of the processes; without it that of the image."""
     fs_group: UserId | None = None
-    """Group id of mounted files; without it that of the image's group."""
+    """Group id of volumes; without it they keep their own. Mounted files can be read by any user."""
 
 
 def _own_keys(values: dict[str, str] | None) -> str | None:

@@ -109,7 +109,7 @@ class Operator:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._leadership.run())
-                if self._settings.webhook:
+                if self._settings.webhook and self._settings.webhook_certificate == "Own":
                     group.create_task(self._keep_certificates())
         finally:
             self._leadership = None

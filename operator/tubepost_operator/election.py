@@ -13,9 +13,6 @@ from typing import Any, Final, Protocol
 
 from tubepost_operator.api import ApiError
 from tubepost_operator.lease import (
-    DURATION,
-    MARGIN,
-    RENEW,
     Elector,
     Guard,
     LeaseRecord,
@@ -23,7 +20,7 @@ from tubepost_operator.lease import (
     read_lease_record,
 )
 from tubepost_operator.observed import Document
-from tubepost_operator.settings import Settings
+from tubepost_operator.settings import LEASE_MARGIN, Settings
 
 _LOG = logging.getLogger("tubepost.election")
 
@@ -71,7 +68,9 @@ class Election:
         self._lead = lead
         self._clock = clock
         self._wall = wall
-        self._elector = Elector(settings.identity, settings.lease_name, settings.lease_namespace)
+        self._elector = Elector(
+            settings.identity, settings.lease_name, settings.lease_namespace, settings.lease_duration
+        )
         self._record: LeaseRecord | None = None
         self._leader_task: asyncio.Task[None] | None = None
         self._begin_at = 0.0
@@ -93,7 +92,7 @@ class Election:
                 began = self._clock()
                 await self._step(began)
                 self._tend_leader()
-                await asyncio.sleep(max(0.1, RENEW - (self._clock() - began)))
+                await asyncio.sleep(max(0.1, self._settings.lease_renew - (self._clock() - began)))
         finally:
             await self._leave()
 
@@ -120,7 +119,7 @@ class Election:
         self._record = read_lease_record(written)
         if not self._guard.held:
             _LOG.info("Lease acquired by %s", self._settings.identity)
-        self._guard.hold(began + DURATION - MARGIN)
+        self._guard.hold(began + self._settings.lease_duration - LEASE_MARGIN)
 
     def _tend_leader(self) -> None:
         if self._leader_task is not None and self._leader_task.done():

@@ -1,8 +1,9 @@
 """Leader election with a Lease: a pure state machine, and the guard that every write passes.
 
-The leader renews every `RENEW` seconds; a follower that sees no renewal for `DURATION` seconds of its own
-clock takes over. The leader counts its time from before it sent the renewal, followers from when they saw it,
-so that the leader's time is always over first, however the clocks of the nodes differ.
+The leader renews every `Settings.lease_renew` seconds; a follower that sees no renewal for as long as the
+Lease says, by its own clock, takes over. The leader counts its time from before it sent the renewal,
+followers from when they saw it, so that the leader's time is always over first, however the clocks of the
+nodes differ.
 
 Source of the record: Kubernetes, coordination.k8s.io/v1.
 """
@@ -14,16 +15,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from tubepost_operator.observed import Document
-
-DURATION: Final = 12.0
-"""Seconds without a renewal after which the Lease is free."""
-RENEW: Final = 2.0
-"""Seconds between renewals, and between a follower's reads of the Lease."""
-MARGIN: Final = 1.0
-"""Seconds before its end at which the leader stops writing, for requests that are under way."""
+from tubepost_operator.settings import LEASE_DURATION
 
 
 class NotLeader(Exception):
@@ -76,7 +71,7 @@ class LeaseRecord:
     version: str
     renewed: str
     transitions: int = 0
-    duration: float = DURATION
+    duration: float = LEASE_DURATION
 
     @property
     def mark(self) -> tuple[str, str]:
@@ -98,7 +93,7 @@ class Elector:
     Times are those of a monotonic clock; `wall` is the time to write into the Lease, for people.
     """
 
-    def __init__(self, identity: str, name: str, namespace: str, duration: float = DURATION) -> None:
+    def __init__(self, identity: str, name: str, namespace: str, duration: float = LEASE_DURATION) -> None:
         self.identity = identity
         self._name = name
         self._namespace = namespace
@@ -156,5 +151,5 @@ def read_lease_record(lease: Document) -> LeaseRecord:
         version=str(lease["metadata"].get("resourceVersion", "")),
         renewed=str(spec.get("renewTime") or ""),
         transitions=int(spec.get("leaseTransitions") or 0),
-        duration=float(seconds) if isinstance(seconds, int) and seconds > 0 else DURATION,
+        duration=float(seconds) if isinstance(seconds, int) and seconds > 0 else LEASE_DURATION,
     )

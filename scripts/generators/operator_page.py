@@ -13,11 +13,11 @@ import yaml
 from tubepost_api.crd import KINDS
 from tubepost_api.podtemplate import GRACE
 from tubepost_dispatcher.supervisor import file_watch
-from tubepost_operator import cluster, election, lease, liveness, metadata_watch
+from tubepost_operator import cluster, election, liveness, metadata_watch
 from tubepost_operator.kinds import CHILDREN, OWN
 from tubepost_operator.plan import push_domain
 from tubepost_operator.resources import configmap, container
-from tubepost_operator.settings import Settings
+from tubepost_operator.settings import LEASE_MARGIN, Settings
 from tubepost_operator.workqueue import WorkQueue
 
 _PLACE = re.compile(r"\$\{(\w+)\}")
@@ -60,10 +60,10 @@ def _figures() -> Mapping[str, str]:
         "facts": settings.live_status_interval,
         "resync": settings.resync,
         "workers": settings.workers,
-        "leaseDuration": lease.DURATION,
-        "leaseRenew": lease.RENEW,
-        "leaseWrites": lease.DURATION - lease.MARGIN,
-        "leaseTaken": lease.DURATION + 2 * lease.RENEW,
+        "leaseDuration": settings.lease_duration,
+        "leaseRenew": settings.lease_renew,
+        "leaseWrites": settings.lease_duration - LEASE_MARGIN,
+        "leaseTaken": settings.lease_duration + 2 * settings.lease_renew,
         "termEnd": election.END_TIMEOUT,
         "attempts": cluster.ATTEMPTS,
         "watchSilence": metadata_watch.READ_TIMEOUT,

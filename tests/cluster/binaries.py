@@ -62,6 +62,8 @@ import (
 func main() { coremain.Run() }
 """
 
+_UNITTEST = "github.com/helm-unittest/helm-unittest"
+
 TOOLS = (
     Tool(
         "kubernetes",
@@ -74,6 +76,7 @@ TOOLS = (
     Tool("etcd", "3.6.7", "go.etcd.io/etcd/server/v3", ("go.etcd.io/etcd/server/v3",), ("etcd",)),
     Tool("coredns", "1.13.1", "github.com/coredns/coredns", (), ("coredns",), main=_COREDNS_MAIN),
     Tool("helm", "4.3.1", "helm.sh/helm/v4", ("helm.sh/helm/v4/cmd/helm",), ("helm",)),
+    Tool("helm-unittest", "1.1.2", _UNITTEST, (f"{_UNITTEST}/cmd/helm-unittest",), ("helm-unittest",)),
 )
 _INIT = "init"
 

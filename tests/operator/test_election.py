@@ -51,7 +51,8 @@ class Replica:
         self.leading = asyncio.Event()
         self.ended = asyncio.Event()
         self.fault: Exception | None = None
-        self.election = Election(Settings(identity=identity), leases, self.guard, self.lead, clock=clock)
+        settings = Settings(identity=identity, lease_renew=0.05)
+        self.election = Election(settings, leases, self.guard, self.lead, clock=clock)
         self.task = asyncio.create_task(self.election.run())
 
     async def lead(self) -> None:
@@ -72,7 +73,6 @@ class Replica:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RENEW", 0.05)
     monkeypatch.setattr(module, "FAILED_PAUSE", 0.05)
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tubepost_operator.lease import DURATION, MARGIN, RENEW, Elector, Guard, NotLeader, read_lease_record
+from tubepost_operator.lease import Elector, Guard, NotLeader, read_lease_record
 from tubepost_operator.observed import Document
+from tubepost_operator.settings import LEASE_DURATION, LEASE_MARGIN, LEASE_RENEW
 
 WALL = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -51,7 +52,7 @@ class Replica:
             return
         written = self.server.write(step.lease, create=step.action == "create")
         if written and not lost:
-            self.guard.hold(now + self.offset + DURATION - MARGIN)
+            self.guard.hold(now + self.offset + LEASE_DURATION - LEASE_MARGIN)
         self.now = now + delay
 
     def may_write(self, now: float) -> bool:
@@ -68,7 +69,7 @@ def test_the_first_takes_it_and_keeps_it() -> None:
         two.step(now + 0.5)
         assert one.may_write(now + 0.6)
         assert not two.may_write(now + 0.6)
-        now += RENEW
+        now += LEASE_RENEW
     assert server.lease is not None
     assert server.lease["spec"]["leaseTransitions"] == 0
 
@@ -83,7 +84,7 @@ def test_another_takes_over_within_twenty_seconds() -> None:
     now = killed + 2
     while not two.may_write(now):
         two.step(now + 1.9)
-        now += RENEW
+        now += LEASE_RENEW
         assert now - killed < 20
     assert server.lease is not None
     assert server.lease["spec"]["holderIdentity"] == "two"
@@ -152,4 +153,4 @@ def test_there_are_never_two_who_may_write(
 def test_odd_records_count_as_free_or_expire() -> None:
     assert read_lease_record({"metadata": {}}).holder == ""
     odd = read_lease_record({"metadata": {}, "spec": {"holderIdentity": "x", "leaseDurationSeconds": "a"}})
-    assert odd.duration == DURATION
+    assert odd.duration == LEASE_DURATION

@@ -78,3 +78,27 @@ def test_a_typing_error_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse(["--namspace", "a"], {})
     assert "--namspace" in capsys.readouterr().err
+
+
+def test_the_pod_template_of_the_release() -> None:
+    given = parse(["--dispatcher-pod-template", '{"nodeSelector": {"pool": "mail"}}'], {})
+    assert given.release.pod_template.node_selector == {"pool": "mail"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--dispatcher-pod-template", '{"nodeSelektor": {}}'], "nodeSelektor"),
+        (["--dispatcher-pod-template", "{"], "dispatcher.podTemplate"),
+        (["--lease-duration", "5", "--lease-renew", "3"], "at least 7"),
+        (["--lease-renew", "0"], "--lease-renew 0"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_remedy(
+    arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(arguments, {})
+    error = capsys.readouterr().err
+    assert word in error
+    assert "Remedy: " in error

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tubepost_api.config import DispatcherConfig
+from tubepost_api.podtemplate import PodTemplateSpec
 from tubepost_api.pushdomain import PushDomainSpec
 from tubepost_operator.kinds import CHILDREN
 from tubepost_operator.names import Names, short_hash
@@ -39,6 +40,35 @@ class Source:
     def namespace(self) -> str:
         """Namespace of the PushDomain."""
         return str(self.document["metadata"]["namespace"])
+
+    @property
+    def pod_template(self) -> PodTemplateSpec:
+        """The PushDomain's; where it says nothing, or what holds anyway, that of the operator's release."""
+        return merged(self.settings.release.pod_template, self.spec.pod_template)
+
+
+def merged(defaults: PodTemplateSpec, own: PodTemplateSpec) -> PodTemplateSpec:
+    """One pod template over another: maps key by key, lists as a whole but Secrets to pull images with."""
+    secrets = dict.fromkeys((*defaults.image_pull_secrets, *own.image_pull_secrets))
+    values = _over(_said(defaults), _said(own))
+    return PodTemplateSpec.model_validate_json(
+        json.dumps(values | {"imagePullSecrets": list(secrets)} if secrets else values)
+    )
+
+
+def _said(template: PodTemplateSpec) -> Document:
+    said: Document = template.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    return said
+
+
+def _over(lower: Document, upper: Document) -> Document:
+    result = dict(lower)
+    for key, value in upper.items():
+        below = lower.get(key)
+        # An affinity is one thought: half of one and half of another would be neither.
+        both = isinstance(value, dict) and isinstance(below, dict) and key != "affinity"
+        result[key] = _over(below, value) if both and below is not None else value
+    return result
 
 
 def child(

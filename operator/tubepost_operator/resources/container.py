@@ -39,13 +39,14 @@ _SECURITY: Final[Document] = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
-_FILE_MODE: Final = 0o440
-"""Mode of mounted files: the pod's fsGroup reads them, nobody else."""
+_FILE_MODE: Final = 0o444
+"""Mode of mounted files: whoever the pod runs as reads them. Nobody but this container mounts them, and which
+user and group that is the namespace may decide (OpenShift)."""
 
 
 def container(source: Source) -> Document:
     """Build the dispatcher's container."""
-    template = source.spec.pod_template
+    template = source.pod_template
     release = source.settings.release
     grace = template.termination_grace_period_seconds - PRE_STOP - SPARE
     return {
@@ -114,7 +115,7 @@ def volumes(source: Source) -> list[Document]:
 
 
 def _resources(source: Source) -> dict[str, dict[str, Any]]:
-    wanted = source.spec.pod_template.resources.model_dump(by_alias=True, exclude_none=True)
+    wanted = source.pod_template.resources.model_dump(by_alias=True, exclude_none=True)
     requests, limits = wanted.get("requests", {}), wanted.get("limits", {})
     merged: dict[str, dict[str, Any]] = {"requests": {}, "limits": {}}
     for name in ("cpu", "memory"):

@@ -9,8 +9,6 @@ from tubepost_operator.observed import Document
 from tubepost_operator.resources.common import Source, child, digest, without_none
 from tubepost_operator.resources.container import container, volumes
 
-USER: Final = 65532
-"""User and group of the image."""
 SPREAD_OVER: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 """Where replicas are spread, as far as that is possible."""
 
@@ -49,7 +47,7 @@ def deployment(source: Source) -> Document:
 
 def pod_template(source: Source) -> Document:
     """Build the template of the pods."""
-    wanted = source.spec.pod_template
+    wanted = source.pod_template
     security = wanted.security
     pull_secrets = dict.fromkeys((*source.settings.release.pull_secrets, *wanted.image_pull_secrets))
     spec = {
@@ -60,10 +58,9 @@ def pod_template(source: Source) -> Document:
         "terminationGracePeriodSeconds": wanted.termination_grace_period_seconds,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": security.run_as_user or USER,
-            "runAsGroup": security.run_as_group or USER,
-            "fsGroup": security.fs_group or security.run_as_group or USER,
             "seccompProfile": {"type": "RuntimeDefault"},
+            # Not said, they are the image's or the namespace's: OpenShift refuses all but its own.
+            **security.model_dump(by_alias=True, exclude_none=True),
         },
         "imagePullSecrets": [{"name": name} for name in pull_secrets],
         "nodeSelector": wanted.node_selector,
@@ -98,7 +95,7 @@ def roll_hash(source: Source) -> str:
 
 
 def _spread(source: Source) -> list[Document]:
-    given = source.spec.pod_template.topology_spread_constraints
+    given = source.pod_template.topology_spread_constraints
     if given:
         return [dict(item) for item in given]
     return [

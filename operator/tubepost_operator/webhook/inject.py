@@ -91,7 +91,7 @@ def inject(pod: Mapping[str, Any], template: Mapping[str, Any]) -> Injection | R
     assert smtp_port is None or isinstance(smtp_port, int)
     source = template["spec"]
     volumes, renamed = _volumes(source)
-    container = _container(source, renamed, smtp_port, http_port)
+    container = _container(source, renamed, spec.get("securityContext") or {}, (smtp_port, http_port))
     return Injection(tuple(_patch(pod, source, container, volumes)))
 
 
@@ -143,16 +143,14 @@ def _volume_name(name: str) -> str:
 
 
 def _container(
-    source: Mapping[str, Any], renamed: Mapping[str, str], smtp_port: int | None, http_port: int
+    source: Mapping[str, Any],
+    renamed: Mapping[str, str],
+    app: Mapping[str, Any],
+    ports: tuple[int | None, int],
 ) -> dict[str, Any]:
+    smtp_port, http_port = ports
     dispatcher = source["containers"][0]
-    # Said in the container, since the pod's own values are those of the app.
-    identity = source.get("securityContext") or {}
-    security = {
-        **_SECURITY,
-        "runAsUser": identity.get("runAsUser", _USER),
-        "runAsGroup": identity.get("runAsGroup", _USER),
-    }
+    security = {**_SECURITY, **_identity(source.get("securityContext") or {}, app)}
     options = {"--host": "127.0.0.1", "--http-port": str(http_port), "--admin-port": str(http_port + 1)}
     if smtp_port is not None:
         options["--port"] = str(smtp_port)
@@ -178,6 +176,17 @@ def _container(
     container["startupProbe"] = _probe("/livez", http_port, periodSeconds=1, failureThreshold=60)
     container["livenessProbe"] = _probe("/livez", http_port, periodSeconds=10, failureThreshold=3)
     return container
+
+
+def _identity(own: Mapping[str, Any], app: Mapping[str, Any]) -> dict[str, Any]:
+    """Whom the sidecar runs as: whom its PushDomain names, else the app's user or the image's.
+
+    Without need none is said: a namespace may refuse all but its own (OpenShift). The need is an app whose
+    pod says root.
+    """
+    said = {key: own[key] for key in ("runAsUser", "runAsGroup") if key in own}
+    needed = {"runAsUser": _USER, "runAsGroup": _USER} if app.get("runAsUser") == 0 else {}
+    return needed | said
 
 
 def _with_options(arguments: Sequence[str], options: Mapping[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.operator.resources.sources import source, templated
+from tubepost_api.podtemplate import PodTemplateSpec
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
 from tubepost_operator.resources.common import Source
@@ -71,6 +72,44 @@ def test_pods_are_within_pod_security_restricted() -> None:
             assert "subPath" not in str(item["volumeMounts"])
         for volume in spec["volumes"]:
             assert volume.get("secret", {"optional": True})["optional"] is True
+
+
+def test_who_the_pods_run_as_is_left_to_the_image_and_the_namespace() -> None:
+    identities = {"runAsUser", "runAsGroup", "fsGroup"}
+    security = deployment(source())["spec"]["template"]["spec"]["securityContext"]
+    assert not identities & security.keys()
+    given = templated(security={"runAsUser": 7})
+    security = deployment(given)["spec"]["template"]["spec"]["securityContext"]
+    assert {key: security[key] for key in identities & security.keys()} == {"runAsUser": 7}
+    # So any user has to be able to read what is mounted.
+    for volume in deployment(source())["spec"]["template"]["spec"]["volumes"]:
+        for kind in ("configMap", "secret"):
+            assert volume.get(kind, {"defaultMode": 0o444})["defaultMode"] == 0o444
+
+
+def test_the_releases_pod_template_holds_where_the_push_domains_says_nothing() -> None:
+    defaults = PodTemplateSpec.model_validate_json(
+        """{"labels": {"team": "mail", "tier": "x"}, "nodeSelector": {"pool": "mail"},
+            "resources": {"limits": {"cpu": "2"}}, "imagePullSecrets": ["one"],
+            "affinity": {"nodeAffinity": {}}, "tolerations": [{"operator": "Exists"}]}"""
+    )
+    one = templated(
+        labels={"team": "push"},
+        resources={"limits": {"memory": "1Gi"}},
+        imagePullSecrets=("two",),
+        affinity={"podAffinity": {}},
+    )
+    two = replace(one, settings=replace(one.settings, release=ReleaseSettings(pod_template=defaults)))
+    template = deployment(two)["spec"]["template"]
+    assert template["metadata"]["labels"].items() >= {"team": "push", "tier": "x"}.items()
+    spec = template["spec"]
+    assert spec["nodeSelector"] == {"pool": "mail"}
+    assert spec["containers"][0]["resources"]["limits"] == {"cpu": "2", "memory": "1Gi"}
+    assert [item["name"] for item in spec["imagePullSecrets"]] == ["one", "two"]
+    assert spec["affinity"] == {"podAffinity": {}}
+    assert spec["tolerations"] == [{"operator": "Exists"}]
+    # A change of the release alone: pods roll gradually.
+    assert roll_hash(one) == roll_hash(two)
 
 
 def test_users_labels_never_win() -> None:

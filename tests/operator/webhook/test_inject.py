@@ -122,6 +122,13 @@ def test_the_identity_of_the_push_domains_pods() -> None:
     assert (security["runAsUser"], security["runAsGroup"]) == (1000, 2000)
 
 
+@pytest.mark.parametrize("app", [{}, {"runAsUser": 1000650000, "fsGroup": 1000650000}])
+def test_without_need_the_user_is_the_apps_or_the_images(app: dict[str, int]) -> None:
+    security = sidecar(injected(pod({"securityContext": app})))["securityContext"]
+    assert security["runAsNonRoot"] is True
+    assert not {"runAsUser", "runAsGroup"} & security.keys()
+
+
 def test_the_app_does_not_depend_on_apns() -> None:
     container = sidecar(injected(pod()))
     assert "readinessProbe" not in container
