@@ -100,6 +100,85 @@ class Metrics(MetricSet):
         "route",
         aggregate="max",
     )
+    queue_notifications = gauge(
+        "tubepost_queue_notifications",
+        "Notifications in the queue, those with delivery included, by domain (its entry in spec.domains, "
+        "`other` for those without one) and route of the last attempt (empty before the first).",
+        "domain",
+        "route",
+    )
+    queue_due = gauge(
+        "tubepost_queue_due",
+        "Notifications in the queue whose time has come, those with delivery included, by domain and route.",
+        "domain",
+        "route",
+    )
+    queue_oldest_age = gauge(
+        "tubepost_queue_oldest_age_seconds",
+        "Age of the oldest notification in the queue, by domain and route.",
+        "domain",
+        "route",
+        aggregate="max",
+    )
+    queue_active = gauge(
+        "tubepost_queue_active", "Notifications of the queue that are in memory, with delivery."
+    )
+    queue_held = gauge(
+        "tubepost_queue_held",
+        "Notifications of the queue that are held back, by cause: operator (tubepost queue hold), suspend "
+        "(delivery.mode Suspend), routes (all routes of their domain are held).",
+        "cause",
+    )
+    queue_accepted = counter(
+        "tubepost_queue_accepted",
+        "Notifications that were acknowledged since they are safe in the queue, by cause: queued (mode "
+        "Queued), overflow (no verdict by the deadline of mode Direct).",
+        "cause",
+    )
+    queue_deferred = counter(
+        "tubepost_queue_deferred",
+        "Attempts of queued notifications that failed for now and are repeated later, by route.",
+        "route",
+    )
+    queue_ended = counter(
+        "tubepost_queue_ended",
+        "Notifications that left the queue, by end: delivered, failed, expired, dropped (tubepost queue "
+        "drop), blackholed (delivery.mode Blackhole), abandoned (the sender left before the reply).",
+        "end",
+    )
+    queue_refused = counter(
+        "tubepost_queue_refused",
+        "Messages that the queue did not take, by kind of failure: full, limit (maxMessages, maxSize), busy, "
+        "readonly, failed, locked, newer, closed.",
+        "kind",
+    )
+    queue_commits = counter("tubepost_queue_commits", "Commits of the queue, each with an fsync.")
+    queue_commit_seconds = counter(
+        "tubepost_queue_commit_seconds", "Seconds spent in commits of the queue, fsync included."
+    )
+    queue_size_bytes = gauge("tubepost_queue_size_bytes", "Bytes of the queue's files.")
+    queue_unused_bytes = gauge(
+        "tubepost_queue_unused_bytes", "Bytes inside the queue's files that are used again before they grow."
+    )
+    queue_volume_bytes = gauge(
+        "tubepost_queue_volume_bytes", "Bytes of the volume that the queue is on.", aggregate="max"
+    )
+    queue_volume_free_bytes = gauge(
+        "tubepost_queue_volume_free_bytes", "Free bytes of the volume that the queue is on.", aggregate="max"
+    )
+    queue_partitions = gauge(
+        "tubepost_queue_partitions",
+        "Partitions of the queue, by state: owned (open, of the worker's own slot), adopted (open, of a "
+        "slot that has no worker), locked (another process has it), failed (cannot be opened or written), "
+        "orphaned (nobody has it).",
+        "state",
+    )
+    queue_quarantined_files = gauge(
+        "tubepost_queue_quarantined_files", "Damaged database files that were set aside beside the queue."
+    )
+    queue_damaged_entries = gauge(
+        "tubepost_queue_damaged_entries", "Damaged entries that were set aside inside the queue."
+    )
     in_flight = gauge("tubepost_in_flight", "Messages between the end of DATA and the reply.")
     smtp_sessions = gauge(pod_metrics.SMTP_SESSIONS, "Open SMTP sessions.")
     smtp_sessions_opened = counter("tubepost_smtp_sessions_opened", "SMTP sessions that were opened.")

@@ -103,10 +103,22 @@ def rule_of(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_values_reach_the_alerts() -> None:
-    rules = rule_of({"expiryWarningDays": 60, "failureRatio": 0.2, "disabled": ["TubepostApnsSlow"]})
+    rules = rule_of(
+        {
+            "expiryWarningDays": 60,
+            "failureRatio": 0.2,
+            "queueAgeSeconds": 86_400,
+            "queueGrowth": 77,
+            "queueFreeRatio": 0.3,
+            "disabled": ["TubepostApnsSlow"],
+        }
+    )
     by_name = {rule["alert"]: rule for rule in rules}
     assert "< 60 * 86400" in by_name["TubepostCredentialExpiring"]["expr"]
     assert by_name["TubepostDeliveryFailures"]["expr"].rstrip().endswith("> 0.2")
+    assert by_name["TubepostQueueOld"]["expr"].endswith("> 86400")
+    assert by_name["TubepostQueueGrowing"]["expr"].rstrip().endswith("> 77")
+    assert by_name["TubepostQueueSpace"]["expr"].rstrip().endswith("< 0.3")
     assert set(by_name) == {alert["alert"] for alert in ALERTS} - {"TubepostApnsSlow"}
     assert not any("${" in rule["expr"] for rule in rules)
     labelled = rule_of({"alertLabels": {"team": "mail", "severity": "page"}})
@@ -147,9 +159,20 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
     def series(name: str, values: str, labels: str = "") -> dict[str, str]:
         return {"series": f"{name}{{{target}{', ' + labels if labels else ''}}}", "values": values}
 
+    def queue_series(age: str, queued: str, free: str, refused: str) -> list[dict[str, str]]:
+        of = 'domain="a.example", route="apns"'
+        return [
+            series("tubepost_queue_oldest_age_seconds", age, of),
+            series("tubepost_queue_notifications", queued, of),
+            series("tubepost_queue_volume_free_bytes", free),
+            series("tubepost_queue_volume_bytes", "100x40"),
+            series("tubepost_queue_refused_total", refused, 'kind="full"'),
+        ]
+
     def alert(name: str, *labels: dict[str, str]) -> dict[str, Any]:
         return {
-            "eval_time": "40m",
+            # It looks back for half an hour.
+            "eval_time": "60m" if name == "TubepostQueueGrowing" else "40m",
             "alertname": name,
             "exp_alerts": [{"exp_labels": item} for item in labels],
         }
@@ -170,6 +193,11 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         series("tubepost_messages_total", "0+90x40", 'kind="push", result="accepted"'),
         series("tubepost_worker_exits_total", "0+1x40", 'cause="signal"'),
         series("tubepost_log_lines_lost_total", "0+1x40", 'logger="json"'),
+        *queue_series("4000x40", "0+1000x60", "10x40", "0+1x40"),
+        series("tubepost_queue_partitions", "1x40", 'state="locked"'),
+        series("tubepost_queue_partitions", "2x40", 'state="orphaned"'),
+        series("tubepost_queue_quarantined_files", "0x40"),
+        series("tubepost_queue_damaged_entries", "3x40"),
         series("tubepost_apns_latency_seconds_bucket", "0+1x40", 'route="apns", le="2.5"'),
         series("tubepost_apns_latency_seconds_bucket", "0+100x40", 'route="apns", le="5"'),
         series("tubepost_apns_latency_seconds_bucket", "0+100x40", 'route="apns", le="+Inf"'),
@@ -191,6 +219,16 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         alert("TubepostDeliveryFailures", {**domain, "severity": "warning"}),
         alert("TubepostMessagesDeferred", {**domain, "severity": "warning"}),
         alert("TubepostApnsSlow", {**domain, "route": "apns", "severity": "warning"}),
+        alert("TubepostQueueOld", {**domain, "domain": "a.example", "severity": "warning"}),
+        alert("TubepostQueueGrowing", {**domain, "severity": "warning"}),
+        alert("TubepostQueueSpace", {**domain, "pod": "alerts-1", "severity": "warning"}),
+        alert("TubepostQueueRefuses", {**domain, "pod": "alerts-1", "kind": "full", "severity": "critical"}),
+        alert(
+            "TubepostQueuePartitionUnusable",
+            {**domain, "pod": "alerts-1", "state": "locked", "severity": "critical"},
+        ),
+        alert("TubepostQueuePartitionOrphaned", {**domain, "pod": "alerts-1", "severity": "critical"}),
+        alert("TubepostQueueDamaged", {**domain, "pod": "alerts-1", "severity": "warning"}),
         alert("TubepostLogLinesLost", {**domain, "logger": "json", "severity": "warning"}),
         alert("TubepostWorkersDie", {**domain, "pod": "alerts-1", "severity": "warning"}),
         alert("TubepostPushDomainsNotReady", {"team": "mail", "severity": "warning"}),
@@ -212,6 +250,13 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         ),
         series("tubepost_messages_total", "0+90x40", 'kind="push", result="accepted"'),
         series("tubepost_worker_exits_total", "0x40", 'cause="signal"'),
+        # A backlog that drains, and one moment's growth.
+        *queue_series("600x40", "20000-400x40 4000+100x20", "90x40", "0x40"),
+        series("tubepost_queue_partitions", "4x40", 'state="owned"'),
+        series("tubepost_queue_partitions", "1x40", 'state="adopted"'),
+        series("tubepost_queue_partitions", "0x40", 'state="orphaned"'),
+        series("tubepost_queue_quarantined_files", "0x40"),
+        series("tubepost_queue_damaged_entries", "0x40"),
         series("tubepost_apns_latency_seconds_bucket", "0+100x40", 'route="apns", le="0.1"'),
         series("tubepost_apns_latency_seconds_bucket", "0+100x40", 'route="apns", le="+Inf"'),
         {
