@@ -1,0 +1,310 @@
+"""What became of notifications, for some time after they ended: what `trace` tells.
+
+One line when a notification ends, and one each time that it is put off; a failed attempt that is followed by
+another one at once has a line of its own. With a directory, lines are appended to a file beside the partition
+by a thread, and outlive the worker; without one, the latest are kept in memory.
+
+The hot path appends a tuple to a list. What is slow, making text of it, is done in the thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from tubepost_dispatcher.delivery.listeners import Delivery
+from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.queue.journal_file import JournalFile, search
+from tubepost_dispatcher.text import hide_tokens, short_token
+from tubepost_runtime.json_line import encode
+
+_LOG = logging.getLogger("tubepost.queue")
+
+LINGER: Final = 0.25
+"""Seconds that lines wait to be handed to the thread together. A worker that is killed loses that much."""
+TOGETHER: Final = 1_000
+"""Lines that are not left waiting that long."""
+MOST_WAITING: Final = 50_000
+"""Lines that wait for a thread which does not come on; more are dropped and counted."""
+IN_MEMORY: Final = 5_000
+"""Lines that are kept without a directory: some 3 MB."""
+_STEP: Final = 200
+"""Lines that the thread makes at a time."""
+
+
+_Line = tuple[
+    str, float, str, bytes, str, str, str, bytes, str, str, float, int, str, Outcome, float
+]  # fmt: skip
+"""What `_record` makes a line of; a plain tuple, the cheapest thing to make. Holds on to no payload."""
+_ID: Final = 2
+
+
+class _Search(NamedTuple):
+    message_id: str
+    beside: tuple[Path, ...]
+    done: Callable[[list[dict[str, Any]]], None]
+
+
+class _Close(NamedTuple):
+    done: Callable[[], None]
+
+
+_Job = list[_Line] | _Search | _Close
+_DISCARDED: Final = Outcome(OutcomeKind.PERMANENT, "Blackhole")
+
+
+class Journal:
+    """Implements `DeliveryListener`. Lives on one event loop; every method is called on it.
+
+    Args:
+        directory: of the worker's own partition; None: keep the latest lines in memory.
+        loop: calls back; the running loop by default.
+        wall: unix seconds.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._directory = directory
+        self._loop = loop or asyncio.get_running_loop()
+        self._wall = wall
+        self._lines: list[_Line] = []
+        self._ring: deque[_Line] | None = deque(maxlen=IN_MEMORY) if directory is None else None
+        self._failed: tuple[Notification, Outcome, _Line] | None = None
+        """An attempt that failed, until it is known what follows from it."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._waiting = 0
+        """Lines that the thread has not written yet."""
+        self._closed = False
+        self._trouble = ""
+        self.lost = 0
+        """Lines that were not written, since the disk failed or was too slow."""
+
+    @property
+    def persistent(self) -> bool:
+        """Whether it outlives the worker."""
+        return self._directory is not None
+
+    # -- what is told ---------------------------------------------------------------------------------
+
+    def attempted(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
+        """See `DeliveryListener.attempted`."""
+        del now
+        if outcome.kind is OutcomeKind.DELIVERED:
+            return  # the end follows
+        if self._failed is not None:
+            self._add_failed()
+        what = delivery.notification
+        line = _line("attempt", self._wall(), what, _route(delivery), outcome, 0.0)
+        self._failed = (what, outcome, line)
+
+    def ended(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
+        """See `DeliveryListener.ended`."""
+        del now
+        if self._failed is not None:
+            self._settle_failed(delivery.notification, outcome)
+        self._add(_line("ended", self._wall(), delivery.notification, _route(delivery), outcome, 0.0))
+
+    def deferred(self, notification: Notification, outcome: Outcome, due: float, route: str = "") -> None:
+        """The queue keeps it until `due` (unix seconds)."""
+        if self._failed is not None:
+            self._settle_failed(notification, outcome)
+        self._add(_line("deferred", self._wall(), notification, route, outcome, due))
+
+    def blackholed(self, notification: Notification) -> None:
+        """It was discarded, since the delivery mode of its domain is Blackhole."""
+        self._add(_line("ended", self._wall(), notification, "", _DISCARDED, 0.0))
+
+    def _settle_failed(self, notification: Notification, outcome: Outcome) -> None:
+        """The line that follows tells of the failed attempt, or the attempt gets a line of its own."""
+        assert self._failed is not None
+        if self._failed[0] is notification and self._failed[1] is outcome:
+            self._failed = None
+        else:
+            self._add_failed()
+
+    def _add_failed(self) -> None:
+        assert self._failed is not None
+        line, self._failed = self._failed[2], None
+        self._add(line)
+
+    def _add(self, line: _Line) -> None:
+        if self._ring is not None:
+            self._ring.append(line)
+            return
+        self._lines.append(line)
+        if self._timer is None:
+            self._timer = self._loop.call_later(LINGER, self._hand_over)
+        elif len(self._lines) == TOGETHER:
+            self._timer.cancel()
+            self._hand_over()
+
+    # -- what is asked --------------------------------------------------------------------------------
+
+    async def trace(self, message_id: str, beside: Sequence[Path] = ()) -> list[dict[str, Any]]:
+        """The lines of one message in order of time; device tokens are in short form.
+
+        Args:
+            message_id: of the message.
+            beside: directories of other partitions whose journals are to be searched too.
+        """
+        if self._failed is not None:
+            self._add_failed()
+        if self._ring is not None:
+            return [_record(line) for line in self._ring if line[_ID] == message_id]
+        if self._closed:
+            return []
+        found: asyncio.Future[list[dict[str, Any]]] = self._loop.create_future()
+        self._hand_over()
+        self._send(_Search(message_id, tuple(beside), lambda answer: _answer(found, answer)))
+        return await found
+
+    async def close(self, grace: float = 2.0) -> None:
+        """Write what waits, at most for `grace` seconds; nothing is written afterwards."""
+        if self._closed:
+            return
+        if self._failed is not None:
+            self._add_failed()
+        self._hand_over()
+        self._closed = True
+        if self._thread is not None:
+            over = asyncio.Event()
+            self._send(_Close(over.set))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await over.wait()
+
+    def _hand_over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        lines, self._lines = self._lines, []
+        if not lines or self._closed:
+            return
+        if self._waiting + len(lines) > MOST_WAITING:
+            self._lose(len(lines), "the disk is too slow")
+            return
+        self._waiting += len(lines)
+        self._send(lines)
+
+    def _send(self, job: _Job) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+            self._thread.start()
+        self._jobs.put(job)
+
+    def _written(self, count: int, trouble: str) -> None:
+        self._waiting -= count
+        if trouble:
+            self._lose(count, trouble)
+        else:
+            self._trouble = ""
+
+    def _lose(self, count: int, why: str) -> None:
+        self.lost += count
+        if self._trouble != why:
+            self._trouble = why
+            _LOG.warning("journal of %s: lines are lost, trace will not find them: %s", self._directory, why)
+
+    # -- in the thread --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        assert self._directory is not None
+        file = JournalFile(self._directory)
+        while True:
+            match self._jobs.get():
+                case _Search(message_id, beside, found):
+                    self._tell(found, search((self._directory, *beside), message_id))
+                case _Close(done):
+                    file.close()
+                    self._tell(done)
+                    return
+                case lines:
+                    self._write(file, lines)
+
+    def _write(self, file: JournalFile, lines: list[_Line]) -> None:
+        for start in range(0, len(lines), _STEP):
+            some = lines[start : start + _STEP]
+            trouble = ""
+            try:
+                file.append(b"".join([encode(_record(line)) + b"\n" for line in some]))
+            except OSError as error:
+                trouble = f"{error.strerror}"
+            except Exception:  # noqa: BLE001 - a fault of ours must not end the thread
+                _LOG.exception("journal: internal error")
+                trouble = "internal error"
+            self._tell(self._written, len(some), trouble)
+
+    def _tell(self, what: Callable[..., object], *values: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody is left to be told
+            self._loop.call_soon_threadsafe(what, *values)
+
+
+def _line(event: str, at: float, what: Notification, route: str, outcome: Outcome, due: float) -> _Line:
+    return (
+        event, at, what.message_id, what.apns_id, what.domain, what.sender, what.recipient,
+        what.push.token, what.user, what.client_address, what.accepted_at, what.attempt, route, outcome, due,
+    )  # fmt: skip
+
+
+def _route(delivery: Delivery) -> str:
+    return delivery.route.name if delivery.route is not None else ""
+
+
+def _answer(future: asyncio.Future[list[dict[str, Any]]], answer: list[dict[str, Any]]) -> None:
+    if not future.done():
+        future.set_result(answer)
+
+
+def _record(line: _Line) -> dict[str, Any]:
+    """A line as it stands in the file; device tokens are in short form."""
+    (
+        event, at, message_id, apns_id, domain, sender, recipient, token_bytes, user, client, accepted,
+        attempt, route, outcome, due,
+    ) = line  # fmt: skip
+    token = token_bytes.decode("ascii", "replace")
+    delivered = outcome.kind is OutcomeKind.DELIVERED
+    record: dict[str, Any] = {
+        "at": at,
+        "id": message_id,
+        "event": event,
+        "outcome": "delivered" if delivered else outcome.kind.value,
+        "apnsId": outcome.apns_id or apns_id.decode("ascii", "replace"),
+        "domain": domain,
+        "sender": hide_tokens(sender, token),
+        "recipient": hide_tokens(recipient, token),
+        "tokenPrefix": short_token(token),
+        "accepted": accepted,
+        "attempt": attempt,
+        "route": route,
+        "client": client,
+    }
+    if user:
+        record["user"] = hide_tokens(user, token)
+    if delivered:
+        return record
+    record |= {
+        "outcome": "discarded" if outcome is _DISCARDED else outcome.kind.value,
+        "reason": outcome.reason,
+        "status": outcome.status,
+        "detail": hide_tokens(outcome.detail, token),
+        "possibleDouble": outcome.possible_double,
+    }
+    if due:
+        record["due"] = due
+    return record
