@@ -90,12 +90,16 @@ class _Nobody:
 
 def _receive(content: bytes, recipient: str) -> None:
     to: Recipient[str] = Recipient(f"{recipient}@push.example", "push.example", "")
-    transaction = Transaction(_Nobody(), SessionFacts("192.0.2.1", 1), "id", "a@b.example", [to], content)
+    other: Recipient[str] = Recipient(f"{'cd' * 32}@push.example", "push.example", "")
+    transaction = Transaction(
+        _Nobody(), SessionFacts("192.0.2.1", 1), "id", "a@b.example", [to, other], content
+    )
     for reception in McmtReception:
-        result = receive(transaction, to, reception, relay=True, next_id=lambda: b"0" * 36, now=1_000.0)
+        result = receive(transaction, reception, relay=True, next_id=lambda: b"0" * 36, now=1_000.0)
         if isinstance(result, Reply):
             assert _REPLY(render(result))
         elif isinstance(result, Push):
+            assert len(result.notifications) == result.parts * len(result.recipients)
             for one in result.notifications:
                 stored = encode(one)
                 assert encode(decode(stored)) == stored

@@ -9,6 +9,7 @@ from tubepost_dispatcher.intake.receive import Mail, Push
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.text import clean
+from tubepost_dispatcher.transaction import DomainT
 
 _LOG = logging.getLogger("tubepost.acceptance")
 
@@ -58,9 +59,10 @@ class Accounting:
         self.open -= 1
         self._messages[kind, "abandoned" if abandoned else result_of(reply)].count += 1
 
-    def noted(self, message_id: str, push: Push) -> None:
+    def noted(self, message_id: str, push: Push[DomainT]) -> None:
         """Count the push parts of a message, log and count what was charitably read or left out."""
-        for notification in push.notifications:
+        # Once for each part, also where every recipient has a notification of it.
+        for notification in push.notifications[: push.parts]:
             self._push_parts.count += 1
             warnings = notification.push.warnings
             if warnings:

@@ -8,7 +8,7 @@ import logging
 import mmap
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tubepost_dispatcher.acceptance.accounting import result_of
 from tubepost_dispatcher.acceptance.active import ActiveConfig
@@ -18,7 +18,7 @@ from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.client import Progress, relay
 from tubepost_dispatcher.smtp.outgoing import unmap
-from tubepost_dispatcher.transaction import Content, Mailing, Transaction
+from tubepost_dispatcher.transaction import Content, Mailing, Recipient, Transaction
 from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.mail")
@@ -29,7 +29,8 @@ MAX_OCTETS = 128 * 1024 * 1024
 """Octets of all mails that are on their way to the relay; one of any size is always taken. What is held in
 memory, and not in a temporary file, counts twice."""
 REMEMBERED = 10_000
-"""How many handed-over e-mail parts are remembered, so that a repeated message makes no second mail."""
+"""How many handed-over e-mail parts are remembered, one for each recipient, so that a repeated message makes
+no second mail."""
 REMEMBER_FOR = 24 * 3600.0
 """Seconds after which a message that comes again is a new one."""
 _HASHED_AT_ONCE = 64 * 1024
@@ -41,13 +42,13 @@ Done = Callable[[Reply], None]
 class HandOver:
     """One message on its way to the relay."""
 
-    __slots__ = ("_progress", "_task", "mark", "started")
+    __slots__ = ("_progress", "_task", "marks", "started")
 
     def __init__(self) -> None:
         self._progress = Progress()
         self._task: asyncio.Task[None] | None = None
-        self.mark = b""
-        """What is remembered of it, empty where nothing is."""
+        self.marks: Sequence[bytes] = ()
+        """What is remembered of it, one for each recipient; empty where nothing is."""
         self.started = False
 
     def withdraw(self) -> None:
@@ -78,21 +79,23 @@ class MailRelay:
         self,
         active: ActiveConfig,
         transaction: Transaction[Domain],
+        recipients: Sequence[Recipient[Domain]],
         content: Mailing,
         done: Done,
         *,
         remember: bool = False,
     ) -> HandOver:
-        """Relay `content`, then call `done(reply)` on the event loop.
+        """Relay `content` to all `recipients` or none, then call `done(reply)` on the event loop.
 
         Args:
             active: names the relay.
             transaction: envelope.
+            recipients: those of the transaction who get it.
             content: the mail.
             done: gets the reply to give; never called from inside this call. Called also when the hand-over
                 is withdrawn.
-            remember: answer 250 at once when the same message from the same sender to the same recipient
-                came before, the relay has taken its e-mail part, and `forget` was not called since.
+            remember: leave out recipients to whom the same message from the same sender came before, the
+                relay has taken its e-mail part, and `forget` was not called since.
         """
         hand_over = HandOver()
         weight = _weight(content)
@@ -108,20 +111,21 @@ class MailRelay:
             return hand_over
         self._octets += weight
         hand_over._task = self._tasks.spawn(  # noqa: SLF001 - a class of this module
-            self._run(hand_over, active, transaction, content, done, remember=remember)
+            self._run(hand_over, active, transaction, recipients, content, done, remember=remember)
         )
         return hand_over
 
     def forget(self, hand_over: HandOver) -> None:
         """The message has its final answer: when it comes again, it is a new one, with a new mail."""
-        if hand_over.mark:
-            self._taken.pop(hand_over.mark, None)
+        for mark in hand_over.marks:
+            self._taken.pop(mark, None)
 
     async def _run(
         self,
         hand_over: HandOver,
         active: ActiveConfig,
         transaction: Transaction[Domain],
+        recipients: Sequence[Recipient[Domain]],
         content: Mailing,
         done: Done,
         *,
@@ -131,10 +135,12 @@ class MailRelay:
         try:
             hand_over._progress.go_on()  # noqa: SLF001 - a class of this module
             if remember:
-                hand_over.mark = await _mark(transaction)
-            reply = self._taken_before(hand_over, transaction)
-            if reply is None:
-                reply = await self._relay(hand_over, active, transaction, content)
+                hand_over.marks = await _marks(transaction, recipients)
+                recipients = self._not_taken_before(hand_over, transaction, recipients)
+            if recipients:
+                reply = await self._relay(hand_over, active, transaction, recipients, content)
+            else:
+                reply = Reply(250, "2.0.0", "Taken by the relay before")
         except asyncio.CancelledError:
             if not hand_over._progress.withdrawn:  # noqa: SLF001 - a class of this module
                 raise
@@ -150,54 +156,68 @@ class MailRelay:
             self._octets -= _weight(content)
         done(reply)
 
-    def _taken_before(self, hand_over: HandOver, transaction: Transaction[Domain]) -> Reply | None:
+    def _not_taken_before(
+        self,
+        hand_over: HandOver,
+        transaction: Transaction[Domain],
+        recipients: Sequence[Recipient[Domain]],
+    ) -> Sequence[Recipient[Domain]]:
         now = self._clock()
         while self._taken:
             mark, (since, _) = next(iter(self._taken.items()))
             if now - since < REMEMBER_FOR:
                 break
             del self._taken[mark]
-        taken = self._taken.get(hand_over.mark)
-        if taken is None:
-            return None
-        _LOG.info(
-            "message %s: its e-mail part is not sent again, the relay took it %.0f s ago with message %s",
-            transaction.message_id,
-            now - taken[0],
-            taken[1],
-        )
-        return Reply(250, "2.0.0", "Taken by the relay before")
+        left = [
+            recipient
+            for mark, recipient in zip(hand_over.marks, recipients, strict=True)
+            if mark not in self._taken
+        ]
+        if len(left) < len(recipients):
+            since, message_id = next(self._taken[mark] for mark in hand_over.marks if mark in self._taken)
+            _LOG.info(
+                "message %s: its e-mail part is not sent again to %d of %d recipients, the relay took it "
+                "%.0f s ago with message %s",
+                transaction.message_id,
+                len(recipients) - len(left),
+                len(recipients),
+                now - since,
+                message_id,
+            )
+        return left
 
     async def _relay(
         self,
         hand_over: HandOver,
         active: ActiveConfig,
         transaction: Transaction[Domain],
+        recipients: Sequence[Recipient[Domain]],
         content: Mailing,
     ) -> Reply:
         config = active.config
         assert config.passthru is not None
-        recipient = transaction.recipients[0]
         reply = await relay(
             config.passthru,
             active.relay_auth,
             transaction.mail_from,
-            [recipient.address],
+            [(recipient.address, recipient.dsn) for recipient in recipients],
             content,
             hostname=config.listener.hostname,
             session=transaction.session,
             message_id=transaction.message_id,
             smtputf8=transaction.smtputf8,
-            dsn={**(transaction.dsn or {}), **(recipient.dsn or {})},
+            dsn=transaction.dsn,
             tls=active.relay_tls,
             turn=self._turn,
             progress=hand_over._progress,  # noqa: SLF001 - a class of this module
         )
         result = result_of(reply)
         self._metrics.passthru_messages.labels(result).inc()
-        if result == "accepted" and hand_over.mark:
-            self._taken[hand_over.mark] = (self._clock(), transaction.message_id)
-            if len(self._taken) > REMEMBERED:
+        if result == "accepted":
+            taken = (self._clock(), transaction.message_id)
+            for mark in hand_over.marks:
+                self._taken.setdefault(mark, taken)
+            while len(self._taken) > REMEMBERED:
                 self._taken.popitem(last=False)
         return reply
 
@@ -211,17 +231,23 @@ def _weight(content: Mailing) -> int:
     return len(content) * (1 if isinstance(mapped, mmap.mmap) else 2)
 
 
-async def _mark(transaction: Transaction[Domain]) -> bytes:
-    """What a repetition of this message has in common with it, and no other message: envelope and content."""
-    envelope = f"{transaction.mail_from}\0{transaction.recipients[0].address}\0".encode("utf-8", "replace")
+async def _marks(
+    transaction: Transaction[Domain], recipients: Sequence[Recipient[Domain]]
+) -> Sequence[bytes]:
+    """For each recipient, what a repetition of this message has in common with it, and no other message."""
     content = transaction.content
     if len(content) <= _HASHED_AT_ONCE:
-        return _hashed(envelope, content)
-    return await asyncio.to_thread(_hashed, envelope, content)
+        digest = _hashed(content)
+    else:
+        digest = await asyncio.to_thread(_hashed, content)
+    sender = transaction.mail_from.encode("utf-8", "replace")
+    return [
+        hashlib.sha256(digest + sender + b"\0" + recipient.address.encode("utf-8", "replace")).digest()
+        for recipient in recipients
+    ]
 
 
-def _hashed(envelope: bytes, content: Content) -> bytes:
-    digest = hashlib.sha256(envelope)
-    digest.update(content)
+def _hashed(content: Content) -> bytes:
+    digest = hashlib.sha256(content).digest()
     unmap(content)
-    return digest.digest()
+    return digest

@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, Generic
 
 from tubepost_api.config import McmtReception
 from tubepost_dispatcher.intake.mcmt.message import McmtMessage
 from tubepost_dispatcher.intake.mcmt.parser import is_mcmt, parse_message
 from tubepost_dispatcher.intake.mcmt.values import RELATIVE_EXPIRATION
-from tubepost_dispatcher.notification import NO_CONTEXT, Notification
-from tubepost_dispatcher.reasons.catalogue import refusal
+from tubepost_dispatcher.notification import NO_CONTEXT, Notification, PushPart
+from tubepost_dispatcher.reasons.catalogue import MAX_REPLY_TEXT, refusal
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.transaction import Mailing, Recipient, Transaction
+from tubepost_dispatcher.text import printable
+from tubepost_dispatcher.transaction import DomainT, Mailing, Recipient, Transaction
 
-DomainT = TypeVar("DomainT")
+APNS_ID_REPEATED: Final = "apns-id-repeated"
+"""Slug of the warning."""
+MAX_NOTIFICATIONS: Final = 2_000
+"""Notifications of one message, recipients times push parts: what is stored and begun in one go."""
 
 
-class Push:
-    """An MCMT message with something to push, for one recipient."""
+class Push(Generic[DomainT]):
+    """An MCMT message with something to push."""
 
-    __slots__ = ("email", "ignored", "notifications")
+    __slots__ = ("email", "ignored", "notifications", "recipients")
 
     def __init__(
-        self, notifications: list[Notification], email: bytes | memoryview | None, ignored: tuple[str, ...]
+        self,
+        notifications: list[Notification],
+        recipients: Sequence[Recipient[DomainT]],
+        email: bytes | memoryview | None,
+        ignored: tuple[str, ...],
     ) -> None:
         self.notifications = notifications
-        """At least one: one for each push part, in the order of the message."""
+        """At least one: recipient by recipient, and for each all push parts in the order of the message."""
+        self.recipients = recipients
+        """Each address once."""
         self.email = email
         """The e-mail part, None without."""
         self.ignored = ignored
         """Content types of parts for other channels."""
+
+    @property
+    def parts(self) -> int:
+        """How many push parts the message has."""
+        return len(self.notifications) // len(self.recipients)
+
+    def addressed(self) -> Iterator[tuple[Notification, Recipient[DomainT]]]:
+        """Every notification with its recipient."""
+        parts = self.parts
+        return ((one, self.recipients[at // parts]) for at, one in enumerate(self.notifications))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +67,22 @@ class Mail:
 
 def receive(
     transaction: Transaction[DomainT],
-    recipient: Recipient[DomainT],
     reception: McmtReception,
     *,
     relay: bool,
     next_id: Callable[[], bytes],
     now: float,
-) -> Push | Mail | Reply:
-    """Read a message for one of its recipients.
+) -> Push[DomainT] | Mail | Reply:
+    """Read a message for its recipients.
+
+    It is read once, and once for each recipient where a device token is the recipient's own. A fault that
+    concerns one of them refuses the message, and names it.
 
     Args:
         transaction: the message and its envelope.
-        recipient: one of the transaction's.
         reception: `listener.mcmtReception` (Momentum `mcmt_reception`).
         relay: whether there is a relay for mail.
-        next_id: makes an apns-id for a part that has none.
+        next_id: makes an apns-id for a notification that has none.
         now: unix seconds.
     """
     content = transaction.content
@@ -69,7 +90,14 @@ def receive(
         if reception is McmtReception.REJECT and is_mcmt(content):
             return refusal("McmtRejected")
         return Mail(content)
-    message = parse_message(content, recipient_local_part=recipient.address.rpartition("@")[0])
+    recipients = transaction.recipients
+    if len(recipients) > 1:
+        # A sender that names somebody twice means one notification.
+        first: dict[str, Recipient[DomainT]] = {}
+        for recipient in recipients:
+            first.setdefault(recipient.address, recipient)
+        recipients = list(first.values())
+    message = parse_message(content, recipient_local_part=_local_part(recipients[0]))
     if isinstance(message, Reply):
         return message
     if not isinstance(message, McmtMessage):
@@ -78,28 +106,71 @@ def receive(
         if message.email is None or not relay:
             return refusal("NoPushPart")
         return Mail(message.email, message.ignored, message.warnings)
+    count = len(message.parts) * len(recipients)
+    if count > MAX_NOTIFICATIONS:
+        text = f"the message makes {count} notifications, the limit is {MAX_NOTIFICATIONS}"
+        return refusal("TooManyNotifications", text)
+    notifications: list[Notification] = []
+    given: set[bytes] = set()
+    parts = message.parts
+    _count_from_now(parts, now)
+    for recipient in recipients:
+        if message.token_of_recipient and notifications:
+            read = parse_message(content, recipient_local_part=_local_part(recipient))
+            if not isinstance(read, McmtMessage):
+                assert isinstance(read, Reply)
+                return read._replace(text=f"for {printable(recipient.address)}: {read.text}"[:MAX_REPLY_TEXT])
+            parts = read.parts
+            _count_from_now(parts, now)
+        notifications += _notifications(transaction, recipient, message, parts, given, next_id, now)
+    return Push(notifications, recipients, message.email, message.ignored)
+
+
+def _notifications(
+    transaction: Transaction[DomainT],
+    recipient: Recipient[DomainT],
+    message: McmtMessage,
+    parts: Sequence[PushPart],
+    given: set[bytes],
+    next_id: Callable[[], bytes],
+    now: float,
+) -> Iterator[Notification]:
+    """One for each part; `given` are the apns-ids of the message's own that have their notification."""
     dsn = recipient.dsn
     if transaction.dsn:
         dsn = {**transaction.dsn, **(dsn or {})}
-    session = transaction.session
-    notifications = []
-    for part in message.parts:
+    session, context, size = transaction.session, message.context or NO_CONTEXT, len(transaction.content)
+    for part in parts:
+        apns_id = part.apns_id
+        if apns_id is None:
+            apns_id = next_id()
+        elif apns_id in given:
+            apns_id = next_id()
+            if APNS_ID_REPEATED not in part.warnings:
+                part.warnings = (*part.warnings, APNS_ID_REPEATED)
+        else:
+            given.add(apns_id)
+        yield Notification(
+            part,
+            apns_id,
+            transaction.message_id,
+            transaction.mail_from,
+            recipient.address,
+            recipient.domain,
+            context,
+            dsn,
+            session.user,
+            session.remote_ip,
+            size,
+            now,
+        )
+
+
+def _count_from_now(parts: Iterable[PushPart], now: float) -> None:
+    for part in parts:
         if part.warnings and RELATIVE_EXPIRATION in part.warnings and part.expiration is not None:
             part.expiration += int(now)
-        notifications.append(
-            Notification(
-                part,
-                part.apns_id or next_id(),
-                transaction.message_id,
-                transaction.mail_from,
-                recipient.address,
-                recipient.domain,
-                message.context or NO_CONTEXT,
-                dsn,
-                session.user,
-                session.remote_ip,
-                len(content),
-                now,
-            )
-        )
-    return Push(notifications, message.email, message.ignored)
+
+
+def _local_part(recipient: Recipient[DomainT]) -> str:
+    return recipient.address.rpartition("@")[0]

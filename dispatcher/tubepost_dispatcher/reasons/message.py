@@ -91,6 +91,12 @@ MESSAGE_REASONS: Final[tuple[ReasonSpec, ...]] = (
         "5.7.0",
     ),
     _row("BadReturnPath", "The Return-Path is not an address.", "Give an address, or leave it out."),
+    _row(
+        "TooManyNotifications",
+        "Recipients times push parts are more than one message may make.",
+        "Send it to fewer recipients at a time.",
+        enhanced="5.5.3",
+    ),
 )
 
 SHARED: Final = frozenset(
@@ -124,6 +130,8 @@ WARNINGS: Final[Mapping[str, str]] = MappingProxyType(
         "expiration-in-nanoseconds": "apns-expiration was in nanoseconds since 1970, not in seconds.",
         "expiration-relative": "apns-expiration was below 1,000,000,000, and was taken as seconds from now.",
         "quoted-printable-padding": "Blanks followed a soft line break of quoted-printable (RFC 2045 6.7).",
+        "apns-id-repeated": "One apns-id stood for several notifications (of more than one recipient "
+        "or part): the first has it, the others have their own.",
         "boundary-rfc2231": "The boundary was split or encoded as of RFC 2231.",
     }
 )

@@ -27,6 +27,9 @@ from tubepost_dispatcher.smtp.outgoing import clean_slices, stuffed_slices
 from tubepost_dispatcher.text import hide_tokens
 from tubepost_dispatcher.transaction import Mailing, SessionFacts
 
+Recipients = Sequence[tuple[str, Mapping[str, str] | None]]
+"""Addresses, each with its NOTIFY and ORCPT as they were given (RFC 3461)."""
+
 MAX_RECEIVED = 100
 """Received: fields above which a message is considered to loop (RFC 5321 6.3)."""
 MAX_REPLY = 200
@@ -75,7 +78,7 @@ async def relay(
     config: PassthruConfig,
     auth: tuple[str, str] | None,
     mail_from: str,
-    recipients: Sequence[str],
+    recipients: Recipients,
     content: Mailing,
     *,
     hostname: str,
@@ -94,9 +97,9 @@ async def relay(
     in it, device tokens only in short form.
 
     `mail_from` empty is the null sender. `hostname` is ours, for EHLO and the Received: field that is added
-    with `session` (the client it came from) and `message_id`. `dsn` holds RET, ENVID, NOTIFY and ORCPT as
-    they were given; they go on where the relay offers DSN (RFC 3461 5.2.2). `tls` overrides the context
-    that `config` describes. Connecting, each reply and each pause in the relay's reading take at most
+    with `session` (the client it came from) and `message_id`. `dsn` holds RET and ENVID as they were given;
+    like those of the recipients they go on where the relay offers DSN (RFC 3461 5.2.2). `tls` overrides the
+    context that `config` describes. Connecting, each reply and each pause in the relay's reading take at most
     `config.timeout` seconds, all together at most four times that. `content` is read in slices, and not held
     in memory beyond them. `progress` tells how far it has come; until it is complete a cancelled hand-over
     has made no mail. `turn` is shared by the hand-overs of a loop: all together look at one slice in each of
@@ -105,7 +108,7 @@ async def relay(
     head = next(clean_slices(content)).partition(b"\r\n\r\n")[0]
     if len(_RECEIVED.findall(head)) > MAX_RECEIVED:
         return refusal("MailLoop")
-    needs_utf8 = smtputf8 and not (mail_from + "".join(recipients)).isascii()
+    needs_utf8 = smtputf8 and not (mail_from + "".join(to for to, _ in recipients)).isascii()
     needs_utf8 = needs_utf8 or (smtputf8 and not head.isascii())
     trace = received_field(hostname, session, message_id, smtputf8=needs_utf8)
     progress = progress or Progress()
@@ -208,7 +211,7 @@ def _client_context(verify: bool) -> ssl.SSLContext:
 async def _send(
     client: aiosmtplib.SMTP,
     mail_from: str,
-    recipients: Sequence[str],
+    recipients: Recipients,
     mail: _Mail,
     progress: Progress,
 ) -> Reply:
@@ -221,17 +224,18 @@ async def _send(
         options.append("BODY=8BITMIME")
     if mail.needs_utf8:
         options.append("SMTPUTF8")
-    notify: list[str] = []
     if offers("dsn"):
         options += [f"{key}={dsn[key]}" for key in ("RET", "ENVID") if key in dsn]
-        notify = [f"{key}={dsn[key]}" for key in ("NOTIFY", "ORCPT") if key in dsn]
     progress.go_on()
     # Not client.mail() and client.rcpt(): they parse the address again, and not by SMTP's grammar.
     response = await client.execute_command(b"MAIL", *_words(f"FROM:<{mail_from}>", options))
     if response.code != ACCEPTED:
         return _answer(response.code, response.message)
-    for recipient in recipients:
+    for recipient, wishes in recipients:
         progress.go_on()
+        notify = []
+        if wishes and offers("dsn"):
+            notify = [f"{key}={wishes[key]}" for key in ("NOTIFY", "ORCPT") if key in wishes]
         response = await client.execute_command(b"RCPT", *_words(f"TO:<{recipient}>", notify))
         if response.code not in (250, 251):
             return _answer(response.code, response.message)

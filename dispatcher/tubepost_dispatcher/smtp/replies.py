@@ -27,14 +27,14 @@ HELP = (
 def render(reply: Reply, message_id: str = "") -> bytes:
     """One reply line. What is not printable ASCII becomes `?`, so that no value can forge a reply.
 
-    `message_id` is named at the end of a reply to a message: ` id=...`.
+    `message_id` is named at the end of a reply to a message, ` id=...`, where its text does not name it.
     """
     number, enhanced, text, _ = reply
     if not (text.isascii() and text.isprintable()):
         text = "".join(c if " " <= c <= "~" else "?" for c in text)
     if len(text) > MAX_TEXT:
         text = text[:MAX_TEXT]
-    if message_id:
+    if message_id and message_id not in text:
         text = f"{text} id={message_id}"
     return f"{number} {enhanced} {text}\r\n".encode("ascii", "replace")
 

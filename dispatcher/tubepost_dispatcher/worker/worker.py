@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.delivery.deliverer import Deliverer
@@ -54,7 +55,8 @@ class Worker:
         active = self._pools.build(prepared)
         log = DeliveryLog(self._loggers, time.time)
         self._deliverer = Deliverer(active.domains, (MetricsListener(metrics), log), metrics)
-        self.acceptance = DirectAcceptance(active, self._deliverer, log, metrics)
+        self._context = AcceptanceContext(log, metrics)
+        self.acceptance = DirectAcceptance(active, self._deliverer, self._context)
         self._server = SmtpServer(
             config.listener,
             self.acceptance,
@@ -142,7 +144,7 @@ class Worker:
         try:
             cut = await self._server.drain(grace)
             await self._pools.close(max(0.1, end - time.monotonic()))
-            await self.acceptance.close(max(0.1, end - time.monotonic()))
+            await self._context.close(max(0.1, end - time.monotonic()))
         finally:
             self._loggers.close()
         return cut

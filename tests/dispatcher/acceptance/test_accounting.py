@@ -9,6 +9,9 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.transaction import Recipient
+
+TO = Recipient("s@apn_example.com", "apn_example.com", None)
 
 YES = Reply(250, "2.0.0", "Delivered")
 
@@ -36,7 +39,7 @@ def test_each_message_is_counted_in_and_out(reply: Reply, abandoned: bool, resul
 def test_warnings_are_counted_and_logged_with_the_message_id(caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics()
     odd = PushPart(b"ab", b"{}", warnings=("unusual-token-length",))
-    push = Push([notification(push=odd), notification()], None, ("message/vnd.msys.smpp",))
+    push = Push([notification(push=odd), notification()], [TO], None, ("message/vnd.msys.smpp",))
     with caplog.at_level("INFO"):
         Accounting(metrics).noted("m1", push)
     labels = {"warning": "unusual-token-length"}
@@ -46,6 +49,14 @@ def test_warnings_are_counted_and_logged_with_the_message_id(caplog: pytest.LogC
     assert "message m1: parts of other channels ignored: message/vnd.msys.smpp" in caplog.text
 
 
+def test_a_part_counts_once_for_all_of_its_recipients() -> None:
+    metrics = Metrics()
+    odd = PushPart(b"ab", b"{}", warnings=("unusual-token-length",))
+    push = Push([notification(push=odd) for _ in range(3)], [TO] * 3, None, ())
+    Accounting(metrics).noted("m1", push)
+    assert metrics.registry.get_sample_value("tubepost_push_parts_total") == 1
+
+
 def test_dropped_parts_leave_a_bounded_line_and_are_counted_by_channel(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -53,7 +64,7 @@ def test_dropped_parts_leave_a_bounded_line_and_are_counted_by_channel(
     accounting = Accounting(metrics)
     types = ("message/vnd.msys.smpp", "multipart/vnd.msys.mm7", *[f"x/{n}" + "y" * 500 for n in range(900)])
     with caplog.at_level("INFO"):
-        accounting.noted("m1", Push([notification()], None, types))
+        accounting.noted("m1", Push([notification()], [TO], None, types))
         accounting.noted_mail("m2", Mail(b"", types[:1], ("boundary-rfc2231",)))
         accounting.email_dropped("m3")
     value = metrics.registry.get_sample_value

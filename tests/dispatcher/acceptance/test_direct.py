@@ -1,135 +1,25 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED, FakePool
-from tests.support.loop import FakeLoop
+from tests.dispatcher.acceptance.support import TOKEN, Bench, abandon
+from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED
 from tests.support.mcmt import message, part
 from tubepost_api.config import (
-    AcceptanceConfig,
     DeliveryConfig,
     DeliveryMode,
-    DispatcherConfig,
-    EntryConfig,
-    ListenerConfig,
     McmtReception,
-    RouteConfig,
-    RouteDefaults,
     Throttle,
 )
 from tubepost_dispatcher.acceptance.active import ActiveConfig
-from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.apns.request import ApnsRequest
-from tubepost_dispatcher.delivery.deliverer import Deliverer
-from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
-from tubepost_dispatcher.delivery.headers import RouteFacts
-from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
+from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.domain_lookup import DomainLookup
-from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
-from tubepost_dispatcher.feeds.events import EventKind, LogEvent
-from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.pod_limits.bucket import TokenBucket
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.transaction import Recipient, SessionFacts, Transaction
-
-TOKEN = "ab" * 32
-WALL = 1_800_000_000.0
-
-
-@dataclass
-class Hub:
-    events: list[LogEvent] = field(default_factory=list)
-
-    def wants(self, kind: EventKind) -> bool:
-        return True
-
-    def log(self, event: LogEvent) -> None:
-        self.events.append(event)
-
-
-def abandon(transaction: Transaction[Domain]) -> None:
-    """As the listener does when the client has gone."""
-    transaction.abandoned = True
-    assert transaction.pending is not None
-    transaction.pending.abandon()
-
-
-class Bench:
-    """A DirectAcceptance with everything around it under the test's hand."""
-
-    def __init__(
-        self,
-        delivery: DeliveryConfig | None = None,
-        routes: int = 1,
-        reception: McmtReception = McmtReception.ALLOW,
-        deadline: float = 30.0,
-        facts: RouteFacts | str | None = "default",
-    ) -> None:
-        delivery = delivery or DeliveryConfig()
-        self.loop, self.hub, self.metrics = FakeLoop(), Hub(), Metrics()
-        self.pools = [FakePool() for _ in range(routes)]
-        self.replies: list[tuple[int, str, str]] = []
-        names = tuple(f"route{number}" for number in range(routes))
-        entry = EntryConfig(name="apn_example.com", routes=names, delivery=delivery)
-        config = DispatcherConfig(
-            name="alerts",
-            listener=ListenerConfig(hostname="mx.test", mcmt_reception=reception),
-            acceptance=AcceptanceConfig(deadline=deadline),
-            entries=(entry,),
-            routes={name: RouteConfig(name=name, environment=None, host="h", port=1) for name in names},
-        )
-        usable = RouteFacts(frozenset(), "com.example.app", "token", RouteDefaults())
-        domain = Domain(
-            delivery,
-            [
-                Route(name, pool, usable if facts == "default" else facts)  # type: ignore[arg-type]
-                for name, pool in zip(names, self.pools, strict=True)
-            ],
-            TokenBucket(delivery.throttle) if delivery.throttle else None,
-        )
-        self.active = ActiveConfig(config, Domains(DomainLookup((entry,)), (domain,)), None)
-        clock: dict[str, Any] = {"loop": self.loop, "clock": self.loop.clock, "wall": lambda: WALL}
-        log = DeliveryLog(self.hub, clock["wall"])
-        listeners = (MetricsListener(self.metrics), log)
-        self.deliverer = Deliverer(self.active.domains, listeners, self.metrics, chance=lambda: 0.5, **clock)
-        self.acceptance = DirectAcceptance(self.active, self.deliverer, log, self.metrics, **clock)
-
-    def swap(self, active: ActiveConfig) -> None:
-        """As a worker does when the configuration changes."""
-        self.deliverer.swap(active.domains)
-        self.acceptance.swap(active)
-
-    def transaction_done(self, transaction: Transaction[Domain], reply: Reply) -> None:
-        self.replies.append(reply[:3])
-
-    def inject(self, payload: str = '{"aps": {"alert": "hi"}}', parts: int = 1) -> Transaction[Domain]:
-        return self.take(message(*[part(payload.encode())] * parts))
-
-    def take(self, content: bytes) -> Transaction[Domain]:
-        session = SessionFacts("192.0.2.1", 4711)
-        entry = self.acceptance.check_recipient(session, "apn_example.com", 0)
-        assert not isinstance(entry, Reply)
-        transaction = Transaction(
-            self,
-            session,
-            "m1",
-            "alerts@sender.example",
-            [Recipient("sub@apn_example.com", "apn_example.com", entry)],
-            content,
-        )
-        self.acceptance.accept(transaction)
-        return transaction
-
-    def count(self, name: str, **labels: str) -> float:
-        return self.metrics.registry.get_sample_value(name, labels) or 0.0
-
-    def messages(self, result: str, kind: str = "push") -> float:
-        return self.count("tubepost_messages_total", kind=kind, result=result)
+from tubepost_dispatcher.transaction import SessionFacts
 
 
 def test_250_carries_the_apns_id_and_comes_after_the_verdict() -> None:
@@ -424,7 +314,7 @@ def test_a_repetition_takes_the_route_that_replaced_its_own() -> None:
 async def test_the_end_does_not_wait_for_a_relay_beyond_its_grace() -> None:
     bench = Bench()
     never = asyncio.Event()
-    task = bench.acceptance._relay._tasks.spawn(never.wait())
+    task = bench.context.relay._tasks.spawn(never.wait())
     async with asyncio.timeout(20):
-        await bench.acceptance.close(0.0)
+        await bench.context.close(0.0)
     assert task.cancelled()

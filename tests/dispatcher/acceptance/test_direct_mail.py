@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.dispatcher.acceptance.test_direct import Bench, abandon
+from tests.dispatcher.acceptance.support import Bench, abandon
 from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED
 from tests.support.mcmt import message, part
 from tubepost_api.config import PassthruConfig
-from tubepost_dispatcher.acceptance import direct, relay
+from tubepost_dispatcher.acceptance import base, relay
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.transaction import Mailing
@@ -27,6 +27,7 @@ class Relay:
 
     def __init__(self) -> None:
         self.mails: list[bytes] = []
+        self.to: list[Any] = []
         self.reply = Reply(250, "2.0.0", "Relay: ok")
         self.go = asyncio.Event()
         self.go.set()
@@ -37,6 +38,7 @@ class Relay:
         await self.go.wait()
         more["progress"].complete = True
         self.mails.append(bytes(content))
+        self.to.append(to)
         return self.reply
 
 
@@ -128,13 +130,13 @@ LARGE = message(part(MAIL + b"x\r\n" * 200_000, token=None, kind=b"message/rfc82
 
 async def read(it: Bench) -> None:
     """Let the reader's thread finish what it has, and hear of it."""
-    await asyncio.get_running_loop().run_in_executor(it.acceptance._reader, lambda: None)
+    await asyncio.get_running_loop().run_in_executor(it.context.reader, lambda: None)
     await settled()
 
 
 async def test_a_large_message_is_read_in_a_thread(taker: Relay) -> None:
     it = bench()
-    it.acceptance._loop = asyncio.get_running_loop()
+    it.context.loop = asyncio.get_running_loop()
     it.take(LARGE)
     assert it.pools[0].requests == []
     await read(it)
@@ -144,12 +146,12 @@ async def test_a_large_message_is_read_in_a_thread(taker: Relay) -> None:
     it.pools[0].answer(DELIVERED)
     assert it.replies[0][0] == 250
     assert len(taker.mails[0]) > 600_000
-    await it.acceptance.close(0.0)
+    await it.context.close(0.0)
 
 
 async def test_a_client_that_leaves_while_its_message_is_read(taker: Relay) -> None:
     it = bench()
-    it.acceptance._loop = asyncio.get_running_loop()
+    it.context.loop = asyncio.get_running_loop()
     abandon(it.take(LARGE))
     await read(it)
     assert (it.pools[0].requests, taker.mails, it.acceptance.open) == ([], [], 0)
@@ -160,9 +162,9 @@ async def test_a_fault_of_ours_in_the_thread_is_deferred(monkeypatch: pytest.Mon
     def fail(*args: object, **more: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(direct, "receive", fail)
+    monkeypatch.setattr(base, "receive", fail)
     it = bench()
-    it.acceptance._loop = asyncio.get_running_loop()
+    it.context.loop = asyncio.get_running_loop()
     it.take(LARGE)
     await read(it)
     assert it.replies == [(451, "4.3.0", "Internal error, try again later")]

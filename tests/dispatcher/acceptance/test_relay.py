@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.dispatcher.smtp.support import scripted
+from tests.dispatcher.smtp.support import running, scripted
 from tubepost_api.config import DeliveryConfig, DispatcherConfig, ListenerConfig, PassthruConfig
 from tubepost_credentials.throwaway import make_ca, make_server_certificate
 from tubepost_credentials.tls import client_context, server_context
@@ -41,8 +41,8 @@ def active(port: int) -> ActiveConfig:
     return ActiveConfig(config, Domains(DomainLookup(()), ()), None)
 
 
-def transaction(recipient: str = "x@push.example", content: bytes = MAIL) -> Transaction[Domain]:
-    recipients = [Recipient(recipient, "push.example", DOMAIN)]
+def transaction(*to: str, content: bytes = MAIL) -> Transaction[Domain]:
+    recipients = [Recipient(one, "push.example", DOMAIN) for one in to or ("x@push.example",)]
     return Transaction(Nobody(), SessionFacts("192.0.2.1", 1), "id", "a@b.example", recipients, content)
 
 
@@ -50,7 +50,8 @@ async def hand_over(
     mail: MailRelay, port: int, of: Transaction[Domain] | None = None, *, remember: bool = False
 ) -> Reply:
     done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-    mail.hand_over(active(port), of or transaction(), MAIL, done.set_result, remember=remember)
+    of = of or transaction()
+    mail.hand_over(active(port), of, of.recipients, MAIL, done.set_result, remember=remember)
     assert not done.done()
     async with asyncio.timeout(10):
         return await done
@@ -85,6 +86,33 @@ def test_a_repetition_is_remembered_by_envelope_and_content() -> None:
             assert again == Reply(250, "2.0.0", "Taken by the relay before")
             assert (await hand_over(mail, port)).code == 451
             assert (await hand_over(mail, port, transaction("y@push.example"), remember=True)).code == 451
+
+    asyncio.run(main())
+
+
+def test_a_repetition_goes_to_the_recipients_who_have_not_had_it() -> None:
+    async def main() -> None:
+        mail = MailRelay(Metrics())
+        async with running() as it:
+            first, second = transaction("x@push.example"), transaction("y@push.example", "x@push.example")
+            for message in (first, second):
+                assert (await hand_over(mail, it.port, message, remember=True)).code == 250
+            got = [[to.address for to in taken.recipients] for taken in it.acceptance.accepted]
+            assert got == [["x@push.example"], ["y@push.example"]]
+
+    asyncio.run(main())
+
+
+def test_a_mail_goes_to_all_of_its_recipients_or_to_none() -> None:
+    async def main() -> None:
+        mail = MailRelay(Metrics())
+        async with running() as it:
+            reply = await hand_over(mail, it.port, transaction("x@push.example", "y@unknown.example"))
+            assert (reply.code, reply.reason) == (550, "RelayRejected")
+            assert not it.acceptance.accepted
+        async with scripted({}) as port:
+            both = transaction("x@push.example", "y@push.example")
+            assert (await hand_over(mail, port, both)).text == "Relay: queued as 1"
 
     asyncio.run(main())
 
@@ -135,7 +163,7 @@ def test_a_relay_is_known_by_authorities_of_its_own() -> None:
             config.model_copy(update={"passthru": passthru}), Domains(DomainLookup(()), ()), None, tls
         )
         done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        MailRelay(Metrics()).hand_over(secure, transaction(), MAIL, done.set_result)
+        MailRelay(Metrics()).hand_over(secure, of := transaction(), of.recipients, MAIL, done.set_result)
         async with asyncio.timeout(10):
             return await done
 
@@ -162,9 +190,10 @@ def test_another_message_with_the_same_email_part_is_a_new_mail(caplog: pytest.L
             assert again.text == "Taken by the relay before"
 
     asyncio.run(main())
-    assert "message id: its e-mail part is not sent again, the relay took it 0 s ago with message id" in (
-        caplog.text
-    )
+    assert (
+        "message id: its e-mail part is not sent again to 1 of 1 recipients, the relay took it 0 s ago with "
+        "message id"
+    ) in caplog.text
 
 
 def test_what_has_its_final_answer_is_forgotten() -> None:
@@ -173,7 +202,9 @@ def test_what_has_its_final_answer_is_forgotten() -> None:
         async with scripted({}) as port:
             for _ in range(2):
                 done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-                under_way = mail.hand_over(active(port), transaction(), MAIL, done.set_result, remember=True)
+                under_way = mail.hand_over(
+                    active(port), of := transaction(), of.recipients, MAIL, done.set_result, remember=True
+                )
                 assert (await done).text == "Relay: queued as 1"
                 mail.forget(under_way)
 
@@ -237,7 +268,9 @@ def test_a_withdrawn_hand_over_makes_no_mail(turns: int) -> None:
         mail = MailRelay(Metrics())
         async with scripted({b"MAIL": b"HANG"}) as port:
             done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-            under_way = mail.hand_over(active(port), transaction(), MAIL, done.set_result)
+            under_way = mail.hand_over(
+                active(port), of := transaction(), of.recipients, MAIL, done.set_result
+            )
             for _ in range(turns):
                 await asyncio.sleep(0.01)
             under_way.withdraw()
@@ -254,7 +287,9 @@ def test_a_hand_over_whose_mail_is_complete_goes_on() -> None:
         mail = MailRelay(Metrics())
         async with scripted({b".": b""}) as port:
             done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-            under_way = mail.hand_over(active(port), transaction(), MAIL, done.set_result)
+            under_way = mail.hand_over(
+                active(port), of := transaction(), of.recipients, MAIL, done.set_result
+            )
             for _ in range(500):
                 if under_way._progress.complete:
                     break

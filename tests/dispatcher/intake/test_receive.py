@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from tests.support.mcmt import TOKEN, message, part
 from tubepost_api.config import McmtReception
+from tubepost_dispatcher.intake import receive as module
+from tubepost_dispatcher.intake.mcmt.parser import parse_message
 from tubepost_dispatcher.intake.receive import Mail, Push, receive
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.transaction import Recipient, SessionFacts, Transaction
@@ -19,14 +24,18 @@ class NoReplier:
 
 
 def received(
-    content: bytes, reception: McmtReception = McmtReception.ALLOW, *, relay: bool = False
-) -> Push | Mail | Reply:
-    recipient = Recipient("s@push.example", "push.example", "entry", {"NOTIFY": "FAILURE"})
+    content: bytes,
+    reception: McmtReception = McmtReception.ALLOW,
+    *,
+    relay: bool = False,
+    to: Sequence[str] = ("s@push.example",),
+) -> Push[str] | Mail | Reply:
+    recipients = [Recipient(one, "push.example", f"entry {one}", {"NOTIFY": "FAILURE"}) for one in to]
     session = SessionFacts("192.0.2.1", 4711, user="app")
     transaction = Transaction(
-        NoReplier(), session, "m1", "a@b.example", [recipient], content, dsn={"RET": "HDRS"}
+        NoReplier(), session, "m1", "a@b.example", recipients, content, dsn={"RET": "HDRS"}
     )
-    return receive(transaction, recipient, reception, relay=relay, next_id=lambda: ID, now=1.5)
+    return receive(transaction, reception, relay=relay, next_id=lambda: ID, now=1.5)
 
 
 def test_a_push_part_becomes_a_notification_with_its_envelope() -> None:
@@ -78,3 +87,75 @@ def test_a_relative_expiration_counts_from_acceptance() -> None:
     found = received(message(part(inner=[b"apns-expiration: 1764000000"])))
     assert isinstance(found, Push)
     assert found.notifications[0].push.expiration == 1_764_000_000
+
+
+def push(content: bytes, *to: str) -> Push[str]:
+    found = received(content, to=to)
+    assert isinstance(found, Push)
+    return found
+
+
+def test_every_recipient_has_a_notification_of_every_part() -> None:
+    found = push(message(part(b'{"a":1}'), part(b'{"b":1}')), "x@push.example", "y@push.example")
+    assert [(one.recipient, one.push.payload, to.serving) for one, to in found.addressed()] == [
+        ("x@push.example", b'{"a":1}', "entry x@push.example"),
+        ("x@push.example", b'{"b":1}', "entry x@push.example"),
+        ("y@push.example", b'{"a":1}', "entry y@push.example"),
+        ("y@push.example", b'{"b":1}', "entry y@push.example"),
+    ]
+    assert found.parts == 2
+
+
+def test_a_recipient_named_twice_has_one_notification() -> None:
+    found = push(message(part()), "x@push.example", "y@push.example", "x@push.example")
+    assert [one.recipient for one in found.notifications] == ["x@push.example", "y@push.example"]
+
+
+def test_a_message_is_read_once_where_its_tokens_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = []
+
+    def counted(*args: Any, **more: Any) -> Any:
+        reads.append(args)
+        return parse_message(*args, **more)
+
+    monkeypatch.setattr(module, "parse_message", counted)
+    push(message(part()), *(f"{number}@push.example" for number in range(10)))
+    assert len(reads) == 1
+    push(message(part(token=None)), *(f"{number:064}@push.example" for number in range(10)))
+    assert len(reads) == 11
+
+
+def test_a_device_token_may_be_each_recipients_own() -> None:
+    tokens = ["ab" * 32, "cd" * 32]
+    relative = part(token=None, inner=[b"apns-expiration: 3600"])
+    found = push(message(relative), *(f"{token}@push.example" for token in tokens))
+    assert [one.push.token.decode() for one in found.notifications] == tokens
+    assert [one.push.expiration for one in found.notifications] == [3601, 3601]
+
+
+def test_a_recipient_that_is_no_device_token_is_named() -> None:
+    found = received(message(part(token=None)), to=["ab" * 32 + "@push.example", "joe@push.example"])
+    assert isinstance(found, Reply)
+    assert (found.code, found.reason) == (550, "MissingDeviceToken")
+    assert found.text.startswith('for "joe@push.example": part 1: ')
+
+
+def test_an_apns_id_stands_for_one_notification() -> None:
+    own = b"99999999-2222-4333-8444-555555555555"
+    content = message(part(inner=[b"apns-id: " + own]), part(inner=[b"apns-id: " + own]), part())
+    found = push(content, "x@push.example", "y@push.example")
+    assert [one.apns_id for one in found.notifications] == [own, ID, ID, ID, ID, ID]
+    assert [one.push.warnings for one in found.notifications[:3]] == [
+        ("apns-id-repeated",),
+        ("apns-id-repeated",),
+        (),
+    ]
+
+
+def test_notifications_of_a_message_are_bounded() -> None:
+    content = message(*[part()] * 3)
+    most = module.MAX_NOTIFICATIONS // 3
+    assert len(push(content, *(f"{n}@push.example" for n in range(most))).notifications) == 3 * most
+    found = received(content, to=[f"{n}@push.example" for n in range(most + 1)])
+    assert isinstance(found, Reply)
+    assert (found.code, found.enhanced, found.reason) == (554, "5.5.3", "TooManyNotifications")

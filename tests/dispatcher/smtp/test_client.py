@@ -29,10 +29,10 @@ async def send(port: int, content: Any = MAIL, **more: Any) -> Reply:
         PassthruConfig(**settings),
         more.pop("auth", None),
         more.pop("mail_from", "a@b.example"),
-        more.pop("recipients", ["x@push.example"]),
+        [(to, more.get("notify")) for to in more.pop("recipients", ["x@push.example"])],
         content,
         hostname="mx.push.example",
-        **more,
+        **{name: value for name, value in more.items() if name != "notify"},
     )
 
 
@@ -41,7 +41,7 @@ def test_a_mail_arrives_with_our_trace_field(run: Runner) -> None:
         async with running() as it:
             facts = SessionFacts("192.0.2.1", 1, helo="evil)\r\nX: y", tls="TLSv1.3", user="app")
             result = await send(
-                it.port, session=facts, message_id="abc", dsn={"RET": "HDRS", "NOTIFY": "NEVER"}
+                it.port, session=facts, message_id="abc", dsn={"RET": "HDRS"}, notify={"NOTIFY": "NEVER"}
             )
             (transaction,) = it.acceptance.accepted
             assert result == Reply(250, "2.0.0", f"Relay: Delivered id={transaction.message_id}")

@@ -39,6 +39,8 @@ class McmtMessage:
     context: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     """Slugs that concern the message as a whole; its first push part has them, too."""
+    token_of_recipient: bool = False
+    """A device token was taken from the recipient: for another recipient the message reads differently."""
 
 
 def in_part(number: int, refused: Reply) -> Reply:

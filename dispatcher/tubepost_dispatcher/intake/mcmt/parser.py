@@ -79,7 +79,9 @@ def parse_message(
         return refused
     if not walk.parts and walk.email is None:
         return refusal("NoPushPart")
-    message = McmtMessage(walk.parts, walk.email, tuple(walk.ignored), top.context)
+    message = McmtMessage(
+        walk.parts, walk.email, tuple(walk.ignored), top.context, token_of_recipient=walk.token_of_recipient
+    )
     if walk.noted:
         message.warnings = tuple(dict.fromkeys(walk.noted))
         if walk.parts:
@@ -97,7 +99,7 @@ def _single_part(walk: _Walk, top: Top) -> McmtMessage | Reply:
     part = read_push_part(walk.content[top.body + 2 :], head, walk.limits, walk.fallback_token)
     if isinstance(part, Reply):
         return in_part(1, part)
-    return McmtMessage([part], context=top.context)
+    return McmtMessage([part], context=top.context, token_of_recipient=walk.token_of_recipient)
 
 
 def _too_large(size: int, limits: McmtLimits) -> Reply:
@@ -122,6 +124,7 @@ class _Walk:
         "parts",
         "push_bytes",
         "recipient",
+        "token_of_recipient",
     )
 
     def __init__(self, content: Content, limits: McmtLimits, context: dict[str, str], recipient: str) -> None:
@@ -129,6 +132,7 @@ class _Walk:
         self.limits = limits
         self.context = context
         self.recipient = recipient
+        self.token_of_recipient = False
         self.parts: list[PushPart] = []
         self.email: bytes | memoryview | None = None
         self.noted: list[str] = []
@@ -145,6 +149,7 @@ class _Walk:
         if token:
             return token.encode("ascii")
         if _HEX_RECIPIENT.fullmatch(self.recipient):
+            self.token_of_recipient = True
             return self.recipient.encode("ascii")
         return None
 

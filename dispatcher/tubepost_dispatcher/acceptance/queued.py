@@ -1,0 +1,156 @@
+"""Queued acceptance: the reply to DATA follows the queue's fsync.
+
+250 means that every notification of the message is on the disk, and the queue's to deliver. None of them is
+when the reply is another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+from tubepost_api.config import DeliveryMode
+from tubepost_dispatcher.acceptance.active import ActiveConfig
+from tubepost_dispatcher.acceptance.base import BaseAcceptance, PendingMessage
+from tubepost_dispatcher.acceptance.context import AcceptanceContext
+from tubepost_dispatcher.acceptance.queue_port import NotificationQueue, Putting
+from tubepost_dispatcher.delivery.deliverer import Deliverer
+from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.intake.receive import Push
+from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.reasons.catalogue import MAX_REPLY_TEXT, outcome_reply, refusal
+from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.store.port import Failure, FailureKind
+from tubepost_dispatcher.text import printable
+from tubepost_dispatcher.transaction import SessionFacts, Transaction
+
+REASONS_OF_FAILURES: Final[Mapping[FailureKind, str]] = MappingProxyType(
+    {
+        FailureKind.FULL: "QueueFull",
+        FailureKind.BUSY: "QueueBusy",
+        FailureKind.READ_ONLY: "QueueReadOnly",
+        FailureKind.FAILED: "QueueFailed",
+        FailureKind.LOCKED: "QueueLocked",
+        FailureKind.NEWER: "QueueNewer",
+        FailureKind.CLOSED: "QueueClosed",
+    }
+)
+"""Words of the catalogue; all are transient: a fault of the disk is never the message's."""
+
+Item = tuple[Notification, Domain]
+
+
+class QueuedMessage(PendingMessage):
+    """A message that waits for the disk."""
+
+    __slots__ = ("_acceptance", "discarded", "items", "putting")
+
+    def __init__(self, acceptance: QueuedAcceptance, transaction: Transaction[Domain]) -> None:
+        super().__init__(transaction)
+        self._acceptance = acceptance
+        self.items: Sequence[Item] = ()
+        """What is to be stored."""
+        self.discarded = 0
+        """Notifications for domains in delivery mode Blackhole."""
+        self.putting: Putting | None = None
+
+    def abandon(self) -> None:
+        """The client has gone. What is not stored is not delivered, since the client will send it again."""
+        self._acceptance.abandoned(self)
+
+
+class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
+    """Implements `Acceptance` for `acceptance.mode: Queued`. For `queue` see `NotificationQueue`."""
+
+    def __init__(
+        self,
+        active: ActiveConfig,
+        deliverer: Deliverer,
+        context: AcceptanceContext,
+        queue: NotificationQueue,
+    ) -> None:
+        super().__init__(active, deliverer, context)
+        self._queue = queue
+
+    def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Reply | Domain:
+        """What serves a recipient's domain, or 550 for an unknown domain."""
+        del session, recipients_so_far
+        return self._active.domains.find(domain) or refusal("UnknownDomain")
+
+    def _message(self, transaction: Transaction[Domain]) -> QueuedMessage:
+        return QueuedMessage(self, transaction)
+
+    def _take_push(self, message: QueuedMessage, push: Push[Domain]) -> None:
+        items: list[Item] = []
+        several = len(push.recipients) > 1
+        for notification, recipient in push.addressed():
+            domain = recipient.serving
+            outcome = self._deliverer.check(notification, domain)
+            if outcome is not None:
+                # As with a part that cannot be read: one that cannot be sent refuses the message.
+                reply = outcome_reply(outcome)
+                if several:
+                    text = f"for {printable(recipient.address)}: {reply.text}"
+                    reply = reply._replace(text=text[:MAX_REPLY_TEXT])
+                self._refuse(message, notification, reply)
+                return
+            if domain.options.mode is not DeliveryMode.BLACKHOLE:
+                items.append((notification, domain))
+        self._context.accounting.noted(message.transaction.message_id, push)
+        message.items, message.discarded = items, len(push.notifications) - len(items)
+        if push.email is None or not items:
+            self._put(message)
+        else:
+            kept = [one for one in push.recipients if one.serving.options.mode is not DeliveryMode.BLACKHOLE]
+            self._mail_first(message, kept, push.email, partial(self._put, message))
+
+    def _put(self, message: QueuedMessage) -> None:
+        if not message.items:
+            self._stored(message, None)
+            return
+        # From here on: the relay, which was asked before, has time-outs of its own.
+        deadline = self._context.clock() + self._active.config.acceptance.deadline
+        self._deadlines.add(message, deadline)
+        message.putting = self._queue.put(message.items, partial(self._stored, message))
+
+    def _stored(self, message: QueuedMessage, failure: Failure | None) -> None:
+        if failure is not None:
+            self._failed(message, refusal(REASONS_OF_FAILURES[failure.kind]))
+            return
+        stored, discarded = len(message.items), message.discarded
+        if discarded:
+            self._context.metrics.blackholed.inc(discarded)
+        self._answer(message, Reply(250, "2.0.0", _text(message.transaction.message_id, stored, discarded)))
+
+    def _failed(self, message: QueuedMessage, reply: Reply) -> None:
+        wall = self._context.wall()
+        for notification, _ in message.items:
+            self._context.log.notification_refused(notification, reply, wall)
+        self._answer(message, reply)
+
+    def abandoned(self, message: QueuedMessage) -> None:
+        """The client has gone: what is not on the disk yet is not delivered."""
+        if message.putting is not None:
+            message.putting.abandon()
+            self._answer(message, refusal("ClientGone"))
+        elif message.hand_over is not None:
+            message.hand_over.withdraw()
+
+    def _expired(self, message: QueuedMessage) -> None:
+        """The disk has not answered by the deadline: the client will send it again, so it is not kept."""
+        assert message.putting is not None
+        message.putting.abandon()
+        self._failed(message, refusal("QueueSlow"))
+
+
+def _text(message_id: str, stored: int, discarded: int) -> str:
+    if not stored:
+        return "Discarded: delivery mode is Blackhole"
+    text = f"Queued as {message_id}"
+    if stored > 1 or discarded:
+        text += f", {stored} notification{'s' if stored > 1 else ''}"
+    if discarded:
+        text += f"; {discarded} discarded, delivery mode is Blackhole"
+    return text
