@@ -37,7 +37,9 @@ SCHEMA: Final = 1
 """`user_version`. This release reads its own and older ones."""
 LOOKED_AT: Final = 5_000
 """Rows that one page looks at, or one step of counting passes over: some milliseconds."""
-_ROWS: Final = (256, 64, 16, 4, 1)
+_EXACT: Final = 16
+"""Rows up to which an INSERT has as many as there are: that is one statement, and a commit of its own."""
+_ROWS: Final = (256, 64, *range(_EXACT, 0, -1))
 """Rows of an INSERT. A few sizes, so that prepared statements are found again."""
 _TABLES: Final = """
 CREATE TABLE queue(
@@ -74,7 +76,7 @@ class Database:
         """Rows in the queue, those of an open transaction included."""
         try:
             flags = apsw.SQLITE_OPEN_READWRITE | (0 if read_only else apsw.SQLITE_OPEN_CREATE)
-            self._db = apsw.Connection(str(path), flags=flags, vfs=vfs or None, statementcachesize=50)
+            self._db = apsw.Connection(str(path), flags=flags, vfs=vfs or None, statementcachesize=100)
         except apsw.Error as error:
             raise diagnose(error, opening=True) from None
         try:
@@ -142,6 +144,17 @@ class Database:
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
                 raise
+        except apsw.Error as error:
+            raise diagnose(error) from None
+
+    def insert(self, rows: Sequence[Kept]) -> None:
+        """Insert rows; durable when it returns."""
+        if len(rows) > _EXACT:
+            with self.transaction():
+                self.write(rows)
+            return
+        try:
+            self.write(rows)
         except apsw.Error as error:
             raise diagnose(error) from None
 

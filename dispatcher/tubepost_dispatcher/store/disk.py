@@ -35,19 +35,12 @@ _LOG = logging.getLogger("tubepost.store")
 
 LINGER: Final = 0.1
 """Seconds that what ended waits for a commit to ride on, before it gets one of its own."""
+TOGETHER: Final = 64
+"""What ended rides on a commit when there is as much of it: removed together, it costs less."""
 MOST_WAITING: Final = 64 * 1024 * 1024
 """Bytes of entries that wait for the disk; more are answered BUSY."""
 _CLOSED = Failure(FailureKind.CLOSED, "the queue is closed")
 _FAULT = Failure(FailureKind.FAILED, "internal error, see the log")
-
-
-class _Ended(NamedTuple):
-    key: int
-
-
-class _Again(NamedTuple):
-    key: int
-    entry: Entry
 
 
 class _Ask(NamedTuple):
@@ -58,11 +51,28 @@ class _Ask(NamedTuple):
     failed: Callable[[Failure], None] | None
 
 
-class _Close(NamedTuple):
-    done: Callable[[], None]
+class _Jobs:
+    """What the thread is to do: one commit, then answers."""
 
+    __slots__ = ("again", "asks", "closing", "ended", "puts", "size")
 
-_Job = Put | _Ended | _Again | _Ask | _Close
+    def __init__(self) -> None:
+        self.puts: list[Put] = []
+        self.size = 0
+        """Bytes of the puts."""
+        self.again: list[tuple[int, Entry]] = []
+        self.ended: list[int] = []
+        self.asks: list[_Ask] = []
+        self.closing: list[Callable[[], None]] = []
+
+    def add(self, later: _Jobs) -> None:
+        """These too, in the same commit."""
+        self.puts += later.puts
+        self.size += later.size
+        self.again += later.again
+        self.ended += later.ended
+        self.asks += later.asks
+        self.closing += later.closing
 
 
 class DiskStore:
@@ -87,9 +97,11 @@ class DiskStore:
     ) -> None:
         self._loop = loop or asyncio.get_running_loop()
         self._partition = Partition(path, vfs=vfs, reserve=reserve, clock=clock)
-        self._jobs: queue.SimpleQueue[list[_Job]] = queue.SimpleQueue()
-        self._next: list[_Job] = []
-        """For the thread, at the end of this turn of the loop or a little later."""
+        self._jobs: queue.SimpleQueue[_Jobs] = queue.SimpleQueue()
+        self._next = _Jobs()
+        """For the thread, at the end of this turn of the loop."""
+        self._later = _Jobs()
+        """For the thread, a little later."""
         self._handing_over: asyncio.Handle | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self._waiting = 0
@@ -121,20 +133,21 @@ class DiskStore:
             self._loop.call_soon(done, busy)
             return
         self._waiting += size
-
-        def stored(answer: Sequence[int] | Failure) -> None:
-            self._waiting -= size
-            done(answer)
-
-        self._hand_over(Put(entries, stored, take))
+        self._next.size += size
+        self._next.puts.append(Put(entries, done, take))
+        self._hand_over()
 
     def ended(self, key: int) -> None:
         """See `Store.ended`."""
-        self._linger(_Ended(key))
+        if not self._closed:
+            self._later.ended.append(key)
+            self._linger()
 
     def again(self, key: int, entry: Entry) -> None:
         """See `Store.again`."""
-        self._linger(_Again(key, entry))
+        if not self._closed:
+            self._later.again.append((key, entry))
+            self._linger()
 
     def release(self, keys: Iterable[int]) -> None:
         """See `Store.release`."""
@@ -144,7 +157,8 @@ class DiskStore:
             partition.release(back)
 
         if not self._closed:
-            self._hand_over(_Ask(give_back, None))
+            self._next.asks.append(_Ask(give_back, None))
+            self._hand_over()
 
     def due(self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """See `Store.due`."""
@@ -185,7 +199,8 @@ class DiskStore:
         if self._closed:
             self._loop.call_soon(done)
             return
-        self._hand_over(_Close(done))
+        self._next.closing.append(done)
+        self._hand_over()
         self._closed = True
 
     def _count(
@@ -210,68 +225,70 @@ class DiskStore:
         if self._closed:
             self._loop.call_soon(failed, _CLOSED)
         else:
-            self._hand_over(_Ask(ask, failed))
+            self._next.asks.append(_Ask(ask, failed))
+            self._hand_over()
 
-    def _hand_over(self, job: _Job) -> None:
-        self._next.append(job)
+    def _hand_over(self) -> None:
         if self._handing_over is None:
             # At the end of the turn: what comes in one turn becomes one commit.
             self._handing_over = self._loop.call_soon(self._hand_over_now)
 
-    def _linger(self, job: _Job) -> None:
-        if self._closed:
-            return
-        self._next.append(job)
-        if self._handing_over is None and self._lingering is None:
-            self._lingering = self._loop.call_later(LINGER, self._hand_over_now)
+    def _linger(self) -> None:
+        if self._lingering is None:
+            self._lingering = self._loop.call_later(LINGER, self._lingered)
 
-    def _hand_over_now(self) -> None:
-        self._handing_over = None
-        if self._lingering is not None:
-            self._lingering.cancel()
-            self._lingering = None
-        if self._next:
-            self._jobs.put(self._next)
-            self._next = []
+    def _lingered(self) -> None:
+        self._lingering = None
+        self._hand_over_now(all_of_it=True)
+
+    def _hand_over_now(self, *, all_of_it: bool = False) -> None:
+        if self._handing_over is not None:
+            self._handing_over.cancel()
+            self._handing_over = None
+        jobs, self._next = self._next, _Jobs()
+        later = self._later
+        if all_of_it or jobs.asks or jobs.closing or len(later.ended) + len(later.again) >= TOGETHER:
+            jobs.add(later)
+            self._later = _Jobs()
+            if self._lingering is not None:
+                self._lingering.cancel()
+                self._lingering = None
+        self._jobs.put(jobs)
 
     # -- in the thread --------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
             jobs = self._wait()
-            closing = [job for job in jobs if isinstance(job, _Close)]
             self._work(jobs)
-            if closing:
+            if jobs.closing:
                 self._guarded(self._partition.close)
-                self._tell([close.done for close in closing])
+                self._tell(jobs.closing)
                 return
 
-    def _wait(self) -> list[_Job]:
+    def _wait(self) -> _Jobs:
         """Everything that waits, or nothing when there is work to do meanwhile."""
-        jobs: list[_Job] = []
-        with contextlib.suppress(queue.Empty):
-            idle = self._partition.idle_work
-            jobs += self._jobs.get_nowait() if idle == 0.0 else self._jobs.get(timeout=idle)
-            while True:
-                jobs += self._jobs.get_nowait()
+        idle = self._partition.idle_work
+        try:
+            jobs = self._jobs.get_nowait() if idle == 0.0 else self._jobs.get(timeout=idle)
+        except queue.Empty:
+            return _Jobs()
+        while not self._jobs.empty():
+            jobs.add(self._jobs.get())
         return jobs
 
-    def _work(self, jobs: list[_Job]) -> None:
-        puts = [job for job in jobs if isinstance(job, Put)]
-        again = [(job.key, job.entry) for job in jobs if isinstance(job, _Again)]
-        ended = [job.key for job in jobs if isinstance(job, _Ended)]
+    def _work(self, jobs: _Jobs) -> None:
         answers: list[Callable[[], None]] = []
-        if puts or again or ended:
+        if jobs.puts or jobs.again or jobs.ended:
             try:
-                self._partition.write(puts, again, ended, answers.append)
+                self._partition.write(jobs.puts, jobs.again, jobs.ended, answers.append)
             except Exception:  # noqa: BLE001 - a fault of ours must not end the thread that others wait for
                 _LOG.exception("queue: internal error")
                 self._guarded(self._partition.fault)
-                answers += [partial(put.done, _FAULT) for put in puts[len(answers) :]]
-            self._tell(answers)
-        for job in jobs:
-            if isinstance(job, _Ask):
-                self._answer(job)
+                answers += [partial(put.done, _FAULT) for put in jobs.puts[len(answers) :]]
+            self._tell(answers, jobs.size)
+        for ask in jobs.asks:
+            self._answer(ask)
         self._guarded(self._partition.tidy)
         self._guarded(self._partition.idle)
 
@@ -285,21 +302,22 @@ class DiskStore:
         if told is not None:
             self._tell([told])
 
-    def _tell(self, answers: Sequence[Callable[[], None]]) -> None:
+    def _tell(self, answers: Sequence[Callable[[], None]], size: int = 0) -> None:
         if answers:
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody is left to be told
-                self._loop.call_soon_threadsafe(_call_all, answers)
+                self._loop.call_soon_threadsafe(self._told, answers, size)
+
+    def _told(self, answers: Sequence[Callable[[], None]], size: int) -> None:
+        """On the event loop again."""
+        self._waiting -= size
+        for answer in answers:
+            try:
+                answer()
+            except Exception:  # noqa: BLE001 - one caller's fault must not keep the others from hearing
+                _LOG.exception("queue: a callback failed")
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
         except Exception:  # noqa: BLE001 - as in `_work`
             _LOG.exception("queue: internal error")
-
-
-def _call_all(answers: Sequence[Callable[[], None]]) -> None:
-    for answer in answers:
-        try:
-            answer()
-        except Exception:  # noqa: BLE001 - one caller's fault must not keep the others from hearing
-            _LOG.exception("queue: a callback failed")

@@ -125,24 +125,27 @@ class Partition:
             puts = ()
         if self._database is None or not (puts or self._again or self._ended):
             return
-        rows = self._number(puts)
+        key = self._next_key
+        rows = [Kept(number, one) for number, one in enumerate((e for put in puts for e in put.entries), key)]
+        self._next_key += len(rows)
         try:
-            self._commit(self._database, [row for put in rows for row in put])
+            self._commit(self._database, rows)
         except Trouble as trouble:
             if trouble.remedy is Remedy.SET_ASIDE:
                 # They may have reached the file all the same, and must not come back from it.
-                self._ended.update(row.key for put in rows for row in put)
+                self._ended.update(range(key, self._next_key))
             self._handle(trouble)
             _refuse(puts, trouble.failure, tell)
             if puts and trouble.remedy is Remedy.ROLL_BACK:
                 self.write((), (), (), tell)
             return
-        for put, stored in zip(puts, rows, strict=True):
+        for put in puts:
+            keys = list(range(key, key := key + len(put.entries)))
             if put.take:
-                self._taken.add(row.key for row in stored)
-            for row in () if put.take else stored:
-                self._taken.give_back(row.key, row.entry.due)
-            tell(partial(put.done, [row.key for row in stored]))
+                self._taken.add(keys)
+            for one in () if put.take else zip(keys, put.entries, strict=True):
+                self._taken.give_back(one[0], one[1].due)
+            tell(partial(put.done, keys))
 
     def release(self, keys: Sequence[int]) -> None:
         """Give entries back as they are."""
@@ -294,19 +297,15 @@ class Partition:
         self._failed(Failure(FailureKind.FULL, text))
         return self._failure
 
-    def _number(self, puts: Sequence[Put]) -> list[list[Kept]]:
-        rows = []
-        for put in puts:
-            rows.append([Kept(key, one) for key, one in enumerate(put.entries, self._next_key)])
-            self._next_key += len(put.entries)
-        return rows
-
     def _commit(self, database: Database, rows: Sequence[Kept]) -> None:
         begun = self._clock()
-        with database.transaction():
-            database.write(rows)
-            database.write([Kept(*one) for one in self._again.items()], conflict="REPLACE")
-            database.remove(list(self._ended), remember=self._salvage is not None)
+        if not (self._again or self._ended):
+            database.insert(rows)
+        else:
+            with database.transaction():
+                database.write(rows)
+                database.write([Kept(*one) for one in self._again.items()], conflict="REPLACE")
+                database.remove(list(self._ended), remember=self._salvage is not None)
         self._fresh = False
         self._measure_at = self._measure_at or self._clock() + PAUSE
         for key, entry in self._again.items():
