@@ -65,6 +65,8 @@ class DomainLookup:
     def __init__(self, entries: Sequence[EntryConfig]) -> None:
         self._names: dict[str, int] = {}
         self._patterns: list[tuple[Any, int]] = []
+        self.entries = tuple(entry.name or entry.pattern or "" for entry in entries)
+        """Name or pattern of each entry, as it is written."""
         options = re2.Options()
         options.log_errors = False
         options.case_sensitive = False

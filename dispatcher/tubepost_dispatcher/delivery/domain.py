@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from tubepost_api.config import DeliveryConfig
 from tubepost_dispatcher.apns.request import ApnsRequest
@@ -53,6 +53,10 @@ class Domain:
         self.throttle = throttle
 
 
+NO_ENTRY: Final = "other"
+"""Label of domains that no entry serves."""
+
+
 class Domains:
     """The domains of one configuration; replaced as a whole, never changed."""
 
@@ -67,3 +71,8 @@ class Domains:
         """The domain that serves a recipient's, None when there is none."""
         index = self._lookup.find(name)
         return None if index is None else self._domains[index]
+
+    def label(self, name: str) -> str:
+        """The entry that serves a recipient's domain, as a label of metrics: there are only so many."""
+        index = self._lookup.find(name)
+        return NO_ENTRY if index is None else self._lookup.entries[index]

@@ -1,0 +1,229 @@
+"""The gauges of a worker's queue, brought up to date once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+from tubepost_api.config import DeliveryMode
+from tubepost_dispatcher.delivery.domain import Domains
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.store.port import Count, Failure, FailureKind, Figures, Filter, Store, Tally
+
+INTERVAL: Final = 1.0
+"""Seconds between two samples."""
+REST: Final = 20
+"""Counting a queue takes at most one part in so many of its stores' time."""
+_EVERYTHING: Final = Filter()
+_OPEN: Final = frozenset({FailureKind.FULL, FailureKind.BUSY})
+"""What a partition that is open and delivered may have to answer."""
+
+
+class SampledQueue(Protocol):
+    """What is sampled."""
+
+    @property
+    def partitions(self) -> Mapping[int, Store]:
+        """The stores by worker slot, adopted ones included."""
+
+    @property
+    def own(self) -> int:
+        """The slot of this worker."""
+
+    @property
+    def active(self) -> int:
+        """Notifications that delivery has."""
+
+
+class Held(NamedTuple):
+    """Notifications that are held back, by cause."""
+
+    operator: int = 0
+    suspend: int = 0
+    routes: int = 0
+
+
+class Sum:
+    """Notifications of one domain and route of the last attempt."""
+
+    __slots__ = ("due", "oldest", "queued")
+
+    def __init__(self) -> None:
+        self.queued = 0
+        self.due = 0
+        self.oldest = float("inf")
+        """Unix seconds."""
+
+
+def state_of(figures: Figures, *, own: bool) -> str:
+    """The state of a partition, as a label of metrics."""
+    failure = figures.failure
+    if failure is None or failure.kind in _OPEN:
+        return "owned" if own else "adopted"
+    return "locked" if failure.kind is FailureKind.LOCKED else "failed"
+
+
+def summed(counts: Iterator[Count], label: Callable[[str], str]) -> dict[tuple[str, str], Sum]:
+    """Counts by label of the domain, and route."""
+    result: dict[tuple[str, str], Sum] = {}
+    for one in counts:
+        found = result.setdefault((label(one.domain), one.route), Sum())
+        found.queued += one.queued
+        found.due += one.due
+        found.oldest = min(found.oldest, one.oldest)
+    return result
+
+
+def held(counts: Iterator[Count], domains: Domains, now: float) -> Held:
+    """How many notifications are held back: each by one cause, the most lasting one.
+
+    Args:
+        counts: of the queue.
+        domains: in force.
+        now: monotonic seconds.
+    """
+    operator = suspend = routes = 0
+    for one in counts:
+        domain = domains.find(one.domain)
+        if one.hold:
+            operator += one.queued
+        elif domain is None:
+            continue
+        elif domain.options.mode is DeliveryMode.SUSPEND:
+            suspend += one.queued
+        elif domain.routes and all(route.pool.held_until > now for route in domain.routes):
+            routes += one.queued
+    return Held(operator, suspend, routes)
+
+
+class QueueSampler:
+    """Sets the metrics of one queue until `close`. Lives on one event loop.
+
+    Sizes, commits and states are those of each second. Counts by domain and route are read in steps between
+    commits, as often as is cheap: every second in a small queue, less often in a large one.
+
+    Args:
+        queue: the queue.
+        metrics: where to set them.
+        domains: those in force, asked for at each sample.
+        loop: schedules; the running loop by default.
+        clock: monotonic seconds.
+        wall: unix seconds.
+    """
+
+    def __init__(
+        self,
+        queue: SampledQueue,
+        metrics: Metrics,
+        domains: Callable[[], Domains],
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._queue = queue
+        self._metrics = metrics
+        self._domains = domains
+        self._loop = loop or asyncio.get_running_loop()
+        self._clock = clock
+        self._wall = wall
+        self._counted: dict[int, tuple[Count, ...]] = {}
+        """What each partition had when it was last counted."""
+        self._seen: dict[int, tuple[Store, Figures]] = {}
+        self._counting = False
+        self._count_at = float("-inf")
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def start(self) -> None:
+        """Take the first sample, and go on."""
+        self._tick()
+
+    def close(self) -> None:
+        """Take no more samples."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(INTERVAL, self._tick)
+        partitions = dict(self._queue.partitions)
+        self._sample_figures(partitions)
+        for gone in self._counted.keys() - partitions.keys():
+            del self._counted[gone]
+        now = self._clock()
+        if not self._counting and now >= self._count_at:
+            self._counting = True
+            self._count(list(partitions.items()), now, None, [])
+        self._sample_counts()
+
+    def _sample_figures(self, partitions: Mapping[int, Store]) -> None:
+        metrics = self._metrics
+        states = dict.fromkeys(("owned", "adopted", "locked", "failed"), 0)
+        size = unused = quarantined = damaged = 0
+        for slot, store in partitions.items():
+            figures = store.figures
+            states[state_of(figures, own=slot == self._queue.own)] += 1
+            size += figures.size
+            unused += figures.unused
+            quarantined += figures.quarantined
+            damaged += figures.damaged
+            before = self._seen.get(slot)
+            earlier = before[1] if before is not None and before[0] is store else Figures()
+            metrics.queue_commits.inc(figures.commits - earlier.commits)
+            metrics.queue_commit_seconds.inc(figures.commit_seconds - earlier.commit_seconds)
+            self._seen[slot] = (store, figures)
+        metrics.queue_active.set(self._queue.active)
+        metrics.queue_size_bytes.set(size)
+        metrics.queue_unused_bytes.set(unused)
+        metrics.queue_quarantined_files.set(quarantined)
+        metrics.queue_damaged_entries.set(damaged)
+        for state, count in states.items():
+            metrics.queue_partitions.labels(state).set(count)
+
+    def _count(
+        self, left: list[tuple[int, Store]], begun: float, after: int | None, counts: list[Count]
+    ) -> None:
+        """Count one stretch of the first partition of `left`, then the next."""
+        if not left:
+            self._counting = False
+            self._count_at = self._clock() + (self._clock() - begun) * REST
+            return
+        left[0][1].tally(_EVERYTHING, self._wall(), after, partial(self._counted_some, left, begun, counts))
+
+    def _counted_some(
+        self, left: list[tuple[int, Store]], begun: float, counts: list[Count], answer: Tally | Failure
+    ) -> None:
+        if self._closed:
+            return
+        slot = left[0][0]
+        if isinstance(answer, Failure):
+            # What it had last is still there, as far as anybody knows.
+            self._count(left[1:], begun, None, [])
+            return
+        counts += answer.counts
+        if answer.following is not None:
+            self._count(left, begun, answer.following, counts)
+            return
+        if slot in self._queue.partitions:
+            self._counted[slot] = tuple(counts)
+            self._sample_counts()
+        self._count(left[1:], begun, None, [])
+
+    def _sample_counts(self) -> None:
+        metrics, domains, wall = self._metrics, self._domains(), self._wall()
+        for gauge in (metrics.queue_notifications, metrics.queue_due, metrics.queue_oldest_age):
+            gauge.clear()
+        for labels, found in summed(self._all(), domains.label).items():
+            metrics.queue_notifications.labels(*labels).set(found.queued)
+            metrics.queue_due.labels(*labels).set(found.due)
+            metrics.queue_oldest_age.labels(*labels).set(max(0.0, wall - found.oldest))
+        for cause, count in held(self._all(), domains, self._clock())._asdict().items():
+            metrics.queue_held.labels(cause).set(count)
+
+    def _all(self) -> Iterator[Count]:
+        for counts in self._counted.values():
+            yield from counts

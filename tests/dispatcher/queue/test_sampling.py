@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.dispatcher.delivery.support import NAME, FakePool, domain, domains
+from tests.dispatcher.store.support import notification
+from tests.support.loop import FakeLoop
+from tubepost_api.config import DeliveryConfig, DeliveryMode, EntryConfig
+from tubepost_dispatcher.delivery.domain import Domains
+from tubepost_dispatcher.domain_lookup import DomainLookup
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.queue.sampling import REST, QueueSampler, state_of
+from tubepost_dispatcher.store.memory import MemoryStore
+from tubepost_dispatcher.store.port import Count, Failure, FailureKind, Figures, Tally, entry
+
+WALL = 1_800_000_000.0
+
+
+@dataclass
+class FakeQueue:
+    partitions: dict[int, Any]
+    own: int = 0
+    active: int = 0
+
+
+@dataclass
+class Bench:
+    """A sampler over stores in memory."""
+
+    inforce: Domains = field(default_factory=lambda: domains(domain(FakePool())))
+
+    def __post_init__(self) -> None:
+        self.loop = FakeLoop(0.0)
+        self.queue = FakeQueue({0: MemoryStore(self.loop)})
+        self.metrics = Metrics()
+        self.sampler = QueueSampler(
+            self.queue,
+            self.metrics,
+            lambda: self.inforce,
+            loop=self.loop,
+            clock=lambda: self.loop.now,
+            wall=lambda: WALL + self.loop.now,
+        )
+
+    def put(self, *numbers: int, slot: int = 0, due: float = 0.0, age: float = 0.0, **values: Any) -> None:
+        hold, route = values.pop("hold", ""), values.pop("route", "")
+        made = [
+            entry(
+                notification(number, accepted_at=WALL - age, **values),
+                due=WALL + due,
+                expires=WALL + 1e6,
+                route=route,
+            )._replace(hold=hold)
+            for number in numbers
+        ]
+        self.queue.partitions[slot].put(made, lambda _: None)
+
+    def second(self) -> None:
+        self.loop.advance(1.0)
+        self.loop.run_until_idle()
+
+    def start(self) -> None:
+        self.sampler.start()
+        self.loop.run_until_idle()
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"tubepost_queue_{name}", labels)
+
+
+def test_counts_by_domain_and_route_with_the_age_of_the_oldest() -> None:
+    bench = Bench()
+    bench.queue.partitions[3] = MemoryStore(bench.loop)
+    bench.put(1, 2, age=10.0)
+    bench.put(3, due=60.0, age=500.0, route="route0")
+    bench.put(4, slot=3, age=30.0)
+    bench.put(5, age=1.0, domain="gone.example")
+    bench.start()
+    ours = {"domain": NAME, "route": ""}
+    assert bench.value("notifications", **ours) == 3
+    assert bench.value("due", **ours) == 3
+    assert bench.value("oldest_age_seconds", **ours) == 30.0
+    tried = {"domain": NAME, "route": "route0"}
+    assert (bench.value("notifications", **tried), bench.value("due", **tried)) == (1, 0)
+    assert bench.value("oldest_age_seconds", **tried) == 500.0
+    assert bench.value("notifications", domain="other", route="") == 1
+    bench.second()
+    assert bench.value("oldest_age_seconds", **tried) == 501.0
+
+
+def test_what_has_gone_is_counted_no_more() -> None:
+    bench = Bench()
+    bench.put(1)
+    bench.start()
+    labels = {"domain": NAME, "route": ""}
+    assert bench.value("notifications", **labels) == 1
+    bench.queue.partitions[0].ended(1)
+    bench.second()
+    assert bench.value("notifications", **labels) is None
+    assert bench.value("oldest_age_seconds", **labels) is None
+
+
+def test_a_partition_that_was_given_up_is_counted_no_more() -> None:
+    bench = Bench()
+    bench.queue.partitions[1] = MemoryStore(bench.loop)
+    bench.put(1, slot=1)
+    bench.start()
+    assert bench.value("partitions", state="adopted") == 1
+    del bench.queue.partitions[1]
+    bench.second()
+    assert bench.value("notifications", domain=NAME, route="") is None
+    assert bench.value("partitions", state="adopted") == 0
+
+
+def test_patterns_are_one_label() -> None:
+    one = domain(FakePool())
+    entries = (EntryConfig(pattern=r"[a-z]+\.example", routes=("route0",), delivery=one.options),)
+    bench = Bench(Domains(DomainLookup(entries), (one,)))
+    for number, name in enumerate(("a.example", "b.example", "c.example")):
+        bench.put(number, domain=name)
+    bench.start()
+    assert bench.value("notifications", domain=r"[a-z]+\.example", route="") == 3
+
+
+def test_what_is_held_back_and_by_what() -> None:
+    held, other = FakePool(held_until=100.0), FakePool()
+    bench = Bench(domains(domain(held, other)))
+    bench.put(1, 2, hold="operator: incident 7")
+    bench.put(3)
+    bench.start()
+    causes = ("operator", "suspend", "routes")
+    assert [bench.value("held", cause=cause) for cause in causes] == [2, 0, 0]
+    other.held_until = 100.0
+    bench.second()
+    assert [bench.value("held", cause=cause) for cause in causes] == [2, 0, 1]
+    bench.inforce = domains(domain(held, options=DeliveryConfig(mode=DeliveryMode.SUSPEND)))
+    bench.second()
+    assert [bench.value("held", cause=cause) for cause in causes] == [2, 1, 0]
+    bench.inforce = domains(None)
+    bench.second()
+    assert [bench.value("held", cause=cause) for cause in causes] == [2, 0, 0]
+
+
+class Slow:
+    """A store with figures of its own, whose counts a test gives."""
+
+    def __init__(self) -> None:
+        self.figures = Figures()
+        self.asked: list[Any] = []
+
+    def tally(self, which: Any, now: float, after: int | None, done: Any) -> None:
+        self.asked.append((after, done))
+
+
+def test_figures_become_gauges_and_counters_that_only_grow() -> None:
+    bench = Bench()
+    store = bench.queue.partitions[0] = Slow()
+    store.figures = Figures(size=10, unused=4, commits=3, commit_seconds=0.5, quarantined=1, damaged=2)
+    bench.queue.active = 7
+    bench.start()
+    store.figures = store.figures._replace(commits=5, commit_seconds=0.75, size=20)
+    bench.second()
+    assert (bench.value("commits_total"), bench.value("commit_seconds_total")) == (5, 0.75)
+    assert (bench.value("size_bytes"), bench.value("unused_bytes")) == (20, 4)
+    assert (bench.value("quarantined_files"), bench.value("damaged_entries")) == (1, 2)
+    assert bench.value("active") == 7
+    again = bench.queue.partitions[0] = Slow()
+    again.figures = Figures(commits=1, commit_seconds=0.25)
+    bench.second()
+    assert (bench.value("commits_total"), bench.value("commit_seconds_total")) == (6, 1.0)
+
+
+def test_a_large_queue_is_counted_seldom_and_one_at_a_time() -> None:
+    bench = Bench()
+    store = bench.queue.partitions[0] = Slow()
+    bench.start()
+    for _ in range(3):
+        bench.second()
+    assert [after for after, _ in store.asked] == [None]
+    done = store.asked.pop()[1]
+    done(one_counted(following=9))
+    (after, done) = store.asked.pop()
+    assert after == 9
+    done(one_counted(following=None))
+    assert bench.value("notifications", domain=NAME, route="") == 2
+    for _ in range(3 * REST - 1):
+        bench.second()
+    assert store.asked == []
+    bench.second()
+    assert len(store.asked) == 1
+
+
+def one_counted(following: int | None) -> Tally:
+
+    return Tally((Count(NAME, "", "", "", 1, 1, WALL, 10),), 1, following)
+
+
+def test_a_partition_that_cannot_be_read_keeps_its_last_counts() -> None:
+    bench = Bench()
+    store = bench.queue.partitions[0] = Slow()
+    bench.start()
+    store.asked.pop()[1](one_counted(following=None))
+    bench.second()
+    store.asked.pop()[1](Failure(FailureKind.FAILED, "the disk failed"))
+    bench.second()
+    assert bench.value("notifications", domain=NAME, route="") == 1
+
+
+def test_after_close_nothing_is_sampled() -> None:
+    bench = Bench()
+    store = bench.queue.partitions[0] = Slow()
+    bench.start()
+    bench.sampler.close()
+    store.asked.pop()[1](one_counted(following=3))
+    bench.second()
+    assert store.asked == []
+    assert bench.loop.timers == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "adopted"),
+    [
+        (None, "owned", "adopted"),
+        (FailureKind.FULL, "owned", "adopted"),
+        (FailureKind.BUSY, "owned", "adopted"),
+        (FailureKind.LOCKED, "locked", "locked"),
+        (FailureKind.READ_ONLY, "failed", "failed"),
+        (FailureKind.FAILED, "failed", "failed"),
+        (FailureKind.NEWER, "failed", "failed"),
+        (FailureKind.CLOSED, "failed", "failed"),
+    ],
+)
+def test_states(kind: FailureKind | None, own: str, adopted: str) -> None:
+    figures = Figures(failure=None if kind is None else Failure(kind, "why"))
+    assert (state_of(figures, own=True), state_of(figures, own=False)) == (own, adopted)
