@@ -12,12 +12,12 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import ParamSpec, Protocol
+from typing import ParamSpec
 
 from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.apns.credential_state import CREDENTIAL_RECHECK
 from tubepost_dispatcher.apns.request import ApnsRequest
-from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce
 from tubepost_dispatcher.delivery.failover import ROUTE_PATIENCE, blames_route, pick_route
 from tubepost_dispatcher.delivery.headers import resolve
 from tubepost_dispatcher.delivery.listeners import Delivery, DeliveryListener, DeliveryOwner
@@ -26,7 +26,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.pod_limits.interface import Bucket
-from tubepost_dispatcher.reasons.catalogue import local_outcome, permanent_outcome
+from tubepost_dispatcher.reasons.catalogue import local_outcome
 
 _LOG = logging.getLogger("tubepost.delivery")
 
@@ -39,13 +39,6 @@ class _Stage(enum.Enum):
     WAITING = "for its turn, or for another attempt"
     POOLED = "for a connection"
     SENT = "for its answer"
-
-
-class DomainsInForce(Protocol):
-    """What the configuration of the moment says of a domain."""
-
-    def find(self, name: str) -> Domain | None:
-        """The domain that serves a recipient's, None when there is none any more."""
 
 
 class Deliverer:
@@ -187,13 +180,9 @@ class Deliverer:
         delivery.ended = True
         return True
 
-    def expire(
-        self, notification: Notification, domain: Domain, owner: DeliveryOwner, policy: RetryPolicy, why: str
-    ) -> None:
-        """End a notification without another attempt: its time is over. `why` says how it came to that."""
-        now = self._clock()
-        delivery = Delivery(notification, domain, owner, policy, now, now)
-        self._guarded(delivery, self._end, delivery, permanent_outcome("Expired", why), now)
+    def end(self, delivery: Delivery, outcome: Outcome) -> None:
+        """End one that was not started, without an attempt: it has expired, or an operator drops it."""
+        self._guarded(delivery, self._end, delivery, outcome, self._clock())
 
     def _take_back(self, delivery: Delivery) -> _Stage:
         delivery.withdrawn = True

@@ -57,6 +57,13 @@ NO_ENTRY: Final = "other"
 """Label of domains that no entry serves."""
 
 
+class DomainsInForce(Protocol):
+    """What the configuration of the moment says of a domain."""
+
+    def find(self, name: str) -> Domain | None:
+        """The domain that serves a recipient's, None when there is none any more."""
+
+
 class Domains:
     """The domains of one configuration; replaced as a whole, never changed."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from tubepost_api.config import DeliveryConfig
 from tubepost_dispatcher.delivery.retry import RetryPolicy
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome
@@ -33,6 +34,16 @@ class Schedule:
     max_retry_interval: float = 43_200.0
     max_retries: int | None = None
     message_expiration: float = 604_800.0
+
+    @classmethod
+    def of(cls, options: DeliveryConfig) -> Schedule:
+        """The one that a domain's options ask for."""
+        return cls(
+            options.retry_interval,
+            options.max_retry_interval,
+            options.max_retries,
+            options.message_expiration,
+        )
 
     def policy(self) -> RetryPolicy:
         """For delivery: repeat at once what makes sense at once, and hand back everything else."""

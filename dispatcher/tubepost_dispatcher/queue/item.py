@@ -26,7 +26,7 @@ class ItemKeeper(Protocol):
 class Item:
     """One notification that delivery has; the owner of its delivery. Its entry is taken from its store."""
 
-    __slots__ = ("_keeper", "expires", "key", "slot")
+    __slots__ = ("_keeper", "expires", "hold", "key", "slot")
 
     def __init__(self, keeper: ItemKeeper, slot: Slot, key: int, expires: float) -> None:
         self._keeper = keeper
@@ -35,6 +35,8 @@ class Item:
         """Of its entry in the slot's store."""
         self.expires = expires
         """Unix seconds."""
+        self.hold = ""
+        """Set while it is being sent: an operator holds it, should this attempt fail."""
 
     def ended(self, delivery: Delivery, outcome: Outcome) -> None:
         """See `DeliveryOwner.ended`."""

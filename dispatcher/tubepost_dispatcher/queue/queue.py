@@ -10,26 +10,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from tubepost_api.config import DeliveryConfig, DeliveryMode
-from tubepost_dispatcher.delivery.deliverer import Deliverer, DomainsInForce
-from tubepost_dispatcher.delivery.domain import Domain, Route
+from tubepost_dispatcher.delivery.deliverer import Deliverer
+from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce, Route
 from tubepost_dispatcher.delivery.listeners import Delivery
-from tubepost_dispatcher.delivery.retry import RetryPolicy
-from tubepost_dispatcher.delivery.schedule import Schedule, due_again
+from tubepost_dispatcher.delivery.schedule import due_again
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification, decode
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.queue.item import Item, Putting
-from tubepost_dispatcher.queue.slot import Slot
-from tubepost_dispatcher.store.disk import DiskStore
-from tubepost_dispatcher.store.memory import MemoryStore
+from tubepost_dispatcher.queue.journal import Journal
+from tubepost_dispatcher.queue.patience import Patience
+from tubepost_dispatcher.queue.slot import Slot, store_of
+from tubepost_dispatcher.reasons.catalogue import permanent_outcome
 from tubepost_dispatcher.store.port import Entry, Failure, FailureKind, Kept, Store
 from tubepost_dispatcher.store.port import entry as store_entry
 
@@ -48,11 +49,6 @@ UNKNOWN_WAIT: Final = 300.0
 _CLOSED: Final = Failure(FailureKind.CLOSED, "the queue is closed")
 
 
-def partition_path(directory: Path, slot: int) -> Path:
-    """Where the partition of a worker slot is: two digits below the queue's directory."""
-    return directory / f"{slot:02d}"
-
-
 class Queue:
     """Lives on one event loop; every method is called on it.
 
@@ -62,6 +58,7 @@ class Queue:
         metrics: where to count.
         directory: of the partitions; None: the queue is in memory, and ends with the process.
         slot: this worker's own partition, which takes new notifications.
+        journal: told what is put off and what is discarded.
         adopted: partitions of other slots to be emptied.
         loop: schedules; the running loop by default.
         clock: monotonic seconds.
@@ -78,6 +75,7 @@ class Queue:
         *,
         directory: Path | None = None,
         slot: int = 0,
+        journal: Journal | None = None,
         adopted: Sequence[int] = (),
         loop: asyncio.AbstractEventLoop | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -88,14 +86,15 @@ class Queue:
         self._deliverer = deliverer
         self._domains = domains
         self._metrics = metrics
-        self._directory = directory
+        self._journal = journal or Journal(None, loop, wall=wall)
         self._loop = loop or asyncio.get_running_loop()
         self._clock = clock
         self._wall = wall
         self._chance = chance
-        self._open_store = open_store or self._store_of
-        self._patience: dict[Domain, tuple[Schedule, RetryPolicy]] = {}
-        self._slots: dict[int, Slot] = {}
+        self._open_store = open_store or partial(store_of, directory, loop=self._loop)
+        self._patience = Patience()
+        self.slots: dict[int, Slot] = {}
+        """The partitions by number, the own one first."""
         self._active = 0
         self._starved = False
         """More is due than there was room for."""
@@ -127,8 +126,9 @@ class Queue:
             notification, domain = item
             if domain.options.mode is DeliveryMode.BLACKHOLE:
                 self._metrics.blackholed.inc()
+                self._journal.blackholed(notification)
                 continue
-            expires = self._patience_of(domain)[0].expires(notification)
+            expires = self._patience.of(domain)[0].expires(notification)
             kept.append(item)
             entries.append(_entry(notification, now, expires))
         putting = Putting(kept, entries, done, self._stored)
@@ -143,7 +143,7 @@ class Queue:
     @property
     def queued(self) -> int:
         """Notifications in all partitions, those that delivery has included, as of the last commits."""
-        return sum(slot.store.figures.entries for slot in self._slots.values())
+        return sum(slot.store.figures.entries for slot in self.slots.values())
 
     @property
     def active(self) -> int:
@@ -156,12 +156,12 @@ class Queue:
         """Put another configuration in force; what delivery has goes on, and is repeated with the new one."""
         self._domains = domains
         self._patience.clear()
-        self._feed_soon()
+        self.feed_soon()
 
     def adopt(self, slots: Sequence[int]) -> None:
         """Empty the partitions of these slots too, and of no others beside the own one."""
         for number in slots:
-            if number not in self._slots:
+            if number not in self.slots:
                 self._open(number)
 
     async def drain(self, grace: float) -> int:
@@ -178,7 +178,8 @@ class Queue:
                 async with asyncio.timeout(grace):
                     await self._idle.wait()
             except TimeoutError:
-                self._recall()
+                for slot in self.slots.values():
+                    self.recall(slot, list(slot.active))
         return self.queued
 
     async def close(self) -> None:
@@ -186,7 +187,7 @@ class Queue:
         self._closed = True
         self._stop_feeding()
         over = []
-        for slot in self._slots.values():
+        for slot in self.slots.values():
             closed = asyncio.Event()
             slot.store.close(closed.set)
             over.append(closed)
@@ -213,7 +214,7 @@ class Queue:
     def _deliver(
         self, slot: Slot, key: int, notification: Notification, domain: Domain, expires: float
     ) -> None:
-        policy = self._patience_of(domain)[1]
+        policy = self._patience.of(domain)[1]
         if domain.options.mode is DeliveryMode.SUSPEND:
             self._keep(slot, key, notification, expires, "Suspended")
             return
@@ -230,19 +231,6 @@ class Queue:
 
     def _keep(self, slot: Slot, key: int, notification: Notification, expires: float, reason: str) -> None:
         slot.store.again(key, _entry(notification, self._wall() + UNKNOWN_WAIT, expires, reason))
-
-    def _patience_of(self, domain: Domain) -> tuple[Schedule, RetryPolicy]:
-        found = self._patience.get(domain)
-        if found is None:
-            options = domain.options
-            schedule = Schedule(
-                options.retry_interval,
-                options.max_retry_interval,
-                options.max_retries,
-                options.message_expiration,
-            )
-            found = self._patience[domain] = (schedule, schedule.policy())
-        return found
 
     # -- out of delivery ------------------------------------------------------------------------------
 
@@ -266,40 +254,59 @@ class Queue:
         if due is None:
             self._expire(item.slot, item.key, notification, delivery.domain, item.expires, outcome.reason)
             return
-        item.slot.store.again(
-            item.key, _entry(notification, due, item.expires, outcome.reason, delivery.route)
-        )
+        entry = _entry(notification, due, item.expires, outcome.reason, delivery.route)
+        if item.hold:
+            entry = entry._replace(due=math.inf, hold=item.hold)
+        item.slot.store.again(item.key, entry)
+        self._journal.deferred(notification, outcome, due, entry.route)
         self._feed_at(due)
 
     def _expire(
         self, slot: Slot, key: int, notification: Notification, domain: Domain, expires: float, reason: str
     ) -> None:
-        self._active += 1
-        item = Item(self, slot, key, expires)
         why = f"after {notification.attempt} attempts, the last one: {reason}" if reason else "never tried"
-        self._deliverer.expire(notification, domain, item, self._patience_of(domain)[1], why)
+        self._end(slot, key, notification, domain, expires, permanent_outcome("Expired", why))
+
+    def _end(
+        self, slot: Slot, key: int, what: Notification, domain: Domain, expires: float, outcome: Outcome
+    ) -> None:
+        self._active += 1
+        item, now = Item(self, slot, key, expires), self._clock()
+        delivery = Delivery(what, domain, item, self._patience.of(domain)[1], now, now)
+        self._deliverer.end(delivery, outcome)
 
     def _forget(self, item: Item) -> None:
         item.slot.active.pop(item.key, None)
         self._active -= 1
         if self._starved:
             self._starved = False
-            self._feed_soon()
+            self.feed_soon()
         if not self._active and self._idle is not None:
             self._idle.set()
 
-    def _recall(self) -> None:
-        """Take back what has not been sent: the successor is to find it as it is."""
-        for slot in self._slots.values():
-            back = [key for key, one in slot.active.items() if self._deliverer.recall(one)]
-            for key in back:
-                del slot.active[key]
-            self._active -= len(back)
-            slot.store.release(back)
+    # -- what operations call -------------------------------------------------------------------------
+
+    def recall(self, slot: Slot, keys: Collection[int]) -> None:
+        """Give back to the store what delivery has of these and has not sent yet; nobody is told."""
+        back = [key for key in keys if key in slot.active and self._deliverer.recall(slot.active[key])]
+        for key in back:
+            del slot.active[key]
+        self._active -= len(back)
+        slot.store.release(back)
+
+    def drop(self, slot: Slot, one: Kept, why: str) -> None:
+        """End a taken entry that delivery does not have: an operator gives it up."""
+        notification = _decoded(slot, one)
+        if notification is None:
+            slot.store.ended(one.key)
+            return
+        domain = self._domains.find(notification.domain) or _NOWHERE
+        self._end(slot, one.key, notification, domain, one.entry.expires, permanent_outcome("Dropped", why))
 
     # -- out of the stores ----------------------------------------------------------------------------
 
-    def _feed_soon(self) -> None:
+    def feed_soon(self) -> None:
+        """Look for what is due: there may be more than was known."""
         if self._feeding is None and not self._closed:
             self._feeding = self._loop.call_soon(self._feed)
 
@@ -323,7 +330,7 @@ class Queue:
             self._timer = None
         room = MOST_ACTIVE - self._active
         self._starved = room <= 0
-        for slot in self._slots.values():
+        for slot in self.slots.values():
             if slot.opened and not slot.reading and room > 0 and not self._closed:
                 slot.reading = True
                 slot.store.due(self._wall(), min(room, BATCH), partial(self._fed, slot))
@@ -339,7 +346,7 @@ class Queue:
         for one in answer:
             self._hand_over(slot, one)
         if answer:
-            self._feed_soon()
+            self.feed_soon()
         else:
             slot.store.next_due(self._next_due)
 
@@ -350,11 +357,8 @@ class Queue:
             self._feed_at(answer)
 
     def _hand_over(self, slot: Slot, one: Kept) -> None:
-        entry = one.entry
-        try:
-            notification = decode(entry.body)
-        except ValueError as error:
-            _LOG.error("queue %02d: message %s: %s; it stays", slot.number, entry.message_id, error)
+        entry, notification = one.entry, _decoded(slot, one)
+        if notification is None:
             slot.store.again(one.key, entry._replace(due=self._wall() + UNKNOWN_WAIT))
             return
         domain = self._domains.find(notification.domain)
@@ -364,19 +368,13 @@ class Queue:
             self._keep(slot, one.key, notification, entry.expires, "DomainGone")
         elif domain.options.mode is DeliveryMode.BLACKHOLE:
             self._metrics.blackholed.inc()
+            self._journal.blackholed(notification)
             slot.store.ended(one.key)
         else:
             self._deliver(slot, one.key, notification, domain, entry.expires)
 
-    # -- stores ---------------------------------------------------------------------------------------
-
-    def _store_of(self, slot: int) -> Store:
-        if self._directory is None:
-            return MemoryStore(self._loop)
-        return DiskStore(partition_path(self._directory, slot), self._loop)
-
     def _open(self, number: int) -> Slot:
-        slot = self._slots[number] = Slot(number, self._open_store(number))
+        slot = self.slots[number] = Slot(number, self._open_store(number))
         slot.store.start(partial(self._opened, slot))
         return slot
 
@@ -384,7 +382,7 @@ class Queue:
         if failure is not None:
             _LOG.error("queue %02d: cannot be opened: %s", slot.number, failure.text)
         slot.opened = True
-        self._feed_soon()
+        self.feed_soon()
 
 
 def _entry(
@@ -392,3 +390,11 @@ def _entry(
 ) -> Entry:
     name = route.name if route is not None else ""
     return store_entry(notification, due=due, expires=expires, reason=reason, route=name)
+
+
+def _decoded(slot: Slot, one: Kept) -> Notification | None:
+    try:
+        return decode(one.entry.body)
+    except ValueError as error:
+        _LOG.error("queue %02d: message %s cannot be read: %s", slot.number, one.entry.message_id, error)
+        return None

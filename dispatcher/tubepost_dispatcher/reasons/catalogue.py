@@ -40,7 +40,7 @@ MALFORMED: Final = 4
 """Legacy code of a message that has no usable push part ("missing payload", permanent)."""
 
 _NO_ROUTES_FAULT = frozenset(
-    {"Throttled", "Suspended", "ShuttingDown", "InternalError", "StreamReset", "Expired"}
+    {"Throttled", "Suspended", "ShuttingDown", "InternalError", "StreamReset", "Expired", "Dropped"}
 )
 # Another route may fare better at once; a repetition on this one would not.
 _ROUTE_FAULTS = frozenset(

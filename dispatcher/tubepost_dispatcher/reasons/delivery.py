@@ -1,4 +1,4 @@
-"""Reasons of delivery's own: what APNs never answered. All but the last are transient. Data."""
+"""Reasons of delivery's own: what APNs never answered. All but the last two are transient. Data."""
 
 from __future__ import annotations
 
@@ -153,6 +153,16 @@ DELIVERY_REASONS: tuple[ReasonSpec, ...] = (
         "It was queued for longer than messageExpiration, or until after its apns-expiration.",
         "The reason of its last attempt says what kept it; see also spec.delivery.messageExpiration.",
         4,  # the code of whatever is given up for a reason that Momentum had no code for
+        source=Source.DELIVERY,
+    ),
+    ReasonSpec(
+        "Dropped",
+        OutcomeKind.PERMANENT,
+        554,
+        "5.7.0",
+        "An operator dropped it from the queue (`tubepost queue drop`); who and why is in the detail.",
+        "Ask whoever dropped it.",
+        4,
         source=Source.DELIVERY,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.queue import queue as queue_module
+from tubepost_dispatcher.queue.item import Item
+from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.queue import Queue
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 from tubepost_dispatcher.store.memory import MemoryStore
-from tubepost_dispatcher.store.port import Failure, FailureKind
+from tubepost_dispatcher.store.port import Failure, FailureKind, Filter
 
 HOUR = 3_600.0
 
@@ -275,3 +278,75 @@ async def test_a_queue_on_disk_survives_its_process(tmp_path: Path) -> None:
     assert len(told.ends) == 15
     await eventually(lambda: queue.queued == 0)
     await queue.close()
+
+
+def test_an_operator_drops_what_was_taken_and_listeners_hear_it() -> None:
+    bench = Bench()
+    bench.stored(1, 2)
+    bench.pool.answer(BUSY)
+    bench.loop.run_until_idle()
+    slot = bench.queue.slots[0]
+    bench.queue.recall(slot, list(slot.active))
+    found: list[Any] = []
+    slot.store.take(list(range(100)), found.extend)
+    bench.loop.run_until_idle()
+    assert [one.entry.message_id for one in found] == ["m1", "m2"]
+    assert bench.sent == []
+    assert bench.queue.active == 0
+    bench.queue.drop(slot, found[0], "alice: by mistake")
+    bench.queue.drop(slot, found[1]._replace(entry=found[1].entry._replace(body=b"{}")), "alice")
+    bench.loop.run_until_idle()
+    assert bench.ends == [("m1", "Dropped")], "what cannot be read has no listener"
+    assert (bench.queue.queued, bench.queue.active) == (0, 0)
+
+
+def test_a_recall_leaves_what_was_sent_and_what_it_does_not_know() -> None:
+    bench = Bench()
+    bench.pool.withdrawable = False
+    bench.stored(1)
+    slot = bench.queue.slots[0]
+    bench.queue.recall(slot, [*slot.active, 12345])
+    assert bench.queue.active == 1
+    bench.pool.answer(DELIVERED)
+    assert bench.ends == [("m1", "")]
+
+
+def test_what_is_held_while_it_is_sent_is_kept_should_the_attempt_fail() -> None:
+    bench = Bench()
+    bench.stored(1)
+    slot = bench.queue.slots[0]
+    for delivery in slot.active.values():
+        assert isinstance(delivery.owner, Item)
+        delivery.owner.hold = "alice: why"
+    bench.pool.answer(BUSY)
+    bench.loop.advance(8 * 24 * HOUR)
+    assert bench.sent == []
+    assert bench.queue.queued == 1
+    found: list[Any] = []
+    slot.store.page(Filter(held=True), None, 10, found.append)
+    bench.loop.run_until_idle()
+    assert found[0].kept[0].entry.hold == "alice: why"
+    assert found[0].kept[0].entry.due == math.inf
+
+
+def test_the_journal_hears_what_is_put_off_and_what_is_discarded() -> None:
+    loop = FakeLoop()
+    journal = Journal(None, loop, wall=lambda: 0.0)
+    bench = Bench(loop=loop, journal=journal)
+    bench.stored(1)
+    bench.pool.answer(BUSY)
+    bench.loop.run_until_idle()
+    bench.swap(domain(bench.pool, options=DeliveryConfig(mode=DeliveryMode.BLACKHOLE)))
+    bench.domain = domain(bench.pool, options=DeliveryConfig(mode=DeliveryMode.BLACKHOLE))
+    bench.stored(2)
+    loop.advance(HOUR)
+    told = [
+        (found["event"], found.get("reason"), found.get("due", 0.0) > 0)
+        for name in ("m1", "m2")
+        for found in asyncio.run(journal.trace(name))
+    ]
+    assert told == [
+        ("deferred", "ServiceUnavailable", True),
+        ("ended", "Blackhole", False),
+        ("ended", "Blackhole", False),
+    ]
