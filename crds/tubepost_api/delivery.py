@@ -25,7 +25,7 @@ ThrottleText = Annotated[
 
 MOST_RETRIES: Final = 1_000_000
 """Largest maxRetries."""
-_RETRIES_REMEDY = f"write auto, or a number from 0 to {MOST_RETRIES}"
+_RETRIES_REMEDY = f"write auto, none, or a number from 0 to {MOST_RETRIES}"
 
 
 class _Retries:
@@ -36,8 +36,10 @@ class _Retries:
         return core_schema.no_info_plain_validator_function(self._validate)
 
     def _validate(self, value: Any) -> int | str:
-        if value == "auto" or (type(value) is int and 0 <= value <= MOST_RETRIES):
-            return value  # type: ignore[no-any-return]
+        if type(value) is int and 0 <= value <= MOST_RETRIES:
+            return value
+        if isinstance(value, str) and value in {"auto", "none"}:
+            return value
         raise failure(f"{value!r:.80} is not a number of retries", _RETRIES_REMEDY)
 
 
@@ -50,14 +52,15 @@ Retries = Annotated[
             "maxLength": 8,
             "x-kubernetes-validations": [
                 {
-                    "rule": f"type(self) == int ? self >= 0 && self <= {MOST_RETRIES} : self == 'auto'",
+                    "rule": f"type(self) == int ? self >= 0 && self <= {MOST_RETRIES} : "
+                    "self in ['auto', 'none']",
                     "message": f"is not a number of retries; {_RETRIES_REMEDY}",
                 }
             ],
         }
     ),
 ]
-"""`auto`, or how often a notification is tried again."""
+"""`auto` or `none`: no limit; or how often a notification is tried again."""
 
 
 class DeliverySpec(SpecModel):
@@ -90,8 +93,8 @@ class DeliverySpec(SpecModel):
     max_retry_interval: Duration = "12h"
     """Longest of these waits (Momentum `max_retry_interval`); not less than retryInterval."""
     max_retries: Retries = "auto"
-    """How often a queued notification is tried again after transient failures (Momentum `max_retries`); auto:
-    until messageExpiration."""
+    """How often a queued notification is tried again after transient failures (Momentum `max_retries`); auto
+    and none: until messageExpiration."""
     message_expiration: Duration = "168h"
     """How long a notification is kept in the queue (Momentum `message_expiration`); then it has failed."""
 
@@ -146,7 +149,7 @@ class DeliveryOverride(SpecModel):
     max_retry_interval: Duration | None = None
     """Longest wait between two attempts; not less than retryInterval."""
     max_retries: Retries | None = None
-    """How often a queued notification is tried again; auto: until messageExpiration."""
+    """How often a queued notification is tried again; auto and none: until messageExpiration."""
     message_expiration: Duration | None = None
     """How long a notification is kept in the queue."""
 
@@ -171,8 +174,8 @@ def keeps_intervals(base: DeliverySpec, override: DeliveryOverride | None) -> bo
 
 
 def to_config(options: DeliverySpec) -> DeliveryConfig:
-    """The options as the dispatcher reads them: seconds, and None for no throttle and for retries `auto`."""
+    """The options as the dispatcher reads them: seconds, and None for no throttle and no limit of retries."""
     messages, _, seconds = options.throttle.partition("/")
     throttle = Throttle(messages=int(messages), seconds=float(seconds or 1)) if int(messages) else None
-    retries = None if options.max_retries == "auto" else options.max_retries
+    retries = options.max_retries if isinstance(options.max_retries, int) else None
     return converted(options, DeliveryConfig, throttle=throttle, max_retries=retries)

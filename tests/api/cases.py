@@ -163,6 +163,7 @@ CASES: list[Case] = [
     ("interval of nothing", _delivery(retryInterval="0s"), "spec.delivery.retryInterval"),
     ("interval without unit", _delivery(maxRetryInterval="5"), "spec.delivery.maxRetryInterval"),
     ("retries auto", _delivery(maxRetries="auto"), None),
+    ("retries without limit", _delivery(maxRetries="none"), None),
     ("no retries", _delivery(maxRetries=0), None),
     ("retries as text", _delivery(maxRetries="3"), "spec.delivery.maxRetries"),
     ("retries as truth", _delivery(maxRetries=True), "spec.delivery.maxRetries"),

@@ -63,7 +63,7 @@ def test_throttles(text: str, throttle: Throttle | None) -> None:
     assert to_config(spec(throttle=text)).throttle == throttle
 
 
-@pytest.mark.parametrize(("written", "read"), [("auto", None), (0, 0), (7, 7)])
+@pytest.mark.parametrize(("written", "read"), [("auto", None), ("none", None), (0, 0), (7, 7)])
 def test_retries(written: object, read: int | None) -> None:
     assert to_config(spec(maxRetries=written)).max_retries == read
 
