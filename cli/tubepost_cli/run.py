@@ -82,6 +82,12 @@ from tubepost_runtime.tasks import TaskSet
     type=click.FloatRange(min=0.0),
     help="Seconds that a SIGTERM gives to transactions under way.",
 )
+@click.option(
+    "--queue-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory of the queue, for a PushDomain with spec.queue; made where it is missing. It is emptied "
+    "whatever the mode of acceptance.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--lenient",
@@ -103,6 +109,7 @@ def command(
     workers: int,
     in_process: bool,
     grace: float,
+    queue_dir: Path | None,
     log_format: Literal["text", "json"],
     lenient: bool,
 ) -> None:
@@ -133,6 +140,7 @@ def command(
         grace=grace,
         strict=not lenient,
         log_format=log_format,
+        queue_dir=queue_dir,
     )
     raise SystemExit(
         asyncio.run(_serve(files, recursive, push_domain, simulator, config_dir, secrets_dir, settings))

@@ -85,9 +85,10 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
     def _take_push(self, message: QueuedMessage, push: Push[Domain]) -> None:
         items: list[Item] = []
         several = len(push.recipients) > 1
+        wall = self._context.wall()
         for notification, recipient in push.addressed():
             domain = recipient.serving
-            outcome = self._deliverer.check(notification, domain)
+            outcome = domain.check(notification.push, wall)
             if outcome is not None:
                 # As with a part that cannot be read: one that cannot be sent refuses the message.
                 reply = outcome_reply(outcome)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Base64UrlBytes, Discriminator
@@ -50,12 +51,14 @@ class Configuration:
 class Start:
     """Be worker `index` and accept on so many listening sockets; the first message. Answered by `Ready`.
 
-    The sockets' descriptors have been sent on the other line, as with `Sockets`.
+    The sockets' descriptors have been sent on the other line, as with `Sockets`. `queue_dir` is where the
+    partitions of the queue are, None without one.
     """
 
     index: int
     sockets: int
     configuration: Configuration
+    queue_dir: Path | None = None
     _: KW_ONLY
     type: Literal["start"] = "start"
 

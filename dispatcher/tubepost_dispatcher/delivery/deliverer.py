@@ -79,20 +79,6 @@ class Deliverer:
 
     # -- what owners call -----------------------------------------------------------------------------
 
-    def check(self, notification: Notification, domain: Domain) -> Outcome | None:
-        """What keeps a notification from ever being sent as it is; None: it can be tried.
-
-        The domain's routes are of one environment and topic, so that what holds for the first one that has a
-        credential holds for all.
-        """
-        for route in domain.routes:
-            if route.facts is not None:
-                found = resolve(
-                    notification.push, route.facts, now=int(self._wall()), expiry=domain.options.expiry
-                )
-                return found if isinstance(found, Outcome) else None
-        return None
-
     def prepare(
         self,
         notification: Notification,

@@ -7,8 +7,10 @@ from typing import Final, Protocol
 
 from tubepost_api.config import DeliveryConfig
 from tubepost_dispatcher.apns.request import ApnsRequest
-from tubepost_dispatcher.delivery.headers import RouteFacts
+from tubepost_dispatcher.delivery.headers import RouteFacts, resolve
 from tubepost_dispatcher.domain_lookup import DomainLookup
+from tubepost_dispatcher.notification import PushPart
+from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.pod_limits.interface import Bucket
 
 
@@ -51,6 +53,17 @@ class Domain:
         self.options = options
         self.routes = tuple(routes)
         self.throttle = throttle
+
+    def check(self, part: PushPart, now: float) -> Outcome | None:
+        """What keeps a part from ever being sent as it is, None: it can be tried; `now` in unix seconds.
+
+        The routes are of one environment and topic: what the first says that has a credential holds for all.
+        """
+        facts = next((route.facts for route in self.routes if route.facts is not None), None)
+        if facts is None:
+            return None
+        found = resolve(part, facts, now=int(now), expiry=self.options.expiry)
+        return found if isinstance(found, Outcome) else None
 
 
 NO_ENTRY: Final = "other"

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
+from tubepost_api.config import DispatcherConfig
 from tubepost_api.problems import Problem
 from tubepost_dispatcher.config.bundle import Prepared, prepare
 from tubepost_dispatcher.config.source import ConfigSource, Loaded
@@ -48,6 +49,7 @@ class Reloader:
         changing: held while it does, so that no worker is restarted meanwhile. Reading is outside of it: a
             volume that hangs must not keep a dead worker from being replaced.
         tasks: where reloads that are under way are remembered.
+        unservable: what this process lacks for a configuration; with any of it, none is put in force.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Reloader:
         apply: Apply,
         changing: asyncio.Lock,
         tasks: TaskSet,
+        unservable: Callable[[DispatcherConfig], tuple[Problem, ...]] = lambda _: (),
     ) -> None:
         self._source = source
         self._status = status
         self._in_force = in_force
         self._apply = apply
         self._changing = changing
+        self._unservable = unservable
         self._reading = asyncio.Lock()
         self._flight: SingleFlight[str, Change | None] = SingleFlight(tasks)
         self._debouncer = Debouncer(())
@@ -96,8 +100,9 @@ class Reloader:
             raise ConfigRefused(_errors(loaded.problems))
         prepared, found = checked
         problems = loaded.locate(found)
-        if problems and strict:
-            raise ConfigRefused(problems)
+        unservable = loaded.locate(self._unservable(prepared.config))
+        if unservable or (problems and strict):
+            raise ConfigRefused((*unservable, *problems))
         self._accept(loaded, prepared, problems)
         if problems:
             self._status.lacks(problems, prepared.digest)
@@ -154,6 +159,10 @@ class Reloader:
         self, loaded: Loaded, prepared: Prepared, found: tuple[Problem, ...]
     ) -> Change | None:
         problems = loaded.locate(found)
+        unservable = loaded.locate(self._unservable(prepared.config))
+        if unservable:
+            self._status.refuse((*unservable, *problems), prepared.digest)
+            return None
         # What could not be read at a lenient start does not keep the rest from changing; what could be read
         # must not be lost.
         places = _places(problems)

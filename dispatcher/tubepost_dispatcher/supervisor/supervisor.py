@@ -7,10 +7,12 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry
 
+from tubepost_api.config import DispatcherConfig
 from tubepost_api.problems import Problem
 from tubepost_dispatcher.admin import AdminEndpoint
 from tubepost_dispatcher.channel.messages import Configuration
@@ -42,7 +44,8 @@ class SupervisorSettings:
 
     `workers` 0: as the configuration says, or by the CPU limit. `smtp_port` None: the configuration's.
     `strict`: refuse to start with credentials that cannot be read (else their routes are held).
-    `in_process`: one worker, in this process, for a debugger.
+    `in_process`: one worker, in this process, for a debugger. `queue_dir`: where the queue is, if there is
+    one.
     """
 
     smtp_host: str = "127.0.0.1"
@@ -56,6 +59,7 @@ class SupervisorSettings:
     watch: bool = True
     log_format: Literal["text", "json"] = "text"
     in_process: bool = False
+    queue_dir: Path | None = None
 
 
 class Supervisor:
@@ -73,6 +77,7 @@ class Supervisor:
             self._configuration,
             settings.grace,
             in_process=settings.in_process,
+            queue_dir=settings.queue_dir,
         )
         self._prepared: Prepared | None = None
         self._sockets: ListenerSockets | None = None
@@ -91,6 +96,7 @@ class Supervisor:
             self._apply,
             self._pool.changing,
             self._tasks,
+            self._unservable,
         )
         self._public = ProcessEndpoints(
             settings.http_host, settings.http_port, self._collect, self._live, self._ready
@@ -253,6 +259,23 @@ class Supervisor:
         )
 
     # -- configuration --------------------------------------------------------------------------------
+
+    def _unservable(self, config: DispatcherConfig) -> tuple[Problem, ...]:
+        """What keeps this process from serving a configuration that is sound in itself."""
+        if config.queue is None or self._settings.queue_dir is not None:
+            return ()
+        return (
+            Problem(
+                severity="error",
+                origin="",
+                kind="PushDomain",
+                namespace=config.namespace,
+                name=config.name,
+                field="spec.queue.disk",
+                message="this dispatcher was started without a directory for the queue",
+                remedy="start it with --queue-dir DIRECTORY",
+            ),
+        )
 
     async def reload(self) -> Change | None:
         """Reload the configuration and put it in force at the smallest level; None when refused."""

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tubepost_dispatcher.channel.channel import Channel
@@ -103,12 +104,18 @@ class WorkerHandle:
         """The process that the worker is in, 0 before there is one."""
         return self._running.pid if self._running is not None else 0
 
-    async def start(self, sockets: Sequence[socket.socket], configuration: Configuration) -> None:
+    async def start(
+        self,
+        sockets: Sequence[socket.socket],
+        configuration: Configuration,
+        queue_dir: Path | None = None,
+    ) -> None:
         """Start the worker and wait until it serves.
 
         Args:
             sockets: the listening sockets that it serves.
             configuration: what it works by.
+            queue_dir: where the partitions of the queue are, None without one.
 
         Raises:
             WorkerFailed: it ended first, or took too long.
@@ -120,7 +127,7 @@ class WorkerHandle:
                 raise WorkerFailed(f"worker {self.index} was told to end while it was being started")
             count = self._send_descriptors(sockets)
             self._launched.set()
-            await self._request(Start(self.index, count, configuration), Ready, START_TIMEOUT)
+            await self._request(Start(self.index, count, configuration, queue_dir), Ready, START_TIMEOUT)
             started = self._served = True
         except TimeoutError:
             raise WorkerFailed(f"worker {self.index} was not ready within {START_TIMEOUT:.0f} s") from None

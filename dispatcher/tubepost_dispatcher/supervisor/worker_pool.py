@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tubepost_dispatcher.channel.messages import Configuration, Hold
@@ -67,6 +68,7 @@ class WorkerPool:
         configuration: what workers are to work by, now.
         grace: seconds that a worker that is no longer wanted has to finish.
         in_process: run workers on this event loop, for a debugger, instead of in processes of their own.
+        queue_dir: where the partitions of the queue are, None without one.
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class WorkerPool:
         grace: float,
         *,
         in_process: bool = False,
+        queue_dir: Path | None = None,
     ) -> None:
         self._totals = totals
         self._metrics = metrics
         self._configuration = configuration
         self._grace = grace
         self._in_process = in_process
+        self._queue_dir = queue_dir
         self._workers: dict[int, WorkerHandle] = {}
         self._leaving: set[WorkerHandle] = set()
         self._failures: dict[int, int] = {}
@@ -200,7 +204,8 @@ class WorkerPool:
         )
         self._workers[index] = handle
         try:
-            await handle.start(self._sockets.of_worker(index, self.count), self._configuration())
+            sockets = self._sockets.of_worker(index, self.count)
+            await handle.start(sockets, self._configuration(), self._queue_dir)
         except BaseException:
             if not handle.launched:
                 # Without a process, `on_exit` is not called.

@@ -132,7 +132,12 @@ class WorkerProcess:
         self._start_request = request
         prepared, _ = prepare(configuration.bundle, time.time())
         self._worker = Worker(
-            prepared, self._metrics, self._limits, index=message.index, count=configuration.workers
+            prepared,
+            self._metrics,
+            self._limits,
+            index=message.index,
+            count=configuration.workers,
+            queue_dir=message.queue_dir,
         )
         self._take_sockets(message.sockets)
 
@@ -224,7 +229,7 @@ class WorkerProcess:
         else:
             self._channel.send(Alive())
         too_big = bool(self._memory_limit) and resident_bytes() > self._memory_limit
-        worker.set_overloaded(too_big or worker.acceptance.open > MAX_OPEN_MESSAGES)
+        worker.set_overloaded(too_big or worker.open_messages > MAX_OPEN_MESSAGES)
 
 
 def _close(sockets: Iterable[socket.socket]) -> None:

@@ -7,10 +7,13 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from tubepost_api.config import AcceptanceMode
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.direct import DirectAcceptance
+from tubepost_dispatcher.acceptance.queued import QueuedAcceptance
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
@@ -18,6 +21,7 @@ from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.loggers import Loggers
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.interface import PodLimits
+from tubepost_dispatcher.queue.queue import Queue
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.worker.pools import PoolSet
 
@@ -33,6 +37,8 @@ class Worker:
         count: how many workers the pod has.
         metrics: where to count.
         limits: those of the pod; without them this worker is taken for the only one.
+        queue_dir: where the partitions of the queue are. It is opened and emptied whatever the mode of
+            acceptance; without it there is no queue.
     """
 
     def __init__(
@@ -43,6 +49,7 @@ class Worker:
         *,
         index: int = 0,
         count: int = 1,
+        queue_dir: Path | None = None,
     ) -> None:
         self.metrics = metrics
         self.index = index
@@ -56,10 +63,15 @@ class Worker:
         log = DeliveryLog(self._loggers, time.time)
         self._deliverer = Deliverer(active.domains, (MetricsListener(metrics), log), metrics)
         self._context = AcceptanceContext(log, metrics)
-        self.acceptance = DirectAcceptance(active, self._deliverer, self._context)
+        self._queue: Queue | None = None
+        self._queued: QueuedAcceptance | None = None
+        self._direct = DirectAcceptance(active, self._deliverer, self._context)
+        if queue_dir is not None:
+            self._queue = Queue(self._deliverer, active.domains, metrics, directory=queue_dir, slot=index)
+            self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue)
         self._server = SmtpServer(
             config.listener,
-            self.acceptance,
+            self._acceptance,
             metrics,
             tls=prepared.starttls,
             users=prepared.users,
@@ -68,6 +80,20 @@ class Worker:
         self._serving = False
         self._told_holds: set[tuple[str, str]] = set()
         self._describe_config()
+
+    @property
+    def _acceptance(self) -> DirectAcceptance | QueuedAcceptance:
+        """What new transactions are taken by; one that is open ends with what it began with."""
+        if self.prepared.config.acceptance.mode is AcceptanceMode.DIRECT:
+            return self._direct
+        if self._queued is None:
+            raise ValueError("acceptance.mode is Queued and there is no directory for the queue")
+        return self._queued
+
+    @property
+    def open_messages(self) -> int:
+        """Messages between the end of DATA and the reply."""
+        return self._context.open
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
         """Accept on exactly these listening sockets from now on; open sessions are not concerned."""
@@ -91,12 +117,16 @@ class Worker:
         self._loggers.update(config.loggers, config.name)
         active = self._pools.build(prepared)
         self._deliverer.swap(active.domains)
-        self.acceptance.swap(active)
+        if self._queue is not None:
+            self._queue.swap(active.domains)
+        self._direct.swap(active)
+        if self._queued is not None:
+            self._queued.swap(active)
         self._server.update(
             config.listener,
             tls=prepared.starttls,
             users=prepared.users,
-            acceptance=self.acceptance,
+            acceptance=self._acceptance,
         )
         self._describe_config()
 
@@ -143,9 +173,13 @@ class Worker:
         end = time.monotonic() + grace
         try:
             cut = await self._server.drain(grace)
+            if self._queue is not None:
+                await self._queue.drain(max(0.1, end - time.monotonic()))
             await self._pools.close(max(0.1, end - time.monotonic()))
             await self._context.close(max(0.1, end - time.monotonic()))
         finally:
+            if self._queue is not None:
+                await self._queue.close()
             self._loggers.close()
         return cut
 
@@ -158,7 +192,7 @@ class Worker:
             "configHash": self.prepared.digest,
             "configGeneration": self.prepared.config.generation,
             "sessions": self._server.sessions,
-            "openMessages": self.acceptance.open,
+            "openMessages": self.open_messages,
             "pools": self._pools.status(),
             "loggerProblems": self._loggers.problems(),
         }

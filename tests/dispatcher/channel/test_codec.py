@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,7 @@ def _samples() -> dict[str, list[tuple[tuple[str, ...], float]]]:
 
 EXAMPLES: tuple[Message, ...] = (
     Start(1, 2, CONFIGURATION),
+    Start(1, 2, CONFIGURATION, Path("/var/lib/tubepost/queue")),
     Sockets(3),
     Configure(CONFIGURATION),
     GetStatus(),

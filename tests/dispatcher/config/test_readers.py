@@ -22,7 +22,7 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "AcceptanceConfig": {"acceptance": ("acceptance/", "worker/")},
     "AuthConfig": {"auth": ("smtp/", "config/", "api")},
     "CertificateConfig": {"pair": ("api",)},
-    "DeliveryConfig": {"delivery": ANYWHERE, "options": ("delivery/", "acceptance/")},
+    "DeliveryConfig": {"delivery": ANYWHERE, "options": ("delivery/", "acceptance/", "queue/")},
     "DispatcherConfig": {"config": ("worker/", "supervisor/", "config/", "acceptance/")},
     "EntryConfig": {"entry": ANYWHERE},
     "FileSink": {"config": ("feeds/file_sink",), "file": ("feeds/",)},
@@ -44,14 +44,10 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """How a model's instances are called where they are read: the name, and where it means them."""
 
 AHEAD = {
-    *(("AcceptanceConfig", field) for field in ("mode", "overflow")),
+    ("AcceptanceConfig", "overflow"),
     *(("QueueConfig", field) for field in ("persistent", "max_messages", "max_bytes", "reserve")),
     *(("ServingWorkload", field) for field in ("kind", "replicas")),
-    *(("DispatcherConfig", field) for field in ("queue", "serving")),
-    *(
-        ("DeliveryConfig", field)
-        for field in ("retry_interval", "max_retry_interval", "max_retries", "message_expiration")
-    ),
+    ("DispatcherConfig", "serving"),
 }
 """Fields of the queue, whose readers are on their way."""
 

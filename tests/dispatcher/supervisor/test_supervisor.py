@@ -5,7 +5,7 @@ import os
 import signal
 import smtplib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,9 +93,11 @@ class Running:
 
 
 @asynccontextmanager
-async def serving(directory: Path, **settings: Any) -> AsyncIterator[Running]:
+async def serving(
+    directory: Path, spec: Mapping[str, object] | None = None, **settings: Any
+) -> AsyncIterator[Running]:
     file = directory / "push.yaml"
-    file.write_text(yaml.safe_dump_all(_documents()))
+    file.write_text(yaml.safe_dump_all(_documents(**spec or {})))
     async with SimulatedApns() as apns:
         source = ManifestSource([file], transform=apns.take_over)
         fields = {"smtp_port": 0, "http_port": 0, "admin_port": 0, "grace": 10.0, **settings}

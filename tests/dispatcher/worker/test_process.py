@@ -175,11 +175,11 @@ async def test_too_many_open_messages_shed_new_sessions(
     monkeypatch.setattr(module, "REPORT_INTERVAL", 0.02)
     await bench.start()
     assert bench.process._worker is not None
-    bench.process._worker.acceptance._context.accounting.open = module.MAX_OPEN_MESSAGES + 1
+    bench.process._worker._context.accounting.open = module.MAX_OPEN_MESSAGES + 1
     async with asyncio.timeout(30):
         while not (await bench.greeting()).startswith(b"421 "):
             pass
-    bench.process._worker.acceptance._context.accounting.open = 0
+    bench.process._worker._context.accounting.open = 0
 
 
 async def test_sockets_that_cannot_be_served_make_room_for_a_successor(

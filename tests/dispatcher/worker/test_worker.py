@@ -2,10 +2,25 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.dispatcher.bundles import bundle, prepared
-from tubepost_api.config import FileSink, ListenerLimits, LoggerConfig
+from tests.support.mcmt import mail
+from tubepost_api.config import (
+    AcceptanceConfig,
+    AcceptanceMode,
+    DeliveryConfig,
+    EntryConfig,
+    FileSink,
+    ListenerLimits,
+    LoggerConfig,
+    QueueConfig,
+)
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.local import LocalLimits
 from tubepost_dispatcher.worker.worker import Worker
@@ -90,4 +105,87 @@ async def test_a_log_directory_that_is_missing_is_a_problem_and_not_the_end(tmp_
     logger = LoggerConfig(name="log", file=FileSink(path=str(tmp_path / "none" / "apn.log")))
     worker = Worker(prepared(loggers=(logger,)), Metrics())
     assert "create that directory" in worker.status()["loggerProblems"]["log"]
+    await worker.drain(0.0)
+
+
+# -- with a queue
+
+_ENTRY = EntryConfig(name="apn.example.com", routes=("apns",), delivery=DeliveryConfig())
+DIRECT: dict[str, Any] = {"entries": (_ENTRY,), "acceptance": AcceptanceConfig(deadline=0.1)}
+QUEUED: dict[str, Any] = {
+    "entries": (_ENTRY,),
+    "acceptance": AcceptanceConfig(mode=AcceptanceMode.QUEUED, deadline=5.0),
+    "queue": QueueConfig(persistent=True),
+}
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def say(self, line: bytes) -> bytes:
+        self.writer.write(line + b"\r\n")
+        return await _line(self.reader)
+
+    async def begin(self) -> None:
+        assert (await self.say(b"MAIL FROM:<a@b.example>"))[:3] == b"250"
+
+    async def finish(self, to: bytes = b"x@apn.example.com") -> bytes:
+        assert (await self.say(b"RCPT TO:<%b>" % to))[:3] == b"250"
+        assert (await self.say(b"DATA"))[:3] == b"354"
+        return await self.say(mail() + b".")
+
+    async def send(self) -> bytes:
+        await self.begin()
+        return await self.finish()
+
+
+@asynccontextmanager
+async def session(worker: Worker) -> AsyncIterator[Client]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        await worker.serve([listening])
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        client = Client(reader, writer)
+        await _line(reader)
+        await client.say(b"HELO x")
+        try:
+            yield client
+        finally:
+            writer.close()
+            await worker.drain(0.5)
+
+
+async def test_the_mode_changes_between_two_transactions(tmp_path: Path) -> None:
+    worker = Worker(prepared(**DIRECT), Metrics(), queue_dir=tmp_path)
+    async with session(worker) as client:
+        assert (await client.send())[:3] == b"451"  # nobody is at APNs' address
+        await client.begin()
+        worker.apply(prepared(generation=2, **QUEUED), 1)
+        assert (await client.finish())[:3] == b"451"
+        assert (await client.send()).startswith(b"250 2.0.0 Queued as ")
+        await client.begin()
+        worker.apply(prepared(generation=3, **DIRECT), 1)
+        assert (await client.finish()).startswith(b"250 2.0.0 Queued as ")
+        assert (await client.send())[:3] == b"451"
+        assert worker.open_messages == 0
+
+
+async def test_what_is_queued_outlives_the_worker_and_the_mode(tmp_path: Path) -> None:
+    worker = Worker(prepared(**QUEUED), Metrics(), queue_dir=tmp_path)
+    async with session(worker) as client:
+        assert (await client.send())[:3] == b"250"
+    left = Worker(prepared(), Metrics(), queue_dir=tmp_path)
+    assert left._queue is not None
+    async with asyncio.timeout(20):
+        while left._queue.queued != 1:  # noqa: ASYNC110 - until the partition is open
+            await asyncio.sleep(0.01)
+    await left.drain(0.0)
+
+
+async def test_a_mode_without_its_queue_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Queued"):
+        Worker(prepared(**QUEUED), Metrics())
+    worker = Worker(prepared(), Metrics())
+    with pytest.raises(ValueError, match="Queued"):
+        worker.apply(prepared(**QUEUED), 1)
     await worker.drain(0.0)
