@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import apsw
 
-from tubepost_dispatcher.store.port import FailureKind, Filter, Kept, Page, Tally
+from tubepost_dispatcher.store.port import FailureKind, Filter, Kept, LaneHead, Page, Tally
 from tubepost_dispatcher.store.row import (
     COLUMNS,
     COUNTED,
@@ -36,7 +36,9 @@ APPLICATION: Final = 0x74756270
 SCHEMA: Final = 1
 """`user_version`. This release reads its own and older ones."""
 LOOKED_AT: Final = 5_000
-"""Rows that one page looks at, or one step of counting passes over: some milliseconds."""
+"""Rows that one page looks at, or one step of a tally: some milliseconds."""
+LEAST_LANE: Final = 0
+"""No lane is lower."""
 _EXACT: Final = 16
 """Rows up to which an INSERT has as many as there are: that is one statement, and a commit of its own."""
 _ROWS: Final = (256, 64, *range(_EXACT, 0, -1))
@@ -45,10 +47,9 @@ _TABLES: Final = """
 CREATE TABLE queue(
   key INTEGER PRIMARY KEY, message_id TEXT NOT NULL, domain TEXT NOT NULL, sender TEXT NOT NULL,
   accepted REAL NOT NULL, due REAL NOT NULL, expires REAL NOT NULL, attempt INTEGER NOT NULL,
-  reason TEXT NOT NULL DEFAULT '', route TEXT NOT NULL DEFAULT '', hold TEXT NOT NULL DEFAULT '',
-  crc INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX queue_due ON queue(due, key);
-CREATE INDEX queue_domain ON queue(domain, accepted, key);
+  lane INTEGER NOT NULL, reason TEXT NOT NULL DEFAULT '', route TEXT NOT NULL DEFAULT '',
+  hold TEXT NOT NULL DEFAULT '', crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX queue_lane ON queue(lane, due, key, expires);
 CREATE TABLE damaged AS SELECT * FROM queue;
 CREATE TABLE gone(key INTEGER PRIMARY KEY);
 CREATE TABLE salvage(name TEXT PRIMARY KEY, done_to INTEGER NOT NULL);
@@ -228,21 +229,64 @@ class Database:
         """Rows set aside."""
         return int(self._rows("SELECT count(*) FROM damaged")[0][0])
 
-    def due(self, after: tuple[float, int], now: float, limit: int) -> list[tuple[float, int]]:
-        """Due times and keys behind `after`, in order."""
+    def due(self, after: tuple[float, int], now: float, limit: int, lane: int = 0) -> list[tuple[float, int]]:
+        """Due times and keys of a lane behind `after`, in order."""
         # Two statements, since one with (due, key) > (?, ?) would pass over all that are due at one time.
         found = self._rows(
-            "SELECT due, key FROM queue INDEXED BY queue_due"
-            " WHERE due = ? AND key > ? AND due <= ? ORDER BY key LIMIT ?",
-            (*after, now, limit),
+            "SELECT due, key FROM queue INDEXED BY queue_lane"
+            " WHERE lane = ? AND due = ? AND key > ? AND due <= ? ORDER BY key LIMIT ?",
+            (lane, *after, now, limit),
         )
         if len(found) < limit:
             found += self._rows(
-                "SELECT due, key FROM queue INDEXED BY queue_due"
-                " WHERE due > ? AND due <= ? ORDER BY due, key LIMIT ?",
-                (after[0], now, limit - len(found)),
+                "SELECT due, key FROM queue INDEXED BY queue_lane"
+                " WHERE lane = ? AND due > ? AND due <= ? ORDER BY due, key LIMIT ?",
+                (lane, after[0], now, limit - len(found)),
             )
         return [(float(due), int(key)) for due, key in found]
+
+    def lanes(self, after: int | None, limit: int) -> list[LaneHead]:
+        """The first entries of the lanes behind `after`, in order of the lanes."""
+        heads: list[LaneHead] = []
+        place = LEAST_LANE - 1 if after is None else after
+        while len(heads) < limit and (
+            found := self._rows(
+                "SELECT lane, due, CAST(domain AS BLOB) FROM queue INDEXED BY queue_lane"
+                " WHERE lane > ? ORDER BY lane, due, key LIMIT 1",
+                (place,),
+            )
+        ):
+            place, due, domain = found[0]
+            heads.append(LaneHead(place, due, domain.decode("utf-8", "replace")))
+        return heads
+
+    def expired(
+        self, lane: int, after: tuple[float, int], now: float, look_at: int, limit: int
+    ) -> tuple[list[tuple[float, int]], tuple[float, int] | None]:
+        """Entries of a lane that have expired, behind `after`, and where to go on; None: at the next lane.
+
+        Those that are held come last in their lane, and are not looked at.
+        """
+        # As in `due`. The index has all that is asked for: no row is read.
+        found: list[tuple[float, int]] = []
+        for terms, values in (
+            ("due = ? AND key > ?", after),
+            ("due > ? AND due < 9e999", after[:1]),
+        ):
+            source = f"FROM queue INDEXED BY queue_lane WHERE lane = ? AND {terms}"
+            bound = self._rows(
+                f"SELECT due, key {source} ORDER BY due, key LIMIT 1 OFFSET ?", (lane, *values, look_at - 1)
+            )
+            found += self._rows(
+                f"SELECT due, key FROM (SELECT due, key, expires {source} ORDER BY due, key LIMIT ?)"  # noqa: S608
+                " WHERE expires <= ? LIMIT ?",
+                (lane, *values, look_at, now, limit - len(found)),
+            )
+            if len(found) >= limit:
+                return found, found[-1]
+            if bound:
+                return found, bound[0]
+        return found, None
 
     def read(self, keys: Sequence[int]) -> tuple[list[Kept], list[int]]:
         """Rows by key, in the order of `keys`, and the keys of those that are damaged."""
@@ -287,26 +331,6 @@ class Database:
             "SELECT key FROM queue WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?", (start, LOOKED_AT - 1)
         )
         return start, int(bound[0][0]) if bound else None
-
-    def next_domain(self, after: str) -> tuple[str, float] | None:
-        """The domain that follows, and when its oldest entry was accepted."""
-        found = self._rows(
-            "SELECT CAST(domain AS BLOB), accepted FROM queue INDEXED BY queue_domain"
-            " WHERE domain > ? ORDER BY domain, accepted LIMIT 1",
-            (after,),
-        )
-        return (found[0][0].decode("utf-8", "replace"), found[0][1]) if found else None
-
-    def count_some(self, domain: str, after: tuple[float, int]) -> tuple[int, tuple[float, int] | None]:
-        """Count at most `LOOKED_AT` entries of a domain; where to go on, None: that was all."""
-        source = "FROM queue INDEXED BY queue_domain WHERE domain = ? AND (accepted, key) > (?, ?)"
-        bound = self._rows(
-            f"SELECT accepted, key {source} ORDER BY accepted, key LIMIT 1 OFFSET ?",
-            (domain, *after, LOOKED_AT - 1),
-        )
-        if bound:
-            return LOOKED_AT, (bound[0][0], bound[0][1])
-        return int(self._rows(f"SELECT count(*) {source}", (domain, *after))[0][0]), None
 
     # -- salvage --------------------------------------------------------------------------------------
 

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
+from tubepost_dispatcher.store.database import Database
 from tubepost_dispatcher.store.partition import RESERVE, Partition, Put
 from tubepost_dispatcher.store.port import (
-    DomainCount,
     Done,
     Entry,
     Failure,
@@ -27,11 +27,14 @@ from tubepost_dispatcher.store.port import (
     Figures,
     Filter,
     Kept,
+    LaneHead,
     Page,
     Tally,
 )
 
 _LOG = logging.getLogger("tubepost.store")
+
+T = TypeVar("T")
 
 LINGER: Final = 0.1
 """Seconds that what ended waits for a commit to ride on, before it gets one of its own."""
@@ -160,13 +163,25 @@ class DiskStore:
             self._next.asks.append(_Ask(give_back, None))
             self._hand_over()
 
-    def due(self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None]) -> None:
+    def due(
+        self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None], *, lane: int = 0
+    ) -> None:
         """See `Store.due`."""
-        self._ask(lambda partition: partial(done, partition.due(now, limit)), done)
+        self._ask(lambda partition: partial(done, partition.due(now, limit, lane)), done)
 
-    def next_due(self, done: Callable[[float | Failure | None], None]) -> None:
+    def next_due(self, done: Callable[[float | Failure | None], None], *, lane: int = 0) -> None:
         """See `Store.next_due`."""
-        self._ask(lambda partition: partial(done, partition.next_due()), done)
+        self._ask(lambda partition: partial(done, partition.next_due(lane)), done)
+
+    def lanes(
+        self, after: int | None, limit: int, done: Callable[[Sequence[LaneHead] | Failure], None]
+    ) -> None:
+        """See `Store.lanes`."""
+        self._read(lambda database: database.lanes(after, limit), done)
+
+    def expired(self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None]) -> None:
+        """See `Store.expired`."""
+        self._ask(lambda partition: partial(done, partition.expired(now, limit)), done)
 
     def page(
         self, which: Filter, after: int | None, limit: int, done: Callable[[Page | Failure], None]
@@ -178,21 +193,12 @@ class DiskStore:
         self, which: Filter, now: float, after: int | None, done: Callable[[Tally | Failure], None]
     ) -> None:
         """See `Store.tally`."""
-        self._ask(
-            lambda partition: partial(
-                done, partition.reading(lambda database: database.tally(which, now, after))
-            ),
-            done,
-        )
+        self._read(lambda database: database.tally(which, now, after), done)
 
     def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """See `Store.take`."""
         wanted = tuple(keys)
         self._ask(lambda partition: partial(done, partition.take(wanted)), done)
-
-    def counts(self, done: Callable[[Sequence[DomainCount] | Failure], None]) -> None:
-        """See `Store.counts`."""
-        self._count([], None, done)
 
     def close(self, done: Callable[[], None]) -> None:
         """See `Store.close`."""
@@ -203,21 +209,8 @@ class DiskStore:
         self._hand_over()
         self._closed = True
 
-    def _count(
-        self,
-        so_far: list[DomainCount],
-        at: tuple[float, int] | None,
-        done: Callable[[Sequence[DomainCount] | Failure], None],
-    ) -> None:
-        def step(partition: Partition) -> Callable[[], None]:
-            following = partition.count(so_far, at)
-            if isinstance(following, Failure):
-                return partial(done, following)
-            if following is False:
-                return partial(done, so_far)
-            return partial(self._count, so_far, None if following is True else following, done)
-
-        self._ask(step, done)
+    def _read(self, read: Callable[[Database], T], done: Callable[[T | Failure], None]) -> None:
+        self._ask(lambda partition: partial(done, partition.reading(read)), done)
 
     def _ask(
         self, ask: Callable[[Partition], Callable[[], None] | None], failed: Callable[[Failure], None]

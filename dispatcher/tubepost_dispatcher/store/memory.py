@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tubepost_dispatcher.store.port import (
     Count,
-    DomainCount,
     Done,
     Entry,
     Failure,
@@ -18,6 +17,7 @@ from tubepost_dispatcher.store.port import (
     Figures,
     Filter,
     Kept,
+    LaneHead,
     Page,
     Tally,
     matches,
@@ -39,6 +39,10 @@ class MemoryStore:
         self._most = most
         self._kept: dict[int, Entry] = {}
         self._taken: set[int] = set()
+        self._due: dict[int, list[tuple[float, int]]] = {}
+        """A heap for each lane; what is not so any more is passed over when its turn comes."""
+        self._expires: list[tuple[float, int]] = []
+        """Likewise, of all lanes."""
         self._keys = itertools.count(1)
         self._closed = False
         self._size = 0
@@ -65,11 +69,14 @@ class MemoryStore:
             full = Failure(FailureKind.FULL, f"the store has {len(self._kept)} of {self._most} entries")
             self._loop.call_soon(done, full)
         else:
-            self._kept.update(zip(keys, entries, strict=True))
+            for key, one in zip(keys, entries, strict=True):
+                self._kept[key] = one
+                heapq.heappush(self._expires, (one.expires, key))
             self._size += sum(len(one.body) for one in entries)
             self._commits += 1
-            if take:
-                self._taken.update(keys)
+            self._taken.update(keys)
+            if not take:
+                self.release(keys)
             self._loop.call_soon(done, keys)
 
     def ended(self, key: int) -> None:
@@ -83,27 +90,74 @@ class MemoryStore:
         before = self._kept.get(key)
         self._size += len(entry.body) - (len(before.body) if before else 0)
         self._kept[key] = entry
-        self._taken.discard(key)
+        heapq.heappush(self._expires, (entry.expires, key))
+        self._give_back(key, entry)
 
     def release(self, keys: Iterable[int]) -> None:
         """See `Store.release`."""
-        self._taken.difference_update(keys)
+        for key in keys:
+            if key in self._taken:
+                self._give_back(key, self._kept[key])
 
-    def due(self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None]) -> None:
+    def due(
+        self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None], *, lane: int = 0
+    ) -> None:
         """See `Store.due`."""
-        ready = heapq.nsmallest(
-            limit,
-            ((one.due, key) for key, one in self._kept.items() if one.due <= now and key not in self._taken),
-        )
-        self._hand_out([key for _, key in ready], done)
+        keys: list[int] = []
+        while len(keys) < limit and (first := self._first(lane)) is not None and first[0] <= now:
+            keys.append(heapq.heappop(self._due[lane])[1])
+            self._taken.add(keys[-1])
+        self._hand_out(keys, done)
 
-    def next_due(self, done: Callable[[float | Failure | None], None]) -> None:
+    def next_due(self, done: Callable[[float | Failure | None], None], *, lane: int = 0) -> None:
         """See `Store.next_due`."""
-        earliest = min(
-            (one.due for key, one in self._kept.items() if key not in self._taken), default=math.inf
-        )
-        found = None if earliest == math.inf else earliest
+        first = self._first(lane)
+        found = None if first is None or first[0] == math.inf else first[0]
         self._loop.call_soon(done, _CLOSED if self._closed else found)
+
+    def lanes(
+        self, after: int | None, limit: int, done: Callable[[Sequence[LaneHead] | Failure], None]
+    ) -> None:
+        """See `Store.lanes`; of lanes of which nothing is taken or due any more nothing is said."""
+        heads: list[LaneHead] = []
+        for lane in sorted(one for one in self._due if after is None or one > after):
+            first = self._first(lane)
+            if first is not None and len(heads) < limit:
+                heads.append(LaneHead(lane, first[0], self._kept[first[1]].domain))
+        self._loop.call_soon(done, _CLOSED if self._closed else heads)
+
+    def expired(self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None]) -> None:
+        """See `Store.expired`; looks at what has expired only."""
+        keys: list[int] = []
+        later: list[tuple[float, int]] = []
+        while len(keys) < limit and self._expires and self._expires[0][0] <= now:
+            expires, key = heapq.heappop(self._expires)
+            found = self._kept.get(key)
+            if found is None or found.expires != expires:
+                continue
+            if key in self._taken or found.due == math.inf:
+                later.append((expires, key))
+            else:
+                keys.append(key)
+        for one in later:
+            heapq.heappush(self._expires, one)
+        self._hand_out(keys, done)
+
+    def _first(self, lane: int) -> tuple[float, int] | None:
+        """The entry of a lane that is due first and not taken, as it stands in the lane's heap."""
+        heap = self._due.get(lane, [])
+        while heap:
+            due, key = heap[0]
+            found = self._kept.get(key)
+            if found is not None and key not in self._taken and found.due == due and found.lane == lane:
+                return heap[0]
+            heapq.heappop(heap)
+        self._due.pop(lane, None)
+        return None
+
+    def _give_back(self, key: int, entry: Entry) -> None:
+        self._taken.discard(key)
+        heapq.heappush(self._due.setdefault(entry.lane, []), (entry.due, key))
 
     def page(
         self, which: Filter, after: int | None, limit: int, done: Callable[[Page | Failure], None]
@@ -140,14 +194,6 @@ class MemoryStore:
     def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """See `Store.take`."""
         self._hand_out([key for key in keys if key in self._kept and key not in self._taken], done)
-
-    def counts(self, done: Callable[[Sequence[DomainCount] | Failure], None]) -> None:
-        """See `Store.counts`."""
-        by_domain: dict[str, list[float]] = {}
-        for one in self._kept.values():
-            by_domain.setdefault(one.domain, []).append(one.accepted)
-        counted = [DomainCount(name, len(times), min(times)) for name, times in sorted(by_domain.items())]
-        self._loop.call_soon(done, _CLOSED if self._closed else counted)
 
     def close(self, done: Callable[[], None]) -> None:
         """See `Store.close`."""

@@ -12,7 +12,6 @@ from typing import Final, NamedTuple, TypeVar
 from tubepost_dispatcher.store.database import Database
 from tubepost_dispatcher.store.directory import Directory
 from tubepost_dispatcher.store.port import (
-    DomainCount,
     Entry,
     Failure,
     FailureKind,
@@ -22,6 +21,7 @@ from tubepost_dispatcher.store.port import (
     Page,
 )
 from tubepost_dispatcher.store.salvage import Salvage
+from tubepost_dispatcher.store.sweep import Sweep
 from tubepost_dispatcher.store.taken import Taken
 from tubepost_dispatcher.store.trouble import Remedy, Trouble
 
@@ -35,8 +35,6 @@ PAUSE: Final = 1.0
 """Seconds between two attempts to open a partition, and between two looks at its size."""
 LOG_PAGES: Final = 2_000
 """Pages of 4 KiB in the log at which it is copied back."""
-_START: Final = (float("-inf"), -1)
-"""Before all entries of a domain."""
 
 
 class Put(NamedTuple):
@@ -88,6 +86,7 @@ class Partition:
         """The database replaces one that was set aside, and nothing was written to it yet."""
         self._next_key = 0
         self._taken = Taken()
+        self._sweep = Sweep()
         self._ended: set[int] = set()
         self._again: dict[int, Entry] = {}
         self.figures = Figures()
@@ -144,7 +143,7 @@ class Partition:
             if put.take:
                 self._taken.add(keys)
             for one in () if put.take else zip(keys, put.entries, strict=True):
-                self._taken.give_back(one[0], one[1].due)
+                self._taken.give_back(one[0], one[1].due, one[1].lane)
             tell(partial(put.done, keys))
 
     def release(self, keys: Sequence[int]) -> None:
@@ -154,13 +153,21 @@ class Partition:
 
     # -- reading --------------------------------------------------------------------------------------
 
-    def due(self, now: float, limit: int) -> Sequence[Kept] | Failure:
+    def due(self, now: float, limit: int, lane: int = 0) -> Sequence[Kept] | Failure:
         """See `Store.due`."""
-        return self.reading(lambda database: self._read(database, self._taken.due(database, now, limit)))
+        return self.reading(
+            lambda database: self._read(database, self._taken.due(database, now, limit, lane))
+        )
 
-    def next_due(self) -> float | Failure | None:
+    def next_due(self, lane: int = 0) -> float | Failure | None:
         """See `Store.next_due`."""
-        return self.reading(self._taken.next_due)
+        return self.reading(lambda database: self._taken.next_due(database, lane))
+
+    def expired(self, now: float, limit: int) -> Sequence[Kept] | Failure:
+        """See `Store.expired`."""
+        return self.reading(
+            lambda database: self._read(database, self._sweep.step(database, self._taken, now, limit))
+        )
 
     def page(self, which: Filter, after: int | None, limit: int) -> Page | Failure:
         """See `Store.page`."""
@@ -176,23 +183,6 @@ class Partition:
         """See `Store.take`."""
         wanted = [key for key in keys if key not in self._taken]
         return self.reading(lambda database: self._read(database, wanted))
-
-    def count(
-        self, so_far: list[DomainCount], at: tuple[float, int] | None
-    ) -> tuple[float, int] | bool | Failure:
-        """Count one step further; where to go on, True: with the next domain, False: that was all."""
-
-        def read(database: Database) -> tuple[float, int] | bool:
-            if at is None:
-                found = database.next_domain(so_far[-1].domain if so_far else "")
-                if found is None:
-                    return False
-                so_far.append(DomainCount(found[0], 0, found[1]))
-            counted, following = database.count_some(so_far[-1].domain, at or _START)
-            so_far[-1] = so_far[-1]._replace(queued=so_far[-1].queued + counted)
-            return True if following is None else following
-
-        return self.reading(read)
 
     # -- beside the work ------------------------------------------------------------------------------
 
@@ -309,7 +299,7 @@ class Partition:
         self._fresh = False
         self._measure_at = self._measure_at or self._clock() + PAUSE
         for key, entry in self._again.items():
-            self._taken.give_back(key, entry.due)
+            self._taken.give_back(key, entry.due, entry.lane)
         self._taken.drop(self._ended)
         self._again, self._ended = {}, set()
         before, seconds = self.figures, self._clock() - begun

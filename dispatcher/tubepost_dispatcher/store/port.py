@@ -55,7 +55,7 @@ class Entry(NamedTuple):
     due: float
     """When it is to be tried next; the same for all routes. Infinite: not before somebody says so."""
     expires: float
-    """When it is to end if nothing else has ended it. The store does not look at it."""
+    """When it is to end if nothing else has ended it. The store ends nothing by itself."""
     attempt: int
     reason: str = ""
     """Of the last attempt, empty before there was one."""
@@ -63,6 +63,8 @@ class Entry(NamedTuple):
     """The one of the last attempt, empty before there was one."""
     hold: str = ""
     """Who holds it, and why: an operator. Empty: nobody. What is held is due at no time."""
+    lane: int = 0
+    """A number for what takes turns with the rest: `due` hands out one lane at a time."""
 
 
 class Kept(NamedTuple):
@@ -70,6 +72,15 @@ class Kept(NamedTuple):
 
     key: int
     entry: Entry
+
+
+class LaneHead(NamedTuple):
+    """A lane that has entries, and the one of them that is due first, taken or not."""
+
+    lane: int
+    due: float
+    domain: str
+    """Of that entry."""
 
 
 class Filter(NamedTuple):
@@ -120,15 +131,6 @@ class Tally(NamedTuple):
     """Entries that this step passed over, whether they are counted or not."""
     following: int | None
     """The `after` of the next step, None: this was the last."""
-
-
-class DomainCount(NamedTuple):
-    """What a store has of one domain."""
-
-    domain: str
-    queued: int
-    oldest: float
-    """When the oldest of them was accepted."""
 
 
 class Figures(NamedTuple):
@@ -186,11 +188,25 @@ class Store(Protocol):
     def release(self, keys: Iterable[int]) -> None:
         """Give entries back as they are."""
 
-    def due(self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None]) -> None:
-        """Take at most `limit` entries that are due, in the order of their due time."""
+    def due(
+        self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None], *, lane: int = 0
+    ) -> None:
+        """Take at most `limit` entries of a lane that are due, in the order of their due time."""
 
-    def next_due(self, done: Callable[[float | Failure | None], None]) -> None:
-        """When the earliest entry is due that is not taken; None: there is none but what is held."""
+    def next_due(self, done: Callable[[float | Failure | None], None], *, lane: int = 0) -> None:
+        """When the lane's earliest entry is due that is not taken; None: there is none but what is held."""
+
+    def lanes(
+        self, after: int | None, limit: int, done: Callable[[Sequence[LaneHead] | Failure], None]
+    ) -> None:
+        """The lanes that have entries, at most `limit` of those behind `after`, in order."""
+
+    def expired(self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None]) -> None:
+        """Take at most `limit` entries whose `expires` has passed; none of those that are held.
+
+        Looks at a bounded number and remembers where it stopped: a round takes many calls, then it starts
+        anew.
+        """
 
     def page(
         self, which: Filter, after: int | None, limit: int, done: Callable[[Page | Failure], None]
@@ -205,15 +221,18 @@ class Store(Protocol):
     def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """Take entries by key; those that are taken already, or have ended, are left out."""
 
-    def counts(self, done: Callable[[Sequence[DomainCount] | Failure], None]) -> None:
-        """Count by domain. Counted in steps between commits: not one moment's view when much goes on."""
-
     def close(self, done: Callable[[], None]) -> None:
         """Write what waits, and close; what comes later is answered CLOSED."""
 
 
 def entry(
-    notification: Notification, *, due: float, expires: float, reason: str = "", route: str = ""
+    notification: Notification,
+    *,
+    due: float,
+    expires: float,
+    reason: str = "",
+    route: str = "",
+    lane: int = 0,
 ) -> Entry:
     """What is stored of a notification as it is now."""
     return Entry(
@@ -227,6 +246,7 @@ def entry(
         notification.attempt,
         reason,
         route,
+        lane=lane,
     )
 
 

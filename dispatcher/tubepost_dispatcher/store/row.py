@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from tubepost_dispatcher.store.port import Count, Entry, Filter, Kept
 
-FRESH: Final = "key, message_id, domain, sender, accepted, due, expires, attempt, crc, body"
+FRESH: Final = "key, message_id, domain, sender, accepted, due, expires, attempt, lane, crc, body"
 """Columns of an entry that was not tried yet. Each value that is bound costs time."""
 COLUMNS: Final = f"{FRESH}, reason, route, hold"
 READ: Final = (
     "key, CAST(message_id AS BLOB), CAST(domain AS BLOB), CAST(sender AS BLOB), accepted, due, expires,"
-    " attempt, crc, CAST(body AS BLOB), CAST(reason AS BLOB), CAST(route AS BLOB), CAST(hold AS BLOB)"
+    " attempt, lane, crc, CAST(body AS BLOB), CAST(reason AS BLOB), CAST(route AS BLOB), CAST(hold AS BLOB)"
 )
 """Text is read as bytes: damaged text need not be UTF-8."""
 GROUP: Final = "domain, route, reason, hold"
@@ -31,7 +31,7 @@ def values_of(rows: Sequence[Kept], *, fresh: bool) -> list[Any]:
     for key, one in rows:
         bound += (
             key, one.message_id, one.domain, one.sender, one.accepted, one.due, one.expires,
-            one.attempt, _checksum(key, one.due, one.expires, one.body), one.body,
+            one.attempt, one.lane, _checksum(key, one.lane, one.due, one.expires, one.body), one.body,
         )  # fmt: skip
         if not fresh:
             bound += one.reason, one.route, one.hold
@@ -61,18 +61,33 @@ def condition(which: Filter, start: int, upper: int | None) -> tuple[str, list[A
     return " AND ".join(term for term, _ in wanted), [value for _, value in wanted]
 
 
-def _checksum(key: int, due: float, expires: float, body: bytes) -> int:
+def _checksum(key: int, lane: int, due: float, expires: float, body: bytes) -> int:
     # The body has the other columns too.
-    return zlib.crc32(struct.pack("<qdd", key, due, expires), zlib.crc32(body))
+    return zlib.crc32(struct.pack("<qqdd", key, lane, due, expires), zlib.crc32(body))
 
 
 def sound(rows: list[tuple[Any, ...]]) -> tuple[list[Kept], list[int]]:
     """What is as it was written, and the keys of the rest."""
     good: list[Kept] = []
     bad: list[int] = []
-    for key, message_id, domain, sender, accepted, due, expires, attempt, crc, body, *texts in rows:
+    for (
+        key,
+        message_id,
+        domain,
+        sender,
+        accepted,
+        due,
+        expires,
+        attempt,
+        lane,
+        crc,
+        body,
+        reason,
+        route,
+        hold,
+    ) in rows:
         try:
-            if _checksum(key, due, expires, body) != crc:
+            if _checksum(key, lane, due, expires, body) != crc:
                 bad.append(key)
                 continue
             good.append(
@@ -80,7 +95,7 @@ def sound(rows: list[tuple[Any, ...]]) -> tuple[list[Kept], list[int]]:
                     key,
                     Entry(
                         body, message_id.decode(), domain.decode(), sender.decode(),
-                        accepted, due, expires, attempt, *(text.decode() for text in texts),
+                        accepted, due, expires, attempt, reason.decode(), route.decode(), hold.decode(), lane,
                     ),
                 )
             )  # fmt: skip

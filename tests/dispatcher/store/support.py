@@ -195,7 +195,7 @@ class Sync:
 
     def settle(self) -> None:
         """Let it do what it does when nobody waits."""
-        for _ in range(200):
+        for _ in range(1_000):
             if self.partition.idle_work is None:
                 return
             self.clock.now += 2.0

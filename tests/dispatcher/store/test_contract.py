@@ -12,7 +12,7 @@ from tests.dispatcher.store.support import NAME, NOW, all_of, an_entry, closed, 
 from tubepost_dispatcher.notification import decode
 from tubepost_dispatcher.store.disk import DiskStore
 from tubepost_dispatcher.store.memory import MemoryStore
-from tubepost_dispatcher.store.port import Count, DomainCount, Failure, FailureKind, Filter, Store, Tally
+from tubepost_dispatcher.store.port import Count, Entry, Failure, FailureKind, Filter, LaneHead, Store, Tally
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -97,6 +97,52 @@ async def test_again_for_an_earlier_time_than_what_was_read_is_found(store: Stor
     await put(store, 3, take=False, due=NOW)
     found = await told(store.due, NOW + 1, 10)
     assert [one.entry.message_id for one in found] == ["m3", "m1", "m2"]
+
+
+async def test_a_lane_hands_out_its_own_and_no_others(store: Store) -> None:
+    assert await told(store.lanes, None, 10) == []
+    entries = [an_entry(n, due=NOW + n)._replace(lane=lane) for n, lane in enumerate((7, 3, 7, 2**62, 3))]
+    keys = await told(store.put, entries, take=False)
+    heads = await told(store.lanes, None, 10)
+    assert heads == [LaneHead(3, NOW + 1, NAME), LaneHead(7, NOW, NAME), LaneHead(2**62, NOW + 3, NAME)]
+    assert await told(store.lanes, None, 2) == heads[:2]
+    assert await told(store.lanes, 3, 10) == heads[1:]
+    assert [one.key for one in await told(store.due, NOW + 9, 1, lane=7)] == [keys[0]]
+    assert await told(store.next_due, lane=7) == NOW + 2
+    assert [one.key for one in await told(store.due, NOW + 9, 9, lane=7)] == [keys[2]]
+    assert await told(store.due, NOW + 9, 9, lane=1) == []
+    assert await told(store.next_due, lane=7) is None
+    store.again(keys[0], entries[0]._replace(due=NOW - 5))
+    (found,) = await told(store.due, NOW, 9, lane=7)
+    assert (found.key, found.entry.lane) == (keys[0], 7)
+    assert len(await told(store.due, NOW + 9, 9, lane=3)) == 2
+
+
+async def test_what_has_expired_is_found_whatever_its_lane_and_due_time(store: Store) -> None:
+    def made(number: int, lane: int, due: float, expires: float) -> Entry:
+        return an_entry(number, due=due)._replace(lane=lane, expires=expires)
+
+    entries = [
+        made(1, 0, NOW + 900, NOW + 10),
+        made(2, 5, NOW - 900, NOW + 5),
+        made(3, 5, NOW, NOW + 99),
+        made(4, 9, NOW, NOW + 7),
+        made(5, 9, math.inf, NOW + 7),
+    ]
+    keys = await told(store.put, entries, take=False)
+    (taken,) = await told(store.put, [made(6, 9, NOW, NOW + 7)])
+    found: set[int] = set()
+    for _ in range(9):
+        some = await told(store.expired, NOW + 10, 2)
+        assert len(some) <= 2
+        assert not found & {one.key for one in some}
+        found |= {one.key for one in some}
+    assert found == {keys[0], keys[1], keys[3]}
+    for key in found:
+        store.ended(key)
+    assert len(await all_of(store)) == 3
+    store.release([taken])
+    assert [one.key for _ in range(3) for one in await told(store.expired, NOW + 10, 2)] == [taken]
 
 
 async def test_what_is_released_is_handed_out_as_it_was(store: Store) -> None:
@@ -188,17 +234,6 @@ async def test_a_tally_counts_by_what_entries_have_in_common(store: Store) -> No
     assert (await told(store.tally, Filter(), NOW, keys[-1])).counts == ()
 
 
-async def test_counts_are_by_domain_with_the_oldest(store: Store) -> None:
-    assert await told(store.counts) == []
-    entries = [an_entry(3), an_entry(1), an_entry(2, domain="other.example"), an_entry(4)]
-    keys = await told(store.put, entries, take=False)
-    store.ended(keys[3])
-    assert await told(store.counts) == [
-        DomainCount(NAME, 2, NOW + 1),
-        DomainCount("other.example", 1, NOW + 2),
-    ]
-
-
 async def test_what_ended_twice_or_never_was_harms_nothing(store: Store) -> None:
     (key,) = await put(store, 1)
     store.ended(key)
@@ -219,7 +254,8 @@ async def test_a_closed_store_says_so(store: Store) -> None:
         told(store.page, Filter(), None, 1),
         told(store.tally, Filter(), NOW, None),
         told(store.take, [1]),
-        told(store.counts),
+        told(store.lanes, None, 9),
+        told(store.expired, NOW, 9),
     )
     for question in questions:
         answer = await question

@@ -75,18 +75,26 @@ def test_a_tally_takes_steps(database: Database, monkeypatch: pytest.MonkeyPatch
     assert counted == [(10, 10), (10, 10), (5, 5)]
 
 
-def test_counting_takes_steps(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOKED_AT", 10)
-    rows = fill(database, 25)
-    found = database.next_domain("")
-    assert found == (rows[0].entry.domain, rows[0].entry.accepted)
-    counted, place = database.count_some(found[0], START)
-    total = counted
-    while place is not None:
-        counted, place = database.count_some(found[0], place)
-        total += counted
-    assert total == 25
-    assert database.next_domain(found[0]) is None
+def test_entries_are_counted_through_everything(database: Database) -> None:
+    rows = fill(database, 6)
+    assert database.entries == 6
+    with database.transaction():
+        database.remove([rows[0].key, rows[0].key, 12345])
+        database.write([rows[1]], conflict="REPLACE")
+        database.write([rows[2]], conflict="IGNORE")
+    assert database.entries == 5
+
+    def in_vain() -> None:
+        with database.transaction():
+            database.remove([rows[3].key])
+            database.write([rows[4]])
+
+    with pytest.raises(Trouble):
+        in_vain()
+    assert database.entries == 5
+    database.set_aside([rows[5].key])
+    assert database.entries == 4
+    assert database._rows("SELECT count(*) FROM queue") == [(4,)]
 
 
 def test_what_is_not_as_it_was_written_is_set_aside(database: Database) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tubepost_dispatcher.store.taken import Taken
+from tubepost_dispatcher.store.taken import MOST_PLACES, Taken
 
 
 class Index:
@@ -8,7 +8,9 @@ class Index:
         self.places = sorted(places)
         self.looked_at = 0
 
-    def due(self, after: tuple[float, int], now: float, limit: int) -> list[tuple[float, int]]:
+    def due(
+        self, after: tuple[float, int], now: float, limit: int, lane: int = 0
+    ) -> list[tuple[float, int]]:
         found = [place for place in self.places if after < place and place[0] <= now][:limit]
         self.looked_at += len(found)
         return found
@@ -47,3 +49,13 @@ def test_without_anything_there_is_no_next_time() -> None:
     taken = Taken()
     assert taken.next_due(Index()) is None
     assert 1 not in taken
+
+
+def test_places_are_a_lanes_own_and_bounded() -> None:
+    index = Index(*((float(key), key) for key in range(20)))
+    taken = Taken()
+    assert read(taken, index, 99.0, 9) == list(range(9))
+    for lane in range(1, MOST_PLACES + 5):
+        taken.due(index, -1.0, 9, lane)
+    assert len(taken._places) <= MOST_PLACES
+    assert read(taken, index, 99.0, 99) == list(range(9, 20))
