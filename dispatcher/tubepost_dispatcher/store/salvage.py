@@ -8,8 +8,8 @@ from typing import Final
 
 from tubepost_dispatcher.store.database import Database
 from tubepost_dispatcher.store.directory import FILE, Directory
-from tubepost_dispatcher.store.port import Kept
-from tubepost_dispatcher.store.trouble import Trouble
+from tubepost_dispatcher.store.port import FailureKind, Kept
+from tubepost_dispatcher.store.trouble import Remedy, Trouble
 
 _LOG = logging.getLogger("tubepost.store")
 
@@ -70,16 +70,23 @@ class Salvage:
 
     def _read(self, old: Database) -> tuple[list[Kept], int, int | None]:
         try:
-            return old.rows_between(self._at, self._upper, STEP, descending=self._backwards)
+            return self._between(old, STEP)
         except Trouble as trouble:
             if not self._broken:
                 _LOG.error("queue: %s: %s", self._aside, trouble)
             self._broken = True
-            try:
-                # One by one up to the place that cannot be read.
-                return old.rows_between(self._at, self._upper, 1, descending=self._backwards)
-            except Trouble:
-                return [], 0, None
+        try:
+            # One by one up to the place that cannot be read.
+            return self._between(old, 1)
+        except Trouble:
+            return [], 0, None
+
+    def _between(self, old: Database, count: int) -> tuple[list[Kept], int, int | None]:
+        good, bad, last = old.rows_between(self._at, self._upper, count, descending=self._backwards)
+        if last is not None and not self._at < last < self._upper:
+            # A damaged tree leads anywhere, and round in circles.
+            raise Trouble(Remedy.SET_ASIDE, FailureKind.FAILED, "keys are out of order")
+        return good, bad, last
 
     def _over(self, directory: Directory, trouble: Trouble | None) -> bool:
         if self._old is not None:

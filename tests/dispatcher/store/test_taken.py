@@ -8,9 +8,7 @@ class Index:
         self.places = sorted(places)
         self.looked_at = 0
 
-    def due(
-        self, after: tuple[float, int], now: float, limit: int, lane: int = 0
-    ) -> list[tuple[float, int]]:
+    def due(self, after: tuple[float, int], now: float, limit: int, lane: int = 0) -> list[tuple[float, int]]:
         found = [place for place in self.places if after < place and place[0] <= now][:limit]
         self.looked_at += len(found)
         return found
