@@ -1,9 +1,10 @@
-"""The chart's values.schema.json and README.md, from the comments in its values.yaml.
+"""The chart's values.schema.json, README.md and files/values.json, from the comments in its values.yaml.
 
 A comment that begins with `--` describes the key below it; a line that begins with `@schema` holds what of
 its JSON Schema the default does not tell (enumerations, patterns, free maps). Every key is described. Maps
 are strict unless their `@schema` says otherwise; at the root `global` and `enabled` are allowed, which a
-parent chart hands down.
+parent chart hands down. null is allowed everywhere, since a key without a value is null in YAML;
+files/values.json tells the templates what it stands for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tubepost_api.crd import crd
 
 CHART = Path(__file__).resolve().parents[2] / "charts" / "tubepost"
 _KEY = re.compile(r"^( *)([A-Za-z][A-Za-z0-9]*):")
@@ -48,17 +51,20 @@ def outputs() -> dict[str, str]:
         "title": "Values of the chart tubepost",
         **_schema(values, comments, ()),
     }
+    schema["type"] = "object"
     schema["properties"]["global"] = {
-        "type": "object",
+        "type": ["object", "null"],
         "description": "Values that a parent chart shares.",
+        "properties": _GLOBAL,
     }
     schema["properties"]["enabled"] = {
-        "type": "boolean",
+        "type": ["boolean", "null"],
         "description": "Whether a parent chart includes this one; has no meaning here.",
     }
     return {
         "charts/tubepost/values.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
         "charts/tubepost/README.md": _page(values, comments),
+        "charts/tubepost/files/values.json": _by_section(_absent(values, comments)),
     }
 
 
@@ -92,13 +98,56 @@ def _comment(block: list[str]) -> Comment:
 
 def _schema(value: Any, comments: Mapping[tuple[str, ...], Comment], path: tuple[str, ...]) -> dict[str, Any]:
     comment = comments.get(path, Comment())
+    if path == ("dispatcher", "podTemplate"):
+        spec = crd("PushDomain")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        return _pod_template(spec["properties"]["podTemplate"]) | {"description": comment.text}
     result: dict[str, Any] = {"type": _TYPES[type(value)]}
     if comment.text or comment.heading:
         result["description"] = comment.text or comment.heading
     if isinstance(value, dict) and "additionalProperties" not in (comment.schema or {}):
         result["additionalProperties"] = False
         result["properties"] = {key: _schema(item, comments, (*path, key)) for key, item in value.items()}
-    return result | dict(comment.schema or {})
+    return _or_null(result | dict(comment.schema or {}))
+
+
+def _pod_template(node: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition's schema of `spec.podTemplate` as one of JSON Schema, strict, without defaults."""
+    kept = {key: node[key] for key in _KEPT if key in node}
+    if "items" in node:
+        kept["items"] = _pod_template(node["items"])
+    if "properties" in node:
+        kept["additionalProperties"] = False
+        kept["properties"] = {name: _pod_template(item) for name, item in node["properties"].items()}
+    elif kept.get("type") == "object":
+        kept.setdefault("additionalProperties", True)
+    return _or_null(kept) if "type" in kept else kept
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    more = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return schema | {"type": [*types, "null"]} | more
+
+
+def _absent(
+    values: Mapping[str, Any], comments: Mapping[tuple[str, ...], Comment], path: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What stands for a value that is null, or whose section is.
+
+    Sections are maps; every other value is a list of two: what stands for null, and the default, which holds
+    where the whole section is null. They differ where nothing is a possible value.
+    """
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        here = (*path, key)
+        comment = comments[here]
+        if comment.text:
+            required = "minItems" in (comment.schema or {})
+            nothing = type(value)() if isinstance(value, (list, dict)) and not required else value
+            result[key] = [nothing, value]
+        else:
+            result[key] = _absent(value, comments, here)
+    return result
 
 
 def _leaves(
@@ -113,6 +162,12 @@ def _leaves(
         yield from _leaves(item, comments, (*path, key))
 
 
+def _by_section(values: Mapping[str, Any]) -> str:
+    """JSON with a line for each key of the root."""
+    lines = (f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def _page(values: Mapping[str, Any], comments: Mapping[tuple[str, ...], Comment]) -> str:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     rows: dict[str, list[str]] = {}
@@ -121,7 +176,9 @@ def _page(values: Mapping[str, Any], comments: Mapping[tuple[str, ...], Comment]
         text = comments[path].text.replace("|", "\\|")
         default = json.dumps(value, ensure_ascii=False).replace("|", "\\|")
         rows.setdefault(section, []).append(f"| `{'.'.join(path)}` | `{default}` | {text} |")
-    parts = [_HEAD.format(version=chart["version"], kube=chart["kubeVersion"].removesuffix("-0"))]
+    shared = "\n".join(f"| `global.{name}` | {item['description']} |" for name, item in _GLOBAL.items())
+    kube = chart["kubeVersion"].removesuffix("-0")
+    parts = [_HEAD.format(version=chart["version"], kube=kube, shared=shared)]
     for section, lines in rows.items():
         heading = comments[(section,)].heading if section else ""
         title = f"### {section}\n\n{heading}\n" if section else "### General\n"
@@ -129,6 +186,34 @@ def _page(values: Mapping[str, Any], comments: Mapping[tuple[str, ...], Comment]
     return "\n".join(parts)
 
 
+_KEPT = (
+    *("type", "description", "enum", "additionalProperties", "minimum", "maximum"),
+    *("minLength", "maxLength", "minItems", "maxItems", "maxProperties"),
+)
+_TEXTS = {"type": ["object", "null"], "additionalProperties": {"type": "string"}}
+_GLOBAL: dict[str, Any] = {
+    "imageRegistry": {
+        "type": ["string", "null"],
+        "description": "Registry of the images that name none.",
+    },
+    "imagePullSecrets": {
+        "type": ["array", "null"],
+        "description": "Secrets to pull images with, beside imagePullSecrets: names, or maps with a name.",
+    },
+    "commonLabels": {**_TEXTS, "description": "Labels of every object, beside commonLabels."},
+    "commonAnnotations": {**_TEXTS, "description": "Annotations of every object, beside commonAnnotations."},
+    "nodeSelector": {**_TEXTS, "description": "Node selector of pods that have none of their own."},
+    "tolerations": {
+        "type": ["array", "null"],
+        "items": {"type": "object"},
+        "description": "Tolerations of pods that have none of their own.",
+    },
+    "priorityClassName": {
+        "type": ["string", "null"],
+        "description": "Priority class of pods that have none of their own.",
+    },
+}
+"""What is read of `global`; the dispatchers' pods are among the pods."""
 _COLUMNS = ("| value | default | meaning |", "| --- | --- | --- |")
 _HEAD = """\
 # The Helm chart
@@ -145,6 +230,13 @@ dashboard. Version {version}, for Kubernetes {kube}.
 
 ## Values
 
-The schema refuses what is not in this table. As a sub-chart it takes `global` (of which it reads
-`global.imageRegistry` and `global.imagePullSecrets`) and `enabled` from its parent.
+The schema refuses what is not in this table. `null` (in YAML also a key without a value) means nothing for
+lists and free maps, the default for everything else. As a sub-chart it also takes from its parent `enabled`
+and of `global`:
+
+| value | meaning |
+| --- | --- |
+{shared}
+
+Other keys of `global` are the parent's affair; a chart that has no parent refuses them, and `enabled`.
 """

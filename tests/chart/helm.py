@@ -139,6 +139,18 @@ def render(
     return Objects([document for document in yaml.load_all(result.output, yaml.CSafeLoader) if document])
 
 
+def sub_chart(directory: Path) -> Path:
+    """A parent chart with ours in it, in `directory`."""
+    parent = directory / "parent"
+    (parent / "charts").mkdir(parents=True)
+    (parent / "charts" / "tubepost").symlink_to(CHART)
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+    dependency = {"name": "tubepost", "version": version, "condition": "tubepost.enabled"}
+    chart = {"apiVersion": "v2", "name": "parent", "version": "1.0.0", "dependencies": [dependency]}
+    (parent / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    return parent
+
+
 def refused(values: Values) -> str:
     """What helm says when the values are wrong."""
     result = helm("template", "tubepost", str(CHART), values=values)

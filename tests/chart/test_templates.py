@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.helm import CHART, ROOT, Objects, helm, refused, render
+from tests.chart.helm import CHART, ROOT, Objects, helm, refused, render, sub_chart
 from tests.chart.value_sets import SETS
 from tubepost_operator import names, rbac, settings
 from tubepost_operator.resources import container as dispatcher
 from tubepost_operator.webhook import permissions
 from tubepost_operator.webhook.inject import HTTP_PORT_NAME
+from tubepost_operator.webhook.rotation import service_hosts
 from tubepost_operator.webhook.server import PATH
 
 CLUSTER_KINDS = {
@@ -65,7 +66,8 @@ def test_pod_security_restricted(objects: Objects) -> None:
     for name, spec in objects.pod_specs():
         pod = spec["securityContext"]
         assert pod["runAsNonRoot"] is True, name
-        assert pod["runAsUser"] == 65532
+        # The image's, or the namespace's (OpenShift).
+        assert not {"runAsUser", "runAsGroup", "fsGroup"} & pod.keys()
         assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
         for container in spec["containers"]:
             security = container["securityContext"]
@@ -112,7 +114,6 @@ def test_the_operator_understands_its_command_line(objects: Objects) -> None:
     given = settings_of(objects)
     assert given.leader_election
     assert given.lease_namespace == "push"
-    assert given.health_port == 8080
     (container,) = objects.operator["spec"]["template"]["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports["health"] == given.health_port
@@ -137,7 +138,18 @@ def test_the_webhooks_objects_are_those_that_the_operator_is_told_of(objects: Ob
     assert service["path"] == PATH
     assert "caBundle" not in webhook["clientConfig"]  # the operator's: an upgrade must not take it away
     assert objects.one("Service", service["name"])["spec"]["ports"][0]["port"] == service["port"]
-    assert "data" not in objects.one("Secret", given.webhook_secret)
+    if given.webhook_certificate == "Own":
+        assert "data" not in objects.one("Secret", given.webhook_secret)
+    else:
+        certificate = objects.one("Certificate")
+        assert certificate["spec"]["secretName"] == given.webhook_secret
+        assert certificate["spec"]["dnsNames"] == list(service_hosts(given))
+        source = f"{certificate['metadata']['namespace']}/{certificate['metadata']['name']}"
+        assert configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"] == source
+        assert certificate["spec"]["issuerRef"] == {
+            "name": objects.one("Issuer")["metadata"]["name"],
+            "kind": "Issuer",
+        }
     assert webhook["failurePolicy"].lower() == given.webhook_on_refusal
     assert webhook["sideEffects"] == "None"
     (expression,) = webhook["objectSelector"]["matchExpressions"]
@@ -172,7 +184,7 @@ def named(scope: str, given: settings.Settings) -> set[tuple[str, str, str, str]
     return {
         (item.group, item.resource, item.object_name(given), verb)
         for item in permissions.PERMISSIONS
-        if item.scope == scope and given.webhook
+        if item.scope == scope and item.needed(given)
         for verb in item.verbs
     }
 
@@ -258,6 +270,28 @@ def test_images() -> None:
         {"name": "shared"},
     ]
     assert settings_of(render()).release == settings.ReleaseSettings()
+
+
+def test_what_the_operator_is_told() -> None:
+    given = settings_of(render(SETS["tuned"]))
+    assert (given.workers, given.resync, given.upgrades_at_a_time) == (8, 900.0, 5)
+    assert (given.lease_duration, given.lease_renew) == (30, 5.0)
+    template = given.release.pod_template
+    assert template.resources.limits is not None
+    assert template.resources.limits.cpu == "2"
+    assert template.security.run_as_user == 1000
+    # What a parent chart shares holds for dispatchers too.
+    assert template.priority_class_name == "important"
+    assert template.node_selector == {"pool": "mail"}
+    assert settings_of(render()).release.pod_template == settings.ReleaseSettings().pod_template
+
+
+def test_the_nodes_network() -> None:
+    spec = render(SETS["the-nodes-network"]).operator["spec"]
+    assert spec["template"]["spec"]["hostNetwork"] is True
+    assert spec["template"]["spec"]["dnsPolicy"] == "ClusterFirstWithHostNet"
+    # Two pods cannot have one port of the node: the old one goes first.
+    assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 1, "maxSurge": 0}
 
 
 def test_a_disruption_budget_is_for_two_or_more() -> None:
@@ -435,6 +469,8 @@ def test_the_notes(name: str) -> None:
         ({"webhook": {"failurePolicy": "Maybe"}}, "failurePolicy"),
         ({"monitoring": {"alerts": {"failureRatio": 5}}}, "failureRatio"),
         ({"commonLabels": {"a": 1}}, "commonLabels"),
+        ({"monitoring": {"alerts": {"enabled": True, "disabled": ["Tubepost"]}}}, "no alert Tubepost"),
+        ({"dispatcher": {"podTemplate": {"tolerations": [{"effect": "Never"}]}}}, "effect"),
     ],
 )
 def test_wrong_values_are_refused(values: dict[str, Any], word: str) -> None:
@@ -442,12 +478,7 @@ def test_wrong_values_are_refused(values: dict[str, Any], word: str) -> None:
 
 
 def test_as_a_sub_chart(tmp_path: Any) -> None:
-    parent = tmp_path / "parent"
-    (parent / "charts").mkdir(parents=True)
-    (parent / "charts" / "tubepost").symlink_to(CHART)
-    dependency = {"name": "tubepost", "version": "0.1.0", "condition": "tubepost.enabled"}
-    chart = {"apiVersion": "v2", "name": "parent", "version": "1.0.0", "dependencies": [dependency]}
-    (parent / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    parent = sub_chart(tmp_path)
     values: dict[str, Any] = {
         "global": {"imageRegistry": "registry.example", "storageClass": "fast"},
         "tubepost": {"enabled": True, "simulator": {"enabled": True}},

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+EVERYTHING_ON: dict[str, Any] = {
+    "operator": {"replicas": 2},
+    "monitoring": {name: {"enabled": True} for name in ("monitors", "alerts", "dashboards")},
+    "networkPolicies": {"enabled": True},
+    "simulator": {"enabled": True},
+}
+"""All that is off by default, and nothing else."""
+
 MONITORING: dict[str, Any] = {
     "monitors": {"enabled": True, "labels": {"release": "prometheus"}},
     "alerts": {"enabled": True, "labels": {"release": "prometheus"}, "alertLabels": {"team": "mail"}},
@@ -31,6 +39,24 @@ SETS: dict[str, dict[str, Any]] = {
         "crds": {"enabled": False},
     },
     "failing-open": {"webhook": {"failurePolicy": "Ignore", "annotations": {"a": "b"}}},
+    "cert-manager": {"webhook": {"certManager": {"enabled": True}}, "namespaceOverride": "push"},
+    "the-nodes-network": {"webhook": {"hostNetwork": True}, "operator": {"healthPort": 9080}},
+    "tuned": {
+        "operator": {
+            "concurrency": 8,
+            "resyncSeconds": 900,
+            "upgradesAtATime": 5,
+            "leaderElection": {"leaseDurationSeconds": 30, "renewSeconds": 5},
+        },
+        "dispatcher": {
+            "podTemplate": {
+                "resources": {"limits": {"cpu": "2"}},
+                "security": {"runAsUser": 1000},
+                "tolerations": [{"key": "mail", "operator": "Exists"}],
+            },
+        },
+        "global": {"priorityClassName": "important", "nodeSelector": {"pool": "mail"}},
+    },
     "monitored": {"monitoring": MONITORING},
     "closed": {
         "networkPolicies": {"enabled": True, "apiServerCidrs": ["192.0.2.1/32"], "apiServerPorts": [6443]},

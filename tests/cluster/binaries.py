@@ -158,7 +158,7 @@ def _build(tool: Tool) -> None:
 
 
 def _go_mod(tool: Tool) -> str:
-    """The go.mod to build from: the program's own Go version, and for Kubernetes its staging modules.
+    """The go.mod to build from: the program's Go version and replaced modules, for Kubernetes its staging modules.
 
     k8s.io/kubernetes requires its staging modules at v0.0.0, which only its own repository resolves; they are
     published as v0.MINOR.PATCH.
@@ -169,6 +169,8 @@ def _go_mod(tool: Tool) -> str:
     staging = sorted({words[0] for words in map(str.split, lines) if words[1:2] == ["v0.0.0"]})
     published = f"v0.{tool.version.partition('.')[2]}"
     replaced = [f"replace {module} => {module} {published}" for module in staging]
+    # Modules of other names in place of some; those in directories beside the program are not published.
+    replaced += [line for line in lines if line.startswith("replace ") and "=> ." not in line]
     return "\n".join([f"module cluster/{tool.name}", version, *replaced, ""])
 
 

@@ -1,3 +1,81 @@
+{{/*
+Every template begins with this. A value that is null, or has no key, becomes what files/values.json says: a
+parent chart may leave anything empty. Then what has no meaning here is refused, where there is no parent.
+*/}}
+{{- define "tubepost.values" -}}
+{{- include "tubepost.filled" (list .Values (.Files.Get "files/values.json" | fromJson)) -}}
+{{- if not (kindIs "map" .Values.global) -}}
+{{- $_ := set .Values "global" dict -}}
+{{- end -}}
+{{- $shared := dict "imageRegistry" "" "imagePullSecrets" list "commonLabels" dict "commonAnnotations" dict "nodeSelector" dict "tolerations" list "priorityClassName" "" -}}
+{{- if .Chart.IsRoot -}}
+{{- range $key, $_ := .Values.global -}}
+{{- if not (hasKey $shared $key) -}}
+{{- fail (printf "global.%s: the chart does not read it. Remedy: of global it reads %s" $key (keys $shared | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (kindIs "invalid" .Values.enabled) -}}
+{{- fail "enabled: it is for parent charts that include this one. Remedy: remove it" -}}
+{{- end -}}
+{{- end -}}
+{{- range $key, $absent := $shared -}}
+{{- if kindIs "invalid" (index $.Values.global $key) -}}
+{{- $_ := set $.Values.global $key $absent -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Call with (list VALUES ABSENT): maps of ABSENT are sections, lists are (null, default). */}}
+{{- define "tubepost.filled" -}}
+{{- $values := index . 0 -}}
+{{- range $key, $absent := index . 1 -}}
+{{- if kindIs "map" $absent -}}
+{{- if kindIs "map" (index $values $key) -}}
+{{- include "tubepost.filled" (list (index $values $key) $absent) -}}
+{{- else -}}
+{{- $section := dict -}}
+{{- include "tubepost.defaults" (list $section $absent) -}}
+{{- $_ := set $values $key $section -}}
+{{- end -}}
+{{- else if kindIs "invalid" (index $values $key) -}}
+{{- $_ := set $values $key (first $absent) -}}
+{{- else if kindIs "map" (index $values $key) -}}
+{{- include "tubepost.pruned" (index $values $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Takes the keys that are null out of a map. */}}
+{{- define "tubepost.pruned" -}}
+{{- $map := . -}}
+{{- range $key, $value := $map -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $map $key -}}
+{{- else if kindIs "map" $value -}}
+{{- include "tubepost.pruned" $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The defaults of a whole section. Call as above. */}}
+{{- define "tubepost.defaults" -}}
+{{- $values := index . 0 -}}
+{{- range $key, $absent := index . 1 -}}
+{{- if kindIs "map" $absent -}}
+{{- $section := dict -}}
+{{- include "tubepost.defaults" (list $section $absent) -}}
+{{- $_ := set $values $key $section -}}
+{{- else -}}
+{{- $_ := set $values $key (last $absent) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The namespace of the objects. */}}
+{{- define "tubepost.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
 {{/* The chart's name, or what replaces it. */}}
 {{- define "tubepost.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
@@ -20,7 +98,7 @@
 {{/* The name of objects that have no namespace. Several releases in namespaced mode stand side by side. */}}
 {{- define "tubepost.clusterName" -}}
 {{- if .Values.watch.namespaces -}}
-{{- printf "%s-%s" (include "tubepost.fullname" .) .Release.Namespace -}}
+{{- printf "%s-%s" (include "tubepost.fullname" .) (include "tubepost.namespace" .) -}}
 {{- else -}}
 {{- include "tubepost.fullname" . -}}
 {{- end -}}
@@ -35,7 +113,51 @@
 {{- $_ := set $own "app.kubernetes.io/part-of" "tubepost" -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" $root.Release.Service -}}
 {{- $further := gt (len .) 2 | ternary (last .) dict -}}
-{{- merge $own $further $root.Values.commonLabels | toYaml -}}
+{{- merge $own $further $root.Values.commonLabels $root.Values.global.commonLabels | toYaml -}}
+{{- end -}}
+
+{{/* Annotations of an object; nothing where there are none. Call with (list $), or (list $ FURTHER_ANNOTATIONS). */}}
+{{- define "tubepost.annotations" -}}
+{{- $root := index . 0 -}}
+{{- $own := gt (len .) 1 | ternary (last .) dict -}}
+{{- with merge dict $own $root.Values.commonAnnotations $root.Values.global.commonAnnotations -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* Where pods run. Call with (list $ VALUES); what VALUES does not say, global may. */}}
+{{- define "tubepost.scheduling" -}}
+{{- $global := (index . 0).Values.global -}}
+{{- $values := index . 1 -}}
+{{- with $values.priorityClassName | default $global.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $values.nodeSelector | default $global.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations | default $global.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The dispatchers' pod template, as JSON; "{}" when nothing is said. */}}
+{{- define "tubepost.podTemplate" -}}
+{{- $template := deepCopy .Values.dispatcher.podTemplate -}}
+{{- range $key := list "nodeSelector" "tolerations" "priorityClassName" -}}
+{{- with index $.Values.global $key -}}
+{{- if not (index $template $key) -}}
+{{- $_ := set $template $key . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $template -}}
 {{- end -}}
 
 {{/* Labels that never change: selectors. Call with (list $ COMPONENT). */}}
@@ -58,7 +180,7 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 {{- define "tubepost.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
-{{- $registry := $image.registry | default (dig "imageRegistry" "" ($root.Values.global | default dict)) -}}
+{{- $registry := $image.registry | default $root.Values.global.imageRegistry -}}
 {{- with $registry }}{{ . | trimSuffix "/" }}/{{ end -}}
 {{- $image.repository -}}
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end -}}
@@ -67,7 +189,7 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 {{/* Names of the Secrets to pull images with, as JSON: the chart's own and the parent's, which may be texts. */}}
 {{- define "tubepost.imagePullSecrets" -}}
 {{- $names := list -}}
-{{- range concat .Values.imagePullSecrets (dig "imagePullSecrets" list (.Values.global | default dict)) -}}
+{{- range concat .Values.imagePullSecrets .Values.global.imagePullSecrets -}}
 {{- $names = append $names (kindIs "map" . | ternary (get (kindIs "map" . | ternary . dict) "name") .) -}}
 {{- end -}}
 {{- $names | uniq | toJson -}}
@@ -83,21 +205,15 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
-{{/* What the restricted Pod Security Standard asks of a pod. */}}
-{{- define "tubepost.podSecurity" -}}
-runAsGroup: 65532
-runAsNonRoot: true
-runAsUser: 65532
-seccompProfile:
-  type: RuntimeDefault
-{{- end -}}
-
-{{/* What it asks of a container, and a root file system that cannot be written to. */}}
-{{- define "tubepost.containerSecurity" -}}
-allowPrivilegeEscalation: false
-capabilities:
-  drop: [ALL]
-readOnlyRootFilesystem: true
+{{/* IP families of the operator's Services. */}}
+{{- define "tubepost.ipFamilies" -}}
+{{- with .Values.operator.service.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.operator.service.ipFamilies }}
+ipFamilies:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/* Objects whose names others need. */}}
@@ -105,6 +221,18 @@ readOnlyRootFilesystem: true
 {{- define "tubepost.webhookSecret" -}}{{ include "tubepost.webhookName" . }}-tls{{- end -}}
 {{- define "tubepost.simulatorName" -}}{{ include "tubepost.fullname" . }}-simulator{{- end -}}
 {{- define "tubepost.simulatorSecret" -}}{{ include "tubepost.simulatorName" . }}-credentials{{- end -}}
+
+{{/* What all monitors say of a scrape. Call with the values of the monitors. */}}
+{{- define "tubepost.scrape" -}}
+interval: {{ .interval }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
 
 {{/* The namespaces in which dispatchers can be. */}}
 {{- define "tubepost.monitoredNamespaces" -}}

@@ -9,6 +9,8 @@ from tubepost_operator.observed import Document
 from tubepost_operator.resources.common import Source, child, digest, without_none
 from tubepost_operator.resources.container import container, volumes
 
+GROUP: Final = 65532
+"""Group of the image."""
 SPREAD_OVER: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 """Where replicas are spread, as far as that is possible."""
 
@@ -60,6 +62,7 @@ def pod_template(source: Source) -> Document:
             "runAsNonRoot": True,
             "seccompProfile": {"type": "RuntimeDefault"},
             # Not said, they are the image's or the namespace's: OpenShift refuses all but its own.
+            **_volume_group(source),
             **security.model_dump(by_alias=True, exclude_none=True),
         },
         "imagePullSecrets": [{"name": name} for name in pull_secrets],
@@ -92,6 +95,12 @@ def roll_hash(source: Source) -> str:
     """
     template = source.spec.pod_template.model_dump(mode="json", by_alias=True, exclude_none=True)
     return digest([template, source.config.listener.port, source.config_map])
+
+
+def _volume_group(source: Source) -> Document:
+    """A claim's volume belongs to root until it has a group; an emptyDir can be written by any user."""
+    queue = source.config.queue
+    return {"fsGroup": GROUP} if queue is not None and queue.persistent else {}
 
 
 def _spread(source: Source) -> list[Document]:

@@ -16,7 +16,8 @@ from tubepost_operator.settings import Settings
 class NamedPermission:
     """One rule about one object, whose name is a setting.
 
-    `scope`: in the operator's own namespace, or for objects that have none.
+    `scope`: in the operator's own namespace, or for objects that have none. `own_certificate`: only where the
+    operator makes the webhook's certificate itself.
     """
 
     group: str
@@ -25,6 +26,11 @@ class NamedPermission:
     verbs: tuple[str, ...]
     scope: Literal["own", "cluster"]
     reason: str
+    own_certificate: bool = False
+
+    def needed(self, settings: Settings) -> bool:
+        """Whether these settings need it."""
+        return settings.webhook and not (self.own_certificate and settings.webhook_certificate == "Given")
 
 
 PERMISSIONS: Final = (
@@ -32,9 +38,18 @@ PERMISSIONS: Final = (
         "",
         "secrets",
         lambda settings: settings.webhook_secret,
-        ("get", "patch"),
+        ("get",),
         "own",
         "the webhook's certificate",
+    ),
+    NamedPermission(
+        "",
+        "secrets",
+        lambda settings: settings.webhook_secret,
+        ("patch",),
+        "own",
+        "the same, unless cert-manager makes it",
+        own_certificate=True,
     ),
     NamedPermission(
         "admissionregistration.k8s.io",
@@ -42,6 +57,7 @@ PERMISSIONS: Final = (
         lambda settings: settings.webhook_configuration,
         ("get", "patch"),
         "cluster",
-        "the authority that the API server trusts (caBundle)",
+        "the authority that the API server trusts (caBundle), unless cert-manager writes it",
+        own_certificate=True,
     ),
 )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.operator.resources.sources import source, templated
+from tubepost_api.config import QueueConfig
 from tubepost_api.podtemplate import PodTemplateSpec
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
@@ -81,6 +82,11 @@ def test_who_the_pods_run_as_is_left_to_the_image_and_the_namespace() -> None:
     given = templated(security={"runAsUser": 7})
     security = deployment(given)["spec"]["template"]["spec"]["securityContext"]
     assert {key: security[key] for key in identities & security.keys()} == {"runAsUser": 7}
+    # But a claim's volume has to be given to somebody.
+    one = source()
+    config = one.config.model_copy(update={"queue": QueueConfig(persistent=True)})
+    security = deployment(replace(one, config=config))["spec"]["template"]["spec"]["securityContext"]
+    assert security["fsGroup"] == 65532
     # So any user has to be able to read what is mounted.
     for volume in deployment(source())["spec"]["template"]["spec"]["volumes"]:
         for kind in ("configMap", "secret"):
