@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.store.port import Count, Failure, FailureKind, Figures, Filter, Store, Tally
 
 INTERVAL: Final = 1.0
@@ -25,13 +26,8 @@ _OPEN: Final = frozenset({FailureKind.FULL, FailureKind.BUSY})
 class SampledQueue(Protocol):
     """What is sampled."""
 
-    @property
-    def partitions(self) -> Mapping[int, Store]:
-        """The stores by worker slot, adopted ones included."""
-
-    @property
-    def own(self) -> int:
-        """The slot of this worker."""
+    slots: dict[int, Slot]
+    """The partitions by number, the own one first."""
 
     @property
     def active(self) -> int:
@@ -150,7 +146,7 @@ class QueueSampler:
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(INTERVAL, self._tick)
-        partitions = dict(self._queue.partitions)
+        partitions = {number: slot.store for number, slot in self._queue.slots.items()}
         self._sample_figures(partitions)
         for gone in self._counted.keys() - partitions.keys():
             del self._counted[gone]
@@ -163,10 +159,11 @@ class QueueSampler:
     def _sample_figures(self, partitions: Mapping[int, Store]) -> None:
         metrics = self._metrics
         states = dict.fromkeys(("owned", "adopted", "locked", "failed"), 0)
+        own = next(iter(partitions), None)
         size = unused = quarantined = damaged = 0
         for slot, store in partitions.items():
             figures = store.figures
-            states[state_of(figures, own=slot == self._queue.own)] += 1
+            states[state_of(figures, own=slot == own)] += 1
             size += figures.size
             unused += figures.unused
             quarantined += figures.quarantined
@@ -208,7 +205,7 @@ class QueueSampler:
         if answer.following is not None:
             self._count(left, begun, answer.following, counts)
             return
-        if slot in self._queue.partitions:
+        if slot in self._queue.slots:
             self._counted[slot] = tuple(counts)
             self._sample_counts()
         self._count(left[1:], begun, None, [])

@@ -22,6 +22,7 @@ from tubepost_dispatcher.feeds.loggers import Loggers
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.queue.queue import Queue
+from tubepost_dispatcher.queue.sampling import QueueSampler
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.worker.pools import PoolSet
 
@@ -63,11 +64,15 @@ class Worker:
         log = DeliveryLog(self._loggers, time.time)
         self._deliverer = Deliverer(active.domains, (MetricsListener(metrics), log), metrics)
         self._context = AcceptanceContext(log, metrics)
+        self._domains = active.domains
         self._queue: Queue | None = None
+        self._sampler: QueueSampler | None = None
         self._queued: QueuedAcceptance | None = None
         self._direct = DirectAcceptance(active, self._deliverer, self._context)
         if queue_dir is not None:
             self._queue = Queue(self._deliverer, active.domains, metrics, directory=queue_dir, slot=index)
+            self._sampler = QueueSampler(self._queue, metrics, lambda: self._domains)
+            self._sampler.start()
             self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue)
         self._server = SmtpServer(
             config.listener,
@@ -116,6 +121,7 @@ class Worker:
         config = prepared.config
         self._loggers.update(config.loggers, config.name)
         active = self._pools.build(prepared)
+        self._domains = active.domains
         self._deliverer.swap(active.domains)
         if self._queue is not None:
             self._queue.swap(active.domains)
@@ -178,6 +184,8 @@ class Worker:
             await self._pools.close(max(0.1, end - time.monotonic()))
             await self._context.close(max(0.1, end - time.monotonic()))
         finally:
+            if self._sampler is not None:
+                self._sampler.close()
             if self._queue is not None:
                 await self._queue.close()
             self._loggers.close()

@@ -13,6 +13,7 @@ from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.queue.sampling import REST, QueueSampler, state_of
+from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.store.memory import MemoryStore
 from tubepost_dispatcher.store.port import Count, Failure, FailureKind, Figures, Tally, entry
 
@@ -21,8 +22,7 @@ WALL = 1_800_000_000.0
 
 @dataclass
 class FakeQueue:
-    partitions: dict[int, Any]
-    own: int = 0
+    slots: dict[int, Slot]
     active: int = 0
 
 
@@ -34,7 +34,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.loop = FakeLoop(0.0)
-        self.queue = FakeQueue({0: MemoryStore(self.loop)})
+        self.queue = FakeQueue({0: Slot(0, MemoryStore(self.loop))})
         self.metrics = Metrics()
         self.sampler = QueueSampler(
             self.queue,
@@ -56,7 +56,13 @@ class Bench:
             )._replace(hold=hold)
             for number in numbers
         ]
-        self.queue.partitions[slot].put(made, lambda _: None)
+        self.queue.slots[slot].store.put(made, lambda _: None)
+
+    def slow(self) -> Slow:
+        """Replace the store by one whose answers a test gives."""
+        store: Any = Slow()
+        self.queue.slots[0] = Slot(0, store)
+        return store  # type: ignore[no-any-return]
 
     def second(self) -> None:
         self.loop.advance(1.0)
@@ -72,7 +78,7 @@ class Bench:
 
 def test_counts_by_domain_and_route_with_the_age_of_the_oldest() -> None:
     bench = Bench()
-    bench.queue.partitions[3] = MemoryStore(bench.loop)
+    bench.queue.slots[3] = Slot(3, MemoryStore(bench.loop))
     bench.put(1, 2, age=10.0)
     bench.put(3, due=60.0, age=500.0, route="route0")
     bench.put(4, slot=3, age=30.0)
@@ -96,7 +102,7 @@ def test_what_has_gone_is_counted_no_more() -> None:
     bench.start()
     labels = {"domain": NAME, "route": ""}
     assert bench.value("notifications", **labels) == 1
-    bench.queue.partitions[0].ended(1)
+    bench.queue.slots[0].store.ended(1)
     bench.second()
     assert bench.value("notifications", **labels) is None
     assert bench.value("oldest_age_seconds", **labels) is None
@@ -104,11 +110,11 @@ def test_what_has_gone_is_counted_no_more() -> None:
 
 def test_a_partition_that_was_given_up_is_counted_no_more() -> None:
     bench = Bench()
-    bench.queue.partitions[1] = MemoryStore(bench.loop)
+    bench.queue.slots[1] = Slot(1, MemoryStore(bench.loop))
     bench.put(1, slot=1)
     bench.start()
     assert bench.value("partitions", state="adopted") == 1
-    del bench.queue.partitions[1]
+    del bench.queue.slots[1]
     bench.second()
     assert bench.value("notifications", domain=NAME, route="") is None
     assert bench.value("partitions", state="adopted") == 0
@@ -156,7 +162,7 @@ class Slow:
 
 def test_figures_become_gauges_and_counters_that_only_grow() -> None:
     bench = Bench()
-    store = bench.queue.partitions[0] = Slow()
+    store = bench.slow()
     store.figures = Figures(size=10, unused=4, commits=3, commit_seconds=0.5, quarantined=1, damaged=2)
     bench.queue.active = 7
     bench.start()
@@ -166,7 +172,7 @@ def test_figures_become_gauges_and_counters_that_only_grow() -> None:
     assert (bench.value("size_bytes"), bench.value("unused_bytes")) == (20, 4)
     assert (bench.value("quarantined_files"), bench.value("damaged_entries")) == (1, 2)
     assert bench.value("active") == 7
-    again = bench.queue.partitions[0] = Slow()
+    again = bench.slow()
     again.figures = Figures(commits=1, commit_seconds=0.25)
     bench.second()
     assert (bench.value("commits_total"), bench.value("commit_seconds_total")) == (6, 1.0)
@@ -174,7 +180,7 @@ def test_figures_become_gauges_and_counters_that_only_grow() -> None:
 
 def test_a_large_queue_is_counted_seldom_and_one_at_a_time() -> None:
     bench = Bench()
-    store = bench.queue.partitions[0] = Slow()
+    store = bench.slow()
     bench.start()
     for _ in range(3):
         bench.second()
@@ -199,7 +205,7 @@ def one_counted(following: int | None) -> Tally:
 
 def test_a_partition_that_cannot_be_read_keeps_its_last_counts() -> None:
     bench = Bench()
-    store = bench.queue.partitions[0] = Slow()
+    store = bench.slow()
     bench.start()
     store.asked.pop()[1](one_counted(following=None))
     bench.second()
@@ -210,7 +216,7 @@ def test_a_partition_that_cannot_be_read_keeps_its_last_counts() -> None:
 
 def test_after_close_nothing_is_sampled() -> None:
     bench = Bench()
-    store = bench.queue.partitions[0] = Slow()
+    store = bench.slow()
     bench.start()
     bench.sampler.close()
     store.asked.pop()[1](one_counted(following=3))

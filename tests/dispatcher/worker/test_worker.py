@@ -189,3 +189,23 @@ async def test_a_mode_without_its_queue_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Queued"):
         worker.apply(prepared(**QUEUED), 1)
     await worker.drain(0.0)
+
+
+async def test_the_queue_is_sampled(tmp_path: Path) -> None:
+    metrics = Metrics()
+    worker = Worker(prepared(**QUEUED), metrics, queue_dir=tmp_path)
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"tubepost_queue_{name}", labels)
+
+    async with session(worker) as client:
+        assert (await client.send())[:3] == b"250"
+        entry = worker.prepared.config.entries[0].name or ""
+        async with asyncio.timeout(30):
+            while not any(  # noqa: ASYNC110 - the sampler tells nobody
+                value("notifications", domain=entry, route=route) for route in ("", "apns", "token")
+            ):
+                await asyncio.sleep(0.05)
+        assert value("partitions", state="owned") == 1
+        assert (value("commits_total") or 0) >= 1
+        assert (value("size_bytes") or 0) > 0
