@@ -13,7 +13,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,7 @@ from tubepost_dispatcher.notification import Notification, decode
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.queue.item import Item, Putting
 from tubepost_dispatcher.queue.journal import Journal
+from tubepost_dispatcher.queue.partitions import Partitions
 from tubepost_dispatcher.queue.patience import Patience
 from tubepost_dispatcher.queue.slot import Slot, store_of
 from tubepost_dispatcher.reasons.catalogue import permanent_outcome
@@ -46,6 +47,7 @@ _NOWHERE: Final = Domain(DeliveryConfig(), ())
 """Stands for the domain of a notification that expires when its domain is not served any more."""
 UNKNOWN_WAIT: Final = 300.0
 """Seconds until a notification is looked at again whose domain is not served, or not delivered to, now."""
+_OPENING: Final = Failure(FailureKind.LOCKED, "the queue is being opened")
 _CLOSED: Final = Failure(FailureKind.CLOSED, "the queue is closed")
 
 
@@ -93,8 +95,6 @@ class Queue:
         self._chance = chance
         self._open_store = open_store or partial(store_of, directory, loop=self._loop)
         self._patience = Patience()
-        self.slots: dict[int, Slot] = {}
-        """The partitions by number, the own one first."""
         self._active = 0
         self._starved = False
         """More is due than there was room for."""
@@ -102,7 +102,12 @@ class Queue:
         self._idle: asyncio.Event | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._feeding: asyncio.Handle | None = None
-        self._own = self._open(slot)
+        self._partitions = Partitions(
+            self._open_store, self.feed_soon, lambda slot: self.recall(slot, list(slot.active)), self._loop
+        )
+        self.slots = self._partitions.slots
+        """The partitions by number, the own one first."""
+        self._own = self._partitions.open(slot)
         self.adopt(adopted)
 
     # -- what acceptance calls ------------------------------------------------------------------------
@@ -138,12 +143,24 @@ class Queue:
     @property
     def failure(self) -> Failure | None:
         """Why nothing can be put at present, as far as is known; None: it can."""
-        return _CLOSED if self._closed else self._own.store.figures.failure
+        if self._closed:
+            return _CLOSED
+        return self._own.store.figures.failure if self._own.opened else _OPENING
 
     @property
     def queued(self) -> int:
         """Notifications in all partitions, those that delivery has included, as of the last commits."""
         return sum(slot.store.figures.entries for slot in self.slots.values())
+
+    @property
+    def partitions(self) -> Mapping[int, Store]:
+        """The stores by worker slot, adopted ones included."""
+        return {number: slot.store for number, slot in self.slots.items()}
+
+    @property
+    def own(self) -> int:
+        """The slot of this worker."""
+        return self._own.number
 
     @property
     def active(self) -> int:
@@ -160,9 +177,7 @@ class Queue:
 
     def adopt(self, slots: Sequence[int]) -> None:
         """Empty the partitions of these slots too, and of no others beside the own one."""
-        for number in slots:
-            if number not in self.slots:
-                self._open(number)
+        self._partitions.keep({self._own.number, *slots})
 
     async def drain(self, grace: float) -> int:
         """Take nothing new, and wait for what delivery has, at most `grace` seconds.
@@ -186,13 +201,7 @@ class Queue:
         """Write what waits, and close the stores. What delivery still has is met again by the successor."""
         self._closed = True
         self._stop_feeding()
-        over = []
-        for slot in self.slots.values():
-            closed = asyncio.Event()
-            slot.store.close(closed.set)
-            over.append(closed)
-        for closed in over:
-            await closed.wait()
+        await self._partitions.close()
 
     # -- into delivery --------------------------------------------------------------------------------
 
@@ -277,6 +286,7 @@ class Queue:
 
     def _forget(self, item: Item) -> None:
         item.slot.active.pop(item.key, None)
+        self._partitions.settle(item.slot)
         self._active -= 1
         if self._starved:
             self._starved = False
@@ -340,7 +350,7 @@ class Queue:
         if isinstance(answer, Failure):
             self._feed_at(self._wall() + LOOK_AGAIN)
             return
-        if self._closed:
+        if self._closed or slot.leaving:
             slot.store.release([one.key for one in answer])
             return
         for one in answer:
@@ -372,17 +382,6 @@ class Queue:
             slot.store.ended(one.key)
         else:
             self._deliver(slot, one.key, notification, domain, entry.expires)
-
-    def _open(self, number: int) -> Slot:
-        slot = self.slots[number] = Slot(number, self._open_store(number))
-        slot.store.start(partial(self._opened, slot))
-        return slot
-
-    def _opened(self, slot: Slot, failure: Failure | None) -> None:
-        if failure is not None:
-            _LOG.error("queue %02d: cannot be opened: %s", slot.number, failure.text)
-        slot.opened = True
-        self.feed_soon()
 
 
 def _entry(

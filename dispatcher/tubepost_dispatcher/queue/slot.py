@@ -29,13 +29,15 @@ class Slot:
         store: where its entries are.
     """
 
-    __slots__ = ("active", "number", "opened", "reading", "store")
+    __slots__ = ("active", "leaving", "number", "opened", "reading", "store")
 
     def __init__(self, number: int, store: Store) -> None:
         self.number = number
         self.store = store
         self.active: dict[int, Delivery] = {}
         """What delivery has, by key."""
+        self.leaving = False
+        """It is given back to the worker of its slot: nothing is read from it any more."""
         self.opened = False
         """Its store has been asked to open, and has answered."""
         self.reading = False
