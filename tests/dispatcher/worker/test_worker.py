@@ -202,10 +202,9 @@ async def test_the_queue_is_sampled(tmp_path: Path) -> None:
         assert (await client.send())[:3] == b"250"
         entry = worker.prepared.config.entries[0].name or ""
         async with asyncio.timeout(30):
-            while not any(  # noqa: ASYNC110 - the sampler tells nobody
+            while not value("commits_total") or not any(  # noqa: ASYNC110 - the sampler tells nobody
                 value("notifications", domain=entry, route=route) for route in ("", "apns", "token")
             ):
                 await asyncio.sleep(0.05)
         assert value("partitions", state="owned") == 1
-        assert (value("commits_total") or 0) >= 1
         assert (value("size_bytes") or 0) > 0
