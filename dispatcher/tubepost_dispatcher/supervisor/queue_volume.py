@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tubepost_api.config import AcceptanceMode, DispatcherConfig
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_runtime.threads import in_thread
 
@@ -76,3 +77,13 @@ class QueueVolume:
         self.space = found
         self._metrics.queue_volume_bytes.set(found.total)
         self._metrics.queue_volume_free_bytes.set(found.free)
+
+    def obstacle(self, config: DispatcherConfig) -> str:
+        """Why messages should go to other replicas; empty: nothing that is known of the volume."""
+        if self.space is None or config.queue is None or config.acceptance.mode is AcceptanceMode.DIRECT:
+            return ""
+        if self.space.free >= config.queue.reserve:
+            return ""
+        return (
+            f"queue: {self.space.free} bytes free on its volume, {config.queue.reserve} are kept in reserve"
+        )

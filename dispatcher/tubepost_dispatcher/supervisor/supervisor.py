@@ -21,6 +21,7 @@ from tubepost_dispatcher.config.source import ConfigSource
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.cgroup import MEMORY_SHARE, default_workers, memory_limit
 from tubepost_dispatcher.supervisor.config_change import Change, Level, compare
+from tubepost_dispatcher.supervisor.queue_volume import QueueVolume
 from tubepost_dispatcher.supervisor.reload import ConfigRefused, Reloader
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus, iso
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
@@ -102,6 +103,7 @@ class Supervisor:
             settings.http_host, settings.http_port, self._collect, self._live, self._ready
         )
         self._admin = AdminEndpoint("127.0.0.1", settings.admin_port, self._status)
+        self._volume = QueueVolume(settings.queue_dir, self._metrics) if settings.queue_dir else None
 
     # -- state ----------------------------------------------------------------------------------------
 
@@ -163,6 +165,8 @@ class Supervisor:
         await self._admin.start()
         await self._pool.start(self._sockets, count)
         self._reload_status.started(prepared, count)
+        if self._volume is not None:
+            self._tasks.spawn(self._volume.watch())
         if self._settings.watch:
             self._tasks.spawn(self._reloader.watch())
 
@@ -362,6 +366,8 @@ class Supervisor:
         # Messages go to replicas that have what they need, and a rollout must not replace those by this one.
         if self.prepared.obstacle:
             return False, self.prepared.obstacle
+        if self._volume is not None and (obstacle := self._volume.obstacle(self.prepared.config)):
+            return False, obstacle
         return True, "ok"
 
     async def _status(self) -> Mapping[str, Any]:

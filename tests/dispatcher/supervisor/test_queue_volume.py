@@ -3,11 +3,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.dispatcher.bundles import prepared
+from tubepost_api.config import AcceptanceConfig, AcceptanceMode, QueueConfig
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.queue_volume import QueueVolume, Space, space
+
+QUEUED: dict[str, Any] = {"acceptance": AcceptanceConfig(mode=AcceptanceMode.QUEUED)}
 
 
 def test_a_real_volume(tmp_path: Path) -> None:
@@ -23,6 +28,27 @@ async def test_what_is_seen_becomes_metrics(tmp_path: Path) -> None:
     assert volume.space == Space(100, 40)
     assert metrics.registry.get_sample_value("tubepost_queue_volume_bytes") == 100
     assert metrics.registry.get_sample_value("tubepost_queue_volume_free_bytes") == 40
+
+
+@pytest.mark.parametrize(
+    ("values", "free", "ready"),
+    [
+        ({**QUEUED, "queue": QueueConfig(persistent=True, reserve=41)}, 40, False),
+        ({**QUEUED, "queue": QueueConfig(persistent=True, reserve=40)}, 40, True),
+        ({"queue": QueueConfig(persistent=True, reserve=41)}, 40, True),
+        ({}, 0, True),
+    ],
+)
+async def test_below_the_reserve_messages_are_for_others(
+    tmp_path: Path, values: dict[str, Any], free: int, ready: bool
+) -> None:
+    volume = QueueVolume(tmp_path, Metrics(), measure=lambda _: Space(100, free))
+    config = prepared(**values).config
+    assert volume.obstacle(config) == ""
+    await volume.look()
+    assert (volume.obstacle(config) == "") is ready
+    if not ready:
+        assert "40 bytes free" in volume.obstacle(config)
 
 
 async def test_it_looks_again_and_says_once_that_it_cannot(
