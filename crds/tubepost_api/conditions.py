@@ -89,6 +89,14 @@ class Reason(Word):
         "The dispatcher refused the newest configuration and serves with the one before.",
     )
     UNAVAILABLE = ("Unavailable", "No replica of the dispatcher is ready.")
+    NO_ACCESS = (
+        "NoAccess",
+        "The API server does not let the operator see or write what this takes; what runs is left as it is.",
+    )
+    OPERATOR_ERROR = (
+        "OperatorError",
+        "The operator cannot do its work for this object, for a reason that is not the object's.",
+    )
     REJECTED = ("Rejected", "The API server refuses an object that the operator has to write.")
     SUSPENDED = ("Suspended", "Delivery is suspended by its mode.")
     BLACKHOLED = ("Blackholed", "Notifications are discarded by the delivery mode.")

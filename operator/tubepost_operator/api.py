@@ -62,6 +62,11 @@ class ApiError(Exception):
         return self.status in {400, 403, 405, 413, 415, 422}
 
     @property
+    def restart_may_help(self) -> bool:
+        """Whether a new process may fare better with the same request: its credentials are read anew."""
+        return self.status == 401
+
+    @property
     def namespace_terminating(self) -> bool:
         """Whether nothing can be created since the namespace is being deleted."""
         return NAMESPACE_TERMINATING in self.causes
@@ -72,12 +77,14 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """What a watch brings. `Sync`: all that existed at the beginning has been brought.
+    """What a watch brings.
 
-    `document` is the object, or its metadata alone; that of the object as it was for `Gone`.
+    `Sync`: all that exists has been brought, at the beginning and after every long interruption. `Refused`:
+    the API server does not let it watch, until `Restored`. `document` is the object, or its metadata alone;
+    that of the object as it was for `Gone`; `status` and `message` of the answer for `Refused`.
     """
 
-    type: Literal["Put", "Gone", "Sync"]
+    type: Literal["Put", "Gone", "Sync", "Refused", "Restored"]
     document: Document
 
 

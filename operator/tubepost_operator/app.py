@@ -8,7 +8,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final
 
 from tubepost_operator.cache import Cache
@@ -16,11 +16,12 @@ from tubepost_operator.cluster import Cluster
 from tubepost_operator.conditions import unix_time
 from tubepost_operator.election import Election
 from tubepost_operator.handlers.watching import watch_objects
+from tubepost_operator.kinds import Kind
 from tubepost_operator.leadership import Leadership
 from tubepost_operator.lease import Guard
 from tubepost_operator.liveness import Liveness
 from tubepost_operator.metrics import OperatorMetrics, Sample
-from tubepost_operator.observed import Document
+from tubepost_operator.own_watch import Noted, Tell
 from tubepost_operator.pods import HttpPodAsker
 from tubepost_operator.settings import Settings
 from tubepost_runtime.endpoints import ProcessEndpoints
@@ -96,16 +97,15 @@ class Operator:
             await asyncio.sleep(RESTART_PAUSE)
 
     async def _lead(self) -> None:
-        def watch_own(tell: Callable[[bool, Document], None]) -> Coroutine[Any, Any, None]:
-            return watch_objects(
-                self._cluster.connection_info(),
-                self._settings.namespaces,
-                tell,
-                self._liveness.note,
-                self._metrics,
-            )
+        def watch_own(
+            namespace: str | None, kinds: Sequence[Kind], tell: Tell, begun: Noted, noted: Noted
+        ) -> Coroutine[Any, Any, None]:
+            connection = self._cluster.connection_info()
+            return watch_objects(connection, namespace, kinds, tell, begun, noted, self._metrics)
 
-        self._leadership = Leadership(self._settings, self._cluster, watch_own, self._asker, self._metrics)
+        self._leadership = Leadership(
+            self._settings, self._cluster, watch_own, self._asker, self._metrics, self._liveness
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._leadership.run())
@@ -146,19 +146,27 @@ class Operator:
                 return True, "standing by"
         if self._leadership is None or not self._leadership.synced:
             return False, "caches are not synced yet"
-        return True, "leading"
+        if blind := self._leadership.blind:
+            return False, blind
+        refused = self._leadership.cache.access.names()
+        return True, f"leading; refused: {', '.join(refused)}" if refused else "leading"
 
     # -- metrics --------------------------------------------------------------------------------------
 
     def _register(self) -> None:
         self._metrics.leader.set_function(lambda: float(self._guard.held))
         self._metrics.watch_age.compute(self._ages)
+        self._metrics.watch_refused.compute(self._refused)
         self._metrics.objects.compute(self._objects)
         self._metrics.credential_expiry.compute(self._expiries)
 
     def _ages(self) -> Iterator[Sample]:
         for name, age in self._liveness.ages().items():
             yield (name,), age
+
+    def _refused(self) -> Iterator[Sample]:
+        for name in self._leadership.cache.access.names() if self._leadership is not None else ():
+            yield (name,), 1.0
 
     def _objects(self) -> Iterator[Sample]:
         if self._leadership is not None:

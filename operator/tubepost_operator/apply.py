@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from tubepost_operator.actions import Apply, Event, Plan, Refresh, Scale
 from tubepost_operator.api import ApiError, ClusterApi
@@ -21,6 +21,9 @@ from tubepost_operator.observed import Document, Key, Meta
 from tubepost_operator.plan.managed_fields import additions, pointer_text
 
 _LOG = logging.getLogger("tubepost.reconcile")
+
+_ESSENTIAL: Final = frozenset({"observedGeneration", "conditions"})
+"""Of a status, what every definition of our kinds takes."""
 
 
 class Applier:
@@ -140,7 +143,17 @@ class Applier:
             "metadata": {"resourceVersion": document["metadata"]["resourceVersion"]},
             "status": {**_nulled(old, status), **gone},
         }
-        answer = await self._cluster.merge(OWN[key.kind], key.namespace, key.name, patch, "status")
+        try:
+            answer = await self._cluster.merge(OWN[key.kind], key.namespace, key.name, patch, "status")
+        except ApiError as error:
+            if error.status != 422:
+                raise
+            # One value that the definition does not take must not keep back what is wrong with the object.
+            _LOG.warning("%s: only its conditions can be written: %s", key, error, extra=fields(key))
+            slim = {name: value for name, value in status.items() if name in _ESSENTIAL}
+            answer = await self._cluster.merge(
+                OWN[key.kind], key.namespace, key.name, {**patch, "status": slim}, "status"
+            )
         if answer is None:
             self._cache.remove(key)
             return False

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tubepost_operator.access import Access
 from tubepost_operator.kinds import CHILDREN, READ_IN_FULL
 from tubepost_operator.metadata import object_key, push_domain_of, read_meta
 from tubepost_operator.names import Names
@@ -64,6 +65,8 @@ class Cache:
     """Objects, who refers to whom, and what need not be read again."""
 
     def __init__(self) -> None:
+        self.access = Access()
+        """What cannot be watched, so that nothing is known of it."""
         self._own: dict[Key, _Own] = {}
         self._by_namespace: dict[tuple[str, str], dict[str, Key]] = {}
         self._others: dict[Key, _Other] = {}

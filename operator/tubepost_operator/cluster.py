@@ -8,7 +8,6 @@ renewal, TLS); objects are plain documents.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import math
@@ -23,6 +22,7 @@ import urllib3
 from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
 
+from tubepost_operator.answers import read_error
 from tubepost_operator.api import ApiError, WatchEvent, WatchSource
 from tubepost_operator.kinds import LEASE, Kind
 from tubepost_operator.lease import Guard
@@ -314,7 +314,7 @@ class Cluster:
             raise ApiError(0, f"the API server does not answer: {words(error)}") from error
         self._metrics.api_requests.labels(method, str(response.status)).inc()
         if response.status >= 300:
-            raise _error(response)
+            raise read_error(response)
         document: Document = json.loads(response.data)
         return document
 
@@ -339,7 +339,13 @@ class Cluster:
 
     async def watch(self, source: WatchSource, tell: Callable[[WatchEvent], None]) -> None:
         """See `api.ClusterApi`."""
-        await watch_metadata(self._open_stream, source, tell, lambda: self._liveness.note(source.name))
+        await watch_metadata(
+            self._open_stream,
+            source,
+            tell,
+            lambda: self._liveness.note(source.name),
+            lambda: self._liveness.tried(source.name),
+        )
 
     def _open_stream(self, path: str, query: Mapping[str, str], accept: str) -> urllib3.BaseHTTPResponse:
         """Begin a request whose answer comes piece by piece. Runs in a thread.
@@ -364,7 +370,7 @@ class Cluster:
         self._metrics.api_requests.labels(verb, str(response.status)).inc()
         if response.status >= 300:
             response.read()
-            raise _error(response)
+            raise read_error(response)
         return response
 
 
@@ -384,17 +390,3 @@ def _guarded(data: bytes, guard: Guard) -> Iterator[bytes]:
     """The body of a write. It is taken at the last moment: the connection stands, the headers are sent."""
     guard.check()
     yield data
-
-
-def _error(response: urllib3.BaseHTTPResponse) -> ApiError:
-    """The answer as an error: a metav1.Status, or whatever a proxy in between says."""
-    message, causes = f"HTTP {response.status}", frozenset[str]()
-    with contextlib.suppress(ValueError, AttributeError, TypeError):
-        status = json.loads(response.data)
-        message = str(status.get("message") or message)
-        details = status.get("details") or {}
-        causes = frozenset(str(cause.get("reason")) for cause in details.get("causes") or ())
-    retry_after: float | None = None
-    with contextlib.suppress(ValueError, TypeError):
-        retry_after = float(response.headers["Retry-After"]) if "Retry-After" in response.headers else None
-    return ApiError(response.status, message, retry_after, causes)

@@ -36,8 +36,10 @@ _CREDENTIAL_FAULTS: Final = (
     Reason.NOT_YET_VALID,
     Reason.WRONG_ENVIRONMENT,
 )
+_OPERATOR_FAULTS: Final = (Reason.NO_ACCESS, Reason.OPERATOR_ERROR)
 _PROGRAM_FAULTS: Final = (
     Reason.PENDING,
+    *_OPERATOR_FAULTS,
     Reason.NAME_CONFLICT,
     Reason.REJECTED,
     Reason.CONFIG_REFUSED,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
+from tubepost_api.conditions import Reason
 from tubepost_operator.actions import Plan
 from tubepost_operator.api import ApiError, ClusterApi
 from tubepost_operator.apply import Applier, fields
@@ -29,6 +31,7 @@ from tubepost_operator.plan.children import rolled_out, upgrading
 from tubepost_operator.plan.logger import plan_logger
 from tubepost_operator.plan.push_domain import decide, plan_push_domain
 from tubepost_operator.plan.route import plan_route
+from tubepost_operator.plan.trouble import no_access, operator_error, plan_trouble
 from tubepost_operator.pods import PodAsker
 from tubepost_operator.rollout_limit import RolloutLimit
 from tubepost_operator.settings import Settings
@@ -40,6 +43,19 @@ _TRANSIENT_ERRORS: Final = 2
 
 CONFLICT_PAUSE: Final = 1.0
 """Seconds until the next reconcile after a conflict (409)."""
+
+
+REFUSED_PAUSE: Final = 30.0
+"""Seconds between attempts at most, where the API server refuses something that somebody else can mend."""
+
+
+class Rejected(ApiError):
+    """Children are rejected. The status of their PushDomain says so already."""
+
+
+def _of_the_server(error: Exception) -> bool:
+    """Whether the API server is in trouble itself, and so would not take a status either."""
+    return isinstance(error, ApiError) and error.kind in {"connection", "throttled", "conflict"}
 
 
 class Controller:
@@ -148,13 +164,18 @@ class Controller:
                 _LOG.debug("%s: conflict, reconciling again", key, extra=fields(key))
                 self.queue.done(key, self._clock(), CONFLICT_PAUSE)
             else:
-                delay = self.queue.failed(key, self._clock())
+                # Nothing tells when a permission is given back, or a policy changed.
+                refused = error.kind == "forbidden" or isinstance(error, Rejected)
+                most = REFUSED_PAUSE if refused else math.inf
+                delay = self.queue.failed(key, self._clock(), most)
                 _LOG.warning("%s: %s; retrying in %.0f s", key, error, delay, extra=fields(key))
-        except Exception:  # noqa: BLE001 - an error with one object must not stop the others
+                await self._tell_trouble(key, error)
+        except Exception as error:  # noqa: BLE001 - an error with one object must not stop the others
             self._metrics.errors.labels(key.kind, "internal").inc()
             result = "failed"
             delay = self.queue.failed(key, self._clock())
             _LOG.exception("%s: reconcile failed; retrying in %.0f s", key, delay, extra=fields(key))
+            await self._tell_trouble(key, error)
         else:
             self.queue.done(key, self._clock(), again)
         self._initial.discard(key)
@@ -181,6 +202,23 @@ class Controller:
         else:
             plan = await self._referenced(key, document)
         return ("written" if plan.writes else "unchanged"), plan.again
+
+    async def _tell_trouble(self, key: Key, error: Exception) -> None:
+        """Have the status of an object say that it cannot be reconciled, where that will last."""
+        document = self._cache.get(key)
+        if document is None or isinstance(error, Rejected):
+            return
+        if isinstance(error, ApiError) and error.status == 403 and not error.namespace_terminating:
+            plan = plan_trouble(document, Reason.NO_ACCESS, no_access(error.message), self._wall())
+        elif self.queue.failures(key) > _TRANSIENT_ERRORS and not _of_the_server(error):
+            text = operator_error(f"{type(error).__name__}: {error}")
+            plan = plan_trouble(document, Reason.OPERATOR_ERROR, text, self._wall())
+        else:
+            return
+        try:
+            await self._report(key, document, plan)
+        except ApiError as again:
+            _LOG.warning("%s: its status cannot say so: %s", key, again, extra=fields(key))
 
     def _forget(self, key: Key) -> None:
         self.queue.forget(key)
@@ -219,7 +257,7 @@ class Controller:
             refused = plan_push_domain(replace(seen, may_upgrade=False, rejected=rejected), decision)
             await self._report(key, document, refused)
             message = "; ".join(f"{child}: {text}" for child, text in rejected.items())
-            raise ApiError(422, f"refused: {message}")
+            raise Rejected(422, f"refused: {message}")
         await self._report(key, document, plan)
         return plan
 

@@ -42,12 +42,25 @@ class Enqueuer:
         if self._cache.put(document):
             self._changed(self._concerned(key, known, document))
 
-    def listed(self, kind: str, documents: list[Document], namespaces: tuple[str, ...]) -> None:
-        """The complete list of a kind (in these namespaces, or everywhere)."""
+    def known(self, kind: str) -> frozenset[Key]:
+        """The objects of a kind that are known."""
+        return frozenset(self._cache.keys(kind))
+
+    def listed(
+        self,
+        kind: str,
+        documents: list[Document],
+        namespaces: tuple[str, ...],
+        before: frozenset[Key] | None = None,
+    ) -> None:
+        """The complete list of a kind (in these namespaces, or everywhere).
+
+        `before` are the objects that were known before it was asked for: only they can be missing from it.
+        """
         there = {object_key(document) for document in documents}
         for document in documents:
             self.own(False, document)
-        for key in self._cache.keys(kind):
+        for key in self.known(kind) if before is None else before:
             known = self._cache.get(key)
             if key not in there and known is not None and (not namespaces or key.namespace in namespaces):
                 self._removed(key, known)
@@ -75,7 +88,7 @@ class Enqueuer:
 
     def secret(self, event: WatchEvent) -> None:
         """A Secret of any namespace that is watched."""
-        if event.type == "Sync":
+        if event.type not in {"Put", "Gone"}:
             return
         metadata = event.document["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
@@ -87,7 +100,7 @@ class Enqueuer:
 
     def child(self, kind: str, event: WatchEvent) -> None:
         """A child or a pod, by label."""
-        if event.type == "Sync":
+        if event.type not in {"Put", "Gone"}:
             return
         if event.type == "Gone":
             metadata = event.document["metadata"]

@@ -34,6 +34,7 @@ def observe_referenced(cache: Cache, key: Key, document: Document, now: datetime
         document=document,
         secrets=secrets,
         unread_secrets=unread,
+        refused=cache.access.refusals(key.namespace),
         users=tuple(user.name for user in cache.users_of(key)),
     )
 
@@ -49,6 +50,7 @@ def observe_push_domain(
         document=document,
         secrets=secrets,
         unread_secrets=unread,
+        refused=cache.access.refusals(key.namespace),
         routes=cache.documents("ApnRoute", key.namespace),
         loggers=cache.documents("ApnLogger", key.namespace),
         children={child.meta.key: child for child in cache.children_of(key.namespace, key.name)},
@@ -137,8 +139,9 @@ def _secrets(cache: Cache, key: Key) -> tuple[dict[str, Secret], tuple[str, ...]
     """The Secrets that an object names, and the names of those that are to be read."""
     known: dict[str, Secret] = {}
     unread = []
+    all_known = cache.access.complete(SECRET.name, key.namespace)
     for name in sorted(cache.secrets_of(key)):
-        if cache.secret_version(key.namespace, name) is None:
+        if all_known and cache.secret_version(key.namespace, name) is None:
             continue
         contents = cache.secret(key.namespace, name)
         if contents is None:

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
 
-from tubepost_operator.api import ApiError, ClusterApi, WatchEvent, WatchSource
+from tubepost_operator.api import ClusterApi, WatchEvent, WatchSource
 from tubepost_operator.cache import Cache
 from tubepost_operator.controller import Controller
 from tubepost_operator.enqueue import Enqueuer
-from tubepost_operator.kinds import CHILDREN, OWN, POD, SECRET
+from tubepost_operator.kinds import CHILDREN, POD, PUSH_DOMAIN, SECRET
+from tubepost_operator.liveness import Liveness
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.names import Names
+from tubepost_operator.own_watch import OwnWatch, WatchOwn
 from tubepost_operator.pods import PodAsker
 from tubepost_operator.scrape import Scraper
 from tubepost_operator.settings import Settings
 
 _LOG = logging.getLogger("tubepost.leadership")
-
-ABSENT_KINDS_INTERVAL: Final = 2.0
-"""Seconds between two attempts to list our kinds while their definitions are not installed."""
-
-WatchOwn = Callable[[Callable[[bool, dict[str, Any]], None]], Coroutine[Any, Any, None]]
-"""Watches our own kinds until cancelled; calls back with each object, and whether it was deleted."""
 
 
 class Leadership:
@@ -36,6 +30,7 @@ class Leadership:
         watch_own: watches our own kinds.
         asker: asks pods for their metrics.
         metrics: counts.
+        liveness: is told of the watches of our own kinds.
     """
 
     def __init__(
@@ -45,16 +40,28 @@ class Leadership:
         watch_own: WatchOwn,
         asker: PodAsker,
         metrics: OperatorMetrics,
+        liveness: Liveness,
     ) -> None:
         self._settings = settings
         self._cluster = cluster
-        self._watch_own = watch_own
         self.cache = Cache()
         self.controller = Controller(settings, cluster, self.cache, asker, metrics)
         self.scraper = Scraper(settings, cluster, self.cache, asker, self.controller.changed)
         self._enqueuer = Enqueuer(self.cache, self.controller.changed)
+        self._own = [
+            OwnWatch(
+                cluster,
+                watch_own,
+                namespace,
+                self._enqueuer,
+                self.cache.access,
+                liveness,
+                self._access_changed,
+            )
+            for namespace in self._namespaces()
+        ]
         self.synced = False
-        """Whether the cache has everything that was there at the beginning."""
+        """Whether the cache has everything that was there at the beginning, but for what is refused."""
 
     async def run(self) -> None:
         """Until cancelled.
@@ -64,16 +71,23 @@ class Leadership:
         """
         async with asyncio.TaskGroup() as group:
             waiting = [self._watch(group, source) for source in self._sources()]
-            for synced in waiting:
-                await synced.wait()
-            await self._list_own(patient=True)
+            for settled in waiting:
+                await settled.wait()
+            for own in self._own:
+                group.create_task(own.run())
+            for own in self._own:
+                await own.listed.wait()
             self.synced = True
             _LOG.info("caches synced: %d objects", len(self.cache.keys()))
             self.controller.begin()
-            group.create_task(self._watch_own(self._enqueuer.own))
             group.create_task(self.controller.run())
             group.create_task(self._resync())
             group.create_task(self.scraper.run())
+
+    @property
+    def blind(self) -> str:
+        """Why no PushDomain at all can be seen; empty when some can."""
+        return self.cache.access.blind(PUSH_DOMAIN)
 
     # -- watches --------------------------------------------------------------------------------------
 
@@ -94,46 +108,45 @@ class Leadership:
         return result
 
     def _watch(self, group: asyncio.TaskGroup, source: WatchSource) -> asyncio.Event:
-        synced = asyncio.Event()
+        settled = asyncio.Event()
+        access = self.cache.access
+        access.expect(source)
 
         def tell(event: WatchEvent) -> None:
             if event.type == "Sync":
-                synced.set()
+                access.completed(source)
+                settled.set()
+            elif event.type == "Refused":
+                if access.refused(source, event.document["status"], event.document["message"]):
+                    self._access_changed(source)
+                settled.set()
+            elif event.type == "Restored":
+                if access.restored(source):
+                    self._access_changed(source)
             elif source.kind is SECRET:
                 self._enqueuer.secret(event)
             else:
                 self._enqueuer.child(source.kind.name, event)
 
         group.create_task(self._cluster.watch(source, tell))
-        return synced
+        return settled
 
-    # -- our own kinds --------------------------------------------------------------------------------
+    def _access_changed(self, source: WatchSource) -> None:
+        """Something is refused, or is not any more: those whom it concerns are told."""
+        text = self.cache.access.why(source)
+        if text:
+            _LOG.warning("%s", text)
+        else:
+            _LOG.info("%s: watched again", source.name)
+        if self.synced:
+            known = self.cache.keys()
+            self.controller.changed(key for key in known if source.namespace in {None, key.namespace})
 
-    async def _list_own(self, *, patient: bool = False) -> None:
-        """List our kinds, and enqueue what a watch missed.
-
-        Raises:
-            ApiError: not listed.
-        """
-        for kind in OWN.values():
-            for namespace in self._namespaces():
-                while True:
-                    try:
-                        documents = await self._cluster.list(kind, namespace)
-                    except ApiError as error:
-                        if not patient:
-                            raise
-                        _LOG.warning("%s cannot be listed yet: %s", kind.plural, error)
-                        await asyncio.sleep(ABSENT_KINDS_INTERVAL)
-                        continue
-                    self._enqueuer.listed(kind.name, documents, (namespace,) if namespace else ())
-                    break
+    # -- resync ---------------------------------------------------------------------------------------
 
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(self._settings.resync)
-            try:
-                await self._list_own()
-            except ApiError as error:
-                _LOG.warning("resync: %s", error)
+            for own in self._own:
+                await own.list()
             self.controller.enqueue_all()

@@ -35,6 +35,10 @@ _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 _RETRIES: Final = Exponential(0.5, 8.0, jitter=(0.7, 1.3))
+REFUSED: Final = frozenset({403, 404})
+"""Answers that are refusals at once: another attempt a moment later would get the same."""
+REFUSED_AFTER: Final = 3
+"""Failures in a row after which any other answer counts as a refusal, too."""
 
 OpenStream = Callable[[str, Mapping[str, str], str], urllib3.BaseHTTPResponse]
 """Begins a GET request for a path with a query and an Accept header. Raises ApiError."""
@@ -45,8 +49,16 @@ async def watch_metadata(
     source: WatchSource,
     tell: Callable[[WatchEvent], None],
     alive: Callable[[], None],
+    tried: Callable[[], None],
 ) -> None:
-    """Watch until cancelled. `tell` is called in this event loop, `alive` in the thread on any input.
+    """Watch until cancelled. `tell` is called in this event loop.
+
+    Args:
+        open_stream: begins a request.
+        source: what to watch.
+        tell: gets the events.
+        alive: called in the thread on any input.
+        tried: called in the thread when an attempt has failed, in a way that a restart does not mend.
 
     Raises:
         ApiError: the thread has ended, which is a bug.
@@ -57,7 +69,7 @@ async def watch_metadata(
     def pass_on(event: WatchEvent) -> None:
         loop.call_soon_threadsafe(tell, event)
 
-    watch = _Watch(open_stream, source, pass_on, alive)
+    watch = _Watch(open_stream, source, pass_on, alive, tried)
 
     def run() -> None:
         try:
@@ -83,12 +95,15 @@ class _Watch:
         source: WatchSource,
         tell: Callable[[WatchEvent], None],
         alive: Callable[[], None],
+        tried: Callable[[], None],
     ) -> None:
         self._open = open_stream
         self._source = source
         self._tell = tell
         self._alive = alive
+        self._tried = tried
         self._version = ""
+        self._refused = False
         self._stopped = threading.Event()
         self._response: urllib3.BaseHTTPResponse | None = None
         # Identities of all that was reported, to report deletions after an interruption.
@@ -117,12 +132,25 @@ class _Watch:
                 if error.kind == "gone":
                     self._version = ""
                     continue
-                _LOG.warning("watch of %s: %s", self._source.name, error)
-                self._stopped.wait(backoff.failure())
+                delay = backoff.failure()
+                self._failed(error, backoff.failures)
+                self._stopped.wait(delay)
             except Exception:  # noqa: BLE001 - a bug must not end the watch for good
                 _LOG.exception("watch of %s", self._source.name)
                 self._version = ""
                 self._stopped.wait(backoff.failure())
+
+    def _failed(self, error: ApiError, failures: int) -> None:
+        if not error.restart_may_help:
+            self._tried()
+        lasting = error.kind not in {"connection", "throttled"} and failures >= REFUSED_AFTER
+        if error.status in REFUSED or lasting:
+            # From a list again, once it is let in: whatever the version was, its history may be gone.
+            self._version = ""
+            self._refused = True
+            self._send(WatchEvent("Refused", {"status": error.status, "message": error.message}))
+        else:
+            _LOG.warning("watch of %s: %s", self._source.name, error)
 
     def _list(self) -> str:
         found: dict[tuple[str, str], Document] = {}
@@ -160,6 +188,9 @@ class _Watch:
         path = self._source.kind.path(self._source.namespace)
         response = self._open(path, query, _METADATA)
         self._response = response
+        if self._refused:
+            self._refused = False
+            self._send(WatchEvent("Restored", {}))
         try:
             with _reading():
                 for line in _lines(response):

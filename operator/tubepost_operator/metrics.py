@@ -41,6 +41,12 @@ class OperatorMetrics(MetricSet):
     watch_age = computed(
         "tubepost_operator_watch_age_seconds", "Time since the last event or bookmark of a watch.", "watch"
     )
+    watch_refused = computed(
+        "tubepost_operator_watch_refused",
+        "1 for a watch that the API server refuses: what it is about is not served until it is let in again; "
+        "the log and the condition Programmed have the reason and the remedy.",
+        "watch",
+    )
     objects = computed(
         "tubepost_operator_objects",
         "Objects by kind, condition and its status (True, False, Unknown).",

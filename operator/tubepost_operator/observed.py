@@ -53,6 +53,18 @@ class Meta:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A kind that the API server does not let the operator watch, in one namespace or (None) anywhere.
+
+    `text` names it, with the server's words and the remedy.
+    """
+
+    kind: str
+    namespace: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Secret:
     """A Secret's contents; its `repr` holds none of them."""
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Self
 
 from tubepost_operator.credentials import Secrets
-from tubepost_operator.observed import Child, Document, Found, Key, LiveStatus, Need, Pod, Secret
+from tubepost_operator.observed import Child, Document, Found, Key, LiveStatus, Need, Pod, Refusal, Secret
 from tubepost_operator.settings import Settings
 
 
@@ -17,13 +17,15 @@ class Snapshot:
     """An object of ours and its surroundings.
 
     `secrets` are those that it names and that exist; `unread_secrets` are the names of those among them whose
-    contents are not known at their present version. `read`: what has been read for this reconcile.
+    contents are not known at their present version. `refused`: what cannot be watched in its namespace.
+    `read`: what has been read for this reconcile.
     """
 
     now: datetime
     document: Document
     secrets: Secrets = field(default_factory=dict)
     unread_secrets: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
     read: frozenset[Need] = frozenset()
 
     @property

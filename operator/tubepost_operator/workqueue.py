@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from dataclasses import dataclass
 
 from tubepost_operator.observed import Key
@@ -99,10 +100,13 @@ class WorkQueue:
         self._failures.pop(key, None)
         self._return(key, now, None if again is None else now + again)
 
-    def failed(self, key: Key, now: float) -> float:
-        """The reconcile failed: the object is due again after its back-off, which is returned (seconds)."""
+    def failed(self, key: Key, now: float, most: float = math.inf) -> float:
+        """The reconcile failed: the object is due again after its back-off, which is returned (seconds).
+
+        `most`: seconds that the back-off does not exceed, where nothing tells of the end of what is wrong.
+        """
         self._failures[key] = self._failures.get(key, 0) + 1
-        delay = self._delays.delay(self._failures[key])
+        delay = min(most, self._delays.delay(self._failures[key]))
         # A change meanwhile does not shorten the back-off: it may come from our own failing write.
         self._again.pop(key, None)
         self._return(key, now, now + delay)

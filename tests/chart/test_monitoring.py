@@ -210,6 +210,10 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
             "series": 'tubepost_operator_errors_total{kind="ApnRoute", class="forbidden", pod="o"}',
             "values": "0+1x40",
         },
+        {
+            "series": 'tubepost_operator_watch_refused{watch="secrets in shop", pod="o"}',
+            "values": "1x40",
+        },
     ]
     fired = [
         alert("TubepostCredentialExpiring", {**route, "severity": "warning"}),
@@ -237,6 +241,7 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
             "TubepostOperatorErrors",
             {"kind": "ApnRoute", "class": "forbidden", "team": "mail", "severity": "warning"},
         ),
+        alert("TubepostOperatorRefused", {"watch": "secrets in shop", "team": "mail", "severity": "warning"}),
     ]
     assert [item["alertname"] for item in fired] == [item["alert"] for item in ALERTS]
     good = [

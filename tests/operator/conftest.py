@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import push_domain, route, secret_document
 from tubepost_operator.leadership import Leadership
+from tubepost_operator.liveness import Liveness
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.settings import Settings
 
@@ -66,7 +68,14 @@ async def start(
 ) -> AsyncIterator[Running]:
     metrics = OperatorMetrics()
     pods = pods or FakePods()
-    leadership = Leadership(replace(QUICK, **settings), cluster, cluster.watch_own, pods, metrics)
+    leadership = Leadership(
+        replace(QUICK, **settings),
+        cluster,
+        lambda *given: cluster.watch_own(*given),  # noqa: PLW0108 - looked up when it is called
+        pods,
+        metrics,
+        Liveness(time.monotonic),
+    )
     task = asyncio.create_task(leadership.run())
     running = Running(cluster, pods, leadership, metrics)
     try:

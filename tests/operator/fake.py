@@ -36,7 +36,10 @@ class FakeCluster:
         self._uids = itertools.count(1)
         self._watches: list[tuple[WatchSource, Callable[[WatchEvent], None]]] = []
         self._told: dict[int, set[str]] = {}
-        self.own: Callable[[bool, Document], None] | None = None
+        self.owns: dict[str | None, Callable[[bool, Document], None]] = {}
+        self.own_watches: list[tuple[str | None, list[str]]] = []
+        self._stops: dict[str | None, asyncio.Event] = {}
+        self.refused: dict[tuple[str, str | None], ApiError] = {}
 
     # -- for tests ------------------------------------------------------------------------------------
 
@@ -105,12 +108,14 @@ class FakeCluster:
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Document | None:
         self._request("GET", kind, name)
         await asyncio.sleep(0)
+        self._check(kind.name, namespace)
         found = self.objects.get((kind.name, namespace or "", name))
         return copy.deepcopy(found) if found else None
 
     async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Document]:
         self._request("LIST", kind, selector)
         await asyncio.sleep(0)
+        self._check(kind.name, namespace)
         return [
             copy.deepcopy(document)
             for (name, space, _), document in self.objects.items()
@@ -179,35 +184,83 @@ class FakeCluster:
 
     async def watch(self, source: WatchSource, tell: Callable[[WatchEvent], None]) -> None:
         self.requests.append(("WATCH", source.kind.name, source.selector))
-        for (kind, _, _), document in list(self.objects.items()):
-            if kind == source.kind.name and _selected(document, source.selector):
-                self._told.setdefault(id(tell), set()).add(document["metadata"]["uid"])
-                tell(WatchEvent("Put", _metadata(document)))
-        tell(WatchEvent("Sync", {}))
         entry = (source, tell)
         self._watches.append(entry)
         try:
+            self._begin(source, tell)
             await asyncio.Event().wait()
         finally:
             self._watches.remove(entry)
 
-    async def watch_own(self, tell: Callable[[bool, Document], None]) -> None:
-        """Tell of all that are there, then of what changes, as kopf does.
+    def _begin(self, source: WatchSource, tell: Callable[[WatchEvent], None]) -> None:
+        error = self.refused.get((source.kind.name, source.namespace))
+        if error is not None:
+            tell(WatchEvent("Refused", {"status": error.status, "message": error.message}))
+            return
+        for (kind, space, _), document in list(self.objects.items()):
+            if (
+                kind == source.kind.name
+                and source.namespace in {None, space}
+                and _selected(document, source.selector)
+            ):
+                self._told.setdefault(id(tell), set()).add(document["metadata"]["uid"])
+                tell(WatchEvent("Put", _metadata(document)))
+        tell(WatchEvent("Sync", {}))
+
+    def refuse(self, kind: str, namespace: str | None, error: ApiError) -> None:
+        """The API server lets nobody see a kind any more."""
+        self.refused[kind, namespace] = error
+        for source, tell in list(self._watches):
+            if (source.kind.name, source.namespace) == (kind, namespace):
+                tell(WatchEvent("Refused", {"status": error.status, "message": error.message}))
+        stop = self._stops.pop(namespace, None)
+        if stop is not None:
+            stop.set()
+
+    def permit(self, kind: str, namespace: str | None) -> None:
+        """It does again."""
+        del self.refused[kind, namespace]
+        for source, tell in list(self._watches):
+            if (source.kind.name, source.namespace) == (kind, namespace):
+                self._begin(source, tell)
+                tell(WatchEvent("Restored", {}))
+
+    async def watch_own(
+        self,
+        namespace: str | None,
+        kinds: Sequence[Kind],
+        tell: Callable[[bool, Document], None],
+        begun: Callable[[str], None],
+        noted: Callable[[str], None],
+    ) -> None:
+        """Tell of all that are there, then of what changes, as kopf does; end when one kind is refused.
 
         The operator lists its kinds itself before it begins this watch, and relies on being told of what
         changed in between.
         """
-        self.own = tell
+        self.own_watches.append((namespace, [kind.name for kind in kinds]))
+        if any((kind.name, namespace) in self.refused for kind in kinds):
+            return
+        self.owns[namespace] = tell
+        stop = self._stops[namespace] = asyncio.Event()
+        for kind in kinds:
+            begun(kind.plural)
+            noted(kind.plural)
         for document in list(self.objects.values()):
-            if _is_own(document):
+            if _is_own(document) and namespace in {None, document["metadata"]["namespace"]}:
                 tell(False, copy.deepcopy(document))
         try:
-            await asyncio.Event().wait()
+            await stop.wait()
         finally:
-            if self.own is tell:
-                self.own = None
+            if self.owns.get(namespace) is tell:
+                del self.owns[namespace]
 
     # -- inside ---------------------------------------------------------------------------------------
+
+    def _check(self, kind: str, namespace: str | None) -> None:
+        error = self.refused.get((kind, namespace)) or self.refused.get((kind, None))
+        if error is not None:
+            raise error
 
     def _request(self, verb: str, kind: Kind, name: str) -> None:
         self.requests.append((verb, kind.name, name))
@@ -235,11 +288,14 @@ class FakeCluster:
     def _tell(self, what: Any, document: Document) -> None:
         kind = document["kind"]
         if _is_own(document):
-            if self.own is not None:
-                self.own(what == "Gone", copy.deepcopy(document))
+            for namespace, tell_own in list(self.owns.items()):
+                if namespace in {None, document["metadata"]["namespace"]}:
+                    tell_own(what == "Gone", copy.deepcopy(document))
             return
         for source, tell in list(self._watches):
-            if source.kind.name != kind:
+            if source.kind.name != kind or source.namespace not in {None, document["metadata"]["namespace"]}:
+                continue
+            if (kind, source.namespace) in self.refused:
                 continue
             uid = document["metadata"]["uid"]
             told = self._told.setdefault(id(tell), set())

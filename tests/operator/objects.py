@@ -36,19 +36,23 @@ def document(kind: str, name: str, spec: Document, **metadata: Any) -> Document:
     )
 
 
-def push_domain(name: str = "alerts", **spec: Any) -> Document:
+def push_domain(name: str = "alerts", namespace: str = "default", **spec: Any) -> Document:
     return document(
-        "PushDomain", name, {"domains": [{"name": "push.example.com"}], "routes": ["apns"], **spec}
+        "PushDomain",
+        name,
+        {"domains": [{"name": "push.example.com"}], "routes": ["apns"], **spec},
+        namespace=namespace,
+        uid=f"uid-{name}" if namespace == "default" else f"uid-{namespace}-{name}",
     )
 
 
-def route(name: str = "apns", **spec: Any) -> Document:
+def route(name: str = "apns", namespace: str = "default", **spec: Any) -> Document:
     whole = {"environment": "Production", "certificate": {"secretName": "cert"}, **spec}
     if "token" in whole:
         del whole["certificate"]
     if "endpoint" in whole:
         del whole["environment"]
-    return document("ApnRoute", name, whole)
+    return document("ApnRoute", name, whole, namespace=namespace)
 
 
 def logger(name: str = "log", **spec: Any) -> Document:
@@ -89,13 +93,13 @@ def secret_of(item: Document) -> Secret:
     return Secret(item["metadata"]["name"], "1", contents(item["make"]))
 
 
-def secret_document(name: str = "cert", **make: Any) -> Document:
+def secret_document(name: str = "cert", namespace: str = "default", **make: Any) -> Document:
     data = contents({"kind": "certificate", **make})
     return owned(
         {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": name},
+            "metadata": {"name": name, "namespace": namespace},
             "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
         }
     )

@@ -159,3 +159,19 @@ async def test_children_are_applied_in_order_and_counted(cluster: FakeCluster, c
     assert all(cache.meta(apply.key) is not None for apply in plan.apply)
     labels = {"kind": "Deployment", "action": "apply"}
     assert metrics.registry.get_sample_value("tubepost_operator_writes_total", labels) == 1
+
+
+async def test_one_value_that_the_definition_refuses_does_not_keep_the_conditions_back(
+    cluster: FakeCluster, cache: Cache, applier: Applier, caplog: pytest.LogCaptureFixture
+) -> None:
+    document = cluster.put(push_domain())
+    cache.put(document)
+    refused = [ApiError(422, 'status.users[1]: Invalid value: "old.name"')]
+    cluster.fail = lambda verb, *_: refused.pop() if verb == "PATCH" and refused else None
+    status = {"observedGeneration": 1, "conditions": [{"type": "Ready"}], "users": ["alerts", "old.name"]}
+    assert await applier.status_and_events(OWNER, document, Plan(status=status))
+    assert cluster.get_now("PushDomain", "alerts")["status"] == {
+        "observedGeneration": 1,
+        "conditions": [{"type": "Ready"}],
+    }
+    assert 'users[1]: Invalid value: "old.name"' in caplog.text

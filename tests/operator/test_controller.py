@@ -9,6 +9,7 @@ from prometheus_client.exposition import generate_latest
 from tests.operator.conftest import furnish, made, start
 from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import logger, push_domain, route, secret_document
+from tubepost_operator import controller as controller_module
 from tubepost_operator.api import ApiError
 from tubepost_operator.kinds import CHILDREN, OWN
 from tubepost_operator.observed import Document, Key, PodReport
@@ -17,6 +18,7 @@ from tubepost_operator.plan.children import wanted_children
 from tubepost_operator.rbac import PERMISSIONS
 from tubepost_operator.resources.common import Source
 from tubepost_operator.settings import ReleaseSettings
+from tubepost_runtime.backoff import Exponential
 
 CHILD_KINDS = {"ConfigMap", "ServiceAccount", "Service", "Deployment", "PodDisruptionBudget"}
 
@@ -393,6 +395,35 @@ async def test_an_error_of_the_server_that_does_not_pass_is_a_condition(cluster:
         cluster.fail = lambda *_: None
         running.leadership.controller.enqueue_all()
         await made(running)
+
+
+async def test_what_may_not_be_read_is_a_condition_and_ends_by_itself(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller_module, "REFUSED_PAUSE", 0.05)
+    furnish(cluster)
+    words = 'services "alerts" is forbidden: User "operator" cannot get resource "services"'
+    cluster.fail = lambda verb, kind, _: ApiError(403, words) if (verb, kind) == ("GET", "Service") else None
+    async with start(cluster) as running:
+        await running.until(lambda: cluster.condition("alerts") == ("False", "NoAccess"))
+        assert cluster.condition("alerts", "Programmed") == ("False", "NoAccess")
+        (event,) = [event for event in cluster.events if event["reason"] == "NoAccess"]
+        assert words in event["message"]
+        assert "Remedy: give the operator's account this permission" in event["message"]
+        assert cluster.condition("apns", of="ApnRoute") == ("True", "Ready"), "others are served"
+        cluster.fail = lambda *_: None
+        await made(running)
+
+
+async def test_a_fault_of_the_operator_is_a_condition_once_it_lasts(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(cluster)
+    monkeypatch.setattr(controller_module, "plan_route", lambda _: {}["bug"])
+    async with start(cluster) as running:
+        running.leadership.controller.queue._delays = Exponential(0.01, 0.02)
+        await running.until(lambda: cluster.condition("apns", of="ApnRoute") == ("False", "OperatorError"))
+        await running.until(lambda: cluster.condition("alerts", "Accepted")[0] == "True")
 
 
 async def test_passing_errors_are_tried_again_with_back_off(cluster: FakeCluster) -> None:

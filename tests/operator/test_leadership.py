@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 from prometheus_client.exposition import generate_latest
 
 from tests.operator.conftest import furnish, made, start
 from tests.operator.fake import FakeCluster
-from tests.operator.objects import logger
-from tubepost_operator import leadership as module
+from tests.operator.objects import logger, push_domain, route, secret_document
+from tubepost_operator import own_watch
 from tubepost_operator.api import ApiError
-from tubepost_operator.kinds import CHILDREN
+from tubepost_operator.kinds import CHILDREN, OWN
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document, Key
 from tubepost_operator.settings import ReleaseSettings
@@ -33,10 +33,10 @@ async def test_a_change_between_list_and_watch_is_not_missed(
     def edit(document: Document) -> None:
         document["spec"]["podTemplate"] = {"labels": {"team": "push"}}
 
-    async def watch_late(tell: Callable[[bool, Document], None]) -> None:
+    async def watch_late(*given: Any) -> None:
         cluster.edit("PushDomain", "alerts", edit)
         await status_sent.wait()
-        await watch(tell)
+        await watch(*given)
 
     cluster.fail = note
     monkeypatch.setattr(cluster, "watch_own", watch_late)
@@ -63,31 +63,112 @@ async def test_each_namespace_has_its_watches(cluster: FakeCluster) -> None:
     assert watched == sorted([*children, *pods, ("Secret", "")] * 2)
 
 
-async def test_it_waits_for_kinds_that_are_not_installed_yet(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "ABSENT_KINDS_INTERVAL", 0.01)
-    attempts = 0
-
-    def fail(verb: str, kind: str, _: str) -> ApiError | None:
-        nonlocal attempts
-        if (verb, kind) != ("LIST", "ApnRoute"):
-            return None
-        attempts += 1
-        return ApiError(404, "the server could not find the requested resource") if attempts < 3 else None
-
-    cluster.fail = fail
-    furnish(cluster)
-    async with start(cluster) as running:
-        assert attempts == 3
-        await made(running)
-
-
 async def test_a_resync_makes_up_for_what_a_watch_missed(cluster: FakeCluster) -> None:
     async with start(cluster, resync=0.05) as running:
         await running.rest()
-        watch, cluster.own = cluster.own, None
+        watches, cluster.owns = cluster.owns, {}
         cluster.put(logger())
-        cluster.own = watch
+        cluster.owns = watches
         await running.until(lambda: running.leadership.cache.get(Key("ApnLogger", "default", "log")))
         await running.until(lambda: cluster.condition("log", of="ApnLogger") == ("True", "NotUsed"))
+
+
+FORBIDDEN = ApiError(
+    403, 'secrets is forbidden: User "operator" cannot list resource "secrets" in namespace "one"'
+)
+
+
+def furnish_in(cluster: FakeCluster, namespace: str) -> None:
+    cluster.put(secret_document(namespace=namespace))
+    cluster.put(route(namespace=namespace))
+    cluster.put(push_domain(namespace=namespace, replicas=0))
+
+
+def conditions(cluster: FakeCluster, namespace: str) -> dict[str, tuple[str, str, str]]:
+    status = cluster.get_now("PushDomain", "alerts", namespace).get("status", {})
+    return {
+        item["type"]: (item["status"], item["reason"], item["message"])
+        for item in status.get("conditions", ())
+    }
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_watch, "LOOK", 0.02)
+    monkeypatch.setattr(own_watch, "_RETRIES", own_watch.Exponential(0.01, 0.05))
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_namespace_that_is_gone_stops_no_other(cluster: FakeCluster) -> None:
+    kinds = ["Secret", *CHILDREN, "Pod", *OWN]
+    for kind in kinds:
+        cluster.refused[kind, "one"] = FORBIDDEN
+    furnish_in(cluster, "one")
+    furnish_in(cluster, "two")
+    async with start(cluster, namespaces=("one", "two")) as running:
+        await running.until(lambda: conditions(cluster, "two").get("Ready", ("",))[0] == "True")
+        assert conditions(cluster, "one") == {}
+        assert "secrets in one" in running.leadership.cache.access.names()
+        assert running.leadership.blind == ""
+        # It is back, and nobody has to restart anything.
+        for kind in kinds:
+            cluster.permit(kind, "one")
+        await running.until(lambda: conditions(cluster, "one").get("Ready", ("",))[0] == "True")
+        assert running.leadership.cache.access.names() == ()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_cannot_be_watched_any_more_is_said_and_what_runs_stays(
+    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    furnish_in(cluster, "one")
+    furnish_in(cluster, "two")
+    async with start(cluster, namespaces=("one", "two")) as running:
+        await running.until(lambda: conditions(cluster, "one").get("Ready", ("",))[0] == "True")
+        await running.until(lambda: conditions(cluster, "two").get("Ready", ("",))[0] == "True")
+        await running.rest()
+        before = {key: value for key, value in cluster.objects.items() if key[0] in CHILDREN}
+        cluster.refuse("Secret", "one", FORBIDDEN)
+        await running.until(lambda: conditions(cluster, "one")["Programmed"][:2] == ("False", "NoAccess"))
+        await running.rest()
+        message = conditions(cluster, "one")["Ready"][2]
+        assert "secrets in one cannot be watched: 403" in message
+        assert "Remedy: if namespace one exists, let the operator get" in message
+        assert conditions(cluster, "two")["Ready"][0] == "True"
+        assert {key: value for key, value in cluster.objects.items() if key[0] in CHILDREN} == before
+        assert [record for record in caplog.records if "secrets in one cannot be watched" in record.message]
+        cluster.permit("Secret", "one")
+        await running.until(lambda: conditions(cluster, "one")["Ready"][0] == "True")
+
+
+@pytest.mark.usefixtures("quick")
+async def test_secrets_that_were_never_seen_are_not_said_to_be_missing(cluster: FakeCluster) -> None:
+    furnish_in(cluster, "one")
+    async with start(cluster, namespaces=("one",)) as running:
+        await running.until(lambda: conditions(cluster, "one").get("Ready", ("",))[0] == "True")
+    cluster.refused["Secret", "one"] = FORBIDDEN
+    async with start(cluster, namespaces=("one",)) as running:
+        await running.until(lambda: conditions(cluster, "one")["Ready"][1] == "NoAccess")
+        found = conditions(cluster, "one")
+        assert found["ReferencesResolved"][0] == "True"
+        assert "cannot list resource" in found["Programmed"][2]
+        await running.until(
+            lambda: any(
+                item["reason"] == "NoAccess"
+                for item in cluster.get_now("ApnRoute", "apns", "one")["status"]["conditions"]
+            )
+        )
+
+
+@pytest.mark.usefixtures("quick")
+async def test_definitions_that_come_later_are_served(cluster: FakeCluster) -> None:
+    gone = ApiError(404, "the server could not find the requested resource")
+    for kind in OWN:
+        cluster.refused[kind, None] = gone
+    async with start(cluster) as running:
+        assert "crds/" in running.leadership.blind
+        for kind in OWN:
+            cluster.permit(kind, None)
+        furnish(cluster)
+        await made(running)
+        assert running.leadership.blind == ""

@@ -43,6 +43,7 @@ class Watched:
         self.lists: list[list[Document]] = []
         self.streams: list[Callable[[Handler], None]] = []
         self.list_status: list[int] = []
+        self.stream_status: list[int] = []
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -56,6 +57,9 @@ class Watched:
             items = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
             handler.answer(200, {"metadata": {"resourceVersion": "10"}, "items": items})
             return
+        if self.stream_status:
+            handler.answer(self.stream_status.pop(0), {"message": "no"})
+            return
         handler.begin()
         if self.streams:
             self.streams.pop(0)(handler)
@@ -64,7 +68,9 @@ class Watched:
         handler.end()
 
     def take(self, event: WatchEvent) -> None:
-        name = event.document["metadata"]["name"] if event.document else ""
+        name = event.document["metadata"]["name"] if "metadata" in event.document else ""
+        if event.type == "Refused":
+            name = str(event.document["status"])
         self.told.append((event.type, name))
 
     async def until(self, condition: Callable[[], Any]) -> None:
@@ -165,3 +171,42 @@ async def test_bookmarks_are_signs_of_life(watched: Watched) -> None:
     watched.start()
     await watched.until(lambda: len(watched.watch_requests()) == 2)
     assert watched.liveness.ages()["secrets"] < 5
+
+
+async def test_a_refusal_is_told_until_it_is_let_in_again(watched: Watched) -> None:
+    watched.list_status = [403]
+    watched.lists = [[meta("a", 1)]]
+    watched.start()
+    await watched.until(lambda: ("Restored", "") in watched.told)
+    assert watched.told == [("Refused", "403"), ("Put", "a"), ("Sync", ""), ("Restored", "")]
+
+
+async def test_a_list_alone_ends_no_refusal(watched: Watched) -> None:
+    watched.stream_status = [403, 403]
+    watched.start()
+    await watched.until(lambda: ("Restored", "") in watched.told)
+    assert watched.told == [
+        *[("Sync", ""), ("Refused", "403")] * 2,
+        ("Sync", ""),
+        ("Restored", ""),
+    ]
+
+
+async def test_an_error_that_lasts_is_a_refusal(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata_watch, "_RETRIES", metadata_watch.Exponential(0.01, 0.02))
+    watched.list_status = [500, 500, 500]
+    watched.start()
+    await watched.until(lambda: ("Restored", "") in watched.told)
+    assert watched.told == [("Refused", "500"), ("Sync", ""), ("Restored", "")]
+
+
+@pytest.mark.parametrize(("status", "tried"), [(403, True), (503, True), (401, False)])
+async def test_failed_attempts_count_as_life_where_a_restart_mends_nothing(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, status: int, tried: bool
+) -> None:
+    names: list[str] = []
+    monkeypatch.setattr(watched.liveness, "tried", names.append)
+    watched.list_status = [status]
+    watched.start()
+    await watched.until(lambda: ("Sync", "") in watched.told)
+    assert names == (["secrets"] if tried else [])

@@ -13,11 +13,20 @@ from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.names import Names
 
 Noted = Callable[[str], None]
-"""Called with the plural of a kind whenever its watch brings anything."""
+"""Called with the plural of a kind."""
 
 
-def make_session(connection: ConnectionInfo, noted: Noted, metrics: OperatorMetrics) -> aiohttp.ClientSession:
-    """Make a session. The token is looked up for every request: it changes while the process runs."""
+def make_session(
+    connection: ConnectionInfo, begun: Noted, noted: Noted, metrics: OperatorMetrics
+) -> aiohttp.ClientSession:
+    """Make a session. The token is looked up for every request: it changes while the process runs.
+
+    Args:
+        connection: how to reach the API server.
+        begun: called when a kind is listed, which a watch begins with; that alone is no sign that it works.
+        noted: called whenever a watch brings anything.
+        metrics: counts requests.
+    """
 
     async def observe(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -33,6 +42,8 @@ def make_session(connection: ConnectionInfo, noted: Noted, metrics: OperatorMetr
             metrics.api_requests.labels(method, "none").inc()
             raise
         metrics.api_requests.labels(method, str(response.status)).inc()
+        if not watch and response.status == 200:
+            begun(request.url.path.rpartition("/")[2])
         if watch and response.status == 200:
             plural = request.url.path.rpartition("/")[2]
             stream = _Observed(response.content, lambda: noted(plural))

@@ -1,4 +1,4 @@
-"""Watches our three kinds with kopf, in its own thread and event loop.
+"""Watches our kinds in a namespace with kopf, in its own thread and event loop.
 
 kopf cancels every task of its event loop when it stops, whoever started it. Besides, a watch that hangs must
 not hold up the renewal of the Lease.
@@ -10,43 +10,47 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import kopf
 
 from tubepost_operator.cluster import ConnectionInfo
-from tubepost_operator.handlers.session import make_session
+from tubepost_operator.handlers.session import Noted, make_session
 from tubepost_operator.handlers.settings import settings
-from tubepost_operator.kinds import OWN
+from tubepost_operator.kinds import Kind
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.observed import Document
-from tubepost_runtime.backoff import Backoff, Exponential
 
 _LOG = logging.getLogger("tubepost.handlers")
 
 Tell = Callable[[bool, Document], None]
 """Called with whether an object was deleted, and the object."""
 
-_RESTARTS: Final = Exponential(0.5, 8.0)
 STOP_TIMEOUT: Final = 15.0
 """Seconds for kopf to end."""
 
 
 async def watch_objects(
     connection: ConnectionInfo,
-    namespaces: tuple[str, ...],
+    namespace: str | None,
+    kinds: Sequence[Kind],
     tell: Tell,
-    noted: Callable[[str], None],
+    begun: Noted,
+    noted: Noted,
     metrics: OperatorMetrics,
 ) -> None:
-    """Watch until cancelled. `tell` is called in this event loop; kopf is restarted when it gives up.
+    """Watch until kopf gives up, as it does when a kind cannot be watched, or until cancelled.
+
+    `tell` is called in this event loop.
 
     Args:
         connection: how to reach the API server.
-        namespaces: where to watch; empty: everywhere.
+        namespace: where to watch; None: everywhere.
+        kinds: what to watch.
         tell: called with every object, at first with all that exist.
-        noted: called, in another thread, with the plural of a kind whenever anything arrives on its watch.
+        begun: called, in another thread, with the plural of a kind when it is listed.
+        noted: the same, whenever anything arrives on its watch.
         metrics: counts requests.
     """
     loop = asyncio.get_running_loop()
@@ -58,25 +62,21 @@ async def watch_objects(
             loop.call_soon_threadsafe(tell, gone, document)
 
     def run() -> None:
-        backoff = Backoff(_RESTARTS)
-        while not stop.is_set():
-            try:
-                kopf.run(
-                    registry=registry(connection, pass_on, noted, metrics),
-                    settings=settings(),
-                    clusterwide=not namespaces,
-                    namespaces=namespaces,
-                    standalone=True,
-                    stop_flag=stop,
-                )
-            except Exception as error:  # noqa: BLE001 - whatever made it give up, watching has to go on
-                _LOG.warning("kopf has stopped, restarting: %s: %s", type(error).__name__, error)
-            if not stop.is_set():
-                stop.wait(backoff.failure())
+        try:
+            kopf.run(
+                registry=registry(connection, kinds, pass_on, begun, noted, metrics),
+                settings=settings(),
+                clusterwide=namespace is None,
+                namespaces=() if namespace is None else (namespace,),
+                standalone=True,
+                stop_flag=stop,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever made it give up, the caller begins anew
+            _LOG.warning("kopf has stopped: %s: %s", type(error).__name__, error)
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(ended.set)
 
-    threading.Thread(target=run, name="kopf", daemon=True).start()
+    threading.Thread(target=run, name=f"kopf {namespace or ''}".strip(), daemon=True).start()
     try:
         await ended.wait()
     finally:
@@ -88,8 +88,10 @@ async def watch_objects(
 
 def registry(
     connection: ConnectionInfo,
+    kinds: Sequence[Kind],
     pass_on: Tell,
-    noted: Callable[[str], None],
+    begun: Noted,
+    noted: Noted,
     metrics: OperatorMetrics,
 ) -> kopf.OperatorRegistry:
     """The handlers: a login, and one that passes on every event of our kinds.
@@ -101,10 +103,10 @@ def registry(
 
     @kopf.on.login(registry=result)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        session = make_session(connection, noted, metrics)
+        session = make_session(connection, begun, noted, metrics)
         return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
 
-    for kind in OWN.values():
+    for kind in kinds:
         group, _, version = kind.api_version.partition("/")
 
         @kopf.on.event(group, version, kind.plural, registry=result)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from tubepost_api.conditions import ConditionType, Reason
 from tubepost_api.config import DeliveryMode
 from tubepost_operator.conditions import PlannedCondition, bad, first_fault, good, unknown
+from tubepost_operator.kinds import CHILDREN, NETWORK_POLICY, POD, SECRET
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Key, Pod
 from tubepost_operator.plan.children import ChildrenPlan, deployment_body, rolled_out
+from tubepost_operator.plan.remedies import remedy
 from tubepost_operator.plan.select import Selection
 from tubepost_operator.snapshot import PushDomainSnapshot
 
+NEEDED_TO_SERVE: Final = frozenset({SECRET.name, POD.name, *CHILDREN}) - {NETWORK_POLICY.name}
+"""Kinds without which it cannot be said that a PushDomain is as it should be."""
 _PROGRAMMED = ConditionType.PROGRAMMED
 _DELIVERING = ConditionType.DELIVERING
 _READY = ConditionType.READY
@@ -38,9 +43,12 @@ def programmed(
         return bad(
             _PROGRAMMED,
             Reason.REJECTED,
-            f"The API server rejects what the operator writes. {text} Remedy: correct the field of the "
-            "PushDomain that it names, or the cluster policy that forbids it.",
+            f"The API server rejects what the operator writes. {text} Remedy: "
+            f"{remedy(' '.join(snapshot.rejected.values()))}.",
         )
+    unseen = [refusal.text for refusal in snapshot.refused if refusal.kind in NEEDED_TO_SERVE]
+    if unseen:
+        return bad(_PROGRAMMED, Reason.NO_ACCESS, f"What runs stays as it is. {' '.join(unseen[:3])}")
     if selection.source is None and selection.published is not None:
         return bad(_PROGRAMMED, Reason.PENDING, _stays_in_force(selection.published.config.generation))
     if selection.source is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from tubepost_api.conditions import ConditionType, Reason
+from tubepost_api.fields import NAME_PATTERN
 from tubepost_operator.actions import Plan
 from tubepost_operator.conditions import PlannedCondition, bad, events, first_fault, good, merged
 from tubepost_operator.observed import Document
@@ -43,7 +45,8 @@ def plan_status(
         "observedGeneration": generation,
         "conditions": merged(old.get("conditions") or (), conditions, generation, snapshot.now),
         **fields,
-        "users": sorted(snapshot.users)[:_MOST_USERS],
+        # A name from before there was a rule is in use, but not in the list: the definition would refuse it.
+        "users": [name for name in sorted(snapshot.users) if re.fullmatch(NAME_PATTERN, name)][:_MOST_USERS],
     }
     status = {key: value for key, value in status.items() if value is not None and value != []}
     ahead = [(turn - snapshot.now).total_seconds() + 1.0 for turn in turns]

@@ -44,11 +44,12 @@ async def server() -> AsyncIterator[Server]:
 
 
 async def test_every_piece_of_a_watch_is_a_sign_of_life(server: Server) -> None:
+    begun: list[str] = []
     noted: list[str] = []
     tokens = iter(["Bearer one", "Bearer two"])
     metrics = OperatorMetrics()
     connection = ConnectionInfo(server.url, None, None, None, True, lambda: next(tokens))
-    session = make_session(connection, noted.append, metrics)
+    session = make_session(connection, begun.append, noted.append, metrics)
     try:
         url = f"{server.url}/apis/tubepost.io/v1alpha1/pushdomains"
         async with asyncio.timeout(5):
@@ -67,6 +68,7 @@ async def test_every_piece_of_a_watch_is_a_sign_of_life(server: Server) -> None:
             async with session.get(url) as response:
                 await response.read()
         assert len(noted) == 3, "only watches count"
+        assert begun == ["pushdomains"], "a list is where they begin"
     finally:
         await session.close()
     assert server.authorizations == ["Bearer one", "Bearer two"]
@@ -77,7 +79,7 @@ async def test_every_piece_of_a_watch_is_a_sign_of_life(server: Server) -> None:
 async def test_a_connection_that_goes_silent_gives_no_sign(server: Server) -> None:
     noted: list[str] = []
     connection = ConnectionInfo(server.url, None, None, None, True, lambda: "")
-    session = make_session(connection, noted.append, OperatorMetrics())
+    session = make_session(connection, noted.append, noted.append, OperatorMetrics())
     try:
         url = f"{server.url}/apis/tubepost.io/v1alpha1/pushdomains"
         async with session.get(

@@ -76,6 +76,7 @@ def _resource(plural: str, kind: str) -> Document:
 
 async def test_kopf_tells_and_writes_nothing(tmp_path: Path) -> None:
     told: list[tuple[bool, str]] = []
+    begun: list[str] = []
     noted: list[str] = []
     script = Script(lambda *_: None)
     script.respond = respond(script)
@@ -87,8 +88,10 @@ async def test_kopf_tells_and_writes_nothing(tmp_path: Path) -> None:
         task = asyncio.create_task(
             watch_objects(
                 cluster.connection_info(),
-                (),
+                None,
+                list(OWN.values()),
                 lambda gone, document: told.append((gone, document["metadata"]["name"])),
+                begun.append,
                 noted.append,
                 metrics,
             )
@@ -102,4 +105,5 @@ async def test_kopf_tells_and_writes_nothing(tmp_path: Path) -> None:
         cluster.close()
     assert sorted(told) == [(False, "a"), (False, "b"), (True, "a")]
     assert "pushdomains" in noted
+    assert {kind.plural for kind in OWN.values()} <= set(begun)
     assert {request.method for request in script.requests} == {"GET"}

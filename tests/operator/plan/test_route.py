@@ -63,3 +63,10 @@ def test_an_endpoint_of_the_binary_protocol_is_a_warning() -> None:
     assert conditions(plan)["Accepted"] == ("True", Reason.LEGACY_ENDPOINT)
     (event,) = [event for event in plan.events if event.reason == Reason.LEGACY_ENDPOINT]
     assert event.type == "Warning"
+
+
+def test_a_name_that_no_definition_would_take_is_not_among_the_users() -> None:
+    plan = planned(secret(), users=("alerts", "old.name"))
+    assert plan.status is not None
+    assert plan.status["users"] == ["alerts"]
+    assert conditions(plan)["Ready"] == ("True", Reason.READY)
