@@ -215,6 +215,7 @@ class BaseAcceptance(ABC, Generic[MessageT]):
         message.answered = True
         self._deadlines.drop(message)
         transaction = message.transaction
+        transaction.pending = None  # nor does an answered message leave a cycle behind
         if message.hand_over is not None and not transaction.abandoned and not 400 <= reply.code < 500:
             self._context.relay.forget(message.hand_over)
         self._context.accounting.closed(message.kind, reply, abandoned=transaction.abandoned)

@@ -92,6 +92,7 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
 
     def ended(self, message: DirectMessage, delivery: Delivery, outcome: Outcome) -> None:
         """Answer with what became of the notification, unless the deadline came first."""
+        message.delivery = None  # its owner is the message: a cycle
         if outcome.kind is OutcomeKind.DELIVERED and (message.answered or message.transaction.abandoned):
             # Nobody heard the 250, or a 451 went before it: the sender will send it again.
             assert delivery.route is not None

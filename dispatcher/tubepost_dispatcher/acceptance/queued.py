@@ -117,6 +117,7 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
         message.putting = self._queue.put(message.items, partial(self._stored, message))
 
     def _stored(self, message: QueuedMessage, failure: Failure | None) -> None:
+        message.putting = None  # it knows the message: a cycle
         if failure is not None:
             self._failed(message, refusal(REASONS_OF_FAILURES[failure.kind]))
             return

@@ -299,7 +299,7 @@ class Deliverer:
         if at is None:
             self._end(delivery, outcome, now)
         elif at - now > delivery.policy.in_memory:
-            delivery.ended = True
+            delivery.ended, delivery.request = True, None
             delivery.owner.deferred(delivery, outcome, at)
         else:
             delivery.timer = self._loop.call_later(at - now, self._again, delivery)
@@ -357,7 +357,8 @@ class Deliverer:
     def _end(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         if delivery.ended:
             return
-        delivery.ended = True
+        # Without the request: who ends leaves no cycle for the garbage collector.
+        delivery.ended, delivery.request = True, None
         for listener in self._listeners:
             listener.ended(delivery, outcome, now)
         delivery.owner.ended(delivery, outcome)
@@ -377,5 +378,5 @@ class Deliverer:
             delivery.timer.cancel()
             delivery.timer = None
         # Listeners are left out: the fault may be theirs. The owner must hear an end in any case.
-        delivery.ended = True
+        delivery.ended, delivery.request = True, None
         delivery.owner.ended(delivery, local_outcome("InternalError"))

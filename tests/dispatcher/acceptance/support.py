@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,19 @@ TOKEN = "ab" * 32
 WALL = 1_800_000_000.0
 
 
+PER_MESSAGE = frozenset(
+    {
+        "Transaction",
+        "DirectMessage",
+        "QueuedMessage",
+        "Notification",
+        "Delivery",
+        "ApnsRequest",
+        "FakePutting",
+    }
+)
+
+
 @dataclass
 class Hub:
     events: list[LogEvent] = field(default_factory=list)
@@ -50,6 +64,21 @@ class Hub:
 
     def log(self, event: LogEvent) -> None:
         self.events.append(event)
+
+
+def garbage_of(step: Callable[[], object]) -> list[str]:
+    """Names of the types of what a step leaves in cycles, of those that exist once per message."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        step()
+        gc.collect()
+        return sorted({type(one).__name__ for one in gc.garbage} & PER_MESSAGE)
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
 
 
 def abandon(transaction: Transaction[Domain]) -> None:

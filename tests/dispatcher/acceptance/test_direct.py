@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.dispatcher.acceptance.support import TOKEN, Bench, abandon
+from tests.dispatcher.acceptance.support import TOKEN, Bench, abandon, garbage_of
 from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED
 from tests.support.mcmt import message, part
 from tubepost_api.config import (
@@ -17,6 +17,7 @@ from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.domain_lookup import DomainLookup
+from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.transaction import SessionFacts
@@ -34,6 +35,21 @@ def test_250_carries_the_apns_id_and_comes_after_the_verdict() -> None:
     (event,) = bench.hub.events
     assert (event.kind, event.route, event.status, event.device_token) == ("delivery", "route0", 0, TOKEN)
     assert (event.source_address, event.destination_address) == ("alerts@sender.example", "sub")
+
+
+@pytest.mark.parametrize("outcomes", [(DELIVERED,), (DEAD,), (BUSY, DELIVERED)])
+def test_a_message_leaves_no_cycle_behind(outcomes: tuple[Outcome, ...]) -> None:
+    """The collector would have to find them, at a cost, and late."""
+    bench = Bench()
+
+    def one_message() -> None:
+        bench.inject()
+        for outcome in outcomes:
+            bench.loop.advance(5.0)
+            bench.pools[0].answer(outcome)
+
+    assert garbage_of(one_message) == []
+    assert len(bench.replies) == 1
 
 
 def test_a_permanent_failure_is_a_550_with_apns_reason() -> None:

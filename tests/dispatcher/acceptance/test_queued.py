@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.dispatcher.acceptance.support import QueuedBench, abandon
+from tests.dispatcher.acceptance.support import QueuedBench, abandon, garbage_of
 from tests.support.mcmt import message, part
 from tubepost_api.config import DeliveryConfig, DeliveryMode
 from tubepost_dispatcher.acceptance.queued import REASONS_OF_FAILURES
@@ -28,6 +28,19 @@ def test_250_comes_after_the_disk_and_names_the_message() -> None:
     assert bench.messages("accepted") == 1
     assert bench.count("tubepost_in_flight") == 0
     assert bench.pools[0].requests == []
+
+
+@pytest.mark.parametrize("failure", [None, Failure(FailureKind.FULL, "no space")])
+def test_a_message_leaves_no_cycle_behind(failure: Failure | None) -> None:
+    """The collector would have to find them, at a cost, and late."""
+    bench = QueuedBench()
+
+    def one_message() -> None:
+        bench.send()
+        bench.queue.answer(failure)
+
+    assert garbage_of(one_message) == []
+    assert len(bench.replies) == 1
 
 
 def test_recipients_and_parts_have_notifications_of_their_own_stored_in_one_go() -> None:
