@@ -6,9 +6,7 @@ import yaml
 
 from tubepost_api.crd import KINDS, crd
 
-HEADER = (
-    "# Generated from the models in crds/tubepost_api by `make generate`; templates/crds.yaml adds labels.\n"
-)
+HEADER = "# Generated from the models in crds/tubepost_api by `make generate`; the template adds labels.\n"
 
 
 def outputs() -> dict[str, str]:

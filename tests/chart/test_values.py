@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
-from tests.chart.helm import CHART
+from tests.chart.helm import CHART, ROOT
 
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
@@ -70,7 +71,23 @@ def test_the_charts_versions_are_the_projects() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == version("tubepost")
     for image in yaml.safe_load(chart["annotations"]["artifacthub.io/images"]):
-        assert image["image"] == f"tubepost/{image['name']}:{version('tubepost')}"
+        assert image["image"] == f"docker.io/tubepost/{image['name']}:{version('tubepost')}"
+        name = VALUES["image"] if image["name"] == "operator" else VALUES[image["name"]]["image"]
+        assert image["image"].startswith(f"docker.io/{name['repository']}:")
+
+
+def test_artifact_hub_knows_where_the_chart_comes_from() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    source = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
+    assert chart["home"] == source
+    assert chart["sources"] == [source]
+    assert chart["maintainers"][0].keys() == {"name", "url"}
+    owner = source.removeprefix("https://github.com/")
+    assert chart["icon"].startswith(f"https://raw.githubusercontent.com/{owner}/main/")
+    assert (ROOT / chart["icon"].partition("/main/")[2]).read_text().startswith("<svg ")
+    for link in yaml.safe_load(chart["annotations"]["artifacthub.io/links"]):
+        assert (ROOT / link["url"].removeprefix(f"{source}/blob/main/")).is_file(), link
+    assert yaml.safe_load(chart["annotations"]["artifacthub.io/changes"])
 
 
 def test_artifact_hub_knows_the_kinds_of_the_repository() -> None:
