@@ -15,7 +15,13 @@ from benchmarks.fixtures import Fixtures, make_fixtures
 from benchmarks.load import LoadError
 from benchmarks.whole_path import Bounds, Variant
 
-WHOLE = (Variant("naive", 20, False), Variant("tubepost", 20, False), Variant("tubepost", 200, True))
+WHOLE = (
+    Variant("naive", 20, False),
+    Variant("tubepost", 20, False),
+    Variant("queued", 20, False),
+    Variant("tubepost", 200, True),
+    Variant("queued", 200, True),
+)
 
 
 def main() -> int:
@@ -42,7 +48,11 @@ def main() -> int:
 
 
 def _whole(options: argparse.Namespace, fixtures: Fixtures, bounds: Bounds) -> dict[str, Any]:
-    commands = {"naive": whole_path.NAIVE, "tubepost": options.ours}
+    commands = {
+        "naive": whole_path.NAIVE,
+        "tubepost": options.ours,
+        "queued": options.ours + whole_path.QUEUE,
+    }
     variants = [variant for variant in WHOLE if variant.program in options.only]
     runs = _interleaved(
         [variant.name for variant in variants],
@@ -51,7 +61,8 @@ def _whole(options: argparse.Namespace, fixtures: Fixtures, bounds: Bounds) -> d
             next(variant for variant in variants if variant.name == name), commands, fixtures, bounds
         ),
     )
-    return report.summary(runs, WHOLE[0].name)
+    pairs = [(f"queued, {load}", f"tubepost, {load}") for load in dict.fromkeys(each.load for each in WHOLE)]
+    return report.summary(runs, WHOLE[0].name, pairs)
 
 
 def _half(options: argparse.Namespace, fixtures: Fixtures, bounds: Bounds) -> dict[str, Any]:
@@ -83,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only",
         type=lambda text: text.split(","),
-        default=["naive", "tubepost"],
-        help="naive, tubepost",
+        default=["naive", "tubepost", "queued"],
+        help="naive, tubepost, queued (acceptance Queued, every 250 after its fsync)",
     )
     parser.add_argument("--ours", default=whole_path.OURS, help=f"our command ({whole_path.OURS})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")

@@ -52,8 +52,9 @@ class Fixtures:
     key: Path
     token_key: Path
 
-    def manifests(self, sink_port: int) -> Path:
+    def manifests(self, sink_port: int, *, queued: bool = False) -> Path:
         """Write the manifests for `tubepost run`: everything on that a careful user turns on."""
+        acceptance = {"acceptance": {"mode": "Queued"}, "queue": {"disk": {}}} if queued else {}
         target = self.directory / "manifests"
         target.mkdir(exist_ok=True)
         documents = [
@@ -65,6 +66,7 @@ class Fixtures:
                 loggers=["file"],
                 listener={"startTls": {"mode": "Optional", "secretName": "smtp-tls"}},
                 workers=1,
+                **acceptance,
             ),
             _resource(
                 "ApnRoute",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -21,8 +21,10 @@ class Run(Protocol):
     def as_dict(self) -> dict[str, Any]: ...
 
 
-def summary(runs: Mapping[str, Sequence[Run]], baseline: str) -> dict[str, Any]:
-    """Medians of each variant, and how many times better than `baseline` they are."""
+def summary(
+    runs: Mapping[str, Sequence[Run]], baseline: str, pairs: Iterable[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """Medians of each variant, how many times better than `baseline` they are, and ratios of pairs."""
     rows: dict[str, Any] = {}
     for name, results in runs.items():
         rows[name] = {
@@ -36,7 +38,15 @@ def summary(runs: Mapping[str, Sequence[Run]], baseline: str) -> dict[str, Any]:
         row["rate_ratio"] = row["rate"] / base["rate"] if base else None
         row["cpu_ratio"] = base["cpu_us"] / row["cpu_us"] if base else None
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    return {"machine": machine, "baseline": baseline, "variants": rows}
+    ratios = {
+        f"{one} / {other}": {
+            "rate": rows[one]["rate"] / rows[other]["rate"],
+            "cpu_us": rows[one]["cpu_us"] / rows[other]["cpu_us"],
+        }
+        for one, other in pairs
+        if one in rows and other in rows
+    }
+    return {"machine": machine, "baseline": baseline, "variants": rows, "ratios": ratios}
 
 
 def table(title: str, what: str, made: Mapping[str, Any]) -> str:
@@ -55,4 +65,6 @@ def table(title: str, what: str, made: Mapping[str, Any]) -> str:
             f"| {name} | {row['rate']:,.0f} | {row['cpu_us']:,.0f} | {row['memory_mb']:.0f} "
             f"| {ratios[0]} | {ratios[1]} | {runs} |"
         )
+    for name, ratio in made["ratios"].items():
+        lines += ["", f"{name}: {what}s/s {ratio['rate']:.2f}, CPU us/{what} {ratio['cpu_us']:.2f}"]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,6 +23,8 @@ from tests.peers.servers import GoPeer
 
 OURS = "{bin}/tubepost run -f {manifests} --port {port} --http-port 0 --admin-port 0 --workers 1"
 """The command of the dispatcher; names in braces are filled in."""
+QUEUE = " --queue-dir {queue}"
+"""What the command has beside that for acceptance Queued."""
 NAIVE = (
     "{python} -m benchmarks.naive --port {port} --sink {sink} --ca {ca} --key {key} --key-id {key_id} "
     "--team-id {team_id} --topic {topic} --log {log}"
@@ -35,13 +38,19 @@ class Variant:
     """One row of the table: a program and a way to feed it."""
 
     program: str
+    """`naive`; `tubepost`, with acceptance Direct; `queued`, that is Tubepost with acceptance Queued."""
     connections: int
     pipelined: bool
 
     @property
     def name(self) -> str:
         """The row's name."""
-        return f"{self.program}, {self.connections} {'pipelined' if self.pipelined else 'by command'}"
+        return f"{self.program}, {self.load}"
+
+    @property
+    def load(self) -> str:
+        """How it is fed."""
+        return f"{self.connections} {'pipelined' if self.pipelined else 'by command'}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,10 @@ def run(
     Raises:
         LoadError: a message was refused, lost or delivered twice, or the program failed.
     """
-    with GoPeer("sink", fixtures.certificate, fixtures.key) as sink:
+    with (
+        GoPeer("sink", fixtures.certificate, fixtures.key) as sink,
+        tempfile.TemporaryDirectory(prefix="queue-", dir=fixtures.directory) as queue,
+    ):
         port = free_port()
         command = shlex.split(commands[variant.program])
         fill = {
@@ -109,7 +121,8 @@ def run(
             "team_id": TEAM_ID,
             "topic": TOPIC,
             "log": fixtures.directory / "naive.log",
-            "manifests": fixtures.manifests(sink.port),
+            "manifests": fixtures.manifests(sink.port, queued=variant.program == "queued"),
+            "queue": queue,
         }
         output = fixtures.directory / "output"
         with output.open("wb") as written:

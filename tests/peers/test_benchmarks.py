@@ -51,8 +51,16 @@ def test_a_program_that_ends_is_named_with_its_output(tmp_path: Path) -> None:
         whole_path.run(Variant("naive", 1, pipelined=False), command, make_fixtures(tmp_path), BRIEF)
 
 
-def test_the_manifests_compile_without_a_problem(tmp_path: Path) -> None:
-    manifests, problems = load_manifests([make_fixtures(tmp_path).manifests(8443)])
+@pytest.mark.peer
+def test_a_run_with_acceptance_queued_accounts_for_every_message(tmp_path: Path) -> None:
+    command = {"queued": whole_path.OURS + whole_path.QUEUE}
+    result = whole_path.run(Variant("queued", 4, pipelined=True), command, make_fixtures(tmp_path), BRIEF)
+    assert result.messages > 0
+
+
+@pytest.mark.parametrize("queued", [False, True])
+def test_the_manifests_compile_without_a_problem(tmp_path: Path, queued: bool) -> None:
+    manifests, problems = load_manifests([make_fixtures(tmp_path).manifests(8443, queued=queued)])
     result = compile_manifests(manifests)
     assert [str(problem) for problem in (*problems, *result.problems)] == []
     assert result.config is not None
@@ -68,6 +76,13 @@ def test_the_table_has_medians_and_ratios() -> None:
     assert made["variants"]["other"]["cpu_ratio"] == pytest.approx(10)
     assert made["variants"]["other"]["rate_ratio"] == pytest.approx(10)
     assert "| other | 100 | 200 | 1 | 10.0 | 10.0 | 200 |" in report.table("A table", "message", made)
+
+
+def test_a_pair_of_rows_has_its_ratios() -> None:
+    runs = {"one": [Result(50, 1.0, 0.02, 1)], "other": [Result(100, 1.0, 0.02, 1)]}
+    made = report.summary(runs, "absent", [("one", "other"), ("one", "absent")])
+    assert made["ratios"] == {"one / other": {"rate": 0.5, "cpu_us": pytest.approx(2.0)}}
+    assert "one / other: messages/s 0.50, CPU us/message 2.00" in report.table("A table", "message", made)
 
 
 def test_the_cpu_of_children_counts() -> None:
