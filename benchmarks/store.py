@@ -126,7 +126,7 @@ async def _opened(path: Path) -> None:
     await timed("page of 100", store.page, Filter(), None, 100)
     begun, after, pages = time.perf_counter(), None, 0
     while True:
-        page = await _told(store.page, Filter(message_id="nowhere"), after, 100)
+        page = await _told(store.page, Filter(message_ids=("nowhere",)), after, 100)
         pages, after = pages + 1, page.following
         if after is None:
             break

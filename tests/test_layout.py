@@ -47,6 +47,7 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/pod_limits/memory.py": "tests/dispatcher/pod_limits/test_shared.py and test_processes.py",
     "dispatcher/tubepost_dispatcher/pod_limits/interface.py": VALUES,
     "dispatcher/tubepost_dispatcher/queue/item.py": "tests/dispatcher/queue/test_queue.py",
+    "dispatcher/tubepost_dispatcher/queue_step.py": VALUES,
     "dispatcher/tubepost_dispatcher/reasons/acceptance.py": ROWS,
     "dispatcher/tubepost_dispatcher/reasons/apns.py": ROWS,
     "dispatcher/tubepost_dispatcher/reasons/commands.py": ROWS,

@@ -15,6 +15,7 @@ from pydantic import Base64UrlBytes, Discriminator
 
 from tubepost_api.config import DispatcherConfig
 from tubepost_dispatcher.config.bundle import ConfigBundle
+from tubepost_dispatcher.queue_step import Step, StepResult
 from tubepost_dispatcher.totals import Samples
 
 
@@ -90,6 +91,15 @@ class GetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Operate:
+    """Do one step of a request about the queue. Answered by `Operated`."""
+
+    step: Step
+    _: KW_ONLY
+    type: Literal["operate"] = "operate"
+
+
+@dataclass(frozen=True, slots=True)
 class ReopenLogs:
     """Reopen log files."""
 
@@ -161,6 +171,15 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Operated:
+    """What came of a step."""
+
+    result: StepResult
+    _: KW_ONLY
+    type: Literal["operated"] = "operated"
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """Metrics that have changed; sent unasked."""
 
@@ -192,12 +211,14 @@ Message = Annotated[
     | Sockets
     | Configure
     | GetStatus
+    | Operate
     | ReopenLogs
     | Drain
     | Hold
     | Ready
     | Configured
     | Status
+    | Operated
     | Counted
     | Alive
     | Drained,

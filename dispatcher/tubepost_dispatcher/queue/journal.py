@@ -130,6 +130,11 @@ class Journal:
         """It was discarded, since the delivery mode of its domain is Blackhole."""
         self._add(_line("ended", self._wall(), notification, "", _DISCARDED, 0.0))
 
+    def operated(self, notification: Notification, event: str, note: str) -> None:
+        """An operator has done something with it: `held`, `released` or `flushed`; who and why."""
+        outcome = Outcome(OutcomeKind.TRANSIENT, "", detail=note)
+        self._add(_line(event, self._wall(), notification, "", outcome, 0.0))
+
     def _settle_failed(self, notification: Notification, outcome: Outcome) -> None:
         """The line that follows tells of the failed attempt, or the attempt gets a line of its own."""
         assert self._failed is not None
@@ -298,8 +303,11 @@ def _record(line: _Line) -> dict[str, Any]:
         record["user"] = hide_tokens(user, token)
     if delivered:
         return record
+    if outcome is _DISCARDED:
+        record["outcome"] = "discarded"
+    elif not outcome.reason and not outcome.status:
+        record["outcome"] = "queued"
     record |= {
-        "outcome": "discarded" if outcome is _DISCARDED else outcome.kind.value,
         "reason": outcome.reason,
         "status": outcome.status,
         "detail": hide_tokens(outcome.detail, token),

@@ -88,7 +88,7 @@ class Filter(NamedTuple):
 
     domain: str | None = None
     sender: str | None = None
-    message_id: str | None = None
+    message_ids: tuple[str, ...] | None = None
     reason: str | None = None
     accepted_before: float | None = None
     """Accepted earlier than this."""
@@ -255,7 +255,7 @@ def matches(which: Filter, found: Entry) -> bool:
     return (
         (which.domain is None or found.domain == which.domain)
         and (which.sender is None or found.sender == which.sender)
-        and (which.message_id is None or found.message_id == which.message_id)
+        and (which.message_ids is None or found.message_id in which.message_ids)
         and (which.reason is None or found.reason == which.reason)
         and (which.accepted_before is None or found.accepted < which.accepted_before)
         and (which.accepted_after is None or found.accepted >= which.accepted_after)

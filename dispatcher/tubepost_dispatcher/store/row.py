@@ -50,7 +50,6 @@ def condition(which: Filter, start: int, upper: int | None) -> tuple[str, list[A
         ("key <= ?", upper),
         ("domain = ?", which.domain),
         ("sender = ?", which.sender),
-        ("message_id = ?", which.message_id),
         ("reason = ?", which.reason),
         ("accepted < ?", which.accepted_before),
         ("accepted >= ?", which.accepted_after),
@@ -58,7 +57,11 @@ def condition(which: Filter, start: int, upper: int | None) -> tuple[str, list[A
         ("(hold <> '') = ?", None if which.held is None else int(which.held)),
     ]
     wanted = [(term, value) for term, value in wanted if value is not None]
-    return " AND ".join(term for term, _ in wanted), [value for _, value in wanted]
+    terms, values = [term for term, _ in wanted], [value for _, value in wanted]
+    if which.message_ids is not None:
+        terms.append(f"message_id IN ({','.join('?' * len(which.message_ids))})")
+        values += which.message_ids
+    return " AND ".join(terms), values
 
 
 def _checksum(key: int, lane: int, due: float, expires: float, body: bytes) -> int:

@@ -24,6 +24,8 @@ from tubepost_dispatcher.channel.messages import (
     GetStatus,
     Hold,
     Message,
+    Operate,
+    Operated,
     Ready,
     ReopenLogs,
     Sockets,
@@ -33,9 +35,11 @@ from tubepost_dispatcher.channel.messages import (
 from tubepost_dispatcher.config.bundle import prepare
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.interface import PodLimits
+from tubepost_dispatcher.queue_step import StepResult
 from tubepost_dispatcher.totals import Samples, take_samples
 from tubepost_dispatcher.worker.worker import Worker
 from tubepost_runtime import process_log
+from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.worker")
 
@@ -70,6 +74,7 @@ class WorkerProcess:
         self._start_request = 0
         """The request that is answered by Ready; 0 once it is."""
         self._closed = asyncio.Event()
+        self._operating = TaskSet()
 
     async def main(self, channel: int, descriptors: int) -> None:
         """Serve until told to end, or until the supervisor has gone.
@@ -98,6 +103,7 @@ class WorkerProcess:
             if task is not None:
                 task.cancel()
                 await asyncio.wait({task})
+        await self._operating.cancel()
         if self._worker is not None:
             await self._worker.drain(0.0)
         self._channel.close()
@@ -117,12 +123,24 @@ class WorkerProcess:
                 self._worker.adopt_hold(
                     message.route, message.credential, message.reason, message.detail, message.seconds
                 )
+            case Operate():
+                self._operating.spawn(self._operate(message, request))
             case ReopenLogs() if self._worker is not None:
                 self._worker.reopen_logs()
             case Drain():
                 self._drain_once(message.grace)
             case _:
                 _LOG.error("%s is not expected now", type(message).__name__)
+
+    async def _operate(self, message: Operate, request: int) -> None:
+        result = StepResult(problem="the worker is starting")
+        try:
+            if self._worker is not None:
+                result = await self._worker.operate(message.step)
+        except Exception:  # noqa: BLE001 - the supervisor must get an answer
+            _LOG.exception("a step of a request about the queue failed")
+            result = StepResult(problem="internal error, see the worker's log")
+        self._channel.send(Operated(result), reply_to=request)
 
     def _start(self, message: Start, request: int) -> None:
         configuration = message.configuration

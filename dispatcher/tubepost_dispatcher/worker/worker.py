@@ -21,8 +21,12 @@ from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.loggers import Loggers
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.interface import PodLimits
+from tubepost_dispatcher.queue.journal import Journal
+from tubepost_dispatcher.queue.operations import Operations
 from tubepost_dispatcher.queue.queue import Queue
 from tubepost_dispatcher.queue.sampling import QueueSampler
+from tubepost_dispatcher.queue.slot import partition_path
+from tubepost_dispatcher.queue_step import Step, StepResult
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.worker.pools import PoolSet
 
@@ -62,7 +66,9 @@ class Worker:
         self._loggers = Loggers(config.loggers, config.name, metrics, heartbeats=index == 0)
         active = self._pools.build(prepared)
         log = DeliveryLog(self._loggers, time.time)
-        self._deliverer = Deliverer(active.domains, (MetricsListener(metrics), log), metrics)
+        self._journal = Journal(None if queue_dir is None else partition_path(queue_dir, index))
+        listeners = (MetricsListener(metrics), log, self._journal)
+        self._deliverer = Deliverer(active.domains, listeners, metrics)
         self._context = AcceptanceContext(log, metrics)
         self._domains = active.domains
         self._queue: Queue | None = None
@@ -70,10 +76,18 @@ class Worker:
         self._queued: QueuedAcceptance | None = None
         self._direct = DirectAcceptance(active, self._deliverer, self._context)
         if queue_dir is not None:
-            self._queue = Queue(self._deliverer, active.domains, metrics, directory=queue_dir, slot=index)
+            self._queue = Queue(
+                self._deliverer,
+                active.domains,
+                metrics,
+                directory=queue_dir,
+                slot=index,
+                journal=self._journal,
+            )
             self._sampler = QueueSampler(self._queue, metrics, lambda: self._domains)
             self._sampler.start()
             self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue)
+        self._operations = Operations(self._queue, self._journal, queue_dir)
         self._server = SmtpServer(
             config.listener,
             self._acceptance,
@@ -188,8 +202,13 @@ class Worker:
                 self._sampler.close()
             if self._queue is not None:
                 await self._queue.close()
+            await self._journal.close()
             self._loggers.close()
         return cut
+
+    async def operate(self, step: Step) -> StepResult:
+        """Do one step of a request about the queue."""
+        return await self._operations.do(step)
 
     def status(self) -> dict[str, Any]:
         """Live facts, for /status."""

@@ -21,6 +21,8 @@ from tubepost_dispatcher.channel.messages import (
     GetStatus,
     Hold,
     Message,
+    Operate,
+    Operated,
     Ready,
     ReopenLogs,
     Sockets,
@@ -28,6 +30,8 @@ from tubepost_dispatcher.channel.messages import (
     Status,
 )
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.queue_request import Action, Group, Selection
+from tubepost_dispatcher.queue_step import Partition, Queued, Step, StepResult
 from tubepost_dispatcher.totals import take_samples
 
 GIVEN = bundle(secrets={**SECRETS, "token": {"key.p8": b"\xff\x00"}})
@@ -47,6 +51,17 @@ EXAMPLES: tuple[Message, ...] = (
     Sockets(3),
     Configure(CONFIGURATION),
     GetStatus(),
+    Operate(
+        Step(
+            "change",
+            partition=3,
+            after=2**62,
+            selection=Selection(domain="a.example", ids=("m1", "m2"), older_than=1.5, held=True),
+            as_of=1_800_000_000.25,
+            action=Action.HOLD,
+            note="alice: why",
+        )
+    ),
     ReopenLogs(),
     Drain(25.0),
     Hold("prod", "0123", "ExpiredProviderToken", "a sentence", 5.5),
@@ -54,6 +69,41 @@ EXAMPLES: tuple[Message, ...] = (
     Configured(("not for me",)),
     Status(_samples(), {"worker": 1, "pools": [{"route": "prod"}]}),
     Status({}, None),
+    Operated(
+        StepResult(
+            (Partition(3, "adopted", 10, 2, 4096, problem="full"),),
+            (Group("a.example", "blue", "Shutdown", "", 1, 0, 1_800_000_000.5, 600),),
+            (
+                Queued(
+                    "m1",
+                    "id",
+                    3,
+                    "held",
+                    "a.example",
+                    "s",
+                    "r",
+                    "abab",
+                    "",
+                    "",
+                    1,
+                    1.5,
+                    None,
+                    2.5,
+                    3,
+                    "",
+                    "",
+                    "alice",
+                ),
+            ),
+            ({"id": "m1", "at": 1.5},),
+            5,
+            6,
+            2**62,
+            "no",
+            7,
+            lines_kept=True,
+        )
+    ),
     Counted(_samples()),
     Alive(),
     Drained(2, _samples()),

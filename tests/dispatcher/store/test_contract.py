@@ -170,7 +170,9 @@ async def test_pages_go_through_everything_in_order(store: Store) -> None:
     [
         (Filter(domain="other.example"), ["m2"]),
         (Filter(sender="c@d.example"), ["m3"]),
-        (Filter(message_id="m1"), ["m1"]),
+        (Filter(message_ids=("m1",)), ["m1"]),
+        (Filter(message_ids=("m4", "m9", "m1")), ["m1", "m4"]),
+        (Filter(message_ids=()), []),
         (Filter(reason="TooManyRequests"), ["m4"]),
         (Filter(accepted_before=NOW + 3), ["m1", "m2"]),
         (Filter(domain=NAME, accepted_before=NOW + 4), ["m1", "m3"]),

@@ -57,9 +57,9 @@ def test_a_page_looks_at_a_bounded_number_of_rows(
 ) -> None:
     monkeypatch.setattr(module, "LOOKED_AT", 10)
     fill(database, 25)
-    page, _ = database.page(Filter(message_id="m25"), None, 5)
+    page, _ = database.page(Filter(message_ids=("m25",)), None, 5)
     assert (page.kept, page.following) == ((), 10)
-    page, _ = database.page(Filter(message_id="m25"), 20, 5)
+    page, _ = database.page(Filter(message_ids=("m25",)), 20, 5)
     assert [one.key for one in page.kept] == [25]
     assert page.following is None
 

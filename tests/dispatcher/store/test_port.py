@@ -17,11 +17,13 @@ def test_an_entry_is_the_notification_as_it_is_now() -> None:
 def test_an_empty_filter_matches_everything_and_every_field_narrows_it() -> None:
     made = entry(notification(1), due=NOW, expires=NOW, reason="Shutdown", route="blue")
     assert matches(Filter(), made)
-    assert matches(Filter(NAME, "a@b.example", "m1", "Shutdown", NOW + 2, NOW + 1, "blue", held=False), made)
+    assert matches(
+        Filter(NAME, "a@b.example", ("m0", "m1"), "Shutdown", NOW + 2, NOW + 1, "blue", held=False), made
+    )
     for other in (
         Filter(domain="x"),
         Filter(sender="x"),
-        Filter(message_id="x"),
+        Filter(message_ids=("x",)),
         Filter(reason="x"),
         Filter(accepted_before=NOW + 1),
         Filter(accepted_after=NOW + 2),

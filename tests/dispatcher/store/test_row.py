@@ -34,7 +34,7 @@ FILTERS = st.builds(
     Filter,
     domain=few(None, "a.example", "c.example"),
     sender=few(None, "", "a@b.example"),
-    message_id=few(None, "m1", "m2"),
+    message_ids=few(None, (), ("m1",), ("m2", "m3")),
     reason=few(None, "", "Shutdown"),
     accepted_before=few(None, NOW, NOW + 3),
     accepted_after=few(None, NOW, NOW + 3),

@@ -20,11 +20,14 @@ from tubepost_dispatcher.channel.messages import (
     Drained,
     GetStatus,
     Message,
+    Operate,
+    Operated,
     Ready,
     Sockets,
     Start,
     Status,
 )
+from tubepost_dispatcher.queue_step import Step, StepResult
 from tubepost_dispatcher.worker import process as module
 from tubepost_dispatcher.worker.process import WorkerProcess, resident_bytes
 
@@ -117,6 +120,21 @@ async def test_its_life(bench: Bench) -> None:
     assert status["pid"] == os.getpid()
     bench.channel.send(Drain(5.0))
     assert (await bench.expect(Drained)).cut == 0
+
+
+async def test_it_answers_steps_about_the_queue(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def asked() -> StepResult:
+        return (await bench.channel.request(Operate(Step("partitions")), Operated, 30)).result
+
+    assert (await asked()).problem == "the worker is starting"
+    await bench.start()
+    assert await asked() == StepResult()
+
+    async def fail(step: Step) -> StepResult:
+        raise ValueError(step)
+
+    monkeypatch.setattr(bench.process._worker, "operate", fail)
+    assert (await asked()).problem == "internal error, see the worker's log"
 
 
 async def test_a_supervisor_that_is_gone_ends_it(bench: Bench) -> None:
