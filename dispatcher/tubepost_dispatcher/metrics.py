@@ -137,19 +137,19 @@ class Metrics(MetricSet):
     )
     queue_deferred = counter(
         "tubepost_queue_deferred",
-        "Attempts of queued notifications that failed for now and are repeated later, by route.",
+        "Attempts of queued notifications that failed for now, by route.",
         "route",
     )
     queue_ended = counter(
         "tubepost_queue_ended",
         "Notifications that left the queue, by end: delivered, failed, expired, dropped (tubepost queue "
-        "drop), blackholed (delivery.mode Blackhole), abandoned (the sender left before the reply).",
+        "drop). Those that delivery.mode Blackhole discards are in tubepost_blackholed.",
         "end",
     )
     queue_refused = counter(
         "tubepost_queue_refused",
-        "Messages that the queue did not take, by kind of failure: full, limit (maxMessages, maxSize), busy, "
-        "readonly, failed, locked, newer, closed.",
+        "Messages that the queue did not take, by kind of failure: full, busy, slow (not durable by the "
+        "acceptance deadline), read-only, failed, locked, newer, closed.",
         "kind",
     )
     queue_commits = counter("tubepost_queue_commits", "Commits of the queue, each with an fsync.")

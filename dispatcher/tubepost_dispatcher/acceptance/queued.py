@@ -73,6 +73,8 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
     ) -> None:
         super().__init__(active, deliverer, context)
         self._queue = queue
+        metrics = context.metrics
+        self._accepted = metrics.tally(metrics.queue_accepted.labels("queued"))
 
     def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Reply | Domain:
         """What serves a recipient's domain, or 550 for an unknown domain."""
@@ -119,9 +121,11 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
     def _stored(self, message: QueuedMessage, failure: Failure | None) -> None:
         message.putting = None  # it knows the message: a cycle
         if failure is not None:
+            self._context.metrics.queue_refused.labels(failure.kind.value).inc()
             self._failed(message, refusal(REASONS_OF_FAILURES[failure.kind]))
             return
         stored, discarded = len(message.items), message.discarded
+        self._accepted.count += stored
         if discarded:
             self._context.metrics.blackholed.inc(discarded)
         self._answer(message, Reply(250, "2.0.0", _text(message.transaction.message_id, stored, discarded)))
@@ -144,6 +148,7 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
         """The disk has not answered by the deadline: the client will send it again, so it is not kept."""
         assert message.putting is not None
         message.putting.abandon()
+        self._context.metrics.queue_refused.labels("slow").inc()
         self._failed(message, refusal("QueueSlow"))
 
 

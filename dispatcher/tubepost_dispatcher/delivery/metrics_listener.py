@@ -17,15 +17,20 @@ UNKNOWN_REASONS: Final = 10
 OTHER: Final = "other"
 """The label of those beyond; their text is in the log."""
 
+_FAILED: Final = {"Expired": "expired", "Dropped": "dropped"}
+"""Ends of queued notifications other than `failed`, by reason."""
+_ENDS: Final = ("delivered", "failed", *_FAILED.values())
+
 
 class MetricsListener:
-    """Counts attempts, possible doubles and dead tokens. Implements `DeliveryListener`."""
+    """Counts attempts, possible doubles, dead tokens, what leaves the queue. Is a `DeliveryListener`."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._delivered: dict[str, Tally] = {}
         self._attempts: dict[tuple[str, OutcomeKind, str], Counter] = {}
         self._unknown: set[str] = set()
+        self._ended = {end: metrics.tally(metrics.queue_ended.labels(end)) for end in _ENDS}
 
     def attempted(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """Count one attempt by route, outcome and reason."""
@@ -43,13 +48,21 @@ class MetricsListener:
         if attempts is None:
             attempts = self._child(route, kind, outcome.reason)
         attempts.inc()
+        if kind is OutcomeKind.TRANSIENT and delivery.policy.queued:
+            self._metrics.queue_deferred.labels(route).inc()
         if outcome.possible_double:
             self._metrics.possible_doubles.labels(route).inc()
         if outcome.status == 410:
             self._metrics.dead_tokens.labels(route).inc()
 
     def ended(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
-        """Nothing: how messages end is counted where they were accepted."""
+        """Count what leaves the queue; how other messages end is counted where they were accepted."""
+        del now
+        if delivery.policy.queued:
+            if outcome.kind is OutcomeKind.DELIVERED:
+                self._ended["delivered"].count += 1
+            else:
+                self._ended[_FAILED.get(outcome.reason, "failed")].count += 1
 
     def _child(self, route: str, kind: OutcomeKind, reason: str) -> Counter:
         label = self._label(reason)

@@ -113,7 +113,17 @@ def test_a_fault_of_the_disk_is_never_the_messages(kind: FailureKind) -> None:
     assert spec.kind is OutcomeKind.TRANSIENT
     assert spec.remedy
     assert bench.messages("deferred") == 1
+    assert bench.count("tubepost_queue_refused_total", kind=kind.value) == 1
+    assert bench.count("tubepost_queue_accepted_total", cause="queued") == 0
     assert [(event.kind, event.reason) for event in bench.hub.events] == [("tempfail", spec.reason)] * 2
+
+
+def test_what_is_safe_is_counted_by_notification() -> None:
+    bench = QueuedBench()
+    bench.send("x", "y", content=message(part(), part()))
+    assert bench.count("tubepost_queue_accepted_total", cause="queued") == 0
+    bench.queue.answer()
+    assert bench.count("tubepost_queue_accepted_total", cause="queued") == 4
 
 
 def test_a_slow_disk_is_answered_at_the_deadline_and_what_it_keeps_is_not_delivered() -> None:
@@ -125,6 +135,7 @@ def test_a_slow_disk_is_answered_at_the_deadline_and_what_it_keeps_is_not_delive
     assert bench.replies == [(451, "4.3.0", "The disk does not answer in time, try again later")]
     assert bench.queue.puttings[0].abandoned
     assert bench.acceptance.open == 0
+    assert bench.count("tubepost_queue_refused_total", kind="slow") == 1
 
 
 def test_a_client_that_leaves_before_the_250_is_not_delivered_for() -> None:
