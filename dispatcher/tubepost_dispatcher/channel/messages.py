@@ -83,6 +83,15 @@ class Configure:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopt:
+    """Empty the partitions of exactly these slots of the queue, beside the worker's own."""
+
+    slots: tuple[int, ...]
+    _: KW_ONLY
+    type: Literal["adopt"] = "adopt"
+
+
+@dataclass(frozen=True, slots=True)
 class GetStatus:
     """Say how it is. Answered by `Status`."""
 
@@ -109,9 +118,13 @@ class ReopenLogs:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """End in order, within `grace` seconds. `Drained` is the last that the worker says."""
+    """End in order, within `grace` seconds. `Drained` is the last that the worker says.
+
+    `last`: the whole dispatcher ends; else another worker takes over what is in the queue.
+    """
 
     grace: float
+    last: bool = True
     _: KW_ONLY
     type: Literal["drain"] = "drain"
 
@@ -149,6 +162,21 @@ class Ready:
 
     _: KW_ONLY
     type: Literal["ready"] = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """How the worker's queue is; sent when it has changed.
+
+    Attributes:
+        partitions: what is wrong with each partition that it has or wants; empty where nothing is.
+        obstacle: why the worker takes no messages now; empty when it does.
+    """
+
+    partitions: Mapping[int, str]
+    obstacle: str
+    _: KW_ONLY
+    type: Literal["queueState"] = "queueState"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +238,14 @@ Message = Annotated[
     Start
     | Sockets
     | Configure
+    | Adopt
     | GetStatus
     | Operate
     | ReopenLogs
     | Drain
     | Hold
     | Ready
+    | QueueState
     | Configured
     | Status
     | Operated

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tubepost_dispatcher.notification import Notification, decode
+from tubepost_dispatcher.partitions import partition_path
 from tubepost_dispatcher.queue.item import Item
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.queue import Queue
 from tubepost_dispatcher.queue.sampling import state_of
-from tubepost_dispatcher.queue.slot import Slot, partition_path
+from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.queue_request import Action, Group, add_up
 from tubepost_dispatcher.queue_step import Partition, Queued, State, Step, StepResult
 from tubepost_dispatcher.store.port import Entry, Failure, Filter, Kept, Page, Tally, matches

@@ -6,14 +6,10 @@ import asyncio
 from pathlib import Path
 
 from tubepost_dispatcher.delivery.listeners import Delivery
+from tubepost_dispatcher.partitions import partition_path
 from tubepost_dispatcher.store.disk import DiskStore
 from tubepost_dispatcher.store.memory import MemoryStore
 from tubepost_dispatcher.store.port import Store
-
-
-def partition_path(directory: Path, slot: int) -> Path:
-    """Where the partition of a worker slot is: two digits below the queue's directory."""
-    return directory / f"{slot:02d}"
 
 
 def store_of(directory: Path | None, slot: int, loop: asyncio.AbstractEventLoop) -> Store:

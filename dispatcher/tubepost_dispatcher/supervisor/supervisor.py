@@ -6,13 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from tubepost_api.config import DispatcherConfig
 from tubepost_api.problems import Problem
 from tubepost_dispatcher.admin import AdminEndpoint
 from tubepost_dispatcher.channel.messages import Configuration
@@ -21,9 +19,11 @@ from tubepost_dispatcher.config.source import ConfigSource
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.cgroup import MEMORY_SHARE, default_workers, memory_limit
 from tubepost_dispatcher.supervisor.config_change import Change, Level, compare
+from tubepost_dispatcher.supervisor.queue_directory import QueueDirectory
 from tubepost_dispatcher.supervisor.queue_volume import QueueVolume
 from tubepost_dispatcher.supervisor.reload import ConfigRefused, Reloader
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus, iso
+from tubepost_dispatcher.supervisor.settings import SupervisorSettings, unservable
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
 from tubepost_dispatcher.supervisor.worker_pool import WorkerPool
 from tubepost_dispatcher.totals import Totals, take_samples
@@ -37,30 +37,6 @@ LINGER = 2.0
 """Seconds for which a port is still served after it was given up."""
 
 _LOG = logging.getLogger("tubepost.supervisor")
-
-
-@dataclass(frozen=True, slots=True)
-class SupervisorSettings:
-    """Where to listen and how to behave: what is not part of a configuration.
-
-    `workers` 0: as the configuration says, or by the CPU limit. `smtp_port` None: the configuration's.
-    `strict`: refuse to start with credentials that cannot be read (else their routes are held).
-    `in_process`: one worker, in this process, for a debugger. `queue_dir`: where the queue is, if there is
-    one.
-    """
-
-    smtp_host: str = "127.0.0.1"
-    smtp_port: int | None = None
-    http_host: str = "127.0.0.1"
-    http_port: int = 9090
-    admin_port: int = 9091
-    workers: int = 0
-    grace: float = 25.0
-    strict: bool = True
-    watch: bool = True
-    log_format: Literal["text", "json"] = "text"
-    in_process: bool = False
-    queue_dir: Path | None = None
 
 
 class Supervisor:
@@ -80,6 +56,15 @@ class Supervisor:
             in_process=settings.in_process,
             queue_dir=settings.queue_dir,
         )
+        self._queue: QueueDirectory | None = None
+        if settings.queue_dir is not None:
+            self._queue = QueueDirectory(
+                settings.queue_dir,
+                self._metrics,
+                lambda: self._pool.partitions,
+                self._pool.set_partitions,
+                clock=time.monotonic,
+            )
         self._prepared: Prepared | None = None
         self._sockets: ListenerSockets | None = None
         self._old_sockets: list[ListenerSockets] = []
@@ -97,7 +82,7 @@ class Supervisor:
             self._apply,
             self._pool.changing,
             self._tasks,
-            self._unservable,
+            lambda config: unservable(config, settings),
         )
         self._public = ProcessEndpoints(
             settings.http_host, settings.http_port, self._collect, self._live, self._ready
@@ -165,6 +150,8 @@ class Supervisor:
         await self._admin.start()
         await self._pool.start(self._sockets, count)
         self._reload_status.started(prepared, count)
+        if self._queue is not None:
+            self._tasks.spawn(self._queue.watch())
         if self._volume is not None:
             self._tasks.spawn(self._volume.watch())
         if self._settings.watch:
@@ -264,23 +251,6 @@ class Supervisor:
 
     # -- configuration --------------------------------------------------------------------------------
 
-    def _unservable(self, config: DispatcherConfig) -> tuple[Problem, ...]:
-        """What keeps this process from serving a configuration that is sound in itself."""
-        if config.queue is None or self._settings.queue_dir is not None:
-            return ()
-        return (
-            Problem(
-                severity="error",
-                origin="",
-                kind="PushDomain",
-                namespace=config.namespace,
-                name=config.name,
-                field="spec.queue.disk",
-                message="this dispatcher was started without a directory for the queue",
-                remedy="start it with --queue-dir DIRECTORY",
-            ),
-        )
-
     async def reload(self) -> Change | None:
         """Reload the configuration and put it in force at the smallest level; None when refused."""
         if self._prepared is None:
@@ -361,8 +331,9 @@ class Supervisor:
     def _ready(self) -> tuple[bool, str]:
         if self._draining:
             return False, "draining"
-        if not self._pool.any_ready:
-            return False, "no worker is ready"
+        obstacle = self._pool.obstacle
+        if obstacle:
+            return False, obstacle
         # Messages go to replicas that have what they need, and a rollout must not replace those by this one.
         if self.prepared.obstacle:
             return False, self.prepared.obstacle
@@ -386,6 +357,7 @@ class Supervisor:
                 "warnings": [str(problem) for problem in self.warnings],
                 **self._reload_status.status(),
             },
+            "queue": self._queue.status() if self._queue is not None else None,
             "workers": await self._pool.statuses(),
         }
 

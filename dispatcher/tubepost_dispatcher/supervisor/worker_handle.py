@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from tubepost_dispatcher.channel.channel import Channel
 from tubepost_dispatcher.channel.codec import Malformed
 from tubepost_dispatcher.channel.messages import (
+    Adopt,
     Configuration,
     Configure,
     Configured,
@@ -23,6 +24,7 @@ from tubepost_dispatcher.channel.messages import (
     GetStatus,
     Hold,
     Message,
+    QueueState,
     Ready,
     ReopenLogs,
     Sockets,
@@ -61,6 +63,7 @@ class WorkerHandle:
         totals: takes the worker's metrics.
         on_exit: called once when the worker has ended, with this handle.
         on_hold: called when the worker says that it holds a route, or no longer.
+        on_queue: called when its queue is not as it was, with this handle.
         launch: starts it.
         patient: wait for it however long it takes: it may stand at a breakpoint.
     """
@@ -73,9 +76,14 @@ class WorkerHandle:
         on_hold: Callable[[WorkerHandle, Hold], None] = lambda _handle, _hold: None,
         launch: Launch = launch_process,
         *,
+        on_queue: Callable[[WorkerHandle], None] = lambda _handle: None,
         patient: bool = False,
     ) -> None:
         self._on_hold = on_hold
+        self._on_queue = on_queue
+        self.queue = QueueState({}, "")
+        """As the worker last told it."""
+        self._adopted: tuple[int, ...] = ()
         self.index = index
         self.ready = False
         self.draining = False
@@ -215,6 +223,9 @@ class WorkerHandle:
                 self._totals.update(self, message.metrics)
             case Hold():
                 self._on_hold(self, message)
+            case QueueState():
+                self.queue = message
+                self._on_queue(self)
             case _:
                 pass
         if isinstance(message, Drained):
@@ -257,13 +268,23 @@ class WorkerHandle:
         if self._channel is not None:
             self._channel.send(hold)
 
+    def adopt(self, slots: tuple[int, ...]) -> None:
+        """Have the worker empty the partitions of exactly these slots, beside its own."""
+        if self._channel is not None and slots != self._adopted and not self.draining:
+            self._adopted = slots
+            self._channel.send(Adopt(slots))
+
     def reopen_logs(self) -> None:
         """Have the worker reopen its log files."""
         if self._channel is not None:
             self._channel.send(ReopenLogs())
 
-    async def drain(self, grace: float) -> int:
+    async def drain(self, grace: float, *, last: bool = True) -> int:
         """End the worker: transactions finish within `grace` seconds; then it is killed.
+
+        Args:
+            grace: seconds.
+            last: the whole dispatcher ends; else another worker takes over what is in the queue.
 
         Returns:
             How many sessions were cut, -1 when the worker was killed or died before it could say so.
@@ -274,7 +295,7 @@ class WorkerHandle:
         if self._exited is None:
             return 0
         if self._channel is not None:
-            self._channel.send(Drain(grace))
+            self._channel.send(Drain(grace, last))
         try:
             async with asyncio.timeout(None if self._patient else grace + 5.0):
                 await asyncio.shield(self._exited)

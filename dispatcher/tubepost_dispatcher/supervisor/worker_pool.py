@@ -14,6 +14,7 @@ from typing import Any
 
 from tubepost_dispatcher.channel.messages import Configuration, Hold
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.partitions import adopted_by
 from tubepost_dispatcher.pod_limits import memory
 from tubepost_dispatcher.supervisor.launch import launch_in_process, launch_process
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
@@ -99,6 +100,8 @@ class WorkerPool:
         self._refused: set[int] = set()
         """Workers that refused a configuration and have no successor yet."""
         self._holds = Holds()
+        self._slots: tuple[int, ...] = ()
+        """Those that have a partition of the queue."""
         self._limits: int | None = None
         """Descriptor of the memory for the pod's limits; every generation of workers has the same."""
         self.count = 0
@@ -119,6 +122,33 @@ class WorkerPool:
         """False when there are workers, and none of their event loops has turned for a long time."""
         heard = [handle.last_heard for handle in self._workers.values() if handle.ready]
         return not heard or asyncio.get_running_loop().time() - max(heard) < DEAD_AFTER
+
+    @property
+    def obstacle(self) -> str:
+        """Why no message can be taken now; empty while at least one worker can."""
+        if not self.any_ready:
+            return "no worker is ready"
+        obstacles = [handle.queue.obstacle for handle in self._workers.values() if handle.ready]
+        return "" if "" in obstacles else obstacles[0]
+
+    @property
+    def partitions(self) -> dict[int, tuple[int, str]]:
+        """Worker, and what is wrong (empty: nothing), by partition of the queue that one has or wants."""
+        return {
+            slot: (handle.index, problem)
+            for handle in (*self._leaving, *self._workers.values())
+            for slot, problem in handle.queue.partitions.items()
+        }
+
+    def set_partitions(self, slots: tuple[int, ...]) -> None:
+        """Which slots have a partition of the queue: those without a worker are emptied by the others."""
+        self._slots = slots
+        self._share_partitions()
+
+    def _share_partitions(self) -> None:
+        for handle in self._workers.values():
+            if handle.ready and handle.index < self.count:
+                handle.adopt(adopted_by(handle.index, self.count, self._slots))
 
     async def start(self, sockets: ListenerSockets, count: int) -> None:
         """Start `count` workers.
@@ -155,6 +185,7 @@ class WorkerPool:
         # All at once: one that hangs must not hold up the others.
         await asyncio.gather(*(self._configure(handle, configuration) for handle in staying))
         self._assign_sockets()
+        self._share_partitions()
         for index in range(count):
             # Those that are new or have refused; not those that wait for their back-off.
             if index not in self._workers and (index >= before or index in self._refused):
@@ -165,6 +196,7 @@ class WorkerPool:
             if leaving is not None:
                 self._send_away(leaving)
         self._assign_sockets()
+        self._share_partitions()
 
     def forget(self, sockets: ListenerSockets) -> None:
         """Have the workers stop accepting on sockets that were replaced."""
@@ -174,7 +206,7 @@ class WorkerPool:
 
     def _send_away(self, handle: WorkerHandle) -> None:
         self._leaving.add(handle)
-        self._tasks.spawn(handle.drain(self._grace))
+        self._tasks.spawn(handle.drain(self._grace, last=False))
 
     async def _configure(self, handle: WorkerHandle, configuration: Configuration) -> None:
         try:
@@ -200,7 +232,13 @@ class WorkerPool:
             return
         launch = launch_in_process if self._in_process else partial(launch_process, limits=self._limits)
         handle = WorkerHandle(
-            index, self._totals, self._on_exit, self._on_hold, launch, patient=self._in_process
+            index,
+            self._totals,
+            self._on_exit,
+            self._on_hold,
+            launch,
+            on_queue=self._on_queue,
+            patient=self._in_process,
         )
         self._workers[index] = handle
         try:
@@ -215,16 +253,20 @@ class WorkerPool:
         for hold in self._holds.remaining(asyncio.get_running_loop().time()):
             handle.share_hold(hold)
         self._assign_sockets()
+        self._share_partitions()
 
     def _assign_sockets(self) -> None:
-        """Have every socket served, also those of a worker that is missing."""
+        """Have every socket served, also those of a worker that is missing, or that takes no messages now."""
         serving = [h for _, h in sorted(self._workers.items()) if h.ready and h.index < self.count]
         if self._ending or not serving or self._sockets is None:
             return
+        # Where none can take any, clients are to hear why.
+        able = [handle for handle in serving if not handle.queue.obstacle] or serving
+        indices = [handle.index for handle in able]
         shares: dict[int, list[socket.socket]] = {handle.index: [] for handle in serving}
         for sockets in (self._sockets, *self._lingering):
             for index in range(self.count):
-                owner = index if index in shares else serving[index % len(serving)].index
+                owner = index if index in indices else indices[index % len(indices)]
                 shares[owner] += sockets.of_worker(index, self.count)
         for handle in serving:
             try:
@@ -232,6 +274,10 @@ class WorkerPool:
             except OSError as error:
                 _LOG.error("worker %d (pid %d) cannot be given sockets: %s", handle.index, handle.pid, error)
                 handle.kill()
+
+    def _on_queue(self, handle: WorkerHandle) -> None:
+        if self._workers.get(handle.index) is handle and handle.ready:
+            self._assign_sockets()
 
     def _on_hold(self, origin: WorkerHandle, hold: Hold) -> None:
         # What one worker finds out about a credential holds for the pod.

@@ -11,10 +11,11 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tubepost_dispatcher.channel.channel import Channel
 from tubepost_dispatcher.channel.messages import (
+    Adopt,
     Alive,
     Configure,
     Configured,
@@ -26,6 +27,7 @@ from tubepost_dispatcher.channel.messages import (
     Message,
     Operate,
     Operated,
+    QueueState,
     Ready,
     ReopenLogs,
     Sockets,
@@ -49,6 +51,8 @@ ORPHAN_GRACE = 20.0
 """Seconds that a worker without a supervisor gives to its transactions."""
 LAST_WORDS = 2.0
 """Seconds that the last message to the supervisor may take."""
+OPEN_PATIENCE = 10.0
+"""Seconds that a worker waits for the partition that its predecessor still has, before it serves without."""
 MAX_OPEN_MESSAGES = 20_000
 """Messages between DATA and reply beyond which new sessions are refused."""
 
@@ -68,6 +72,7 @@ class WorkerProcess:
         self._ended = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._told: Samples = {}
+        self._told_queue_state: tuple[Mapping[int, str], str] = ({}, "")
         self._memory_limit = 0
         self._descriptors: socket.socket | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -116,6 +121,8 @@ class WorkerProcess:
                 self._take_sockets(message.count)
             case Configure():
                 self._channel.send(self._configure(message), reply_to=request)
+            case Adopt() if self._worker is not None:
+                self._worker.adopt(message.slots)
             case GetStatus():
                 status = self._worker.status() if self._worker is not None else None
                 self._channel.send(Status(take_samples(self._metrics.registry), status), reply_to=request)
@@ -128,7 +135,7 @@ class WorkerProcess:
             case ReopenLogs() if self._worker is not None:
                 self._worker.reopen_logs()
             case Drain():
-                self._drain_once(message.grace)
+                self._drain_once(message.grace, last=message.last)
             case _:
                 _LOG.error("%s is not expected now", type(message).__name__)
 
@@ -174,6 +181,9 @@ class WorkerProcess:
         try:
             if previous is not None:
                 await previous
+            elif self._start_request:
+                # Until then other workers accept on these sockets.
+                await self._worker.prepared_to_accept(OPEN_PATIENCE)
             if self._draining is not None:
                 return
             await self._worker.serve(sockets)
@@ -185,6 +195,7 @@ class WorkerProcess:
         finally:
             _close(sockets)  # the listener has duplicates
         if self._start_request:
+            self._tell_queue_state(self._worker)
             self._channel.send(Ready(), reply_to=self._start_request)
             self._start_request = 0
 
@@ -204,17 +215,23 @@ class WorkerProcess:
             return Configured((repr(error),))
         return Configured()
 
-    def _drain_once(self, grace: float) -> None:
-        if self._draining is None:
-            self._draining = asyncio.get_running_loop().create_task(self._drain(grace))
+    def _tell_queue_state(self, worker: Worker) -> None:
+        state = worker.queue_state()
+        if state != self._told_queue_state:
+            self._told_queue_state = state
+            self._channel.send(QueueState(*state))
 
-    async def _drain(self, grace: float) -> None:
+    def _drain_once(self, grace: float, *, last: bool = False) -> None:
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain(grace, last=last))
+
+    async def _drain(self, grace: float, *, last: bool) -> None:
         cut = 0
         try:
             if self._serving is not None:
                 await asyncio.wait({self._serving}, timeout=1.0)
             if self._worker is not None:
-                cut = await self._worker.drain(grace)
+                cut = await self._worker.drain(grace, last=last)
         finally:
             self._channel.send(Drained(cut, take_samples(self._metrics.registry)))
             self._channel.close()
@@ -240,6 +257,7 @@ class WorkerProcess:
             return
         for hold in worker.changed_holds():
             self._channel.send(Hold(*hold))
+        self._tell_queue_state(worker)
         samples = take_samples(self._metrics.registry)
         if samples != self._told:
             self._told = samples

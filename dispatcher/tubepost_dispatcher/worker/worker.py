@@ -6,11 +6,11 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tubepost_api.config import AcceptanceMode
+from tubepost_api.config import AcceptanceMode, DispatcherConfig
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.acceptance.queued import QueuedAcceptance
@@ -20,15 +20,14 @@ from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.loggers import Loggers
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.partitions import partition_path
 from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.operations import Operations
-from tubepost_dispatcher.queue.queue import Queue
-from tubepost_dispatcher.queue.sampling import QueueSampler
-from tubepost_dispatcher.queue.slot import partition_path
 from tubepost_dispatcher.queue_step import Step, StepResult
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.worker.pools import PoolSet
+from tubepost_dispatcher.worker.worker_queue import WorkerQueue
 
 _LOG = logging.getLogger("tubepost.worker")
 
@@ -70,24 +69,22 @@ class Worker:
         listeners = (MetricsListener(metrics), log, self._journal)
         self._deliverer = Deliverer(active.domains, listeners, metrics)
         self._context = AcceptanceContext(log, metrics)
-        self._domains = active.domains
-        self._queue: Queue | None = None
-        self._sampler: QueueSampler | None = None
+        self._queue: WorkerQueue | None = None
         self._queued: QueuedAcceptance | None = None
         self._direct = DirectAcceptance(active, self._deliverer, self._context)
         if queue_dir is not None:
-            self._queue = Queue(
+            self._queue = WorkerQueue(
+                queue_dir,
+                index,
                 self._deliverer,
                 active.domains,
                 metrics,
-                directory=queue_dir,
-                slot=index,
-                journal=self._journal,
+                self._journal,
+                persistent=_persistent(config),
             )
-            self._sampler = QueueSampler(self._queue, metrics, lambda: self._domains)
-            self._sampler.start()
-            self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue)
-        self._operations = Operations(self._queue, self._journal, queue_dir)
+            self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue.queue)
+        queue = None if self._queue is None else self._queue.queue
+        self._operations = Operations(queue, self._journal, queue_dir)
         self._server = SmtpServer(
             config.listener,
             self._acceptance,
@@ -135,10 +132,9 @@ class Worker:
         config = prepared.config
         self._loggers.update(config.loggers, config.name)
         active = self._pools.build(prepared)
-        self._domains = active.domains
         self._deliverer.swap(active.domains)
         if self._queue is not None:
-            self._queue.swap(active.domains)
+            self._queue.swap(active.domains, persistent=_persistent(config))
         self._direct.swap(active)
         if self._queued is not None:
             self._queued.swap(active)
@@ -149,6 +145,25 @@ class Worker:
             acceptance=self._acceptance,
         )
         self._describe_config()
+
+    def adopt(self, slots: Sequence[int]) -> None:
+        """Empty the partitions of these slots of the queue beside the own one."""
+        if self._queue is not None:
+            self._queue.queue.adopt(slots)
+
+    def queue_state(self) -> tuple[Mapping[int, str], str]:
+        """What is wrong with each partition of the queue, and why no message can be taken now; or empty."""
+        if self._queue is None:
+            return {}, ""
+        failure = None
+        if self.prepared.config.acceptance.mode is AcceptanceMode.QUEUED:
+            failure = self._queue.queue.failure
+        return self._queue.problems, f"the queue: {failure.text}" if failure is not None else ""
+
+    async def prepared_to_accept(self, patience: float) -> None:
+        """Wait until messages can be taken, at most `patience` seconds."""
+        if self._queue is not None and self.prepared.config.acceptance.mode is AcceptanceMode.QUEUED:
+            await self._queue.opened(patience)
 
     def _describe_config(self) -> None:
         self.metrics.config_generation.set(self.prepared.config.generation)
@@ -181,11 +196,12 @@ class Worker:
         """Reopen log files (after an external rotation)."""
         self._loggers.reopen()
 
-    async def drain(self, grace: float) -> int:
+    async def drain(self, grace: float, *, last: bool = True) -> int:
         """Stop accepting, finish transactions, await answers, close everything.
 
         Args:
             grace: seconds for all of it.
+            last: the whole dispatcher ends; else another worker takes over what is in the queue.
 
         Returns:
             The number of sessions that had to be cut.
@@ -194,12 +210,10 @@ class Worker:
         try:
             cut = await self._server.drain(grace)
             if self._queue is not None:
-                await self._queue.drain(max(0.1, end - time.monotonic()))
+                await self._queue.drain(max(0.1, end - time.monotonic()), last=last)
             await self._pools.close(max(0.1, end - time.monotonic()))
             await self._context.close(max(0.1, end - time.monotonic()))
         finally:
-            if self._sampler is not None:
-                self._sampler.close()
             if self._queue is not None:
                 await self._queue.close()
             await self._journal.close()
@@ -223,3 +237,8 @@ class Worker:
             "pools": self._pools.status(),
             "loggerProblems": self._loggers.problems(),
         }
+
+
+def _persistent(config: DispatcherConfig) -> bool:
+    """Whether what is left in the queue outlives the pod, as far as anything is said of it."""
+    return config.queue is None or config.queue.persistent

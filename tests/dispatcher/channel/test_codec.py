@@ -10,6 +10,7 @@ from tests.dispatcher.bundles import SECRETS, bundle
 from tubepost_dispatcher.channel import messages
 from tubepost_dispatcher.channel.codec import Malformed, decode, encode
 from tubepost_dispatcher.channel.messages import (
+    Adopt,
     Alive,
     Configuration,
     Configure,
@@ -23,6 +24,7 @@ from tubepost_dispatcher.channel.messages import (
     Message,
     Operate,
     Operated,
+    QueueState,
     Ready,
     ReopenLogs,
     Sockets,
@@ -63,9 +65,12 @@ EXAMPLES: tuple[Message, ...] = (
         )
     ),
     ReopenLogs(),
+    Adopt((2, 5)),
     Drain(25.0),
+    Drain(25.0, last=False),
     Hold("prod", "0123", "ExpiredProviderToken", "a sentence", 5.5),
     Ready(),
+    QueueState({0: "", 2: "in use by process 7"}, "the queue: no space"),
     Configured(("not for me",)),
     Status(_samples(), {"worker": 1, "pools": [{"route": "prod"}]}),
     Status({}, None),

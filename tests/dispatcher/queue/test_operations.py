@@ -24,11 +24,11 @@ from tests.dispatcher.store.support import all_of, eventually, told
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import PushPart
+from tubepost_dispatcher.partitions import partition_path
 from tubepost_dispatcher.queue import operations as module
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.operations import Operations
 from tubepost_dispatcher.queue.queue import Queue
-from tubepost_dispatcher.queue.slot import partition_path
 from tubepost_dispatcher.queue_request import Action, Selection
 from tubepost_dispatcher.queue_step import Queued, Step, StepResult
 from tubepost_dispatcher.store.memory import MemoryStore

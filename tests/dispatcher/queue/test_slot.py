@@ -3,14 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.loop import FakeLoop
-from tubepost_dispatcher.queue.slot import partition_path, store_of
+from tubepost_dispatcher.queue.slot import store_of
 from tubepost_dispatcher.store.disk import DiskStore
 from tubepost_dispatcher.store.memory import MemoryStore
-
-
-def test_partitions_have_two_digits(tmp_path: Path) -> None:
-    assert partition_path(tmp_path, 7) == tmp_path / "07"
-    assert partition_path(tmp_path, 63) == tmp_path / "63"
 
 
 def test_without_a_directory_it_is_in_memory(tmp_path: Path) -> None:

@@ -46,10 +46,16 @@ def main() -> None:
         match message["type"]:
             case "start":
                 _take(fd_line, message["sockets"])
+                if MODE == "obstructed":
+                    _send(line, "queueState", partitions={"0": "no space"}, obstacle="the queue: no space")
                 if MODE != "deaf":
                     _send(line, "ready", request)
             case "sockets":
                 _take(fd_line, message["count"])
+            case "adopt":
+                _send(
+                    line, "queueState", partitions={str(slot): "" for slot in message["slots"]}, obstacle=""
+                )
             case "configure":
                 if MODE == "dies-at-config":
                     raise SystemExit(4)

@@ -81,6 +81,37 @@ async def test_the_others_accept_for_a_worker_that_is_missing(
     assert bench.exits("signal 9") == 1
 
 
+async def test_the_others_accept_for_a_worker_that_takes_no_messages(
+    bench: Bench, fake_workers: FakeWorkers
+) -> None:
+    await bench.pool.start(bench.sockets, 1)
+    assert bench.pool.obstacle == ""
+    fake_workers("obstructed")
+    await bench.change(2)
+    assert bench.served() == {0: 3, 1: 0}
+    assert bench.pool.obstacle == ""
+    assert bench.pool.partitions == {0: (1, "no space")}
+    os.kill(bench.pids[0], signal.SIGKILL)
+    await eventually(lambda: len(bench.pids) == 2 and bench.served() == {0: 2, 1: 1})
+    # Nobody else is left: the client is to hear why.
+    assert bench.pool.obstacle == "the queue: no space"
+    bench.pool.set_partitions((0, 1, 3))
+    await eventually(lambda: bench.served() == {0: 0, 1: 3})
+    assert bench.pool.obstacle == ""
+
+
+async def test_partitions_without_a_worker_are_emptied_by_the_others(bench: Bench) -> None:
+    await bench.pool.start(bench.sockets, 2)
+    bench.pool.set_partitions((0, 1, 2, 5))
+    await eventually(lambda: bench.pool.partitions == {2: (0, ""), 5: (1, "")})
+    await bench.change(3)
+    await eventually(lambda: bench.pool.partitions == {5: (2, "")})
+    await bench.change(1)
+    await eventually(lambda: bench.pool.partitions == {1: (0, ""), 2: (0, ""), 5: (0, "")})
+    assert await bench.pool.drain() == (0, 0)
+    assert bench.pool.obstacle == "no worker is ready"
+
+
 async def test_a_worker_that_cannot_be_started_is_tried_again(
     bench: Bench, fake_workers: FakeWorkers
 ) -> None:

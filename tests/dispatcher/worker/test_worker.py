@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -177,7 +178,7 @@ async def test_what_is_queued_outlives_the_worker_and_the_mode(tmp_path: Path) -
     left = Worker(prepared(), Metrics(), queue_dir=tmp_path)
     assert left._queue is not None
     async with asyncio.timeout(20):
-        while left._queue.queued != 1:  # noqa: ASYNC110 - until the partition is open
+        while left._queue.queue.queued != 1:  # noqa: ASYNC110 - until the partition is open
             await asyncio.sleep(0.01)
     await left.drain(0.0)
 
@@ -208,3 +209,45 @@ async def test_the_queue_is_sampled(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
         assert value("partitions", state="owned") == 1
         assert (value("size_bytes") or 0) > 0
+
+
+async def test_a_partition_that_another_process_has_is_waited_for(tmp_path: Path) -> None:
+    """The successor of a worker: it serves only once its predecessor has closed the partition."""
+    before = Worker(prepared(**QUEUED), Metrics(), queue_dir=tmp_path)
+    await before.prepared_to_accept(20.0)
+    assert before.queue_state() == ({0: ""}, "")
+    after = Worker(prepared(**QUEUED), Metrics(), queue_dir=tmp_path)
+    await after.prepared_to_accept(0.0)
+    assert "is being opened" in after.queue_state()[1]
+    async with session(after) as client:
+        refused = await client.send()
+        assert refused.startswith(b"451 4.3.0 The queue is not open yet")
+        problems, obstacle = after.queue_state()
+        assert f"in use by process {os.getpid()}" in problems[0]
+        assert obstacle == f"the queue: {problems[0]}"
+        # Direct needs no queue.
+        after.apply(prepared(generation=2, **DIRECT), 1)
+        assert after.queue_state()[1] == ""
+        after.apply(prepared(generation=3, **QUEUED), 1)
+        await before.drain(0.0)
+        await after.prepared_to_accept(20.0)
+        assert after.queue_state() == ({0: ""}, "")
+        assert (await client.send())[:3] == b"250"
+
+
+async def test_partitions_of_other_slots_are_adopted_and_given_back(tmp_path: Path) -> None:
+    left = Worker(prepared(**QUEUED), Metrics(), queue_dir=tmp_path, index=2, count=3)
+    async with session(left) as client:
+        assert (await client.send())[:3] == b"250"
+    worker = Worker(prepared(**QUEUED), Metrics(), queue_dir=tmp_path)
+    assert worker._queue is not None
+    worker.adopt((2,))
+    async with asyncio.timeout(20):
+        while worker._queue.queue.queued != 1:  # noqa: ASYNC110 - until the partition is open
+            await asyncio.sleep(0.01)
+    worker.adopt(())
+    again = Worker(prepared(**QUEUED), Metrics(), queue_dir=tmp_path, index=2, count=3)
+    await again.prepared_to_accept(20.0)
+    assert again.queue_state() == ({2: ""}, "")
+    await worker.drain(0.0)
+    await again.drain(0.0)

@@ -1,0 +1,52 @@
+"""What a dispatcher is started with, and whether a configuration can be served by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tubepost_api.config import DispatcherConfig
+from tubepost_api.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorSettings:
+    """Where to listen and how to behave: what is not part of a configuration.
+
+    `workers` 0: as the configuration says, or by the CPU limit. `smtp_port` None: the configuration's.
+    `strict`: refuse to start with credentials that cannot be read (else their routes are held).
+    `in_process`: one worker, in this process, for a debugger. `queue_dir`: where the queue is, if there is
+    one.
+    """
+
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int | None = None
+    http_host: str = "127.0.0.1"
+    http_port: int = 9090
+    admin_port: int = 9091
+    workers: int = 0
+    grace: float = 25.0
+    strict: bool = True
+    watch: bool = True
+    log_format: Literal["text", "json"] = "text"
+    in_process: bool = False
+    queue_dir: Path | None = None
+
+
+def unservable(config: DispatcherConfig, settings: SupervisorSettings) -> tuple[Problem, ...]:
+    """What keeps a process with these settings from serving a configuration that is sound in itself."""
+    if config.queue is None or settings.queue_dir is not None:
+        return ()
+    return (
+        Problem(
+            severity="error",
+            origin="",
+            kind="PushDomain",
+            namespace=config.namespace,
+            name=config.name,
+            field="spec.queue.disk",
+            message="this dispatcher was started without a directory for the queue",
+            remedy="start it with --queue-dir DIRECTORY",
+        ),
+    )

@@ -1,0 +1,161 @@
+"""A worker's queue with what belongs to it: its samples, and what is told of it at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from tubepost_dispatcher.delivery.deliverer import Deliverer
+from tubepost_dispatcher.delivery.domain import Domains
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.queue.journal import Journal
+from tubepost_dispatcher.queue.queue import Queue
+from tubepost_dispatcher.queue.sampling import QueueSampler
+from tubepost_dispatcher.store.port import Filter, Page, Store, Tally
+
+_LOG = logging.getLogger("tubepost.queue")
+
+T = TypeVar("T")
+
+LOOK: Final = 0.05
+"""Seconds between two looks at what is waited for."""
+NAMED: Final = 100
+"""Message ids that are named of what is left behind."""
+_LAST_LOOK: Final = 2.0
+"""Seconds for reading what is left behind."""
+_DOMAINS: Final = 20
+"""Domains that are named of it."""
+_EVERYTHING: Final = Filter()
+
+
+class WorkerQueue:
+    """Lives on one event loop; every method is called on it.
+
+    Args:
+        directory: of the partitions.
+        slot: of this worker.
+        deliverer: delivers.
+        domains: in force.
+        metrics: where to count.
+        journal: told what is put off and what is discarded.
+        persistent: whether the directory outlives the pod.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        slot: int,
+        deliverer: Deliverer,
+        domains: Domains,
+        metrics: Metrics,
+        journal: Journal,
+        *,
+        persistent: bool,
+    ) -> None:
+        self._domains = domains
+        self._persistent = persistent
+        self.queue = Queue(deliverer, domains, metrics, directory=directory, slot=slot, journal=journal)
+        self._sampler = QueueSampler(self.queue, metrics, lambda: self._domains)
+        self._sampler.start()
+
+    def swap(self, domains: Domains, *, persistent: bool) -> None:
+        """Put another configuration in force."""
+        self._domains = domains
+        self._persistent = persistent
+        self.queue.swap(domains)
+
+    @property
+    def problems(self) -> Mapping[int, str]:
+        """What is wrong with each partition that this worker has or wants; empty where nothing is."""
+        return {
+            number: failure.text if (failure := slot.store.figures.failure) is not None else ""
+            for number, slot in self.queue.slots.items()
+        }
+
+    async def opened(self, patience: float) -> None:
+        """Wait until notifications can be put, at most `patience` seconds."""
+        end = time.monotonic() + patience
+        while self.queue.failure is not None and time.monotonic() < end:  # noqa: ASYNC110 - no event for it
+            await asyncio.sleep(LOOK)
+
+    async def drain(self, grace: float, *, last: bool) -> None:
+        """Come to an end; nothing more is put.
+
+        What is on a volume that is left to a successor is left to it. On one that may go with the pod, all is
+        delivered that can be in time.
+
+        Args:
+            grace: seconds.
+            last: the whole dispatcher ends; else another worker takes the partitions over.
+        """
+        end = time.monotonic() + grace
+        leaving = last and not self._persistent
+        if leaving:
+            await self._deliver_until(end)
+        left = await self.queue.drain(max(0.0, end - time.monotonic()))
+        if left and leaving:
+            await self._tell_what_is_left()
+
+    async def _deliver_until(self, end: float) -> None:
+        """Wait until nothing more can be delivered for now."""
+        idle = 0
+        while idle < 3 and self.queue.queued and time.monotonic() < end:
+            # Between two batches nothing is with delivery for a moment.
+            idle = 0 if self.queue.active else idle + 1
+            await asyncio.sleep(LOOK)
+
+    async def _tell_what_is_left(self) -> None:
+        domains: Counter[str] = Counter()
+        ids: dict[str, None] = {}
+        try:
+            async with asyncio.timeout(_LAST_LOOK):
+                for store in self.queue.partitions.values():
+                    await _look_through(store, domains, ids)
+            counted = ""
+        except TimeoutError:
+            counted = " counted so far"
+        by_domain = ", ".join(f"{name}: {count}" for name, count in domains.most_common(_DOMAINS))
+        _LOG.error(
+            "queue: %d notifications are left on a volume that goes with its pod (%s%s). They are delivered "
+            "if this container starts again. Remedy: give spec.queue.disk a claim",
+            self.queue.queued,
+            by_domain,
+            counted,
+        )
+        named = list(ids)[:NAMED]
+        _LOG.warning("queue: left behind, the first %d messages: %s", len(named), ", ".join(named))
+
+    async def close(self) -> None:
+        """Write what waits, and close the partitions."""
+        self._sampler.close()
+        await self.queue.close()
+
+
+async def _look_through(store: Store, domains: Counter[str], ids: dict[str, None]) -> None:
+    """Count what a store has by domain, and collect its first message ids."""
+    page = await _asked(partial(store.page, _EVERYTHING, None, NAMED))
+    if isinstance(page, Page):
+        ids.update(dict.fromkeys(one.entry.message_id for one in page.kept))
+    after: int | None = None
+    while True:
+        tally = await _asked(partial(store.tally, _EVERYTHING, 0.0, after))
+        if not isinstance(tally, Tally):
+            return
+        for count in tally.counts:
+            domains[count.domain] += count.queued
+        after = tally.following
+        if after is None:
+            return
+
+
+async def _asked(ask: Callable[[Callable[[T], None]], None]) -> T:
+    """What a store answers."""
+    answered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    ask(lambda answer: None if answered.done() else answered.set_result(answer))
+    return await answered

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.dispatcher.delivery.support import DELIVERED, FakePool, domain, domains, notification
+from tubepost_api.config import DeliveryConfig, DeliveryMode
+from tubepost_dispatcher.delivery.deliverer import Deliverer
+from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.queue.journal import Journal
+from tubepost_dispatcher.store.port import Failure
+from tubepost_dispatcher.worker import worker_queue as module
+from tubepost_dispatcher.worker.worker_queue import WorkerQueue
+
+
+class Bench:
+    def __init__(
+        self, directory: Path, *, persistent: bool, mode: DeliveryMode = DeliveryMode.DELIVER
+    ) -> None:
+        self.pool = FakePool()
+        self.domain = domain(self.pool, options=DeliveryConfig(mode=mode))
+        journal = Journal(None)
+        metrics = Metrics()
+        self.deliverer = Deliverer(domains(self.domain), (journal,), metrics)
+        self.it = WorkerQueue(
+            directory, 0, self.deliverer, domains(self.domain), metrics, journal, persistent=persistent
+        )
+
+    async def put(self, *numbers: int) -> None:
+        answer: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
+        items = [(notification(number, accepted_at=4e9), self.domain) for number in numbers]
+        self.it.queue.put(items, answer.set_result)
+        async with asyncio.timeout(20):
+            assert await answer is None
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - a bounded poll
+            await asyncio.sleep(0.01)
+
+
+async def test_what_is_left_on_a_volume_of_the_pod_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NAMED", 2)
+    it = Bench(tmp_path, persistent=False, mode=DeliveryMode.SUSPEND)
+    await it.put(1, 2, 3)
+    await it.it.drain(5.0, last=True)
+    await it.it.close()
+    assert "3 notifications are left on a volume that goes with its pod (apn_example.com: 3)" in caplog.text
+    assert "left behind, the first 2 messages: m1, m2\n" in caplog.text
+
+
+@pytest.mark.parametrize(("persistent", "last"), [(True, True), (False, False)])
+async def test_what_is_left_to_a_successor_is_not_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, persistent: bool, last: bool
+) -> None:
+    it = Bench(tmp_path, persistent=persistent)
+    await it.put(1, 2)
+    await until(lambda: len(it.pool.requests) == 2)
+    async with asyncio.timeout(10):
+        await it.it.drain(0.1, last=last)
+    await it.it.close()
+    assert it.pool.requests == []
+    assert "left" not in caplog.text
+    after = Bench(tmp_path, persistent=True)
+    await until(lambda: len(after.pool.requests) == 2)
+    await after.it.drain(0.0, last=True)
+    await after.it.close()
+
+
+async def test_a_volume_of_the_pod_is_emptied_as_far_as_time_allows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tubepost_dispatcher.queue.queue.MOST_ACTIVE", 2)
+    it = Bench(tmp_path, persistent=False)
+    await it.put(*range(10))
+    draining = asyncio.create_task(it.it.drain(20.0, last=True))
+    for _ in range(10):
+        await until(lambda: it.pool.requests)
+        it.pool.answer(DELIVERED)
+    async with asyncio.timeout(15):
+        await draining
+    assert it.it.queue.queued == 0
+    await it.it.close()
+    assert "left" not in caplog.text
+
+
+async def test_a_change_of_the_configuration_reaches_the_queue(tmp_path: Path) -> None:
+    it = Bench(tmp_path, persistent=False, mode=DeliveryMode.SUSPEND)
+    await it.put(1)
+    assert it.it.problems == {0: ""}
+    it.it.swap(domains(it.domain), persistent=True)
+    async with asyncio.timeout(10):
+        await it.it.drain(0.1, last=True)
+    await it.it.close()
