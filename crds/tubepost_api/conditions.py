@@ -88,6 +88,10 @@ class Reason(Word):
         "ConfigRefused",
         "The dispatcher refused the newest configuration and serves with the one before.",
     )
+    PODS_FAIL = (
+        "PodsFail",
+        "Pods of the dispatcher are refused, cannot be placed, or do not start; the message says why.",
+    )
     UNAVAILABLE = ("Unavailable", "No replica of the dispatcher is ready.")
     NO_ACCESS = (
         "NoAccess",

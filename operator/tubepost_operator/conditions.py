@@ -39,6 +39,7 @@ _CREDENTIAL_FAULTS: Final = (
 _OPERATOR_FAULTS: Final = (Reason.NO_ACCESS, Reason.OPERATOR_ERROR)
 _PROGRAM_FAULTS: Final = (
     Reason.PENDING,
+    Reason.PODS_FAIL,
     *_OPERATOR_FAULTS,
     Reason.NAME_CONFLICT,
     Reason.REJECTED,
@@ -87,6 +88,10 @@ class EventReason(Word):
     PUBLISHED = ("Published", "A new configuration was published; running pods load it by themselves.")
     ROLLED = ("Rolled", "The pod template was applied: pods are started, or replaced one after the other.")
     UPGRADED = ("Upgraded", "Pods are replaced because the operator's release has changed.")
+    ADOPTED = (
+        "Adopted",
+        "Restored or orphaned objects with the labels of this PushDomain and no owner were taken back.",
+    )
     REPAIRED = ("Repaired", "An object that somebody else had deleted or changed was restored.")
 
 

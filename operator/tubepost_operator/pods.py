@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
@@ -21,6 +22,15 @@ AT_A_TIME: Final = 16
 """Pods asked at the same time."""
 
 _ORDINARY: Final = frozenset({"ContainerCreating", "PodInitializing", "Completed"})
+_CRASHING: Final = "CrashLoopBackOff"
+_PULLS: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
+_BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*":?\s*(ErrImagePull:\s*)?')
+_LAST_LINES: Final = 3
+"""Lines of a container's last words that are told."""
+_MOST_WORDS: Final = 400
+"""Characters of them."""
+_MOST: Final = 600
+"""Characters of what is told of a pod."""
 
 
 def read_pod(document: Mapping[str, Any]) -> PodDetails:
@@ -47,17 +57,51 @@ def read_pod(document: Mapping[str, Any]) -> PodDetails:
 
 def _trouble(status: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
     """Why a pod does not run, in the kubelet's or the scheduler's words."""
+    if status.get("phase") == "Failed" and status.get("reason"):
+        return _cut(f"{status['reason']}: {status.get('message', '')}")
     for item in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         waiting = (item.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") and waiting["reason"] not in _ORDINARY:
-            return str(waiting["reason"])
-        ended = (item.get("state") or {}).get("terminated") or {}
-        if ended.get("exitCode"):
-            return f"exit code {ended['exitCode']}"
+        reason = str(waiting.get("reason") or "")
+        ended = (
+            (item.get("state") or {}).get("terminated")
+            or (item.get("lastState") or {}).get("terminated")
+            or {}
+        )
+        if ended.get("exitCode") and reason in {"", _CRASHING}:
+            return _cut(_end(ended, int(item.get("restartCount") or 0), crashing=bool(reason)))
+        if reason and reason not in _ORDINARY:
+            return _cut(_waits(reason, str(waiting.get("message") or ""), str(item.get("image") or "")))
     scheduled = conditions.get("PodScheduled") or {}
     if scheduled.get("status") == "False":
-        return f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}".strip(": ")[:300]
+        return _cut(f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}")
     return ""
+
+
+def _end(ended: Mapping[str, Any], restarts: int, *, crashing: bool) -> str:
+    """How a container has ended, with the last lines that it wrote."""
+    text = f"exit code {ended['exitCode']}"
+    if ended.get("reason") not in {None, "", "Error"}:
+        text += f" ({ended['reason']})"
+    if crashing:
+        text = f"{_CRASHING}, {text}"
+    lines = [line.strip() for line in str(ended.get("message") or "").splitlines() if line.strip()]
+    if lines:
+        text += f": {' '.join(lines[-_LAST_LINES:])[-_MOST_WORDS:]}"
+    return f"{text} (restarted {restarts} times)" if restarts > 1 else text
+
+
+def _waits(reason: str, message: str, image: str) -> str:
+    """Why a container is not started. The two reasons of a pull that fails take turns: they are one."""
+    if reason in _PULLS:
+        reason = "ErrImagePull"
+        message = _BACK_OFF.sub("", message)
+    named = f" {image}" if image and image not in message and "mage" in reason else ""
+    return f"{reason}{named}: {message}".strip(": ")
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split()).strip(": ")
+    return text if len(text) <= _MOST else f"{text[: _MOST - 3]}..."
 
 
 class PodAsker(Protocol):

@@ -167,6 +167,38 @@ async def test_a_foreign_service_is_left_alone_until_it_goes(cluster: FakeCluste
         await made(running)
 
 
+async def test_what_is_restored_without_owners_is_taken_back(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+    backup = [document for key, document in cluster.objects.items() if key[0] in CHILDREN]
+    cluster.remove("PushDomain", "alerts")
+    cluster.events.clear()
+    # As Velero does it: children before custom resources, without references or status.
+    for document in backup:
+        kept = {
+            key: value
+            for key, value in document["metadata"].items()
+            if key in {"name", "labels", "annotations"}
+        }
+        cluster.put({**without_status(document), "metadata": kept})
+    cluster.put(push_domain())
+    async with start(cluster) as running:
+        await made(running)
+        uid = cluster.get_now("PushDomain", "alerts")["metadata"]["uid"]
+        for kind, _, name in cluster.objects:
+            if kind in CHILDREN:
+                (owner,) = cluster.get_now(kind, name)["metadata"]["ownerReferences"]
+                assert owner["uid"] == uid
+        (event,) = [event for event in cluster.events if event["reason"] == "Adopted"]
+        assert "Deployment alerts" in event["message"]
+        assert not [event for event in cluster.events if event["reason"] == "Repaired"]
+        cluster.requests.clear()
+        running.leadership.controller.enqueue_all()
+        await running.rest()
+        assert cluster.requests == []
+
+
 async def test_the_last_good_configuration_stays_until_the_reference_is_mended(cluster: FakeCluster) -> None:
     furnish(cluster)
     async with start(cluster) as running:
@@ -410,7 +442,7 @@ async def test_what_may_not_be_read_is_a_condition_and_ends_by_itself(
         (event,) = [event for event in cluster.events if event["reason"] == "NoAccess"]
         assert words in event["message"]
         assert "Remedy: give the operator's account this permission" in event["message"]
-        assert cluster.condition("apns", of="ApnRoute") == ("True", "Ready"), "others are served"
+        await running.until(lambda: cluster.condition("apns", of="ApnRoute") == ("True", "Ready"))
         cluster.fail = lambda *_: None
         await made(running)
 

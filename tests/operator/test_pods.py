@@ -24,6 +24,12 @@ def pod(ip: str | None = "10.0.0.1", **status: Any) -> Document:
     }
 
 
+def waiting(reason: str, message: str) -> Document:
+    return {
+        "containerStatuses": [{"image": "x:1", "state": {"waiting": {"reason": reason, "message": message}}}]
+    }
+
+
 READY = [{"type": "Ready", "status": "True"}]
 
 
@@ -45,7 +51,63 @@ def test_a_sidecar_has_a_port_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("status", "trouble"),
     [
-        ({"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}, "ImagePullBackOff"),
+        (
+            {"containerStatuses": [{"image": "x:1", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]},
+            "ErrImagePull x:1",
+        ),
+        (
+            waiting("ErrImagePull", "failed to pull x:1: not found"),
+            "ErrImagePull: failed to pull x:1: not found",
+        ),
+        (
+            waiting(
+                "ImagePullBackOff",
+                'Back-off pulling image "x:1": ErrImagePull: failed to pull x:1: not found',
+            ),
+            "ErrImagePull: failed to pull x:1: not found",
+        ),
+        (
+            waiting("InvalidImageName", "invalid reference format"),
+            "InvalidImageName x:1: invalid reference format",
+        ),
+        (
+            waiting("CreateContainerConfigError", 'configmap "a" not found'),
+            'CreateContainerConfigError: configmap "a" not found',
+        ),
+        (
+            {
+                "containerStatuses": [
+                    {
+                        "restartCount": 4,
+                        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
+                        "lastState": {
+                            "terminated": {
+                                "exitCode": 1,
+                                "reason": "Error",
+                                "message": "starting\n\nlistening\nno such file: /x\n",
+                            }
+                        },
+                    }
+                ]
+            },
+            "CrashLoopBackOff, exit code 1: starting listening no such file: /x (restarted 4 times)",
+        ),
+        (
+            {
+                "containerStatuses": [
+                    {
+                        "state": {"running": {}},
+                        "restartCount": 1,
+                        "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+                    }
+                ]
+            },
+            "exit code 137 (OOMKilled)",
+        ),
+        (
+            {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."},
+            "Evicted: The node was low on resource: memory.",
+        ),
         ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, ""),
         ({"initContainerStatuses": [{"state": {"terminated": {"exitCode": 3}}}]}, "exit code 3"),
         ({"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]}, ""),
@@ -68,6 +130,12 @@ def test_a_sidecar_has_a_port_of_its_own() -> None:
 def test_why_a_pod_does_not_run(status: Document, trouble: str) -> None:
     found = read_pod(pod(None, **status))
     assert (found.ready, found.trouble, found.url) == (False, trouble, None)
+
+
+def test_last_words_are_bounded() -> None:
+    ended = {"exitCode": 1, "message": "word " * 5000}
+    found = read_pod(pod(None, containerStatuses=[{"state": {"terminated": ended}}]))
+    assert len(found.trouble) <= 600
 
 
 def test_a_pod_of_which_nothing_is_known() -> None:

@@ -12,6 +12,7 @@ from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Document, Key, Meta
 from tubepost_operator.plan.compare import covers
 from tubepost_operator.plan.managed_fields import additions
+from tubepost_operator.plan.ownership import is_leaving, is_orphan, is_ours
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.configmap import config_map
 from tubepost_operator.resources.deployment import deployment
@@ -29,7 +30,8 @@ class ChildrenPlan:
     """What to apply and to delete.
 
     `conflicts` are foreign objects with the name of a child, `leaving` those of a deleted PushDomain of the
-    same name that are still being deleted. `repaired` names what somebody else deleted or changed.
+    same name that are still being deleted. `repaired` names what somebody else deleted or changed, `adopted`
+    what was nobody's and is taken back.
     """
 
     apply: list[Apply] = field(default_factory=list)
@@ -38,6 +40,7 @@ class ChildrenPlan:
     conflicts: list[Key] = field(default_factory=list)
     leaving: list[Key] = field(default_factory=list)
     repaired: list[Key] = field(default_factory=list)
+    adopted: list[Key] = field(default_factory=list)
     scale: Scale | None = None
     upgrade: Literal["none", "waiting", "rolling"] = "none"
 
@@ -71,11 +74,14 @@ def plan_children(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) 
             if was_there and key.kind != "ConfigMap":
                 plan.repaired.append(key)
             continue
-        if child.meta.owner != snapshot.uid:
-            former = child.meta.owner_name == f"PushDomain/{snapshot.name}"
-            (plan.leaving if former or child.meta.deleting else plan.conflicts).append(key)
-        elif child.meta.deleting:
+        if is_leaving(snapshot, child.meta):
             plan.leaving.append(key)
+        elif is_orphan(snapshot, child.meta):
+            if key not in snapshot.rejected:
+                plan.apply.append(Apply(key, manifest))
+                plan.adopted.append(key)
+        elif not is_ours(snapshot, child.meta):
+            plan.conflicts.append(key)
         elif key.kind == "Deployment":
             _deployment(plan, snapshot, key, child, manifest)
         else:
@@ -152,7 +158,7 @@ def _orphans(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) -> li
     )
     in_use = {pod.meta.annotations.get(Names.CONFIG_ANNOTATION) for pod in snapshot.pods}
     for key, child in snapshot.children.items():
-        if key in wanted or child.meta.owner != snapshot.uid or child.meta.deleting:
+        if key in wanted or not is_ours(snapshot, child.meta) or child.meta.deleting:
             continue
         if key.kind == "ConfigMap":
             # Until the rollout is complete, a pod that mounts the old one may still be started.
@@ -166,7 +172,7 @@ def _orphans(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) -> li
 def deployment_body(snapshot: PushDomainSnapshot) -> Mapping[str, Any] | None:
     """Our Deployment as it is, None when there is none."""
     child = snapshot.children.get(Key("Deployment", snapshot.namespace, snapshot.name))
-    if child is None or child.meta.owner != snapshot.uid or child.meta.deleting:
+    if child is None or not is_ours(snapshot, child.meta) or child.meta.deleting:
         return None
     return child.body
 

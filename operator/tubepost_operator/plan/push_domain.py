@@ -277,6 +277,9 @@ def _events(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event
                 and apply.manifest["spec"]["replicas"]
             ):
                 told.append(Event("Normal", str(EventReason.ROLLED), EventReason.ROLLED.meaning))
+    if children.adopted:
+        names = ", ".join(f"{key.kind} {key.name}" for key in children.adopted)
+        told.append(Event("Normal", str(EventReason.ADOPTED), f"{names}: {EventReason.ADOPTED.meaning}"))
     for key in children.repaired:
         if any(apply.key == key for apply in children.apply):
             text = f"{key.kind} {key.name} was deleted or changed by somebody else; it has been restored."

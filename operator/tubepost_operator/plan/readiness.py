@@ -10,7 +10,8 @@ from tubepost_api.config import DeliveryMode
 from tubepost_operator.conditions import PlannedCondition, bad, first_fault, good, unknown
 from tubepost_operator.kinds import CHILDREN, NETWORK_POLICY, POD, SECRET
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Key, Pod
+from tubepost_operator.observed import Key
+from tubepost_operator.plan.causes import causes
 from tubepost_operator.plan.children import ChildrenPlan, deployment_body, rolled_out
 from tubepost_operator.plan.remedies import remedy
 from tubepost_operator.plan.select import Selection
@@ -94,7 +95,9 @@ def _rolled(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> PlannedCond
         text = f"{updated} of {wanted} replicas run the new template"
     else:
         text = f"{there - updated} replicas of the previous template are still running"
-    return bad(_PROGRAMMED, Reason.PENDING, f"{text}{_trouble(snapshot.pods)}.")
+    why = causes(body, snapshot.pods)
+    reason = Reason.PODS_FAIL if why else Reason.PENDING
+    return bad(_PROGRAMMED, reason, f"{text}. {why}".rstrip())
 
 
 def _new_template(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> bool:
@@ -174,10 +177,11 @@ def ready(
             "FoundNewReplicaSet",
             "ReplicaSetUpdated",
         }
+        why = causes(body, snapshot.pods)
         return bad(
             _READY,
-            Reason.PENDING if starting else Reason.UNAVAILABLE,
-            f"None of {replicas} replicas is ready{_trouble(snapshot.pods)}.",
+            Reason.PODS_FAIL if why else Reason.PENDING if starting else Reason.UNAVAILABLE,
+            f"None of {replicas} replicas is ready. {why}".rstrip(),
         )
     return good(_READY, Reason.READY, f"{min(available, replicas)} of {replicas} replicas are ready.")
 
@@ -212,8 +216,3 @@ def delivering(snapshot: PushDomainSnapshot, selection: Selection, replicas: int
             "reached. Remedy: see the log of the pods.",
         )
     return good(_DELIVERING, Reason.DELIVERING, "No route is held.")
-
-
-def _trouble(pods: Sequence[Pod]) -> str:
-    texts = sorted({pod.trouble for pod in pods if pod.trouble and not pod.sidecar})
-    return f" ({'; '.join(texts[:3])})" if texts else ""

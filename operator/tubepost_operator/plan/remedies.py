@@ -56,6 +56,35 @@ _REMEDIES: Final[Mapping[str, str]] = {
 _ANYTHING: Final = "correct the field of the PushDomain that it names, or the cluster policy that forbids it"
 
 
+_OF_PODS: Final[Mapping[str, str]] = {
+    r"^ErrImageNeverPull": (
+        "load the image onto the nodes, or let them pull it (dispatcher.image.pullPolicy of the chart)"
+    ),
+    r"^(ErrImagePull|ImagePullBackOff|InvalidImageName|ImageInspectError|RegistryUnavailable|ErrImage)": (
+        "see that the image exists under this name and that nodes may pull it: dispatcher.image and "
+        "imagePullSecrets of the chart, or image and imagePullSecrets in spec.podTemplate"
+    ),
+    r"^(Unschedulable|SchedulingGated|SchedulerError)": (
+        "make room in the cluster, or change resources, nodeSelector, tolerations or affinity in "
+        "spec.podTemplate"
+    ),
+    r"OOMKilled": "raise spec.podTemplate.resources.limits.memory",
+    r"^Evicted": "give the node room, or set requests for what it lacks in spec.podTemplate.resources",
+    r"exit code|CrashLoop": "read the log of the container that has ended: `kubectl logs --previous`",
+    r"^(Create|Run|PreCreateHook|PreStart|PostStartHook)": (
+        "correct what it names: in spec.podTemplate, or in the objects that the pod mounts"
+    ),
+}
+"""The same for what keeps a pod from running (`PodDetails.trouble`)."""
+
+_ANY_POD: Final = "see `kubectl describe pods`"
+
+
+def pod_remedy(trouble: str) -> str:
+    """What to do about what keeps a pod from running."""
+    return next((text for pattern, text in _OF_PODS.items() if re.search(pattern, trouble)), _ANY_POD)
+
+
 def remedy(message: str) -> str:
     """What to do about a refusal with these words."""
     return next(

@@ -13,6 +13,7 @@ from tubepost_operator.credentials import Finding
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Key
 from tubepost_operator.plan.candidate import Candidate
+from tubepost_operator.plan.ownership import is_ours
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.configmap import LIMIT, size
 from tubepost_operator.snapshot import PushDomainSnapshot
@@ -49,11 +50,11 @@ def published(snapshot: PushDomainSnapshot) -> PublishedConfig | None:
     maps = {
         key.name: child
         for key, child in snapshot.children.items()
-        if key.kind == "ConfigMap" and child.meta.owner == snapshot.uid and not child.meta.deleting
+        if key.kind == "ConfigMap" and is_ours(snapshot, child.meta) and not child.meta.deleting
     }
     deployment = snapshot.children.get(Key("Deployment", snapshot.namespace, snapshot.name))
     names = []
-    if deployment is not None and deployment.meta.owner == snapshot.uid:
+    if deployment is not None and is_ours(snapshot, deployment.meta):
         names.append(deployment.meta.annotations.get(Names.CONFIG_ANNOTATION, ""))
     names.append(((snapshot.document.get("status") or {}).get("config") or {}).get("name", ""))
     names += sorted(maps, key=lambda name: (maps[name].meta.created, name), reverse=True)

@@ -77,6 +77,8 @@ def container(source: Source) -> Document:
         "startupProbe": _probe("/livez", period=1, failures=90),
         "readinessProbe": _probe("/readyz", period=5, failures=2),
         "livenessProbe": _probe("/livez", period=10, failures=6),
+        # What a crashing container wrote last is in the pod's status, where the operator finds it.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": _SECURITY,
         "volumeMounts": [
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},

@@ -42,16 +42,20 @@ def test_without_a_valid_configuration_nothing_is_deployed_or_the_last_one_stays
     ("status", "text"),
     [
         ({"observedGeneration": 0}, "has not started yet"),
-        ({"updatedReplicas": 0}, "0 of 1 replicas run the new template (ImagePullBackOff)."),
-        ({"replicas": 2}, "1 replicas of the previous template are still running (ImagePullBackOff)."),
+        ({"updatedReplicas": 0}, "0 of 1 replicas run the new template."),
+        ({"replicas": 2}, "1 replicas of the previous template are still running."),
     ],
 )
 def test_a_rollout_is_told_by_its_numbers(status: dict[str, int], text: str) -> None:
     before = snapshot("first-publish")
     seen = replace(before, children=applied(before, status))  # type: ignore[arg-type]  # a part of a status
-    found = of_programmed(replace(seen, pods=(pod(trouble="ImagePullBackOff", ready=False),)))
+    found = of_programmed(seen)
     assert (found.status, found.reason) == ("False", Reason.PENDING)
     assert text in found.message
+    if "observedGeneration" not in status:
+        failing = of_programmed(replace(seen, pods=(pod(trouble="ErrImagePull: x:1", ready=False),)))
+        assert failing.reason is Reason.PODS_FAIL
+        assert failing.message.startswith(f"{text} ErrImagePull: x:1. Remedy: see that the image exists")
 
 
 def test_pods_confirm_the_configuration() -> None:
@@ -90,7 +94,12 @@ def test_ready_is_the_first_fault_or_the_replicas() -> None:
     before = snapshot("first-publish")
     stuck = {"type": "Progressing", "reason": "ProgressDeadlineExceeded"}
     children = applied(before, {"availableReplicas": 0, "conditions": [stuck]})
-    assert ready(replace(before, children=children), fine, 1).reason is Reason.UNAVAILABLE
+    stuck_for_good = replace(before, children=children)
+    assert ready(stuck_for_good, fine, 1).reason is Reason.UNAVAILABLE
+    crashing = replace(stuck_for_good, pods=(pod(trouble="exit code 1: no such file", ready=False),))
+    found = ready(crashing, fine, 1)
+    assert found.reason is Reason.PODS_FAIL
+    assert "exit code 1: no such file. Remedy: read the log" in found.message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,29 @@
+"""Whose an object is that has the name or the labels of a child. Pure.
+
+A child belongs to its PushDomain by owner reference. Backups are restored without references (they name a
+uid that no longer exists), and `kubectl delete --cascade=orphan` takes them off: what carries all of our
+labels for this PushDomain, and has no controller, is ours and is taken back. Everything else is somebody
+else's.
+"""
+
+from __future__ import annotations
+
+from tubepost_operator.names import Names
+from tubepost_operator.observed import Meta
+from tubepost_operator.snapshot import PushDomainSnapshot
+
+
+def is_ours(snapshot: PushDomainSnapshot, meta: Meta) -> bool:
+    """Whether an object is a child of this PushDomain, or an orphan that is to be one again."""
+    return meta.owner == snapshot.uid or is_orphan(snapshot, meta)
+
+
+def is_orphan(snapshot: PushDomainSnapshot, meta: Meta) -> bool:
+    """Whether an object was a child of a PushDomain of this name, and is nobody's now."""
+    wanted = Names.labels(snapshot.name)
+    return meta.owner is None and all(meta.labels.get(key) == value for key, value in wanted.items())
+
+
+def is_leaving(snapshot: PushDomainSnapshot, meta: Meta) -> bool:
+    """Whether an object goes: it is being deleted, or its PushDomain, one of this name, is gone."""
+    return meta.deleting or (meta.owner != snapshot.uid and meta.owner_name == f"PushDomain/{snapshot.name}")
