@@ -45,8 +45,10 @@ cluster-up: $(VENV)/.installed ## Bring up a Kubernetes with the project's image
 cluster-down: $(VENV)/.installed ## Take it down
 	@$(BIN)/python -m tests.cluster down
 
-images: $(VENV)/.installed ## Build the images; a Kubernetes that is up gets them
-	@$(BIN)/python -m tests.cluster images
+images: $(if $(filter cluster,$(LOAD)),$(VENV)/.installed) ## Build the images (PREFIX, TAG, PLATFORMS, PUSH=1, LOAD=kind|k3d|minikube|cluster, CLUSTER, ENGINE, BASE)
+	@$(PYTHON) images/build $(if $(PREFIX),--prefix $(PREFIX)) $(if $(TAG),--tag $(TAG)) \
+	  $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(if $(PUSH),--push) $(if $(LOAD),--load $(LOAD)) \
+	  $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE))
 
 check: $(VENV)/.installed ## Lint, types, architecture, generated files
 	@$(BIN)/ruff check --quiet .

@@ -14,7 +14,7 @@ _COMMANDS = {
     "up": "start it with the project's images, or load changed images into the running one",
     "down": "take it away, and what killed runs left",
     "build": "only build what it is made of: programs, base image, images",
-    "images": "build changed images, and load them where it is up",
+    "images": "build changed images, and load them where it is up (--as NAME: by another name too)",
     "kubectl": "kubectl on it",
     "helm": "helm on it",
     "run": "run a command with KUBECONFIG set",
@@ -49,18 +49,25 @@ def _do(command: str, name: str, arguments: list[str]) -> int:
     elif command == "build":
         lifecycle.build()
     elif command == "images":
-        built = lifecycle.build()
+        built = lifecycle.build(also=_also(arguments))
         known = lifecycle.state(name)
         if known is not None and known.ready:
             lifecycle.load(known, built)
         for image in built:
-            print(image.name, image.tag)  # noqa: T201 - the command's output
+            print(image.tag, image.name, *image.also)  # noqa: T201 - the command's output
     elif command == "status":
         for known in lifecycle.clusters():
             print(known.name, "up" if known.ready else "starting", known.kubeconfig)  # noqa: T201 - the same
     else:
         return _run(command, _running(name), arguments)
     return 0
+
+
+def _also(arguments: list[str]) -> str:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster images")
+    parser.add_argument("--as", default="", dest="also", help="a further name, with {} for the target")
+    also: str = parser.parse_args(arguments).also
+    return also
 
 
 def _running(name: str) -> lifecycle.State:

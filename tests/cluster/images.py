@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,10 +45,11 @@ _IMPORT_NAME = "io.containerd.image.name"
 
 @dataclass(frozen=True)
 class Image:
-    """A finished image: its tag in the layout and the name that pods use."""
+    """A finished image: its tag in the layout, the name that the tests' pods use, and others."""
 
     tag: str
     name: str
+    also: tuple[str, ...] = ()
 
 
 def image_name(target: str, tag: str = "test") -> str:
@@ -55,15 +57,28 @@ def image_name(target: str, tag: str = "test") -> str:
     return f"localhost/tubepost-{target}:{tag}"
 
 
-def build(targets: Sequence[str] = TARGETS) -> list[Image]:
+def chart_names() -> str:
+    """What the chart calls the images by default, with {} for the target."""
+    return f"docker.io/tubepost/{{}}:{version('tubepost')}"
+
+
+def build(targets: Sequence[str] = TARGETS, also: str = "") -> list[Image]:
     """Build what changed since the last time; the sandbox image is the last of the result.
+
+    Args:
+        targets: of the Dockerfile.
+        also: a name, with {} for the target, that pods can use beside the tests' and the chart's own.
 
     Raises:
         ClusterError: a step failed; the text ends with its output.
     """
     with lock("images"):
         key = source_key()
-        images = [Image(f"{target}-{key}", image_name(target)) for target in targets]
+        others = [chart_names(), *([also] if also else [])]
+        images = [
+            Image(f"{target}-{key}", image_name(target), tuple(name.format(target) for name in others))
+            for target in targets
+        ]
         wanted = [image for image in images if image.tag not in _tags()]
         if wanted:
             say(f"building {', '.join(image.name for image in wanted)}")
@@ -245,13 +260,13 @@ def export(images: Sequence[Image], stream: IO[bytes], *, present: frozenset[str
 
     Blobs whose digest is in `present` are left out: the receiving content store has them.
     """
-    wanted = {image.tag: image.name for image in images}
+    wanted = {image.tag: (image.name, *image.also) for image in images}
     with lock("layout", shared=True):
-        manifests = []
-        for entry in _index()["manifests"]:
-            name = wanted.get(entry["annotations"][_TAG])
-            if name is not None:
-                manifests.append({**entry, "annotations": {_IMPORT_NAME: name}})
+        manifests = [
+            {**entry, "annotations": {_IMPORT_NAME: name}}
+            for entry in _index()["manifests"]
+            for name in wanted.get(entry["annotations"][_TAG], ())
+        ]
         with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
             for digest in sorted(_reachable(manifests) - present):
                 archive.add(_blob(digest), f"blobs/sha256/{digest}")

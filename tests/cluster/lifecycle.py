@@ -74,7 +74,7 @@ def state(name: str) -> State | None:
     return _read(runs() / name)
 
 
-def build(targets: Sequence[str] = images.TARGETS) -> list[images.Image]:
+def build(targets: Sequence[str] = images.TARGETS, also: str = "") -> list[images.Image]:
     """Make everything that a cluster is started from: packages, programs, images.
 
     Raises:
@@ -84,7 +84,7 @@ def build(targets: Sequence[str] = images.TARGETS) -> list[images.Image]:
     if lacking := means.lacking():
         raise ClusterError(means.explain(lacking))
     binaries.build()
-    return images.build(targets)
+    return images.build(targets, also)
 
 
 def up(name: str = "default", *, owner: int | None = None) -> State:
@@ -179,8 +179,9 @@ def load(current: State, built: Sequence[images.Image]) -> None:
     present = current.node.run(*CTR, "content", "list", "--quiet").split()
     known = frozenset(digest.removeprefix("sha256:") for digest in present)
     named = current.directory / "images.json"
-    wanted = {image.name: image.tag for image in built}
-    if named.exists() and known and json.loads(named.read_text()) == wanted:
+    wanted = {name: image.tag for image in built for name in (image.name, *image.also)}
+    have = json.loads(named.read_text()) if named.exists() and known else {}
+    if wanted.items() <= have.items():
         return
     command = current.node.command([*CTR, "images", "import", "-"])
     with (current.directory / "log" / "import.log").open("ab") as log:
@@ -194,7 +195,7 @@ def load(current: State, built: Sequence[images.Image]) -> None:
         if process.wait(timeout=300):
             text = (current.directory / "log" / "import.log").read_text()
             raise ClusterError(f"containerd does not take the images: {text[-2000:]}")
-    write_atomically(named, json.dumps(wanted))
+    write_atomically(named, json.dumps(have | wanted))
 
 
 def down(name: str = "default") -> bool:
