@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tubepost_dispatcher.queue_request import Action, Group, Selection
+from tubepost_dispatcher.queue_request import Action, Cursor, Group, Selection
 
 State = Literal["waiting", "due", "active", "held", "damaged"]
 
@@ -122,3 +122,34 @@ class StepResult:
     problem: str = ""
     lines_lost: int = 0
     lines_kept: bool = False
+
+
+@dataclass
+class Answer:
+    """What is answered to a request about the queue: as much as could be done in a second.
+
+    Attributes:
+        as_of: unix seconds; what was accepted later is not concerned, and ages count from it.
+        partitions: all that workers have.
+        groups: what was counted, or changed.
+        listed: notifications.
+        lines: of the journals, in order of time.
+        looked_at: entries that were passed over.
+        under_way: notifications that were left alone, since they are being sent.
+        following: where to go on; None: that was all.
+        problems: what is missing from this answer, and why.
+        lines_lost: lines that journals could not write.
+        lines_kept: whether the journals outlive the workers.
+    """
+
+    as_of: float
+    partitions: list[Partition] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+    listed: list[Queued] = field(default_factory=list)
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    looked_at: int = 0
+    under_way: int = 0
+    following: Cursor | None = None
+    problems: list[str] = field(default_factory=list)
+    lines_lost: int = 0
+    lines_kept: bool = True

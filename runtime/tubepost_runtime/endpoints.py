@@ -42,22 +42,30 @@ Probe = Callable[[], tuple[bool, str]]
 
 
 class Endpoints:
-    """A server with a table of paths; GET and HEAD only.
+    """A server with a table of paths: GET and HEAD for what is read, POST for what changes something.
 
     Args:
         host: address to bind.
         port: port to bind, 0 for any.
-        paths: who answers what.
+        paths: who answers what, GET and HEAD only.
+        changes: who answers what, POST only.
         sock: a bound socket to listen on, instead of host and port; owned and closed by this object.
     """
 
     def __init__(
-        self, host: str, port: int, paths: Mapping[str, Handler], *, sock: socket.socket | None = None
+        self,
+        host: str,
+        port: int,
+        paths: Mapping[str, Handler],
+        changes: Mapping[str, Handler] | None = None,
+        *,
+        sock: socket.socket | None = None,
     ) -> None:
         self._host = host
         self._requested_port = port
         self._sock = sock
         self._paths = paths
+        self._changes = changes or {}
         self._web: web.Server | None = None
         self._server: asyncio.Server | None = None
         self._port = 0
@@ -103,12 +111,14 @@ class Endpoints:
         return self._web()
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
-        handler = self._paths.get(request.path)
+        change = self._changes.get(request.path)
+        handler = change or self._paths.get(request.path)
         if handler is None:
-            return text_response(404, f"not found; there are: {', '.join(self._paths)}")
-        if request.method not in {"GET", "HEAD"}:
-            response = text_response(405, "only GET and HEAD")
-            response.headers["Allow"] = "GET, HEAD"
+            return text_response(404, f"not found; there are: {', '.join([*self._paths, *self._changes])}")
+        allowed = ("GET", "HEAD") if change is None else ("POST",)
+        if request.method not in allowed:
+            response = text_response(405, f"only {' and '.join(allowed)}")
+            response.headers["Allow"] = ", ".join(allowed)
             response.force_close()  # its body, if any, is not read
             return response
         try:

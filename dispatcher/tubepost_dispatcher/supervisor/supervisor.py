@@ -20,6 +20,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.cgroup import MEMORY_SHARE, default_workers, memory_limit
 from tubepost_dispatcher.supervisor.config_change import Change, Level, compare
 from tubepost_dispatcher.supervisor.queue_directory import QueueDirectory
+from tubepost_dispatcher.supervisor.queue_operations import QueueOperations
 from tubepost_dispatcher.supervisor.queue_volume import QueueVolume
 from tubepost_dispatcher.supervisor.reload import ConfigRefused, Reloader
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus, iso
@@ -87,7 +88,10 @@ class Supervisor:
         self._public = ProcessEndpoints(
             settings.http_host, settings.http_port, self._collect, self._live, self._ready
         )
-        self._admin = AdminEndpoint("127.0.0.1", settings.admin_port, self._status)
+        queue = QueueOperations(
+            lambda: self._pool.serving, lambda: self._queue.orphaned if self._queue is not None else ()
+        )
+        self._admin = AdminEndpoint("127.0.0.1", settings.admin_port, self._status, queue=queue)
         self._volume = QueueVolume(settings.queue_dir, self._metrics) if settings.queue_dir else None
 
     # -- state ----------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from tubepost_dispatcher.channel.messages import (
     GetStatus,
     Hold,
     Message,
+    Operate,
+    Operated,
     QueueState,
     Ready,
     ReopenLogs,
@@ -31,6 +33,7 @@ from tubepost_dispatcher.channel.messages import (
     Start,
     Status,
 )
+from tubepost_dispatcher.queue_step import Step, StepResult
 from tubepost_dispatcher.supervisor.launch import Launch, Launched, launch_process
 from tubepost_dispatcher.totals import Totals
 
@@ -262,6 +265,15 @@ class WorkerHandle:
             return (await self._request(GetStatus(), Status, timeout)).status or None
         except (TimeoutError, WorkerFailed):
             return None
+
+    async def operate(self, step: Step, timeout: float) -> StepResult:
+        """Have the worker do one step of a request about the queue.
+
+        Raises:
+            WorkerFailed: the worker ended.
+            TimeoutError: it did not answer.
+        """
+        return (await self._request(Operate(step), Operated, timeout)).result
 
     def share_hold(self, hold: Hold) -> None:
         """Tell the worker what another one found out about a route."""

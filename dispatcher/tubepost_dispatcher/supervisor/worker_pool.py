@@ -348,6 +348,11 @@ class WorkerPool:
         for handle in self._workers.values():
             handle.reopen_logs()
 
+    @property
+    def serving(self) -> list[WorkerHandle]:
+        """The workers that are ready, by index."""
+        return [handle for _, handle in sorted(self._workers.items()) if handle.ready]
+
     async def statuses(self) -> list[dict[str, Any]]:
         """Fresh metrics into the totals, and every worker's status."""
         handles = [self._workers[index] for index in sorted(self._workers)] + list(self._leaving)
