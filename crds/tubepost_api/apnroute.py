@@ -207,7 +207,7 @@ class ApnRouteStatus(SpecModel):
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The generation of the spec that this status is about."""
     conditions: Conditions = ()
-    """Accepted, ReferencesResolved, CredentialsValid and Ready."""
+    """Accepted, ReferencesResolved, CredentialsValid, Ready and Delivering."""
     credential: Literal["Certificate", "Token"] | None = None
     """Kind of the credential."""
     environment: Environment | None = None
@@ -232,6 +232,11 @@ class ApnRoute(Resource):
         "apnr",
         (
             ready_column(),
+            Column(
+                "Delivering",
+                ".status.conditions[?(@.type=='Delivering')].status",
+                description="Whether APNs takes notifications by it.",
+            ),
             Column("Environment", ".status.environment", description="Environment of APNs."),
             Column("Auth", ".status.credential", description="Kind of the credential."),
             Column("Topic", ".status.topics[0]", description="Topic of push parts that name none."),

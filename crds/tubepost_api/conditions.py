@@ -44,7 +44,10 @@ class ConditionType(Word):
         "Ready",
         "The sum of those above, and a replica is there: the object does what its spec says.",
     )
-    DELIVERING = ("Delivering", "APNs takes notifications: no route that is in use is held.")
+    DELIVERING = (
+        "Delivering",
+        "APNs takes notifications: no route that is in use is held, or fails with every attempt.",
+    )
 
 
 class Reason(Word):
@@ -104,6 +107,10 @@ class Reason(Word):
     REJECTED = ("Rejected", "The API server refuses an object that the operator has to write.")
     SUSPENDED = ("Suspended", "Delivery is suspended by its mode.")
     BLACKHOLED = ("Blackholed", "Notifications are discarded by the delivery mode.")
+    ROUTE_FAILS = (
+        "RouteFails",
+        "Every attempt by a route fails, and nothing is delivered by it; the message says why.",
+    )
     ROUTE_HELD = (
         "RouteHeld",
         "A route takes no requests for the moment: APNs refuses the credential or cannot be reached.",

@@ -72,8 +72,8 @@ REASONS: Final[Mapping[ConditionType, Mapping[Status, tuple[Reason, ...]]]] = {
     },
     ConditionType.DELIVERING: {
         "True": (Reason.DELIVERING,),
-        "False": (Reason.ROUTE_HELD, Reason.SUSPENDED, Reason.BLACKHOLED),
-        "Unknown": (Reason.PENDING, Reason.NO_REPLICAS),
+        "False": (Reason.ROUTE_HELD, Reason.ROUTE_FAILS, Reason.SUSPENDED, Reason.BLACKHOLED),
+        "Unknown": (Reason.PENDING, Reason.NO_REPLICAS, Reason.NOT_USED),
     },
 }
 """Which reasons a condition may have with which status: the closed set."""

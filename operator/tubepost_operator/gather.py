@@ -29,13 +29,16 @@ _KINDS: Final = {**CHILDREN, SECRET.name: SECRET}
 def observe_referenced(cache: Cache, key: Key, document: Document, now: datetime) -> ReferencedSnapshot:
     """An ApnRoute or ApnLogger."""
     secrets, unread = _secrets(cache, key)
+    users = cache.users_of(key)
+    lives = {user.name: cache.live(user) for user in users}
     return ReferencedSnapshot(
         now=now,
         document=document,
         secrets=secrets,
         unread_secrets=unread,
         refused=cache.access.refusals(key.namespace),
-        users=tuple(user.name for user in cache.users_of(key)),
+        users=tuple(user.name for user in users),
+        lives={name: live for name, live in lives.items() if live is not None},
     )
 
 

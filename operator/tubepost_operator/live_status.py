@@ -15,6 +15,8 @@ from tubepost_runtime import pod_metrics
 
 _DELIVERED: Final = "delivered"
 _PERMANENT: Final = "permanent"
+_OF_ONE_DEVICE: Final = frozenset({"TooManyRequests"})
+"""Transient failures that say nothing of the route."""
 
 
 def read_metrics(text: str) -> PodReport:
@@ -58,6 +60,8 @@ class Rates:
     _last: dict[str, Mapping[tuple[str, str, str], float]] = field(default_factory=dict)
     _at: datetime | None = None
     _error: str | None = None
+    _failing: set[str] = field(default_factory=set)
+    _reasons: dict[str, str] = field(default_factory=dict)
 
     def take(self, reports: Mapping[str, PodReport], now: datetime) -> LiveStatus:
         """The current live status, from one report per pod (by uid)."""
@@ -76,6 +80,7 @@ class Rates:
         if failures and seconds:
             route, outcome, reason = max(failures, key=lambda key: (failures[key], key))
             self._error = f"ApnRoute {route}: {reason} ({outcome})"
+        self._judge(grown)
         self._last = {pod: dict(report.attempts) for pod, report in reports.items()}
         self._at = now
         return LiveStatus(
@@ -86,7 +91,32 @@ class Rates:
             failed=coarse(_total(reports.values(), _PERMANENT)),
             held=tuple(sorted({route for report in reports.values() for route in report.held})),
             last_error=self._error,
+            failing=tuple(sorted(self._failing)),
+            reasons=dict(self._reasons),
         )
+
+    def _judge(self, grown: Mapping[tuple[str, str, str], float]) -> None:
+        """Which routes fail altogether: until APNs takes or judges a notification, or there is no attempt."""
+        for route in sorted({route for (route, _, _), value in grown.items() if value > 0}):
+            of_route = {key: value for key, value in grown.items() if key[0] == route and value > 0}
+            answered = any(outcome in {_DELIVERED, _PERMANENT} for _, outcome, _ in of_route)
+            failures = {
+                key: value
+                for key, value in of_route.items()
+                if key[1] not in {_DELIVERED, _PERMANENT} and key[2] not in _OF_ONE_DEVICE
+            }
+            if failures:
+                self._reasons[route] = max(failures, key=lambda key: (failures[key], key))[2]
+            if answered:
+                self._failing.discard(route)
+            elif failures:
+                self._failing.add(route)
+
+
+def told_of(live: LiveStatus, route: str) -> tuple[bool, bool, str]:
+    """What is said of a route by these facts: whether it is held, whether it fails, and the reason."""
+    held, failing = route in live.held, route in live.failing
+    return held, failing, live.reasons.get(route, "") if held or failing else ""
 
 
 def coarse(value: float) -> int:

@@ -143,7 +143,11 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class LiveStatus:
-    """Coarse numbers of all dispatchers of a PushDomain, from their metrics."""
+    """Coarse facts of all dispatchers of a PushDomain, from their metrics.
+
+    `failing` are the routes by which nothing was delivered since every attempt failed; `reasons` the reason
+    of the last failures of each route that has had any.
+    """
 
     at: datetime
     sessions: int = 0
@@ -152,6 +156,8 @@ class LiveStatus:
     failed: int = 0
     held: tuple[str, ...] = ()
     last_error: str | None = None
+    failing: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from tubepost_operator.api import ApiError, ClusterApi
 from tubepost_operator.cache import Cache
 from tubepost_operator.kinds import POD
-from tubepost_operator.live_status import Rates
+from tubepost_operator.live_status import Rates, told_of
 from tubepost_operator.metadata import push_domain_of
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Key, LiveStatus, PodDetails, PodReport
@@ -54,16 +54,12 @@ class Scraper:
         """
         while True:
             await asyncio.sleep(self._settings.live_status_interval)
-            try:
-                await self.scrape(datetime.now(UTC))
-            except ApiError as error:
-                _LOG.warning("pods cannot be listed: %s", error)
+            await self.scrape(datetime.now(UTC))
 
     async def scrape(self, now: datetime) -> None:
         """Ask all dispatchers for their metrics; one request to the API server, two where sidecars are.
 
-        Raises:
-            ApiError: pods could not be listed.
+        Where pods cannot be listed nothing is known of them; those of other namespaces are asked.
         """
         owners: dict[str, Key] = {}
         sidecars = False
@@ -97,7 +93,13 @@ class Scraper:
         found: dict[str, PodDetails] = {}
         for selector in (Names.CHILD_SELECTOR, *([Names.INJECT_LABEL] if sidecars else [])):
             for namespace in self._settings.namespaces or (None,):
-                for document in await self._cluster.list(POD, namespace, selector):
+                try:
+                    documents = await self._cluster.list(POD, namespace, selector)
+                except ApiError as error:
+                    where = f" in {namespace}" if namespace else ""
+                    _LOG.warning("pods%s cannot be listed: %s", where, error)
+                    continue
+                for document in documents:
                     metadata, details = document["metadata"], read_pod(document)
                     self._cache.set_details(metadata["uid"], metadata.get("resourceVersion", ""), details)
                     found[metadata["uid"]] = details
@@ -117,7 +119,19 @@ class Scraper:
             if old is None or _values(old) != _values(live):
                 self._cache.set_live(key, live)
                 changed.add(key)
+                changed |= self._routes(key, old, live)
         return changed
+
+    def _routes(self, user: Key, old: LiveStatus | None, new: LiveStatus) -> set[Key]:
+        """The ApnRoutes of which something else is to be said now."""
+        before = old if old is not None else LiveStatus(new.at)
+        names = {
+            name
+            for name in {*before.held, *before.failing, *new.held, *new.failing}
+            if told_of(before, name) != told_of(new, name)
+        }
+        keys = {Key("ApnRoute", user.namespace, name) for name in names}
+        return {key for key in keys if self._cache.get(key) is not None}
 
 
 def _state(report: PodReport) -> tuple[object, ...]:
@@ -133,4 +147,6 @@ def _values(live: LiveStatus) -> tuple[object, ...]:
         live.failed,
         live.held,
         live.last_error,
+        live.failing,
+        [live.reasons.get(route) for route in (*live.held, *live.failing)],
     )

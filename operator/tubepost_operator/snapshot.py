@@ -99,6 +99,10 @@ class PushDomainSnapshot(Snapshot):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferencedSnapshot(Snapshot):
-    """An ApnRoute or ApnLogger and its surroundings; `users` are the PushDomains that refer to it."""
+    """An ApnRoute or ApnLogger and its surroundings.
+
+    `users` are the PushDomains that refer to it, `lives` what is known of their dispatchers, by name.
+    """
 
     users: tuple[str, ...] = ()
+    lives: Mapping[str, LiveStatus] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client.exposition import generate_latest
 
 from tubepost_dispatcher.metrics import CATALOG, Metrics
-from tubepost_operator.live_status import Rates, coarse, read_metrics
+from tubepost_operator.live_status import Rates, coarse, read_metrics, told_of
 from tubepost_operator.observed import PodReport
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -95,3 +95,41 @@ def test_coarse_keeps_two_digits(value: int) -> None:
     assert rounded <= value
     assert len(str(rounded).rstrip("0")) <= 2
     assert value < 100 or value - rounded < value / 10
+
+
+def attempts(**counts: float) -> PodReport:
+    """Counts by `outcome_reason` of the route apns."""
+    return PodReport(
+        "x",
+        attempts={("apns", *key.split("_")): value for key, value in counts.items()},  # type: ignore[misc]
+    )
+
+
+def test_a_route_fails_while_attempts_fail_and_nothing_is_delivered() -> None:
+    rates = Rates()
+
+    def at(minute: int, report: PodReport) -> tuple[str, ...]:
+        return rates.take({"a": report}, NOW + timedelta(minutes=minute)).failing
+
+    assert at(0, attempts()) == ()
+    assert at(1, attempts(transient_ConnectFailed=8.0)) == ("apns",)
+    assert at(2, attempts(transient_ConnectFailed=8.0)) == ("apns",), "no attempt is no proof"
+    live = rates.take({"a": attempts(transient_ConnectFailed=9.0)}, NOW + timedelta(minutes=3))
+    assert live.reasons == {"apns": "ConnectFailed"}
+    assert told_of(live, "apns") == (False, True, "ConnectFailed")
+    assert told_of(live, "other") == (False, False, "")
+    assert at(4, attempts(transient_ConnectFailed=10.0, delivered_Delivered=1.0)) == ()
+    assert at(5, attempts(transient_ConnectFailed=20.0, delivered_Delivered=1.0)) == ("apns",)
+    judged = attempts(transient_ConnectFailed=20.0, delivered_Delivered=1.0, permanent_BadDeviceToken=1.0)
+    assert at(6, judged) == (), "APNs answers"
+
+
+def test_a_device_with_too_much_to_read_is_no_failure_of_the_route() -> None:
+    rates = Rates()
+    assert rates.take({"a": attempts(transient_TooManyRequests=1.0)}, NOW).failing == ()
+
+
+def test_what_failed_before_the_first_look_counts() -> None:
+    assert Rates().take({"a": attempts(transient_ConnectTimeout=3.0)}, NOW).failing == ("apns",)
+    mixed = attempts(transient_ConnectTimeout=3.0, delivered_Delivered=500.0)
+    assert Rates().take({"a": mixed}, NOW).failing == ()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from tests.operator.conftest import furnish, made, start
 from tests.operator.fake import FakeCluster, FakePods
+from tubepost_operator.api import ApiError
 from tubepost_operator.cache import Cache
 from tubepost_operator.metadata import read_meta
 from tubepost_operator.names import Names
@@ -74,3 +75,40 @@ async def test_what_was_read_of_a_pod_that_is_gone_is_forgotten(cluster: FakeClu
     cache.set_report("uid-former", PodReport("digest"))
     await Scraper(Settings(), cluster, cache, FakePods(), lambda _: None).scrape(NOW)
     assert cache.report("uid-former") is None
+
+
+async def test_a_route_by_which_nothing_is_delivered_is_told_to_all(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    pods = FakePods()
+    async with start(cluster, pods) as running:
+        await made(running)
+        cluster.start_pod("alerts-1", ip="10.0.0.7")
+        digest = cluster.get_now("PushDomain", "alerts")["status"]["config"]["hash"]
+        pods.reports["10.0.0.7"] = PodReport(digest)
+        await running.rest()
+        await running.leadership.scraper.scrape(NOW)
+        failed = {("apns", "transient", "ConnectFailed"): 8.0}
+        pods.reports["10.0.0.7"] = PodReport(digest, attempts=failed)
+        await running.leadership.scraper.scrape(NOW + timedelta(seconds=60))
+        await running.until(lambda: cluster.condition("alerts", "Delivering") == ("False", "RouteFails"))
+        await running.until(
+            lambda: cluster.condition("apns", "Delivering", of="ApnRoute") == ("False", "RouteFails")
+        )
+        pods.reports["10.0.0.7"] = PodReport(
+            digest, attempts={**failed, ("apns", "delivered", "Delivered"): 1.0}
+        )
+        await running.leadership.scraper.scrape(NOW + timedelta(seconds=120))
+        await running.until(lambda: cluster.condition("alerts", "Delivering")[0] == "True")
+        await running.until(lambda: cluster.condition("apns", "Delivering", of="ApnRoute")[0] == "True")
+
+
+async def test_a_namespace_whose_pods_may_not_be_listed_keeps_no_other_back(cluster: FakeCluster) -> None:
+    cache, changed = Cache(), list[Key]()
+    for namespace in ("one", "two"):
+        document = pod(f"{namespace}-1", "10.0.0.1", Names.labels("alerts"))
+        document["metadata"]["namespace"] = namespace
+        cache.put_meta(read_meta(cluster.put(document), "Pod"))
+    cluster.refused["Pod", "one"] = ApiError(403, "forbidden")
+    settings = Settings(namespaces=("one", "two"))
+    await Scraper(settings, cluster, cache, FakePods(), changed.extend).scrape(NOW)
+    assert changed == [Key("PushDomain", "two", "alerts")]

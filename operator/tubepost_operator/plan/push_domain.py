@@ -30,7 +30,8 @@ from tubepost_operator.plan.children import (
     rolled_out,
     wanted_children,
 )
-from tubepost_operator.plan.readiness import delivering, programmed, ready
+from tubepost_operator.plan.delivering import delivering
+from tubepost_operator.plan.readiness import programmed, ready
 from tubepost_operator.plan.select import Selection, select_config
 from tubepost_operator.snapshot import PushDomainSnapshot
 

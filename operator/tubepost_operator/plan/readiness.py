@@ -1,4 +1,4 @@
-"""Deployment, pods and their metrics -> the conditions Programmed, Ready and Delivering."""
+"""Deployment, pods and their metrics -> the conditions Programmed and Ready."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tubepost_api.conditions import ConditionType, Reason
-from tubepost_api.config import DeliveryMode
-from tubepost_operator.conditions import PlannedCondition, bad, first_fault, good, unknown
+from tubepost_operator.conditions import PlannedCondition, bad, first_fault, good
 from tubepost_operator.kinds import CHILDREN, NETWORK_POLICY, POD, SECRET
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Key
@@ -20,7 +19,6 @@ from tubepost_operator.snapshot import PushDomainSnapshot
 NEEDED_TO_SERVE: Final = frozenset({SECRET.name, POD.name, *CHILDREN}) - {NETWORK_POLICY.name}
 """Kinds without which it cannot be said that a PushDomain is as it should be."""
 _PROGRAMMED = ConditionType.PROGRAMMED
-_DELIVERING = ConditionType.DELIVERING
 _READY = ConditionType.READY
 
 
@@ -184,35 +182,3 @@ def ready(
             f"None of {replicas} replicas is ready. {why}".rstrip(),
         )
     return good(_READY, Reason.READY, f"{min(available, replicas)} of {replicas} replicas are ready.")
-
-
-def delivering(snapshot: PushDomainSnapshot, selection: Selection, replicas: int) -> PlannedCondition:
-    """Whether notifications are delivered to APNs."""
-    config = (
-        selection.source.config
-        if selection.source
-        else selection.published.config
-        if selection.published
-        else None
-    )
-    if config is None:
-        return unknown(_DELIVERING, Reason.PENDING, "Nothing is deployed yet.")
-    modes = {entry.delivery.mode for entry in config.entries}
-    if DeliveryMode.DELIVER not in modes:
-        if DeliveryMode.SUSPEND in modes:
-            return bad(_DELIVERING, Reason.SUSPENDED, "Messages are answered 451: delivery.mode is Suspend.")
-        return bad(_DELIVERING, Reason.BLACKHOLED, "Messages are discarded: delivery.mode is Blackhole.")
-    if replicas == 0:
-        return unknown(_DELIVERING, Reason.NO_REPLICAS, "spec.replicas is 0.")
-    reports = [pod.report for pod in snapshot.pods if pod.report is not None and pod.report.digest]
-    if not reports:
-        return unknown(_DELIVERING, Reason.PENDING, "No pod has answered yet.")
-    held = sorted({route for report in reports for route in report.held})
-    if held:
-        return bad(
-            _DELIVERING,
-            Reason.ROUTE_HELD,
-            f"Requests by ApnRoute {', '.join(held)} are held: APNs refuses the credential or cannot be "
-            "reached. Remedy: see the log of the pods.",
-        )
-    return good(_DELIVERING, Reason.DELIVERING, "No route is held.")

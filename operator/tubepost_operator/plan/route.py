@@ -18,6 +18,7 @@ from tubepost_operator.conditions import (
 from tubepost_operator.credentials import CredentialFacts, route_facts
 from tubepost_operator.observed import Document
 from tubepost_operator.plan.candidate import invalid_route
+from tubepost_operator.plan.delivering import route_delivering
 from tubepost_operator.plan.status_only import plan_status
 from tubepost_operator.snapshot import ReferencedSnapshot
 
@@ -50,7 +51,11 @@ def plan_route(snapshot: ReferencedSnapshot) -> Plan:
             )
     turns = (facts.not_before, facts.not_after) if facts is not None else ()
     return plan_status(
-        snapshot, conditions, _route_status(route, facts), turns=[turn for turn in turns if turn is not None]
+        snapshot,
+        conditions,
+        _route_status(route, facts),
+        turns=[turn for turn in turns if turn is not None],
+        after=[route_delivering(snapshot.name, snapshot.users, snapshot.lives)],
     )
 
 

@@ -22,6 +22,7 @@ def plan_status(
     before: Sequence[PlannedCondition],
     fields: Document,
     turns: Sequence[datetime] = (),
+    after: Sequence[PlannedCondition] = (),
 ) -> Plan:
     """Ready after the conditions `before`, and the status.
 
@@ -30,6 +31,7 @@ def plan_status(
         before: its other conditions.
         fields: what only this kind has in its status.
         turns: times at which a certificate begins or ends.
+        after: conditions that Ready is not about.
     """
     fault = first_fault(before)
     if fault is not None:
@@ -38,7 +40,7 @@ def plan_status(
         ready = good(ConditionType.READY, Reason.NOT_USED)
     else:
         ready = good(ConditionType.READY, Reason.READY)
-    conditions = [*before, ready]
+    conditions = [*before, ready, *after]
     old = snapshot.document.get("status") or {}
     generation = int(snapshot.document["metadata"].get("generation", 1))
     status: Document = {

@@ -8,10 +8,10 @@ from tests.operator.cases import applied, snapshot
 from tests.operator.plan.test_needs import pod, running
 from tubepost_api.conditions import ConditionType, Reason
 from tubepost_operator.conditions import PlannedCondition, bad, good
-from tubepost_operator.observed import Key, Pod, PodReport
+from tubepost_operator.observed import Key, PodReport
 from tubepost_operator.plan.children import ChildrenPlan
 from tubepost_operator.plan.push_domain import decide
-from tubepost_operator.plan.readiness import delivering, programmed, ready
+from tubepost_operator.plan.readiness import programmed, ready
 from tubepost_operator.snapshot import PushDomainSnapshot
 
 SERVICE = Key("Service", "default", "alerts")
@@ -100,32 +100,3 @@ def test_ready_is_the_first_fault_or_the_replicas() -> None:
     found = ready(crashing, fine, 1)
     assert found.reason is Reason.PODS_FAIL
     assert "exit code 1: no such file. Remedy: read the log" in found.message
-
-
-@pytest.mark.parametrize(
-    ("pods", "replicas", "status", "reason"),
-    [
-        ((), 1, "Unknown", Reason.PENDING),
-        ((), 0, "Unknown", Reason.NO_REPLICAS),
-        ((pod(last_report=PodReport("x")),), 1, "True", Reason.DELIVERING),
-        ((pod(last_report=PodReport("x", held=frozenset({"apns"}))),), 1, "False", Reason.ROUTE_HELD),
-    ],
-)
-def test_delivering_is_what_the_pods_say(
-    pods: tuple[Pod, ...], replicas: int, status: str, reason: Reason
-) -> None:
-    seen = running(*pods)
-    found = delivering(seen, decide(seen).selection, replicas)
-    assert (found.status, found.reason) == (status, reason)
-
-
-@pytest.mark.parametrize(
-    ("mode", "reason"), [("Suspend", Reason.SUSPENDED), ("Blackhole", Reason.BLACKHOLED)]
-)
-def test_delivering_is_false_where_the_spec_says_so(mode: str, reason: Reason) -> None:
-    seen = running()
-    spec = {**seen.document["spec"], "delivery": {"mode": mode}}
-    seen = replace(seen, document={**seen.document, "spec": spec})
-    found = delivering(seen, decide(seen).selection, 1)
-    assert (found.status, found.reason) == ("False", reason)
-    assert mode in found.message
