@@ -163,23 +163,35 @@ def encode(notification: Notification) -> bytes:
         "acceptedAt": notification.accepted_at,
         "attempt": notification.attempt,
     }
-    optional: dict[str, Any] = {
-        "topic": _text(push.topic),
-        "pushType": _text(push.push_type),
-        "priority": push.priority,
-        "expiration": push.expiration,
-        "collapseId": _text(push.collapse_id),
-        "ownApnsId": push.apns_id is not None or None,
-        "returnPath": push.return_path,
-        "warnings": push.warnings or None,
-        "background": push.background or None,
-        "mdm": push.is_mdm or None,
-        "context": dict(notification.context) or None,
-        "dsn": dict(notification.dsn) if notification.dsn else None,
-        "user": notification.user or None,
-        "clientAddress": notification.client_address or None,
-    }
-    document.update((key, value) for key, value in optional.items() if value is not None)
+    # One by one: this is done for every message of a queue.
+    if push.topic is not None:
+        document["topic"] = push.topic.decode("ascii")
+    if push.push_type is not None:
+        document["pushType"] = push.push_type.decode("ascii")
+    if push.priority is not None:
+        document["priority"] = push.priority
+    if push.expiration is not None:
+        document["expiration"] = push.expiration
+    if push.collapse_id is not None:
+        document["collapseId"] = push.collapse_id.decode("ascii")
+    if push.apns_id is not None:
+        document["ownApnsId"] = True
+    if push.return_path is not None:
+        document["returnPath"] = push.return_path
+    if push.warnings:
+        document["warnings"] = push.warnings
+    if push.background:
+        document["background"] = True
+    if push.is_mdm:
+        document["mdm"] = True
+    if notification.context:
+        document["context"] = dict(notification.context)
+    if notification.dsn:
+        document["dsn"] = dict(notification.dsn)
+    if notification.user:
+        document["user"] = notification.user
+    if notification.client_address:
+        document["clientAddress"] = notification.client_address
     return orjson.dumps(document)
 
 
@@ -233,10 +245,6 @@ def decode(stored: bytes) -> Notification:
         )
     except (KeyError, AttributeError, TypeError, UnicodeEncodeError) as error:
         raise ValueError(f"a stored notification is incomplete or damaged: {error!r}") from None
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("ascii")
 
 
 def _bytes(value: str | None) -> bytes | None:

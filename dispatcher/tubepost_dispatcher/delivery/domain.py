@@ -59,11 +59,11 @@ class Domain:
 
         The routes are of one environment and topic: what the first says that has a credential holds for all.
         """
-        facts = next((route.facts for route in self.routes if route.facts is not None), None)
-        if facts is None:
-            return None
-        found = resolve(part, facts, now=int(now), expiry=self.options.expiry)
-        return found if isinstance(found, Outcome) else None
+        for route in self.routes:
+            if route.facts is not None:
+                found = resolve(part, route.facts, now=int(now), expiry=self.options.expiry)
+                return found if isinstance(found, Outcome) else None
+        return None
 
 
 NO_ENTRY: Final = "other"

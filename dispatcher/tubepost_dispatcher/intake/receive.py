@@ -48,10 +48,12 @@ class Push(Generic[DomainT]):
         """How many push parts the message has."""
         return len(self.notifications) // len(self.recipients)
 
-    def addressed(self) -> Iterator[tuple[Notification, Recipient[DomainT]]]:
+    def addressed(self) -> Sequence[tuple[Notification, Recipient[DomainT]]]:
         """Every notification with its recipient."""
+        if len(self.notifications) == 1:
+            return [(self.notifications[0], self.recipients[0])]
         parts = self.parts
-        return ((one, self.recipients[at // parts]) for at, one in enumerate(self.notifications))
+        return [(one, self.recipients[at // parts]) for at, one in enumerate(self.notifications)]
 
 
 @dataclass(frozen=True, slots=True)

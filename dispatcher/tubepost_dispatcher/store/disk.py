@@ -130,7 +130,9 @@ class DiskStore:
         if self._closed:
             self._loop.call_soon(done, _CLOSED)
             return
-        size = sum(len(one.body) for one in entries)
+        size = 0
+        for one in entries:
+            size += len(one.body)
         if self._waiting + size > MOST_WAITING:
             busy = Failure(FailureKind.BUSY, f"{self._waiting} bytes wait for the disk")
             self._loop.call_soon(done, busy)

@@ -246,7 +246,8 @@ def entry(
         notification.attempt,
         reason,
         route,
-        lane=lane,
+        "",
+        lane,
     )
 
 
