@@ -88,6 +88,19 @@ from tubepost_runtime.tasks import TaskSet
     help="Directory of the queue, for a PushDomain with spec.queue; made where it is missing. It is emptied "
     "whatever the mode of acceptance.",
 )
+@click.option(
+    "--workload",
+    type=click.Choice(["Deployment", "StatefulSet"]),
+    help="In a pod: the kind of its workload. A pod of one that the configuration does not name takes no "
+    "mail, and delivers its queue.",
+)
+@click.option(
+    "--ordinal",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="In a pod of a StatefulSet: its number.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--lenient",
@@ -110,6 +123,8 @@ def command(
     in_process: bool,
     grace: float,
     queue_dir: Path | None,
+    workload: Literal["Deployment", "StatefulSet"] | None,
+    ordinal: int,
     log_format: Literal["text", "json"],
     lenient: bool,
 ) -> None:
@@ -141,6 +156,8 @@ def command(
         strict=not lenient,
         log_format=log_format,
         queue_dir=queue_dir,
+        workload=workload,
+        ordinal=ordinal,
     )
     raise SystemExit(
         asyncio.run(_serve(files, recursive, push_domain, simulator, config_dir, secrets_dir, settings))

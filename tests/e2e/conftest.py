@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.app import Dispatcher, Simulator, tubepost
+from tests.e2e.site import Site, peers
+from tests.peers.servers import GoPeer
 
 PUSH = """
 apiVersion: tubepost.io/v1alpha1
@@ -90,3 +93,13 @@ def stack(credentials: Path) -> Iterator[Stack]:
         manifests.write_text(PUSH.format(port=simulator.port, directory=credentials, workers=1))
         with Dispatcher([manifests, credentials / "secrets.yaml"]) as dispatcher:
             yield Stack(simulator, dispatcher, credentials, manifests)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[Site, GoPeer, GoPeer]]:
+    assert tubepost("credentials", "make", "-o", str(tmp_path / "made")).returncode == 0
+    with peers(tmp_path) as (first, second):
+        made = Site(tmp_path, first.port, second.port)
+        made.write_secrets(list(yaml.safe_load_all((tmp_path / "made" / "secrets.yaml").read_text())))
+        made.write()
+        yield made, first, second

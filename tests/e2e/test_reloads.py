@@ -5,20 +5,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from tests.e2e.app import Dispatcher, get, tubepost, wait_until
-from tests.e2e.senders import Ledger, Senders
+from tests.e2e.app import Dispatcher, wait_until
+from tests.e2e.senders import Senders
+from tests.e2e.site import Site, answered_by, check
 from tests.peers.servers import GoPeer
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("load"), pytest.mark.timeout(400)]
@@ -27,114 +22,6 @@ SECONDS = float(os.environ.get("TUBEPOST_LOAD_SECONDS", "25"))
 RATE = float(os.environ.get("TUBEPOST_LOAD_RATE", "100"))
 IN_FORCE = 5.0
 """Seconds within which a valid change must be in force."""
-
-
-@dataclass
-class Site:
-    """Manifests and credentials in a directory, changed one at a time."""
-
-    directory: Path
-    port: int
-    other_port: int
-    spec: dict[str, Any] = field(default_factory=dict)
-    route: dict[str, Any] = field(default_factory=dict)
-    logger: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.spec = {
-            "domains": [{"name": "apn_example.com"}],
-            "routes": ["apns"],
-            "loggers": ["log"],
-            "workers": 2,
-        }
-        self.route = {
-            "endpoint": f"https://localhost:{self.port}",
-            "certificate": {"secretName": "apns-certificate"},
-            "tls": {"ca": {"secretName": "simulator-ca", "key": "ca.crt"}},
-        }
-        self.logger = {"sink": {"type": "File", "file": {"path": str(self.directory / "apn.log")}}}
-
-    @property
-    def files(self) -> list[Path]:
-        return [self.directory / "push.yaml", self.directory / "secrets.yaml"]
-
-    def credentials(self, marker: str) -> None:
-        """Another client certificate; the authority of the peers' own certificates stays."""
-        made = self.directory / f"made{marker}"
-        assert tubepost("credentials", "make", "-o", str(made)).returncode == 0
-        fresh = list(yaml.safe_load_all((made / "secrets.yaml").read_text()))
-        documents = [d for d in fresh if d["metadata"]["name"] == "apns-certificate"] + [
-            d for d in self.secrets() if d["metadata"]["name"] != "apns-certificate"
-        ]
-        self.write_secrets(documents)
-
-    def write_secrets(self, documents: list[dict[str, Any]]) -> None:
-        self._replace("secrets.yaml", yaml.safe_dump_all(documents))
-
-    def secrets(self) -> list[dict[str, Any]]:
-        return list(yaml.safe_load_all((self.directory / "secrets.yaml").read_text()))
-
-    def write(self) -> None:
-        api = "tubepost.io/v1alpha1"
-        kinds = (
-            ("PushDomain", "alerts", self.spec),
-            ("ApnRoute", "apns", self.route),
-            ("ApnLogger", "log", self.logger),
-        )
-        documents = [
-            {"apiVersion": api, "kind": kind, "metadata": {"name": name}, "spec": spec}
-            for kind, name, spec in kinds
-        ]
-        self._replace("push.yaml", yaml.safe_dump_all(documents))
-
-    def _replace(self, name: str, text: str) -> None:
-        scratch = self.directory / f".{name}.new"
-        scratch.write_text(text)
-        scratch.replace(self.directory / name)
-
-
-@contextlib.contextmanager
-def _peers(directory: Path) -> Iterator[tuple[GoPeer, GoPeer]]:
-    made = directory / "made"
-    with (
-        GoPeer("apnsserver", made / "server.crt", made / "server.key") as first,
-        GoPeer("apnsserver", made / "server.crt", made / "server.key") as second,
-    ):
-        yield first, second
-
-
-def _record(peer: GoPeer) -> dict[str, Any]:
-    import json
-
-    return dict(json.loads(get(f"http://127.0.0.1:{peer.control}/ids")))
-
-
-def _answered(*peers: GoPeer) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for peer in peers:
-        for identity, count in _record(peer)["answered"].items():
-            total[identity] = total.get(identity, 0) + count
-    return total
-
-
-def _check(ledger: Ledger, answered: dict[str, int]) -> None:
-    assert ledger.connections_refused == 0
-    assert ledger.refused == []
-    assert ledger.deferred == []
-    lost = ledger.accepted - answered.keys()
-    assert not lost, f"lost: {sorted(lost)[:10]}"
-    doubled = {identity for identity, count in answered.items() if count > 1}
-    assert not doubled, f"doubled: {sorted(doubled)[:10]}"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[tuple[Site, GoPeer, GoPeer]]:
-    assert tubepost("credentials", "make", "-o", str(tmp_path / "made")).returncode == 0
-    with _peers(tmp_path) as (first, second):
-        made = Site(tmp_path, first.port, second.port)
-        made.write_secrets(list(yaml.safe_load_all((tmp_path / "made" / "secrets.yaml").read_text())))
-        made.write()
-        yield made, first, second
 
 
 def _hash(dispatcher: Dispatcher) -> str:
@@ -204,11 +91,11 @@ def test_changes_under_load(site: tuple[Site, GoPeer, GoPeer]) -> None:
         senders.join()
         assert {worker["pid"] for worker in dispatcher.status()["workers"]} <= pids
         assert dispatcher.stop() == 0
-    ledger, answered = senders.ledger, _answered(first, second)
+    ledger, answered = senders.ledger, answered_by(first, second)
     print(  # noqa: T201 - the figures of the run
         f"accepted {len(ledger.accepted)}, told to leave {ledger.sessions_told_to_leave}, in force after {took}"
     )
-    _check(ledger, answered)
+    check(ledger, answered)
     assert len(ledger.accepted) > SECONDS * RATE * 0.5
     assert max(took.values()) < IN_FORCE, took
 
@@ -236,7 +123,7 @@ def test_a_killed_worker_under_load(site: tuple[Site, GoPeer, GoPeer]) -> None:
         senders.join()
         assert dispatcher.metrics()['tubepost_worker_exits_total{cause="signal 9"}'] == 3
         assert dispatcher.stop() == 0
-    ledger, answered = senders.ledger, _answered(first)
+    ledger, answered = senders.ledger, answered_by(first)
     assert not ledger.accepted - answered.keys(), "a false 250"
     assert ledger.refused == []
     doubled = {identity for identity, count in answered.items() if count > 1}
@@ -257,7 +144,7 @@ def test_sigterm_under_load_keeps_every_250(site: tuple[Site, GoPeer, GoPeer]) -
         assert took < 12.0
         assert "drained: nothing was cut" in dispatcher.output()
     ledger = senders.ledger
-    answered = _answered(first)
+    answered = answered_by(first)
     assert not ledger.accepted - answered.keys(), "a false 250"
     assert not ledger.unanswered, "a transaction was cut"
     assert all(count == 1 for count in answered.values())

@@ -30,6 +30,7 @@ class Configuration:
         memory_limit: bytes of resident memory beyond which the worker refuses new sessions; 0 for no limit.
         log_format: the form of the process log's lines.
         lenient: whether credentials that cannot be read are accepted; their routes are held.
+        retiring: whether other pods take the mail, and this one only delivers its queue.
     """
 
     config: DispatcherConfig
@@ -38,6 +39,7 @@ class Configuration:
     memory_limit: int = 0
     log_format: Literal["text", "json"] = "text"
     lenient: bool = False
+    retiring: bool = False
 
     @property
     def bundle(self) -> ConfigBundle:

@@ -87,6 +87,7 @@ class ListenerState(Generic[DomainT]):
         self.temp_dir = temp_dir
         self.now = now
         self.draining = False
+        """New sessions are refused, open ones end between two transactions."""
         self.overloaded = False
         self.emptied: asyncio.Event | None = None
         self.ids = MessageIds()

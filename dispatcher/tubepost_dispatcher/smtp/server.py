@@ -56,6 +56,8 @@ class SmtpServer(Generic[DomainT]):
         self._servers: dict[int, asyncio.Server] = {}
         """By the inode of the listening socket, which its duplicates share."""
         self._sweeper: asyncio.TimerHandle | None = None
+        self._drained = False
+        """It ends, or has ended."""
         self._exhausted = False
         """No file descriptor was left at the last sweep."""
 
@@ -115,6 +117,16 @@ class SmtpServer(Generic[DomainT]):
         """Refuse new sessions (421 4.3.2) while there is no room for more; open ones go on."""
         self._listener.overloaded = overloaded
 
+    def set_retiring(self, retiring: bool) -> None:
+        """Refuse new sessions (421 4.3.2) and end open ones between two transactions; or take them again."""
+        listener = self._listener
+        if self._drained or retiring == listener.draining:
+            return
+        listener.draining = retiring
+        if retiring:
+            for session in tuple(listener.sessions):
+                session.shut_down(at_once=False)
+
     async def drain(self, grace: float) -> int:
         """Stop accepting, end every session between two transactions with 421 4.3.2.
 
@@ -122,6 +134,7 @@ class SmtpServer(Generic[DomainT]):
         returns their number.
         """
         self.stop_accepting()
+        self._drained = True
         listener = self._listener
         listener.draining = True
         for session in tuple(listener.sessions):

@@ -17,7 +17,7 @@ class SupervisorSettings:
     `workers` 0: as the configuration says, or by the CPU limit. `smtp_port` None: the configuration's.
     `strict`: refuse to start with credentials that cannot be read (else their routes are held).
     `in_process`: one worker, in this process, for a debugger. `queue_dir`: where the queue is, if there is
-    one.
+    one. `workload` and, of a StatefulSet, `ordinal`: whose pod this is, None outside of a cluster.
     """
 
     smtp_host: str = "127.0.0.1"
@@ -32,6 +32,8 @@ class SupervisorSettings:
     log_format: Literal["text", "json"] = "text"
     in_process: bool = False
     queue_dir: Path | None = None
+    workload: Literal["Deployment", "StatefulSet"] | None = None
+    ordinal: int = 0
 
 
 def unservable(config: DispatcherConfig, settings: SupervisorSettings) -> tuple[Problem, ...]:
@@ -50,3 +52,13 @@ def unservable(config: DispatcherConfig, settings: SupervisorSettings) -> tuple[
             remedy="start it with --queue-dir DIRECTORY",
         ),
     )
+
+
+def retires(config: DispatcherConfig, settings: SupervisorSettings) -> bool:
+    """Whether other pods take the mail, and this one only delivers what it has in its queue."""
+    if not config.serving or settings.workload is None:
+        return False
+    for workload in config.serving:
+        if workload.kind == settings.workload:
+            return workload.replicas is not None and settings.ordinal >= workload.replicas
+    return True

@@ -24,7 +24,7 @@ from tubepost_dispatcher.supervisor.queue_operations import QueueOperations
 from tubepost_dispatcher.supervisor.queue_volume import QueueVolume
 from tubepost_dispatcher.supervisor.reload import ConfigRefused, Reloader
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus, iso
-from tubepost_dispatcher.supervisor.settings import SupervisorSettings, unservable
+from tubepost_dispatcher.supervisor.settings import SupervisorSettings, retires, unservable
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets
 from tubepost_dispatcher.supervisor.worker_pool import WorkerPool
 from tubepost_dispatcher.totals import Totals, take_samples
@@ -251,6 +251,7 @@ class Supervisor:
             memory_limit=int(memory_limit() * MEMORY_SHARE / self._pool.count),
             log_format=self._settings.log_format,
             lenient=self._reloader.lenient,
+            retiring=retires(prepared.config, self._settings),
         )
 
     # -- configuration --------------------------------------------------------------------------------
@@ -335,6 +336,8 @@ class Supervisor:
     def _ready(self) -> tuple[bool, str]:
         if self._draining:
             return False, "draining"
+        if retires(self.prepared.config, self._settings):
+            return False, "retiring: the queue is being emptied"
         obstacle = self._pool.obstacle
         if obstacle:
             return False, obstacle

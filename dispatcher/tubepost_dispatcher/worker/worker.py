@@ -188,6 +188,10 @@ class Worker:
         else:
             self._told_holds.discard(key)
 
+    def set_retiring(self, retiring: bool) -> None:
+        """Take no sessions any more, and end those that are open; or take them again. The queue goes on."""
+        self._server.set_retiring(retiring)
+
     def set_overloaded(self, overloaded: bool) -> None:
         """Refuse new sessions with 421 while memory or the number of open messages is too high."""
         self._server.set_overloaded(overloaded)

@@ -45,9 +45,7 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 
 AHEAD = {
     ("AcceptanceConfig", "overflow"),
-    *(("QueueConfig", field) for field in ("persistent", "max_messages", "max_bytes", "reserve")),
-    *(("ServingWorkload", field) for field in ("kind", "replicas")),
-    ("DispatcherConfig", "serving"),
+    *(("QueueConfig", field) for field in ("max_messages", "max_bytes")),
 }
 """Fields of the queue, whose readers are on their way."""
 

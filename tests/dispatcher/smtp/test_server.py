@@ -201,6 +201,32 @@ def test_draining(run: Runner) -> None:
     run(main())
 
 
+def test_retiring_is_taken_back(run: Runner) -> None:
+    async def main() -> None:
+        acceptance = Recorder(None)
+        async with running(acceptance=acceptance) as it:
+            idle, busy = await it.greeted(), await it.greeted()
+            await envelope(busy)
+            await busy.send(MESSAGE + b".\r\n")
+            await asyncio.wait_for(acceptance.arrived.wait(), 10)
+            it.server.set_retiring(True)
+            it.server.set_retiring(True)
+            assert await idle.rest() == b"421 4.3.2 Shutting down, try again\r\n"
+            refused = await it.client()
+            assert await refused.rest() == b"421 4.3.2 Shutting down, try again\r\n"
+            acceptance.accepted[0].reply(Reply(250, "2.0.0", "Delivered"))
+            assert await busy.rest() == DELIVERED + b"421 4.3.2 Shutting down, try again\r\n"
+            it.server.set_retiring(False)
+            again = await it.greeted()
+            assert await it.server.drain(5.0) == 0
+            assert await again.rest() == b"421 4.3.2 Shutting down, try again\r\n"
+            it.server.set_retiring(False)
+            for client in (idle, refused, busy, again):
+                await client.close()
+
+    run(main())
+
+
 def test_draining_cuts_what_is_left_after_its_grace(run: Runner) -> None:
     async def main() -> None:
         acceptance = Recorder(None)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
+
+import pytest
 
 from tests.dispatcher.bundles import bundle
-from tubepost_api.config import QueueConfig
-from tubepost_dispatcher.supervisor.settings import SupervisorSettings, unservable
+from tubepost_api.config import QueueConfig, ServingWorkload
+from tubepost_dispatcher.supervisor.settings import SupervisorSettings, retires, unservable
 
 
 def test_a_queue_needs_a_directory() -> None:
@@ -14,3 +17,33 @@ def test_a_queue_needs_a_directory() -> None:
     assert (problem.field, problem.remedy) == ("spec.queue.disk", "start it with --queue-dir DIRECTORY")
     assert unservable(config, SupervisorSettings(queue_dir=Path("/queue"))) == ()
     assert unservable(bundle().config, SupervisorSettings()) == ()
+
+
+ALL = ServingWorkload(kind="Deployment")
+TWO = ServingWorkload(kind="StatefulSet", replicas=2)
+
+
+@pytest.mark.parametrize(
+    ("serving", "workload", "ordinal", "retiring"),
+    [
+        ((), "Deployment", 0, False),
+        ((TWO,), None, 0, False),
+        ((ALL,), "Deployment", 0, False),
+        ((ALL,), "StatefulSet", 0, True),
+        ((TWO,), "Deployment", 0, True),
+        ((TWO,), "StatefulSet", 1, False),
+        ((TWO,), "StatefulSet", 2, True),
+        ((ALL, TWO), "StatefulSet", 1, False),
+        ((ALL, TWO), "StatefulSet", 2, True),
+        ((ALL, TWO), "Deployment", 7, False),
+        ((ServingWorkload(kind="StatefulSet"),), "StatefulSet", 7, False),
+    ],
+)
+def test_who_retires(
+    serving: tuple[ServingWorkload, ...],
+    workload: Literal["Deployment", "StatefulSet"] | None,
+    ordinal: int,
+    retiring: bool,
+) -> None:
+    settings = SupervisorSettings(workload=workload, ordinal=ordinal)
+    assert retires(bundle(serving=serving).config, settings) is retiring

@@ -5,7 +5,7 @@ import os
 import signal
 import smtplib
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,12 +94,15 @@ class Running:
 
 @asynccontextmanager
 async def serving(
-    directory: Path, spec: Mapping[str, object] | None = None, **settings: Any
+    directory: Path,
+    spec: Mapping[str, object] | None = None,
+    compiled: Callable[[ConfigBundle], ConfigBundle] = lambda bundle: bundle,
+    **settings: Any,
 ) -> AsyncIterator[Running]:
     file = directory / "push.yaml"
     file.write_text(yaml.safe_dump_all(_documents(**spec or {})))
     async with SimulatedApns() as apns:
-        source = ManifestSource([file], transform=apns.take_over)
+        source = ManifestSource([file], transform=lambda bundle: compiled(apns.take_over(bundle)))
         fields = {"smtp_port": 0, "http_port": 0, "admin_port": 0, "grace": 10.0, **settings}
         supervisor = Supervisor(source, SupervisorSettings(**fields))
         await supervisor.start()
