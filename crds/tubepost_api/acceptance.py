@@ -61,7 +61,9 @@ class AcceptanceSpec(SpecModel):
     )
 
 
-_TAKE_AWAY = "take the claim away, wait until its queue is empty, then set the new one"
+_TAKE_AWAY = (
+    "take the claim away, wait until QueueSettled is True, delete the PersistentVolumeClaims, set the new one"
+)
 
 
 class ClaimSpec(SpecModel):

@@ -65,5 +65,5 @@ def test_the_server_refuses_changes_that_a_claim_cannot_make() -> None:
     assert set(rules) == {".size", ".storageClassName", ".accessModes"}
     for path, rule in rules.items():
         assert "oldSelf" in rule["rule"]
-        assert "until its queue is empty" in rule["message"], path
+        assert "wait until QueueSettled is True" in rule["message"], path
     assert {f".{info.alias}" for info in ClaimSpec.model_fields.values()} - set(rules) == {".retention"}
