@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ _COMMANDS = {
     "kubectl": "kubectl on it",
     "helm": "helm on it",
     "run": "run a command with KUBECONFIG set",
+    "env": 'print what a shell needs for kubectl and helm: eval "$(python -m tests.cluster env)"',
     "node": "run a command inside the node's namespaces",
     "status": "list the clusters of this machine",
 }
@@ -55,12 +57,19 @@ def _do(command: str, name: str, arguments: list[str]) -> int:
             lifecycle.load(known, built)
         for image in built:
             print(image.tag, image.name, *image.also)  # noqa: T201 - the command's output
+    elif command == "env":
+        print(f"export KUBECONFIG={shlex.quote(str(_running(name).kubeconfig))}")  # noqa: T201 - the same
+        print(f"export PATH={shlex.quote(_programs())}:$PATH")  # noqa: T201 - the same
     elif command == "status":
         for known in lifecycle.clusters():
             print(known.name, "up" if known.ready else "starting", known.kubeconfig)  # noqa: T201 - the same
     else:
         return _run(command, _running(name), arguments)
     return 0
+
+
+def _programs() -> str:
+    return f"{binaries.program('kubectl').parent}:{binaries.program('helm').parent}"
 
 
 def _also(arguments: list[str]) -> str:
@@ -78,9 +87,7 @@ def _running(name: str) -> lifecycle.State:
 
 
 def _run(command: str, known: lifecycle.State, arguments: list[str]) -> int:
-    path = (
-        f"{binaries.program('kubectl').parent}:{binaries.program('helm').parent}:{os.environ.get('PATH', '')}"
-    )
+    path = f"{_programs()}:{os.environ.get('PATH', '')}"
     environment = {**os.environ, "KUBECONFIG": str(known.kubeconfig), "PATH": path}
     if command == "node":
         arguments = known.node.command(arguments)

@@ -54,8 +54,8 @@ def cluster() -> Cluster:
         return _foreign(Path(path))
     claim()
     name = os.environ.get(NAMED)
-    if not os.environ.get("CI") and (lacking := _lacking()):
-        pytest.skip(f"\n{'*' * 100}\nSKIPPED: {means.explain(lacking)}\n{'*' * 100}")
+    if not os.environ.get("CI") and (missing := lacking()):
+        pytest.skip(f"\n{'*' * 100}\nSKIPPED: {means.explain(missing)}\n{'*' * 100}")
     owner = os.environ[_OWNER]
     try:
         return own(lifecycle.up(name) if name else lifecycle.up(_name(owner), owner=int(owner)))
@@ -94,7 +94,7 @@ def _foreign(kubeconfig: Path) -> Cluster:
     return Cluster(kubeconfig, Path(str(found["kubectl"])), Path(str(found["helm"])), images=pattern)
 
 
-def _lacking() -> list[str]:
+def lacking() -> list[str]:
     """What this machine lacks that `up` will not get by itself."""
     try:
         means.install()
