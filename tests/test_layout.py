@@ -26,6 +26,8 @@ ROWS = "rows of a table: tests/dispatcher/reasons/test_catalogue.py goes over al
 GOLDEN = "tests/operator/test_golden.py: whole situations and the plans for them"
 TESTED_ELSEWHERE = {
     "cli/tubepost_cli/demo.py": ENTRY,
+    "cli/tubepost_cli/queue_change.py": "tests/cli/test_queue.py",
+    "cli/tubepost_cli/queue_options.py": "tests/cli/test_queue.py",
     "cli/tubepost_cli/send.py": ENTRY,
     "cli/tubepost_cli/simulated.py": "tests/dispatcher/supervisor/test_supervisor.py and tests/e2e send to it",
     "cli/tubepost_cli/simulator.py": ENTRY,

@@ -13,6 +13,7 @@ from aiohttp import web
 from tubepost_dispatcher.queue_request import (
     Action,
     Change,
+    Cursor,
     Group,
     Query,
     RequestRefused,
@@ -147,6 +148,7 @@ def _changed(change: Change, answer: Answer) -> dict[str, Any]:
 def _frame(answer: Answer) -> dict[str, Any]:
     return {
         "asOf": _time(answer.as_of),
+        "start": str(Cursor(answer.as_of)),
         "next": None if answer.following is None else str(answer.following),
         "problems": answer.problems,
     }

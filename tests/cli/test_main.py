@@ -11,11 +11,11 @@ from tubepost_cli.main import main
 
 def test_help_lists_every_command() -> None:
     output = CliRunner().invoke(main, ["--help"]).output
-    for name in ("run", "demo", "send", "validate", "simulator", "credentials"):
+    for name in ("run", "demo", "send", "validate", "queue", "simulator", "credentials"):
         assert f"  {name} " in output
 
 
-@pytest.mark.parametrize("name", ["run", "demo", "send", "validate", "simulator", "credentials"])
+@pytest.mark.parametrize("name", ["run", "demo", "send", "validate", "queue", "simulator", "credentials"])
 def test_every_command_has_a_help_page(name: str) -> None:
     result = CliRunner().invoke(main, [name, "--help"])
     assert result.exit_code == 0

@@ -67,6 +67,7 @@ async def bench() -> AsyncIterator[tuple[Queue, httpx.AsyncClient]]:
 Bench = tuple[Queue, httpx.AsyncClient]
 FRAME = {
     "asOf": "2027-01-15T08:00:00.250Z",
+    "start": "1800000000250-0-",
     "next": "1800000000250-3-99",
     "problems": ["worker 1 does not answer"],
 }

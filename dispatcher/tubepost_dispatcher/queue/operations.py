@@ -180,7 +180,7 @@ class Operations:
         entry = one.entry
         match step.action:
             case Action.DROP:
-                queue.drop(slot, one, step.note)
+                queue.drop(slot, one, f"dropped by an operator, {step.note}")
                 return
             case Action.HOLD:
                 entry = entry._replace(due=math.inf, hold=step.note)

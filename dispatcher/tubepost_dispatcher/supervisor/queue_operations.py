@@ -194,7 +194,7 @@ def _record(change: Change, answer: Answer) -> None:
     level = logging.WARNING if change.action is Action.DROP else logging.INFO
     _LOG.log(
         level,
-        "queue: %d notifications %s by %s (%s): %s%s",
+        "queue: %d notification(s) %s by %s (%s): %s%s",
         count,
         _PAST[change.action],
         change.by or "operator",

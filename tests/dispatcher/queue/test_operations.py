@@ -274,7 +274,7 @@ async def test_what_is_dropped_ends_and_listeners_hear_it(bench: Bench) -> None:
     assert bench.sent == []
     lines = (await bench.do("trace", Selection(ids=("m1",)))).lines
     assert [(line["event"], line["outcome"], line["detail"]) for line in lines] == [
-        ("ended", "permanent", NOTE)
+        ("ended", "permanent", f"dropped by an operator, {NOTE}")
     ]
 
 
