@@ -61,6 +61,7 @@ func main() {
 		}
 		id := control.Identity(body, q.Header.Get("apns-id"))
 		record.Seen(id)
+		record.Named(id, q.Header.Get("apns-id"))
 		if *delay > 0 {
 			time.Sleep(*delay)
 		}

@@ -4,6 +4,7 @@ package control
 
 import (
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,6 +36,7 @@ type Record struct {
 	mu          sync.Mutex
 	seen        map[string]int
 	answered    map[string]int
+	apnsIDs     map[string][]string // by identity, each once
 	statuses    map[int]int
 	connections []*Connection
 	orders      []Answer
@@ -46,7 +48,9 @@ type Record struct {
 
 // NewRecord returns an empty record.
 func NewRecord() *Record {
-	return &Record{seen: map[string]int{}, answered: map[string]int{}, statuses: map[int]int{}}
+	return &Record{
+		seen: map[string]int{}, answered: map[string]int{}, apnsIDs: map[string][]string{}, statuses: map[int]int{},
+	}
 }
 
 // Opened counts a new connection; its fields are changed only within Update.
@@ -101,6 +105,15 @@ func (r *Record) Seen(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen[id]++
+}
+
+// Named notes the apns-id header that a request of an identity had.
+func (r *Record) Named(id, apnsID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.apnsIDs[id], apnsID) {
+		r.apnsIDs[id] = append(r.apnsIDs[id], apnsID)
+	}
 }
 
 // Answered counts a request that the peer acts upon, and says how: 200 unless another answer is ordered.

@@ -46,7 +46,9 @@ func handler(r *Record) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { r.reply(w, r.stats) })
 	mux.HandleFunc("GET /ids", func(w http.ResponseWriter, _ *http.Request) {
-		r.reply(w, func() any { return map[string]any{"seen": r.seen, "answered": r.answered} })
+		r.reply(w, func() any {
+			return map[string]any{"seen": r.seen, "answered": r.answered, "apnsIds": r.apnsIDs}
+		})
 	})
 	mux.HandleFunc("POST /answer", func(w http.ResponseWriter, q *http.Request) {
 		var order Answer
@@ -70,6 +72,7 @@ func handler(r *Record) http.Handler {
 	mux.HandleFunc("POST /reset", func(w http.ResponseWriter, _ *http.Request) {
 		r.reply(w, func() any {
 			r.seen, r.answered, r.statuses, r.orders = map[string]int{}, map[string]int{}, map[int]int{}, nil
+			r.apnsIDs = map[string][]string{}
 			for _, c := range r.connections {
 				c.Requests, c.MaxOpen = 0, 0
 			}
