@@ -47,6 +47,8 @@ class Command:
     """A `tubepost` command that goes on until it is told to end. `patterns` are found in what it announces."""
 
     patterns: ClassVar[dict[str, str]] = {}
+    prefix: Sequence[str] = ()
+    """A program that runs it, with its options; it must not be its parent."""
 
     def __init__(self, *arguments: str) -> None:
         self.arguments = arguments
@@ -56,7 +58,7 @@ class Command:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [TUBEPOST, *self.arguments],
+            [*self.prefix, TUBEPOST, *self.arguments],
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
