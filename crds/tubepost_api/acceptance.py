@@ -110,7 +110,7 @@ class DiskSpec(SpecModel):
     """A queue on disk. Without a claim it is on an emptyDir, and lost with its pod."""
 
     max_size: Size | None = None
-    """Largest size of one pod's queue, in bytes or as a quantity; above it messages are answered 452. Without
+    """Largest size of one pod's queue, divided among its workers; above it messages are answered 452. Without
     it the volume is the limit."""
     reserve: Size = "64Mi"
     """Bytes of the volume that are left free; below that messages are answered 452, and the pod is not
@@ -129,7 +129,8 @@ class QueueSpec(SpecModel):
     """Where messages are kept until their end."""
 
     max_messages: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
-    """Most notifications in one pod's queue, above which messages are answered 452; 0: no limit."""
+    """Most notifications in one pod's queue, divided among its workers; above it messages are answered 452.
+    0: no limit."""
     disk: DiskSpec | None = None
     """A queue on disk; {} for one on an emptyDir."""
 

@@ -118,6 +118,10 @@ class DiskStore:
         """The latest figures."""
         return self._partition.figures
 
+    def set_reserve(self, reserve: int) -> None:
+        """From the next put on, so many bytes of the volume stay free."""
+        self._partition.reserve = reserve
+
     def start(self, done: Done) -> None:
         """See `Store.start`."""
         self._thread.start()

@@ -73,7 +73,7 @@ class Partition:
     ) -> None:
         self._path = path
         self._vfs = vfs
-        self._reserve = reserve
+        self.reserve = reserve
         self._wall = wall
         self._clock = clock
         self._directory: Directory | None = None
@@ -281,9 +281,9 @@ class Partition:
             free = self._directory.free()
         except Trouble as trouble:
             return trouble.failure
-        if free >= self._reserve:
+        if free >= self.reserve:
             return None
-        text = f"{self._path}: {free} bytes free on the volume, {self._reserve} are kept in reserve"
+        text = f"{self._path}: {free} bytes free on the volume, {self.reserve} are kept in reserve"
         self._failed(Failure(FailureKind.FULL, text))
         return self._failure
 

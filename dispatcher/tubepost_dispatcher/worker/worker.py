@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tubepost_api.config import AcceptanceMode, DispatcherConfig
+from tubepost_api.config import AcceptanceMode
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.acceptance.queued import QueuedAcceptance
@@ -80,9 +80,10 @@ class Worker:
                 active.domains,
                 metrics,
                 self._journal,
-                persistent=_persistent(config),
+                config.queue,
+                count,
             )
-            self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue.queue)
+            self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue.bounded)
         queue = None if self._queue is None else self._queue.queue
         self._operations = Operations(queue, self._journal, queue_dir)
         self._server = SmtpServer(
@@ -134,7 +135,7 @@ class Worker:
         active = self._pools.build(prepared)
         self._deliverer.swap(active.domains)
         if self._queue is not None:
-            self._queue.swap(active.domains, persistent=_persistent(config))
+            self._queue.swap(active.domains, config.queue, count)
         self._direct.swap(active)
         if self._queued is not None:
             self._queued.swap(active)
@@ -241,8 +242,3 @@ class Worker:
             "pools": self._pools.status(),
             "loggerProblems": self._loggers.problems(),
         }
-
-
-def _persistent(config: DispatcherConfig) -> bool:
-    """Whether what is left in the queue outlives the pod, as far as anything is said of it."""
-    return config.queue is None or config.queue.persistent

@@ -11,12 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from tubepost_api.config import QueueConfig
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.partitions import partition_path
+from tubepost_dispatcher.queue.bounds import BoundedQueue, Bounds
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.queue import Queue
 from tubepost_dispatcher.queue.sampling import QueueSampler
+from tubepost_dispatcher.store.disk import DiskStore
+from tubepost_dispatcher.store.partition import RESERVE
 from tubepost_dispatcher.store.port import Filter, Page, Store, Tally
 
 _LOG = logging.getLogger("tubepost.queue")
@@ -44,7 +49,8 @@ class WorkerQueue:
         domains: in force.
         metrics: where to count.
         journal: told what is put off and what is discarded.
-        persistent: whether the directory outlives the pod.
+        config: in force.
+        workers: of the pod.
     """
 
     def __init__(
@@ -55,20 +61,40 @@ class WorkerQueue:
         domains: Domains,
         metrics: Metrics,
         journal: Journal,
-        *,
-        persistent: bool,
+        config: QueueConfig | None,
+        workers: int,
     ) -> None:
+        self._directory = directory
         self._domains = domains
-        self._persistent = persistent
-        self.queue = Queue(deliverer, domains, metrics, directory=directory, slot=slot, journal=journal)
+        self._config = config
+        self._stores: dict[int, DiskStore] = {}
+        self.queue = Queue(
+            deliverer, domains, metrics, slot=slot, journal=journal, open_store=self._open_store
+        )
+        self.bounded = BoundedQueue(self.queue, Bounds.of(config, workers))
+        """What acceptance puts into."""
         self._sampler = QueueSampler(self.queue, metrics, lambda: self._domains)
         self._sampler.start()
 
-    def swap(self, domains: Domains, *, persistent: bool) -> None:
+    def swap(self, domains: Domains, config: QueueConfig | None, workers: int) -> None:
         """Put another configuration in force."""
         self._domains = domains
-        self._persistent = persistent
+        self._config = config
+        self.bounded.bounds = Bounds.of(config, workers)
+        for store in self._stores.values():
+            store.set_reserve(self._reserve)
         self.queue.swap(domains)
+
+    @property
+    def _reserve(self) -> int:
+        """Bytes; without a queue in force the last ones are left."""
+        return RESERVE if self._config is None else self._config.reserve
+
+    def _open_store(self, slot: int) -> Store:
+        store = self._stores[slot] = DiskStore(
+            partition_path(self._directory, slot), asyncio.get_running_loop(), reserve=self._reserve
+        )
+        return store
 
     @property
     def problems(self) -> Mapping[int, str]:
@@ -95,7 +121,8 @@ class WorkerQueue:
             last: the whole dispatcher ends; else another worker takes the partitions over.
         """
         end = time.monotonic() + grace
-        leaving = last and not self._persistent
+        # Without a queue in force nothing is said of the volume.
+        leaving = last and self._config is not None and not self._config.persistent
         if leaving:
             await self._deliver_until(end)
         left = await self.queue.drain(max(0.0, end - time.monotonic()))

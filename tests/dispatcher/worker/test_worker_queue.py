@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.dispatcher.delivery.support import DELIVERED, FakePool, domain, domains, notification
-from tubepost_api.config import DeliveryConfig, DeliveryMode
+from tubepost_api.config import DeliveryConfig, DeliveryMode, QueueConfig
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.queue.journal import Journal
@@ -26,15 +26,25 @@ class Bench:
         metrics = Metrics()
         self.deliverer = Deliverer(domains(self.domain), (journal,), metrics)
         self.it = WorkerQueue(
-            directory, 0, self.deliverer, domains(self.domain), metrics, journal, persistent=persistent
+            directory,
+            0,
+            self.deliverer,
+            domains(self.domain),
+            metrics,
+            journal,
+            QueueConfig(persistent=persistent),
+            1,
         )
 
     async def put(self, *numbers: int) -> None:
+        assert await self.answer(*numbers) is None
+
+    async def answer(self, *numbers: int) -> Failure | None:
         answer: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
         items = [(notification(number, accepted_at=4e9), self.domain) for number in numbers]
-        self.it.queue.put(items, answer.set_result)
+        self.it.bounded.put(items, answer.set_result)
         async with asyncio.timeout(20):
-            assert await answer is None
+            return await answer
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -94,7 +104,26 @@ async def test_a_change_of_the_configuration_reaches_the_queue(tmp_path: Path) -
     it = Bench(tmp_path, persistent=False, mode=DeliveryMode.SUSPEND)
     await it.put(1)
     assert it.it.problems == {0: ""}
-    it.it.swap(domains(it.domain), persistent=True)
+    it.it.swap(domains(it.domain), QueueConfig(persistent=True), 1)
     async with asyncio.timeout(10):
         await it.it.drain(0.1, last=True)
+    await it.it.close()
+
+
+async def test_bounds_and_reserve_are_those_of_the_configuration_in_force(tmp_path: Path) -> None:
+    it = Bench(tmp_path, persistent=True, mode=DeliveryMode.SUSPEND)
+
+    async def answer_with(number: int, **config: int) -> str:
+        it.it.swap(domains(it.domain), QueueConfig(persistent=True, **config), 2)
+        failure = await it.answer(number)
+        return failure.text if failure is not None else ""
+
+    await it.put(1, 2)
+    await until(lambda: it.it.queue.queued == 2)
+    assert "2 notifications are queued, 2 is this worker's share" in await answer_with(3, max_messages=3)
+    assert "share of maxSize" in await answer_with(4, max_bytes=2)
+    assert "1152921504606846976 are kept in reserve" in await answer_with(5, reserve=2**60)
+    assert await answer_with(6, reserve=0) == ""
+    assert await answer_with(7) == ""
+    await it.it.drain(0.0, last=True)
     await it.it.close()

@@ -1,0 +1,124 @@
+"""How much a worker's queue may hold: its share of the pod's bounds. What is above them is not taken."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tubepost_api.config import QueueConfig
+from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.queue.slot import Slot
+from tubepost_dispatcher.store.port import Failure, FailureKind, Figures
+
+_LOG = logging.getLogger("tubepost.queue")
+
+Items = Sequence[tuple[Notification, Domain]]
+Done = Callable[[Failure | None], None]
+
+
+class Abandonable(Protocol):
+    """Notifications on their way into the queue."""
+
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more."""
+
+
+class UnboundedQueue(Protocol):
+    """The queue that is bounded."""
+
+    slots: dict[int, Slot]
+
+    def put(self, items: Items, done: Done) -> Abandonable:
+        """Take notifications over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of one worker. 0: no bound."""
+
+    notifications: int = 0
+    size: int = 0
+    """Bytes of files, unused space in them not counted."""
+
+    @classmethod
+    def of(cls, config: QueueConfig | None, workers: int) -> Bounds:
+        """A worker's share of the pod's bounds, rounded up; none without a queue."""
+        if config is None:
+            return cls()
+        return cls(-(-config.max_messages // workers), -(-config.max_bytes // workers))
+
+    def exceeded(self, figures: Iterable[Figures], more: int) -> Failure | None:
+        """Why `more` notifications are too many beside what the figures tell of; None: they are not."""
+        queued = size = 0
+        for one in figures:
+            queued += one.entries
+            size += one.size - one.unused
+        if self.notifications and queued + more > self.notifications:
+            share = f"{self.notifications} is this worker's share of maxMessages"
+            return Failure(FailureKind.FULL, f"{queued} notifications are queued, {share}")
+        if self.size and size >= self.size:
+            share = f"{self.size} is this worker's share of maxSize"
+            return Failure(FailureKind.FULL, f"the queue has {size} bytes, {share}")
+        return None
+
+
+class _Refused:
+    """What was not taken."""
+
+    __slots__ = ("_done", "_failure")
+
+    def __init__(self, done: Done, failure: Failure) -> None:
+        self._done: Done | None = done
+        self._failure = failure
+
+    def abandon(self) -> None:
+        self._done = None
+
+    def tell(self) -> None:
+        if self._done is not None:
+            self._done(self._failure)
+
+
+class BoundedQueue:
+    """Takes notifications over for a queue, as long as it is within its bounds.
+
+    The figures are those of the last commits, and sizes up to a second old: a little more may come in.
+
+    Args:
+        queue: the queue.
+        bounds: of this worker; may be set anew.
+        loop: calls back; the running loop by default.
+    """
+
+    def __init__(
+        self, queue: UnboundedQueue, bounds: Bounds, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        self._queue = queue
+        self._loop = loop or asyncio.get_running_loop()
+        self.bounds = bounds
+        self._full = False
+
+    def put(self, items: Items, done: Done) -> Abandonable:
+        """As the queue's own; told FULL where a bound would be exceeded."""
+        if self.bounds.notifications or self.bounds.size:
+            figures = (slot.store.figures for slot in self._queue.slots.values())
+            failure = self.bounds.exceeded(figures, len(items))
+            self._say(failure)
+            if failure is not None:
+                refused = _Refused(done, failure)
+                self._loop.call_soon(refused.tell)
+                return refused
+        return self._queue.put(items, done)
+
+    def _say(self, failure: Failure | None) -> None:
+        """Once when it begins to refuse, once when it ends."""
+        if (failure is not None) is not self._full:
+            self._full = failure is not None
+            if failure is not None:
+                _LOG.warning("queue: messages are answered 452: %s", failure.text)
+            else:
+                _LOG.info("queue: within its bounds, messages are taken again")
