@@ -48,6 +48,7 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/pod_limits/local.py": "tests of the listener and of delivery run on it",
     "dispatcher/tubepost_dispatcher/pod_limits/memory.py": "tests/dispatcher/pod_limits/test_shared.py and test_processes.py",
     "dispatcher/tubepost_dispatcher/pod_limits/interface.py": VALUES,
+    "dispatcher/tubepost_dispatcher/queue/entries.py": "tests/dispatcher/queue/test_queue.py",
     "dispatcher/tubepost_dispatcher/queue/item.py": "tests/dispatcher/queue/test_queue.py",
     "dispatcher/tubepost_dispatcher/queue_step.py": VALUES,
     "dispatcher/tubepost_dispatcher/reasons/acceptance.py": ROWS,

@@ -9,7 +9,7 @@ from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome
-from tubepost_dispatcher.queue.slot import Slot
+from tubepost_dispatcher.queue.lanes import Lane
 from tubepost_dispatcher.store.port import Entry, Failure
 
 
@@ -26,11 +26,16 @@ class ItemKeeper(Protocol):
 class Item:
     """One notification that delivery has; the owner of its delivery. Its entry is taken from its store."""
 
-    __slots__ = ("_keeper", "expires", "hold", "key", "slot")
+    __slots__ = ("_keeper", "expires", "fresh", "hold", "key", "lane", "slot")
 
-    def __init__(self, keeper: ItemKeeper, slot: Slot, key: int, expires: float) -> None:
+    def __init__(
+        self, keeper: ItemKeeper, lane: Lane, key: int, expires: float, *, fresh: bool | None
+    ) -> None:
         self._keeper = keeper
-        self.slot = slot
+        self.lane = lane
+        self.slot = lane.slot
+        self.fresh = fresh
+        """It came from its sender, not from the store; None: it does not count in its lane."""
         self.key = key
         """Of its entry in the slot's store."""
         self.expires = expires
@@ -53,21 +58,28 @@ class Putting:
     Args:
         items: the notifications, each with the domain in force for it.
         entries: what is stored of them.
+        lanes: theirs.
         done: told None when they are durable, or why none of them was stored.
-        stored: told when they are durable, after `done`.
+        stored: told their keys when they are durable, after `done`; or why they are not.
+        taken: whether they stay in memory.
     """
 
-    __slots__ = ("_done", "_stored", "abandoned", "entries", "items")
+    __slots__ = ("_done", "_stored", "abandoned", "entries", "items", "lanes", "taken")
 
     def __init__(
         self,
         items: Sequence[tuple[Notification, Domain]],
         entries: Sequence[Entry],
+        lanes: Sequence[Lane],
         done: Callable[[Failure | None], None],
-        stored: Callable[[Putting, Sequence[int]], None],
+        stored: Callable[[Putting, Sequence[int] | Failure], None],
+        *,
+        taken: bool,
     ) -> None:
         self.items = items
         self.entries = entries
+        self.lanes = lanes
+        self.taken = taken
         self._done = done
         self._stored = stored
         self.abandoned = False
@@ -81,14 +93,8 @@ class Putting:
 
     def answered(self, answer: Sequence[int] | Failure) -> None:
         """For the store: the keys of what is durable now, or why nothing was stored."""
-        if isinstance(answer, Failure):
+        try:
             if not self.abandoned:
-                self._done(answer)
-            return
-        if not self.abandoned:
-            try:
-                self._done(None)
-            finally:
-                self._stored(self, answer)
-        else:
+                self._done(answer if isinstance(answer, Failure) else None)
+        finally:
             self._stored(self, answer)

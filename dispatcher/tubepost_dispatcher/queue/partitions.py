@@ -17,6 +17,7 @@ class Partitions:
     """Opens and closes stores. Lives on one event loop; nothing waits for the disk.
 
     Args:
+        slots: those that are worked on, by number, the own one first; kept up to date here.
         open_store: makes the store of a slot.
         opened: told when a store has answered.
         recall: takes back from delivery what was not sent of a partition.
@@ -25,6 +26,7 @@ class Partitions:
 
     def __init__(
         self,
+        slots: dict[int, Slot],
         open_store: Callable[[int], Store],
         opened: Callable[[], None],
         recall: Callable[[Slot], None],
@@ -35,8 +37,7 @@ class Partitions:
         self._recall = recall
         self._loop = loop
         self._leaving: set[Slot] = set()
-        self.slots: dict[int, Slot] = {}
-        """Those that are worked on, by number, the own one first."""
+        self.slots = slots
 
     def open(self, number: int) -> Slot:
         """Open the partition of a slot; one that another process has is opened when that gives it back."""

@@ -9,7 +9,6 @@ the event loop; no task and no future per notification, and nothing waits for th
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
 import time
@@ -20,33 +19,28 @@ from typing import Final
 
 from tubepost_api.config import DeliveryConfig, DeliveryMode
 from tubepost_dispatcher.delivery.deliverer import Deliverer
-from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce, Route
+from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce
+from tubepost_dispatcher.delivery.failover import blames_route
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.schedule import due_again
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.notification import Notification, decode
-from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.queue.entries import entry_of, read_entry
+from tubepost_dispatcher.queue.feeder import Feeder
 from tubepost_dispatcher.queue.item import Item, Putting
 from tubepost_dispatcher.queue.journal import Journal
+from tubepost_dispatcher.queue.lanes import Lane
 from tubepost_dispatcher.queue.partitions import Partitions
 from tubepost_dispatcher.queue.patience import Patience
 from tubepost_dispatcher.queue.slot import Slot, store_of
 from tubepost_dispatcher.reasons.catalogue import permanent_outcome
 from tubepost_dispatcher.store.port import Entry, Failure, FailureKind, Kept, Store
-from tubepost_dispatcher.store.port import entry as store_entry
 
-_LOG = logging.getLogger("tubepost.queue")
-
-MOST_ACTIVE: Final = 8_192
-"""Notifications of one worker that delivery has at a time."""
-BATCH: Final = 500
-"""Entries that are read back at a time."""
-LOOK_AGAIN: Final = 1.0
-"""Seconds until a store that has failed is asked again."""
 _NOWHERE: Final = Domain(DeliveryConfig(), ())
 """Stands for the domain of a notification that expires when its domain is not served any more."""
-UNKNOWN_WAIT: Final = 300.0
-"""Seconds until a notification is looked at again whose domain is not served, or not delivered to, now."""
+UNREADABLE: Final = "this release cannot read it"
+"""Why a notification is held that an operator has not held."""
 _OPENING: Final = Failure(FailureKind.LOCKED, "the queue is being opened")
 _CLOSED: Final = Failure(FailureKind.CLOSED, "the queue is closed")
 
@@ -93,20 +87,19 @@ class Queue:
         self._clock = clock
         self._wall = wall
         self._chance = chance
-        self._open_store = open_store or partial(store_of, directory, loop=self._loop)
         self._patience = Patience()
-        self._active = 0
-        self._starved = False
-        """More is due than there was room for."""
         self._closed = False
         self._idle: asyncio.Event | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._feeding: asyncio.Handle | None = None
-        self._partitions = Partitions(
-            self._open_store, self.feed_soon, lambda slot: self.recall(slot, list(slot.active)), self._loop
-        )
-        self.slots = self._partitions.slots
+        self.slots: dict[int, Slot] = {}
         """The partitions by number, the own one first."""
+        self._feeder = Feeder(self.slots, self, domains, self._loop, clock, wall)
+        self._partitions = Partitions(
+            self.slots,
+            open_store or partial(store_of, directory, loop=self._loop),
+            self._feeder.look_again,
+            lambda slot: self.recall(slot, list(slot.active)),
+            self._loop,
+        )
         self._own = self._partitions.open(slot)
         self.adopt(adopted)
 
@@ -124,8 +117,8 @@ class Queue:
         """
         if self._closed:
             self._loop.call_soon(done, _CLOSED)
-            return Putting((), (), done, self._stored)
-        kept, entries = [], []
+            return Putting((), (), (), done, self._stored, taken=False)
+        kept, entries, lanes = [], [], []
         now = self._wall()
         for item in items:
             notification, domain = item
@@ -134,10 +127,13 @@ class Queue:
                 self._journal.blackholed(notification)
                 continue
             expires = self._patience.of(domain)[0].expires(notification)
+            lane = self._feeder.lane(self._own, notification)
             kept.append(item)
-            entries.append(_entry(notification, now, expires))
-        putting = Putting(kept, entries, done, self._stored)
-        self._own.store.put(entries, putting.answered)
+            lanes.append(lane)
+            entries.append(entry_of(notification, lane, due=now, expires=expires))
+        taken = self._feeder.reserve(lanes)
+        putting = Putting(kept, entries, lanes, done, self._stored, taken=taken)
+        self._own.store.put(entries, putting.answered, take=taken)
         return putting
 
     @property
@@ -164,8 +160,8 @@ class Queue:
 
     @property
     def active(self) -> int:
-        """Notifications that delivery has."""
-        return self._active
+        """Notifications in memory."""
+        return self._feeder.active
 
     # -- what the worker calls ------------------------------------------------------------------------
 
@@ -173,7 +169,7 @@ class Queue:
         """Put another configuration in force; what delivery has goes on, and is repeated with the new one."""
         self._domains = domains
         self._patience.clear()
-        self.feed_soon()
+        self._feeder.swap(domains)
 
     def adopt(self, slots: Sequence[int]) -> None:
         """Empty the partitions of these slots too, and of no others beside the own one."""
@@ -186,8 +182,8 @@ class Queue:
             How many are left in the queue; the successor delivers them.
         """
         self._closed = True
-        self._stop_feeding()
-        if self._active:
+        self._feeder.stop()
+        if self._busy:
             self._idle = asyncio.Event()
             try:
                 async with asyncio.timeout(grace):
@@ -197,49 +193,91 @@ class Queue:
                     self.recall(slot, list(slot.active))
         return self.queued
 
+    @property
+    def _busy(self) -> bool:
+        return any(slot.active for slot in self.slots.values())
+
     async def close(self) -> None:
         """Write what waits, and close the stores. What delivery still has is met again by the successor."""
         self._closed = True
-        self._stop_feeding()
+        self._feeder.stop()
         await self._partitions.close()
 
     # -- into delivery --------------------------------------------------------------------------------
 
-    def _stored(self, putting: Putting, keys: Sequence[int]) -> None:
-        """What was put is durable."""
-        slot = self._own
-        if putting.abandoned:
-            for key in keys:
-                slot.store.ended(key)
+    def _stored(self, putting: Putting, answer: Sequence[int] | Failure) -> None:
+        """What was put is durable, or it is not."""
+        store = self._own.store
+        if isinstance(answer, Failure) or putting.abandoned or self._closed:
+            if putting.taken:
+                for lane in putting.lanes:
+                    self._feeder.gone(lane, fresh=True)
+            if isinstance(answer, Failure):
+                return
+            if not putting.abandoned:
+                store.release(answer)
+            elif putting.taken:
+                for key in answer:
+                    store.ended(key)
+            else:
+                store.take(answer, partial(self._end_abandoned, store))
             return
-        room = 0 if self._closed else max(0, MOST_ACTIVE - self._active)
-        together = zip(keys[:room], putting.items, putting.entries, strict=False)
-        for key, (notification, domain), entry in together:
-            self._deliver(slot, key, notification, domain, entry.expires)
-        if len(keys) > room:
-            slot.store.release(keys[room:])
-            self._starved = True
+        if not putting.taken:
+            for lane, entry in zip(putting.lanes, putting.entries, strict=True):
+                self._feeder.stored(lane, entry.due)
+            return
+        together = zip(answer, putting.items, putting.entries, putting.lanes, strict=True)
+        for key, (notification, domain), entry, lane in together:
+            self._deliver(Item(self, lane, key, entry.expires, fresh=True), notification, domain)
 
-    def _deliver(
-        self, slot: Slot, key: int, notification: Notification, domain: Domain, expires: float
-    ) -> None:
+    @staticmethod
+    def _end_abandoned(store: Store, answer: Sequence[Kept] | Failure) -> None:
+        if not isinstance(answer, Failure):
+            for one in answer:
+                store.ended(one.key)
+
+    def _deliver(self, item: Item, notification: Notification, domain: Domain) -> None:
         policy = self._patience.of(domain)[1]
-        if domain.options.mode is DeliveryMode.SUSPEND:
-            self._keep(slot, key, notification, expires, "Suspended")
-            return
-        item = Item(self, slot, key, expires)
         delivery, outcome = self._deliverer.prepare(
-            notification, domain, item, policy, self._clock(), float("inf")
+            notification, domain, item, policy, self._clock(), math.inf
         )
-        slot.active[key] = delivery
-        self._active += 1
+        item.slot.active[item.key] = delivery
         if outcome is None:
             self._deliverer.start(delivery)
         else:
             self._deliverer.settle(delivery, outcome)
 
-    def _keep(self, slot: Slot, key: int, notification: Notification, expires: float, reason: str) -> None:
-        slot.store.again(key, _entry(notification, self._wall() + UNKNOWN_WAIT, expires, reason))
+    # -- out of the stores: what the feeder calls -----------------------------------------------------
+
+    def take(self, lane: Lane, one: Kept) -> None:
+        """See `Taker`."""
+        entry, notification = one.entry, read_entry(one)
+        domain = None if notification is None else self._domains.find(notification.domain)
+        if notification is None or domain is None or domain.options.mode is DeliveryMode.SUSPEND:
+            # It was read, and the configuration is another one now; or nobody can read it.
+            again = entry if notification is not None else _held_back(entry)
+            lane.slot.store.again(one.key, again)
+            self._feeder.gone(lane, fresh=False)
+            self._feeder.stored(lane, again.due)
+        elif entry.expires <= self._wall():
+            self._feeder.gone(lane, fresh=False)
+            self.expire(lane, one)
+        elif domain.options.mode is DeliveryMode.BLACKHOLE:
+            self._metrics.blackholed.inc()
+            self._journal.blackholed(notification)
+            lane.slot.store.ended(one.key)
+            self._feeder.gone(lane, fresh=False)
+        else:
+            self._deliver(Item(self, lane, one.key, entry.expires, fresh=False), notification, domain)
+
+    def expire(self, lane: Lane, one: Kept) -> None:
+        """See `Taker`."""
+        notification = read_entry(one)
+        if notification is None:
+            lane.slot.store.again(one.key, _held_back(one.entry))
+            return
+        domain = self._domains.find(notification.domain) or _NOWHERE
+        self._end(lane, one.key, notification, domain, _expired(notification, one.entry.reason))
 
     # -- out of delivery ------------------------------------------------------------------------------
 
@@ -250,48 +288,52 @@ class Queue:
             wait = delivery.policy.wait(delivery.notification.attempt, self._chance())
             self.item_deferred(item, delivery, outcome, self._clock() + wait)
             return
-        self._forget(item)
+        self._forget(item, delivery, outcome)
         item.slot.store.ended(item.key)
 
     def item_deferred(self, item: Item, delivery: Delivery, outcome: Outcome, at: float) -> None:
         """See `ItemKeeper`."""
-        self._forget(item)
+        self._forget(item, delivery, outcome)
         now, notification = self._wall(), delivery.notification
         due: float | None = now
         if outcome.reason != "ShuttingDown":
             due = due_again(outcome, at - self._clock(), now=now, expires=item.expires, chance=self._chance())
         if due is None:
-            self._expire(item.slot, item.key, notification, delivery.domain, item.expires, outcome.reason)
+            expired = _expired(notification, outcome.reason)
+            self._end(item.lane, item.key, notification, delivery.domain, expired)
             return
-        entry = _entry(notification, due, item.expires, outcome.reason, delivery.route)
+        entry = entry_of(
+            notification,
+            item.lane,
+            due=due,
+            expires=item.expires,
+            reason=outcome.reason,
+            route=delivery.route,
+        )
         if item.hold:
             entry = entry._replace(due=math.inf, hold=item.hold)
         item.slot.store.again(item.key, entry)
         self._journal.deferred(notification, outcome, due, entry.route)
-        self._feed_at(due)
+        self._feeder.stored(item.lane, entry.due)
 
-    def _expire(
-        self, slot: Slot, key: int, notification: Notification, domain: Domain, expires: float, reason: str
-    ) -> None:
-        why = f"after {notification.attempt} attempts, the last one: {reason}" if reason else "never tried"
-        self._end(slot, key, notification, domain, expires, permanent_outcome("Expired", why))
-
-    def _end(
-        self, slot: Slot, key: int, what: Notification, domain: Domain, expires: float, outcome: Outcome
-    ) -> None:
-        self._active += 1
-        item, now = Item(self, slot, key, expires), self._clock()
+    def _end(self, lane: Lane, key: int, what: Notification, domain: Domain, outcome: Outcome) -> None:
+        """End a taken entry that delivery does not have."""
+        item, now = Item(self, lane, key, math.inf, fresh=None), self._clock()
         delivery = Delivery(what, domain, item, self._patience.of(domain)[1], now, now)
         self._deliverer.end(delivery, outcome)
 
-    def _forget(self, item: Item) -> None:
-        item.slot.active.pop(item.key, None)
-        self._partitions.settle(item.slot)
-        self._active -= 1
-        if self._starved:
-            self._starved = False
-            self.feed_soon()
-        if not self._active and self._idle is not None:
+    def _forget(self, item: Item, delivery: Delivery, outcome: Outcome) -> None:
+        slot, lane = item.slot, item.lane
+        slot.active.pop(item.key, None)
+        if item.fresh is not None:
+            if outcome.kind is not OutcomeKind.DELIVERED and blames_route(outcome, self._clock()):
+                self._feeder.failed(lane, delivery.started)
+            else:
+                self._feeder.succeeded(lane)
+            self._feeder.gone(lane, fresh=item.fresh)
+        if slot.leaving:
+            self._partitions.settle(slot)
+        if self._idle is not None and not self._busy:
             self._idle.set()
 
     # -- what operations call -------------------------------------------------------------------------
@@ -300,100 +342,32 @@ class Queue:
         """Give back to the store what delivery has of these and has not sent yet; nobody is told."""
         back = [key for key in keys if key in slot.active and self._deliverer.recall(slot.active[key])]
         for key in back:
-            del slot.active[key]
-        self._active -= len(back)
+            item = slot.active.pop(key).owner
+            assert isinstance(item, Item)
+            if item.fresh is not None:
+                self._feeder.gone(item.lane, fresh=item.fresh)
         slot.store.release(back)
 
     def drop(self, slot: Slot, one: Kept, why: str) -> None:
         """End a taken entry that delivery does not have: an operator gives it up."""
-        notification = _decoded(slot, one)
+        notification = read_entry(one)
         if notification is None:
             slot.store.ended(one.key)
             return
         domain = self._domains.find(notification.domain) or _NOWHERE
-        self._end(slot, one.key, notification, domain, one.entry.expires, permanent_outcome("Dropped", why))
-
-    # -- out of the stores ----------------------------------------------------------------------------
+        lane = self._feeder.known(slot, one)
+        self._end(lane, one.key, notification, domain, permanent_outcome("Dropped", why))
 
     def feed_soon(self) -> None:
-        """Look for what is due: there may be more than was known."""
-        if self._feeding is None and not self._closed:
-            self._feeding = self._loop.call_soon(self._feed)
-
-    def _feed_at(self, due: float) -> None:
-        at = self._clock() + max(0.0, due - self._wall())
-        if self._closed or (self._timer is not None and self._timer.when() <= at):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._feed)
-
-    def _stop_feeding(self) -> None:
-        for handle in (self._timer, self._feeding):
-            if handle is not None:
-                handle.cancel()
-
-    def _feed(self) -> None:
-        self._feeding = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        room = MOST_ACTIVE - self._active
-        self._starved = room <= 0
-        for slot in self.slots.values():
-            if slot.opened and not slot.reading and room > 0 and not self._closed:
-                slot.reading = True
-                slot.store.due(self._wall(), min(room, BATCH), partial(self._fed, slot))
-
-    def _fed(self, slot: Slot, answer: Sequence[Kept] | Failure) -> None:
-        slot.reading = False
-        if isinstance(answer, Failure):
-            self._feed_at(self._wall() + LOOK_AGAIN)
-            return
-        if self._closed or slot.leaving:
-            slot.store.release([one.key for one in answer])
-            return
-        for one in answer:
-            self._hand_over(slot, one)
-        if answer:
-            self.feed_soon()
-        else:
-            slot.store.next_due(self._next_due)
-
-    def _next_due(self, answer: float | Failure | None) -> None:
-        if isinstance(answer, Failure):
-            self._feed_at(self._wall() + LOOK_AGAIN)
-        elif answer is not None:
-            self._feed_at(answer)
-
-    def _hand_over(self, slot: Slot, one: Kept) -> None:
-        entry, notification = one.entry, _decoded(slot, one)
-        if notification is None:
-            slot.store.again(one.key, entry._replace(due=self._wall() + UNKNOWN_WAIT))
-            return
-        domain = self._domains.find(notification.domain)
-        if entry.expires <= self._wall():
-            self._expire(slot, one.key, notification, domain or _NOWHERE, entry.expires, entry.reason)
-        elif domain is None:
-            self._keep(slot, one.key, notification, entry.expires, "DomainGone")
-        elif domain.options.mode is DeliveryMode.BLACKHOLE:
-            self._metrics.blackholed.inc()
-            self._journal.blackholed(notification)
-            slot.store.ended(one.key)
-        else:
-            self._deliver(slot, one.key, notification, domain, entry.expires)
+        """Look for what is due: there may be more in the stores than was known."""
+        self._feeder.look_again()
 
 
-def _entry(
-    notification: Notification, due: float, expires: float, reason: str = "", route: Route | None = None
-) -> Entry:
-    name = route.name if route is not None else ""
-    return store_entry(notification, due=due, expires=expires, reason=reason, route=name)
+def _held_back(entry: Entry) -> Entry:
+    return entry._replace(due=math.inf, hold=entry.hold or UNREADABLE)
 
 
-def _decoded(slot: Slot, one: Kept) -> Notification | None:
-    try:
-        return decode(one.entry.body)
-    except ValueError as error:
-        _LOG.error("queue %02d: message %s cannot be read: %s", slot.number, one.entry.message_id, error)
-        return None
+def _expired(notification: Notification, reason: str) -> Outcome:
+    tries = notification.attempt
+    why = f"after {tries} attempts, the last one: {reason}" if tries or reason else "it was never tried"
+    return permanent_outcome("Expired", why)

@@ -25,7 +25,7 @@ class Slot:
         store: where its entries are.
     """
 
-    __slots__ = ("active", "leaving", "number", "opened", "reading", "store")
+    __slots__ = ("active", "leaving", "number", "opened", "scanning", "store")
 
     def __init__(self, number: int, store: Store) -> None:
         self.number = number
@@ -36,5 +36,5 @@ class Slot:
         """It is given back to the worker of its slot: nothing is read from it any more."""
         self.opened = False
         """Its store has been asked to open, and has answered."""
-        self.reading = False
-        """What is due is being read."""
+        self.scanning = False
+        """Its lanes are being looked through."""

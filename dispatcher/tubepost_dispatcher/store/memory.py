@@ -90,7 +90,8 @@ class MemoryStore:
         before = self._kept.get(key)
         self._size += len(entry.body) - (len(before.body) if before else 0)
         self._kept[key] = entry
-        heapq.heappush(self._expires, (entry.expires, key))
+        if before is None or before.expires != entry.expires:
+            heapq.heappush(self._expires, (entry.expires, key))
         self._give_back(key, entry)
 
     def release(self, keys: Iterable[int]) -> None:
@@ -135,10 +136,10 @@ class MemoryStore:
             found = self._kept.get(key)
             if found is None or found.expires != expires:
                 continue
-            if key in self._taken or found.due == math.inf:
-                later.append((expires, key))
-            else:
+            later.append((expires, key))
+            if key not in self._taken and found.due < math.inf:
                 keys.append(key)
+                self._taken.add(key)
         for one in later:
             heapq.heappush(self._expires, one)
         self._hand_out(keys, done)

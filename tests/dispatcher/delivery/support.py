@@ -59,13 +59,14 @@ def domains(only: Domain | None) -> Domains:
 
 def notification(number: int = 1, **values: Any) -> Notification:
     push = values.pop("push", None) or PushPart(b"ab" * 32, b'{"aps":{}}')
+    name = values.pop("domain", NAME)
     return Notification(
         push,
         b"00000000-0000-4000-8000-%012d" % number,
         f"m{number}",
-        "a@b.example",
-        f"s@{NAME}",
-        NAME,
+        values.pop("sender", "a@b.example"),
+        f"s@{name}",
+        name,
         **values,
     )
 

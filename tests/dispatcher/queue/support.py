@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.dispatcher.delivery.support import FakePool, Told, domain, domains, notification
+from tests.dispatcher.delivery.support import FACTS, NAME, FakePool, Told, domain, notification
 from tests.support.loop import FakeLoop
+from tubepost_api.config import DeliveryConfig, EntryConfig
 from tubepost_dispatcher.delivery.deliverer import Deliverer
-from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
+from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.queue.queue import Queue
@@ -19,7 +21,10 @@ WALL = 1_800_000_000.0
 
 
 class Bench:
-    """One queue, and what it was told and told others. `stores`: the stores that it opens, by slot."""
+    """One queue, and what it was told and told others.
+
+    `stores`: the stores that it opens, by slot. `table`: the domains by name, in the place of the one domain.
+    """
 
     def __init__(
         self,
@@ -27,6 +32,7 @@ class Bench:
         *pools: FakePool,
         loop: FakeLoop | None = None,
         stores: dict[int, Store] | None = None,
+        table: dict[str, Domain] | None = None,
         **values: Any,
     ) -> None:
         self.pools = pools or (FakePool(),)
@@ -37,8 +43,9 @@ class Bench:
         self.domain = only or domain(*self.pools)
         self.answers: list[Failure | None] = []
         self.stores = {} if stores is None else stores
+        self.table = {NAME: self.domain} if table is None else table
         self.deliverer = Deliverer(
-            domains(self.domain),
+            domains_of(self.table),
             (self.told.listener,),
             self.metrics,
             loop=self.loop,
@@ -48,7 +55,7 @@ class Bench:
         )
         self.queue = Queue(
             self.deliverer,
-            domains(self.domain),
+            domains_of(self.table),
             self.metrics,
             loop=self.loop,
             clock=lambda: self.loop.now,
@@ -72,7 +79,8 @@ class Bench:
         return notification(number, **values)
 
     def put(self, *numbers: int, **values: Any) -> Any:
-        items = [(self.notification(number, **values), self.domain) for number in numbers]
+        domain = self.table[values.get("domain", NAME)]
+        items = [(self.notification(number, **values), domain) for number in numbers]
         return self.queue.put(items, self.answers.append)
 
     def stored(self, *numbers: int, **values: Any) -> None:
@@ -82,15 +90,35 @@ class Bench:
         assert self.answers.pop() is None
 
     def swap(self, only: Domain | None) -> None:
-        self.deliverer.swap(domains(only))
-        self.queue.swap(domains(only))
+        self.table = {} if only is None else {NAME: only}
+        self.deliverer.swap(domains_of(self.table))
+        self.queue.swap(domains_of(self.table))
         self.loop.run_until_idle()
 
     @property
     def sent(self) -> list[str]:
         """Message ids that wait for APNs' answer."""
-        return [request.owner.notification.message_id for request in self.pool.requests]
+        return ids(self.pool)
 
     @property
     def ends(self) -> list[tuple[str, str]]:
         return self.told.ends
+
+
+def ids(pool: FakePool) -> list[str]:
+    """Message ids of what a pool has."""
+    return [request.owner.notification.message_id for request in pool.requests]
+
+
+def domains_of(table: dict[str, Domain]) -> Domains:
+    """Domains by their exact names."""
+    entries = tuple(
+        EntryConfig(name=name, routes=tuple(route.name for route in one.routes), delivery=one.options)
+        for name, one in table.items()
+    )
+    return Domains(DomainLookup(entries), tuple(table.values()))
+
+
+def routed(name: str, pool: FakePool, options: DeliveryConfig | None = None) -> Domain:
+    """A domain with one route of this name."""
+    return Domain(options or DeliveryConfig(), [Route(name, pool, FACTS)])

@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.dispatcher.delivery.support import (
     BUSY,
     DEAD,
@@ -189,12 +187,11 @@ def test_a_blackhole_takes_what_is_put_and_what_is_stored_and_counts_it() -> Non
     assert bench.metrics.blackholed._value.get() == 2
 
 
-def test_memory_is_bounded_and_nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue_module, "MOST_ACTIVE", 10)
-    monkeypatch.setattr(queue_module, "BATCH", 4)
+def test_memory_is_bounded_and_nothing_is_left_behind() -> None:
     bench = Bench()
+    bench.queue._feeder._turns.most = 10
     for number in range(35):
-        bench.stored(number)
+        bench.stored(number, sender=f"{'abcde'[number % 5]}@b.example")
     delivered = []
     while bench.pool.requests:
         assert bench.queue.active <= 10
@@ -202,7 +199,7 @@ def test_memory_is_bounded_and_nothing_is_left_behind(monkeypatch: pytest.Monkey
         bench.pool.answer(DELIVERED)
         bench.loop.run_until_idle()
     assert sorted(delivered) == sorted(f"m{number}" for number in range(35))
-    assert bench.queue.queued == 0
+    assert (bench.queue.queued, bench.queue.active) == (0, 0)
 
 
 def test_a_fault_of_ours_does_not_lose_it() -> None:
@@ -238,7 +235,7 @@ def test_partitions_of_others_are_emptied_too() -> None:
     first = Bench()
     first.stored(1)
     first.pool.answer(local_outcome("ConnectFailed"))
-    first.queue._stop_feeding()
+    first.queue._feeder.stop()
     second = Bench(loop=first.loop, stores={7: first.stores[0]}, adopted=(7,))
     second.stored(2)
     second.loop.advance(HOUR)
@@ -350,3 +347,19 @@ def test_the_journal_hears_what_is_put_off_and_what_is_discarded() -> None:
         ("ended", "Blackhole", False),
         ("ended", "Blackhole", False),
     ]
+
+
+def test_what_this_release_cannot_read_is_held_and_stays() -> None:
+    bench = Bench()
+    bench.pool.held_until = float("inf")
+    bench.stored(1)
+    while bench.pool.requests:
+        bench.pool.answer(local_outcome("ConnectFailed"))
+    ((key, entry),) = bench.stores[0]._kept.items()  # type: ignore[attr-defined]
+    bench.stores[0]._kept[key] = entry._replace(body=b'{"v":99}')  # type: ignore[attr-defined]
+    bench.pool.held_until = 0.0
+    bench.loop.advance(8 * 24 * HOUR)
+    assert bench.sent == []
+    assert bench.ends == []
+    kept = bench.stores[0]._kept[key]  # type: ignore[attr-defined]
+    assert kept.hold == queue_module.UNREADABLE

@@ -1,0 +1,345 @@
+"""Reads back what is due, when there is room for it: out of the stores, into delivery, lane by lane.
+
+What decides is in `lanes`; here is what waits for stores and for time. Everything runs in callbacks on the
+event loop. Nothing of it is needed to keep a promise: a store knows by itself what it has, and all lanes are
+looked through again now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
+from typing import Final, Protocol
+
+from tubepost_api.config import DeliveryMode
+from tubepost_dispatcher.delivery.domain import DomainsInForce
+from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.queue.lanes import Group, Lane, Turns
+from tubepost_dispatcher.queue.senders import Senders
+from tubepost_dispatcher.queue.slot import Slot
+from tubepost_dispatcher.queue.window import Window
+from tubepost_dispatcher.store.port import Failure, Kept, LaneHead
+
+LOOK_AGAIN: Final = 1.0
+"""Seconds until a store that has failed is asked again, and routes that do not say when."""
+SELDOM: Final = 30.0
+"""Seconds between two looks at such routes at most, whatever they say."""
+SWEEP: Final = 10.0
+"""Seconds between two looks for what has expired."""
+SCANS: Final = 6
+"""Sweeps for which what is known of lanes is good enough; then they are looked through again."""
+LANES: Final = 200
+"""Lanes that are looked at together."""
+EXPIRED: Final = 200
+"""Expired notifications that end together."""
+TOGETHER: Final = 200
+"""Notifications that are handed to delivery in one turn of the loop: some milliseconds."""
+PROBES: Final = 16
+"""Notifications of a lane from which a probe is chosen."""
+
+
+class Taker(Protocol):
+    """What is done with what was read. For each one `Feeder.gone` is called, sooner or later."""
+
+    def take(self, lane: Lane, one: Kept) -> None:
+        """It is due."""
+
+    def expire(self, lane: Lane, one: Kept) -> None:
+        """Its time is over. `gone` is not called for it."""
+
+
+class Feeder:
+    """Lives on one event loop; every method is called on it.
+
+    Args:
+        slots: the partitions, by number; the queue's own dictionary.
+        taker: gets what was read.
+        domains: those in force.
+        loop: schedules.
+        clock: monotonic seconds.
+        wall: unix seconds.
+    """
+
+    def __init__(
+        self,
+        slots: Mapping[int, Slot],
+        taker: Taker,
+        domains: DomainsInForce,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._slots = slots
+        self._taker = taker
+        self._domains = domains
+        self._loop = loop
+        self._clock = clock
+        self._wall = wall
+        self._turns = Turns()
+        self._groups: dict[Hashable, Group] = {}
+        self._windows: dict[Hashable, Window] = {}
+        self._senders: dict[Slot, Senders] = {}
+        self._arrived: deque[tuple[Lane, Kept]] = deque()
+        self._handing_over = False
+        self._feeding: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._sweeps = 0
+        self._housekeeping: asyncio.TimerHandle | None = loop.call_later(SWEEP, self._keep_house)
+        self._stopped = False
+
+    @property
+    def active(self) -> int:
+        """Notifications in memory, those that are being read included."""
+        return self._turns.active
+
+    # -- what the queue tells -------------------------------------------------------------------------
+
+    def lane(self, slot: Slot, notification: Notification) -> Lane:
+        """The lane of a notification that comes from its sender."""
+        return self._of(slot).lane(notification)
+
+    def known(self, slot: Slot, one: Kept) -> Lane:
+        """The lane of an entry."""
+        return self._of(slot).known(one.entry.lane, one.entry.domain)
+
+    def reserve(self, lanes: Sequence[Lane]) -> bool:
+        """Whether one more of each of these may stay in memory: all, or none. `gone` takes it back."""
+        for number, lane in enumerate(lanes):
+            if self._stopped or not self._turns.reserve(lane):
+                for reserved in lanes[:number]:
+                    self._turns.gone(reserved, fresh=True)
+                return False
+        return True
+
+    def stored(self, lane: Lane, due: float) -> None:
+        """One that is not in memory is due then."""
+        if self._turns.stored(lane, due, self._wall()):
+            self._feed_at(due)
+
+    def gone(self, lane: Lane, *, fresh: bool) -> None:
+        """One is not in memory any more; `fresh`: it came from its sender."""
+        if self._turns.gone(lane, fresh=fresh):
+            self._feed_soon()
+
+    def succeeded(self, lane: Lane) -> None:
+        """An answer came that does not blame the route. To be told before `gone`."""
+        lane.group.window.succeeded()
+
+    def failed(self, lane: Lane, started: float) -> None:
+        """The route failed one that began at `started`, monotonic seconds. To be told before `gone`."""
+        now, group = self._clock(), lane.group
+        group.window.failed(started, now)
+        self._look_at(group, now)
+
+    def swap(self, domains: DomainsInForce) -> None:
+        """Another configuration is in force."""
+        self._domains = domains
+        self._groups = {}
+        for senders in self._senders.values():
+            self._turns.regroup(senders, self._group_of)
+        self._windows = {key: self._windows[key] for key in self._windows if key in self._named()}
+        self._feed_soon()
+
+    def look_again(self) -> None:
+        """There may be more in the stores than is known."""
+        for slot in self._slots.values():
+            self._scan(slot)
+
+    def stop(self) -> None:
+        """Read nothing any more."""
+        self._stopped = True
+        for handle in (self._feeding, self._timer, self._housekeeping):
+            if handle is not None:
+                handle.cancel()
+
+    # -- groups ---------------------------------------------------------------------------------------
+
+    def _of(self, slot: Slot) -> Senders:
+        found = self._senders.get(slot)
+        if found is None:
+            found = self._senders[slot] = Senders(slot, self._group_of)
+        return found
+
+    def _group_of(self, name: str) -> Group:
+        domain = self._domains.find(name)
+        key: Hashable = None
+        if domain is not None:
+            key = (domain.options.mode, *((route.name, id(route.pool)) for route in domain.routes))
+        found = self._groups.get(key)
+        if found is None:
+            names = None if domain is None else tuple(route.name for route in domain.routes)
+            window = self._windows.setdefault(names, Window())
+            found = self._groups[key] = Group(window, domain)
+            found.closed = self._takes_nothing(found, self._clock())
+        return found
+
+    def _named(self) -> set[Hashable]:
+        domains = [group.domain for group in self._groups.values()]
+        return {None if one is None else tuple(route.name for route in one.routes) for one in domains}
+
+    def _look_at(self, group: Group, now: float) -> None:
+        closed = self._takes_nothing(group, now)
+        if closed and not group.closed:
+            group.window.restart(now)
+        group.closed = closed
+
+    @staticmethod
+    def _takes_nothing(group: Group, now: float) -> bool:
+        domain = group.domain
+        if domain is None or domain.options.mode is DeliveryMode.SUSPEND:
+            return True
+        if domain.options.mode is DeliveryMode.BLACKHOLE:
+            return False
+        return all(route.facts is None or route.pool.held_until > now for route in domain.routes)
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    def _feed_soon(self) -> None:
+        if self._feeding is None and not self._stopped:
+            self._feeding = self._loop.call_soon(self._feed)
+
+    def _feed_at(self, due: float) -> None:
+        wait = due - self._wall()
+        if wait <= 0.0:
+            self._feed_soon()
+        elif not self._stopped and wait < math.inf:
+            at = self._clock() + wait
+            if self._timer is not None:
+                if self._timer.when() <= at:
+                    return
+                self._timer.cancel()
+            self._timer = self._loop.call_at(at, self._time_has_come)
+
+    def _time_has_come(self) -> None:
+        self._timer = None
+        self._feed()
+
+    def _feed(self) -> None:
+        if self._feeding is not None:
+            self._feeding.cancel()
+            self._feeding = None
+        now, wall = self._clock(), self._wall()
+        self._turns.line_up(wall)
+        look_in = math.inf
+        for group in self._groups.values():
+            if group.ready:
+                self._look_at(group, now)
+                look_in = min(look_in, _opens_in(group, now))
+        for lane, count in self._turns.reads(self._groups.values()):
+            limit = max(count, PROBES) if lane.group.window.probing else count
+            lane.slot.store.due(wall, limit, partial(self._came, lane, count, limit), lane=lane.ident)
+        self._feed_at(min(self._turns.next_due(), wall + look_in))
+
+    def _came(self, lane: Lane, count: int, limit: int, answer: Sequence[Kept] | Failure) -> None:
+        store = lane.slot.store
+        if isinstance(answer, Failure):
+            self._turns.read(lane, count, 0, more=False)
+            self._ask_later(lane)
+            return
+        taken = answer
+        if self._stopped or lane.slot.leaving:
+            taken = ()
+        elif len(answer) > count:
+            taken = sorted(answer, key=_promise)[:count]
+        if len(taken) < len(answer):
+            keys = {one.key for one in taken}
+            back = [one for one in answer if one.key not in keys]
+            store.release([one.key for one in back])
+        more = len(answer) == limit or len(taken) < len(answer)
+        self._turns.read(lane, count, len(taken), more=more)
+        if more:
+            self._feed_soon()
+        else:
+            store.next_due(partial(self._following, lane), lane=lane.ident)
+        self._arrived.extend((lane, one) for one in taken)
+        if self._arrived and not self._handing_over:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._handing_over = False
+        for _ in range(min(TOGETHER, len(self._arrived))):
+            lane, one = self._arrived.popleft()
+            if self._stopped or lane.slot.leaving:
+                lane.slot.store.release([one.key])
+                self.gone(lane, fresh=False)
+            else:
+                self._taker.take(lane, one)
+        if self._arrived:
+            self._handing_over = True
+            self._loop.call_soon(self._hand_over)
+
+    def _following(self, lane: Lane, answer: float | Failure | None) -> None:
+        if isinstance(answer, Failure):
+            self._ask_later(lane)
+            return
+        self._turns.following(lane, math.inf if answer is None else answer, self._wall())
+        self._feed_at(lane.head)
+
+    def _ask_later(self, lane: Lane) -> None:
+        if not self._stopped and not lane.slot.leaving:
+            ask = partial(lane.slot.store.next_due, partial(self._following, lane), lane=lane.ident)
+            self._loop.call_later(LOOK_AGAIN, ask)
+
+    # -- now and then ---------------------------------------------------------------------------------
+
+    def _keep_house(self) -> None:
+        self._housekeeping = self._loop.call_later(SWEEP, self._keep_house)
+        for gone in self._senders.keys() - set(self._slots.values()):
+            if not gone.active:
+                del self._senders[gone]
+        self._sweeps += 1
+        if not self._sweeps % SCANS:
+            self.look_again()
+        for slot in self._slots.values():
+            if slot.opened:
+                slot.store.expired(self._wall(), EXPIRED, partial(self._expired, slot))
+
+    def _expired(self, slot: Slot, answer: Sequence[Kept] | Failure) -> None:
+        if isinstance(answer, Failure):
+            return
+        if self._stopped or slot.leaving:
+            slot.store.release([one.key for one in answer])
+            return
+        for one in answer:
+            self._taker.expire(self.known(slot, one), one)
+        if len(answer) == EXPIRED:
+            slot.store.expired(self._wall(), EXPIRED, partial(self._expired, slot))
+
+    def _scan(self, slot: Slot) -> None:
+        if slot.opened and not slot.scanning and not slot.leaving and not self._stopped:
+            slot.scanning = True
+            slot.store.lanes(None, LANES, partial(self._scanned, slot))
+
+    def _scanned(self, slot: Slot, answer: Sequence[LaneHead] | Failure) -> None:
+        if self._stopped or slot.leaving:
+            return
+        if isinstance(answer, Failure):
+            slot.scanning = False
+            self._loop.call_later(LOOK_AGAIN, self._scan, slot)
+            return
+        senders = self._of(slot)
+        for head in answer:
+            self.stored(senders.known(head.lane, head.domain), head.due)
+        if len(answer) == LANES:
+            slot.store.lanes(answer[-1].lane, LANES, partial(self._scanned, slot))
+        else:
+            slot.scanning = False
+
+
+def _opens_in(group: Group, now: float) -> float:
+    """In how many seconds to look again whether a closed group is open."""
+    domain = group.domain
+    if not group.closed or domain is None or domain.options.mode is not DeliveryMode.DELIVER:
+        return math.inf  # it is open, or `swap` tells
+    opens = min(
+        (route.pool.held_until for route in domain.routes if route.facts is not None), default=math.inf
+    )
+    return min(max(opens - now, LOOK_AGAIN), SELDOM)
+
+
+def _promise(one: Kept) -> tuple[int, float]:
+    """What is likeliest to succeed comes first: tried least often, then latest accepted."""
+    return one.entry.attempt, -one.entry.accepted

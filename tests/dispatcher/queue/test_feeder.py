@@ -1,0 +1,292 @@
+"""What is due comes back in turns, and what fails holds up nobody else."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.dispatcher.delivery.support import BUSY, DELIVERED, FakePool
+from tests.dispatcher.queue.support import Bench, domains_of, ids, routed
+from tests.support.loop import FakeLoop
+from tubepost_api.config import DeliveryConfig, DeliveryMode
+from tubepost_dispatcher.queue import feeder as module
+from tubepost_dispatcher.queue.entries import entry_of
+from tubepost_dispatcher.queue.window import START
+from tubepost_dispatcher.reasons.catalogue import local_outcome
+from tubepost_dispatcher.store.memory import MemoryStore
+from tubepost_dispatcher.store.port import Failure, FailureKind, Kept
+
+REFUSED = local_outcome("ConnectFailed")
+
+
+def two_routes() -> tuple[Bench, FakePool, FakePool]:
+    first, second = FakePool(), FakePool()
+    table = {"a.example": routed("a", first), "b.example": routed("b", second)}
+    return Bench(table["a.example"], first, second, table=table), first, second
+
+
+def test_a_route_that_takes_nothing_holds_up_nobody_else() -> None:
+    bench, down, up = two_routes()
+    down.held_until = float("inf")
+    for number in range(1_000):
+        bench.stored(number, domain="a.example")
+    tried = len(down.requests)
+    while down.requests:
+        down.answer(REFUSED)
+    assert tried <= START
+    for number in range(1_000, 1_050):
+        bench.stored(number, domain="b.example")
+        assert ids(up) == [f"m{number}"]
+        up.answer(DELIVERED)
+    bench.loop.advance(3_600.0)
+    assert down.requests == []
+
+
+def test_a_closed_route_is_probed_once_and_a_backlog_comes_in_growing_rounds() -> None:
+    bench, down, _ = two_routes()
+    for number in range(300):
+        bench.stored(number, domain="a.example")
+    down.held_until = float("inf")
+    while down.requests:
+        down.answer(REFUSED)
+    bench.loop.advance(7_200.0)
+    assert down.requests == []
+    down.held_until = 0.0
+    bench.loop.advance(module.SELDOM)
+    rounds = []
+    while down.requests:
+        rounds.append(len(down.requests))
+        for _ in range(len(down.requests)):
+            down.answer(DELIVERED)
+        bench.loop.run_until_idle()
+    assert rounds[0] == 1
+    assert all(after <= 2 * before for before, after in itertools.pairwise(rounds)), rounds
+    assert max(rounds) > 20
+    assert sum(rounds) == 300
+    assert bench.queue.queued == 0
+
+
+def test_a_probe_that_fails_lets_nobody_follow() -> None:
+    bench, down, _ = two_routes()
+    for number in range(50):
+        bench.stored(number, domain="a.example")
+    down.held_until = float("inf")
+    while down.requests:
+        down.answer(REFUSED)
+    bench.loop.advance(7_200.0)
+    probes = []
+    for _ in range(20):
+        down.held_until = 0.0
+        bench.loop.advance(module.SELDOM)
+        assert len(down.requests) <= 1
+        probes += ids(down)
+        down.held_until = float("inf")
+        while down.requests:
+            down.answer(REFUSED)
+    assert len(probes) == 20
+    assert len(set(probes)) == 20, "one that fails must not be the probe again and again"
+
+
+def test_a_probe_is_one_that_was_tried_least() -> None:
+    bench, down, _ = two_routes()
+    bench.stored(1, domain="a.example")
+    for _ in range(4):
+        assert ids(down) == ["m1"]
+        down.answer(REFUSED)
+        bench.loop.advance(4 * 3_600.0)
+    down.held_until = float("inf")
+    down.answer(REFUSED)
+    bench.loop.advance(12 * 3_600.0)
+    bench.stored(2, domain="a.example")
+    bench.loop.advance(1.0)
+    bench.stored(3, domain="a.example")
+    down.held_until = 0.0
+    bench.loop.advance(module.SELDOM)
+    assert ids(down) == ["m3"]
+
+
+def test_a_sender_of_many_leaves_the_others_their_turn() -> None:
+    bench = Bench()
+    for number in range(5_000):
+        bench.stored(number, sender="many@x.example")
+    waiting = len(bench.pool.requests)
+    assert waiting < START
+    bench.stored(9_999, sender="few@y.example")
+    assert bench.sent[-1] == "m9999"
+    senders: Counter[str] = Counter()
+    for number in range(10_000, 10_400):
+        bench.stored(number, sender=f"{'uvwx'[number % 4]}@y.example")
+    for _ in range(1_500):
+        senders[bench.pool.requests[0].owner.notification.sender] += 1
+        bench.pool.answer(DELIVERED)
+        bench.loop.run_until_idle()
+    others = sum(count for sender, count in senders.items() if sender != "many@x.example")
+    assert others == 401
+
+
+def test_fresh_ones_and_a_backlog_of_the_same_sender_share() -> None:
+    bench = Bench()
+    for number in range(3_000):
+        bench.stored(number)
+    served: list[int] = []
+    for number in range(10_000, 11_500):
+        bench.stored(number)
+        served.append(int(bench.sent[0][1:]))
+        bench.pool.answer(DELIVERED)
+        bench.loop.run_until_idle()
+    old = sum(number < 10_000 for number in served[500:])
+    assert 0.25 <= old / len(served[500:]) <= 0.85, old
+
+
+def test_a_service_that_is_busy_is_asked_less_and_less() -> None:
+    bench = Bench()
+    for number in range(1_000):
+        bench.stored(number)
+    rounds = []
+    while bench.pool.requests and len(rounds) < 12:
+        rounds.append(len(bench.pool.requests))
+        for _ in range(len(bench.pool.requests)):
+            bench.pool.answer(BUSY)
+        bench.loop.clock.now += 0.05
+        bench.loop.run_until_idle()
+    assert rounds[0] > 50
+    assert rounds[-1] == 1
+    assert sum(rounds) < 300
+
+
+def test_what_is_suspended_is_not_looked_at_again_and_again() -> None:
+    pool = FakePool()
+    bench = Bench(routed("a", pool, DeliveryConfig(mode=DeliveryMode.SUSPEND)), pool)
+    bench.stored(1)
+    reads: list[Any] = []
+    due = bench.stores[0].due
+
+    def counted(*args: Any, **kwargs: Any) -> None:
+        reads.append(args)
+        due(*args, **kwargs)
+
+    bench.stores[0].due = counted  # type: ignore[method-assign]
+    bench.loop.advance(3_600.0)
+    assert reads == []
+    bench.swap(routed("a", pool))
+    assert bench.sent == ["m1"]
+
+
+def test_a_configuration_with_other_routes_finds_all_lanes() -> None:
+    bench, down, up = two_routes()
+    down.held_until = float("inf")
+    for number in range(20):
+        bench.stored(number, domain="a.example", sender=f"{chr(97 + number)}@x.example")
+    while down.requests:
+        down.answer(REFUSED)
+    bench.loop.advance(3_600.0)
+    bench.table["a.example"] = routed("b", up)
+    bench.deliverer.swap(domains_of(bench.table))
+    bench.queue.swap(domains_of(bench.table))
+    delivered = 0
+    bench.loop.run_until_idle()
+    while up.requests:
+        up.answer(DELIVERED)
+        delivered += 1
+        bench.loop.run_until_idle()
+    assert delivered == 20
+    assert (bench.queue.queued, bench.queue.active) == (0, 0)
+
+
+def test_what_a_predecessor_left_is_delivered_whatever_its_lane() -> None:
+    before = Bench()
+    before.pool.held_until = float("inf")
+    for number in range(500):
+        before.stored(number, sender=f"{chr(97 + number % 26)}{chr(97 + number // 26)}@x.example")
+    before.queue._feeder.stop()
+    store = before.stores[0]
+    assert isinstance(store, MemoryStore)
+    store.release(list(store._taken))
+    after = Bench(loop=before.loop, stores=before.stores)
+    delivered = set()
+    while after.pool.requests:
+        delivered.add(after.sent[0])
+        after.pool.answer(DELIVERED)
+        after.loop.run_until_idle()
+    assert len(delivered) == 500
+    assert after.queue.queued == 0
+
+
+class BrokenStore(MemoryStore):
+    """Answers every question with a failure while it is broken."""
+
+    broken = False
+
+    def due(
+        self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None], *, lane: int = 0
+    ) -> None:
+        if self.broken:
+            self._loop.call_soon(done, Failure(FailureKind.FAILED, "injected"))
+        else:
+            super().due(now, limit, done, lane=lane)
+
+    def next_due(self, done: Callable[[float | Failure | None], None], *, lane: int = 0) -> None:
+        if self.broken:
+            self._loop.call_soon(done, Failure(FailureKind.FAILED, "injected"))
+        else:
+            super().next_due(done, lane=lane)
+
+
+def test_a_store_that_fails_is_asked_again_and_nothing_is_forgotten() -> None:
+    loop = FakeLoop()
+    store = BrokenStore(loop)
+    bench = Bench(loop=loop, stores={0: store})
+    for number in range(10):
+        bench.stored(number)
+    while bench.pool.requests:
+        bench.pool.answer(REFUSED)
+    store.broken = True
+    loop.advance(7_200.0)
+    assert bench.sent == []
+    store.broken = False
+    loop.advance(2 * module.LOOK_AGAIN)
+    assert len(bench.sent) == 10
+
+
+def test_lanes_that_nobody_told_of_are_found() -> None:
+    bench = Bench()
+    lane = bench.queue._feeder.lane(bench.queue.slots[0], bench.notification(1))
+    entry = entry_of(bench.notification(1), lane, due=bench.wall(), expires=bench.wall() + 1e6)
+    bench.stores[0].put([entry], lambda _: None, take=False)
+    bench.loop.advance(module.SWEEP * module.SCANS + 1.0)
+    assert bench.sent == ["m1"]
+
+
+@pytest.mark.parametrize("count", [1, module.EXPIRED * 2 + 3])
+def test_what_expires_in_a_closed_lane_ends(count: int) -> None:
+    bench, down, _ = two_routes()
+    down.held_until = float("inf")
+    for number in range(count):
+        bench.stored(number, domain="a.example")
+    while down.requests:
+        down.answer(REFUSED)
+    bench.loop.advance(7 * 24 * 3_600.0 + module.SWEEP + 1.0)
+    assert bench.queue.queued == 0
+    assert {reason for _, reason in bench.ends} == {"Expired"}
+    assert len(bench.ends) == count
+
+
+def test_a_large_batch_is_handed_over_in_several_turns() -> None:
+    bench = Bench()
+    bench.pool.held_until = float("inf")
+    for number in range(1_500):
+        bench.stored(number)
+    while bench.pool.requests:
+        bench.pool.answer(REFUSED)
+    bench.pool.held_until = 0.0
+    bench.queue._feeder.lane(bench.queue.slots[0], bench.notification(1)).group.window._size = 2_000.0
+    bench.queue._feeder._feed_soon()
+    steps = []
+    while bench.loop.turn():
+        steps.append(len(bench.pool.requests))
+    assert max(after - before for before, after in itertools.pairwise(steps)) <= module.TOGETHER
+    assert steps[-1] > 2 * module.TOGETHER
