@@ -107,6 +107,7 @@ class Reason(Word):
     REJECTED = ("Rejected", "The API server refuses an object that the operator has to write.")
     SUSPENDED = ("Suspended", "Delivery is suspended by its mode.")
     BLACKHOLED = ("Blackholed", "Notifications are discarded by the delivery mode.")
+    REFUSED = ("Refused", "Messages are refused by the delivery mode.")
     ROUTE_FAILS = (
         "RouteFails",
         "Every attempt by a route fails, and nothing is delivered by it; the message says why.",

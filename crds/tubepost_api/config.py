@@ -62,6 +62,7 @@ class DeliveryMode(enum.StrEnum):
     DELIVER = "Deliver"
     SUSPEND = "Suspend"
     BLACKHOLE = "Blackhole"
+    REFUSE = "Refuse"
 
 
 class AcceptanceMode(enum.StrEnum):

@@ -68,7 +68,8 @@ class DeliverySpec(SpecModel):
 
     mode: DeliveryMode = DeliveryMode.DELIVER
     """Deliver; Suspend sends nothing and answers 451, or with mode Queued keeps what comes in the queue
-    (Momentum `suspend_delivery`); Blackhole answers 250, counts and sends nothing (Momentum `blackhole`)."""
+    (Momentum `suspend_delivery`); Blackhole answers 250, counts and sends nothing (Momentum `blackhole`,
+    internal); Refuse answers RCPT 550, and what is queued fails (Momentum `blackhole`, inline)."""
     response_timeout: Duration = "5s"
     """Longest wait for APNs' answer to one notification (Momentum `delivery_response_timeout`)."""
     connect_timeout: Duration = "30s"
@@ -129,7 +130,7 @@ class DeliveryOverride(SpecModel):
     # Every option of DeliverySpec, of the same type (a test says so), with a shorter description.
 
     mode: DeliveryMode | None = None
-    """Deliver, Suspend or Blackhole."""
+    """Deliver, Suspend, Blackhole or Refuse."""
     response_timeout: Duration | None = None
     """Longest wait for APNs' answer to one notification."""
     connect_timeout: Duration | None = None

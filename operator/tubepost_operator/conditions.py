@@ -72,13 +72,15 @@ REASONS: Final[Mapping[ConditionType, Mapping[Status, tuple[Reason, ...]]]] = {
     },
     ConditionType.DELIVERING: {
         "True": (Reason.DELIVERING,),
-        "False": (Reason.ROUTE_HELD, Reason.ROUTE_FAILS, Reason.SUSPENDED, Reason.BLACKHOLED),
+        "False": (Reason.ROUTE_HELD, Reason.ROUTE_FAILS, Reason.SUSPENDED, Reason.BLACKHOLED, Reason.REFUSED),
         "Unknown": (Reason.PENDING, Reason.NO_REPLICAS, Reason.NOT_USED),
     },
 }
 """Which reasons a condition may have with which status: the closed set."""
 
-_NO_WARNING: Final = frozenset({Reason.PENDING, Reason.SUSPENDED, Reason.NO_REPLICAS, Reason.BLACKHOLED})
+_NO_WARNING: Final = frozenset(
+    {Reason.PENDING, Reason.SUSPENDED, Reason.NO_REPLICAS, Reason.BLACKHOLED, Reason.REFUSED}
+)
 """Reasons that are no fault: they get no Warning."""
 
 

@@ -114,6 +114,7 @@ CASES: list[Case] = [
     ("throttle of nothing", _delivery(throttle="100/0"), "spec.delivery.throttle"),
     ("throttle as number", _delivery(throttle=100), "spec.delivery.throttle"),
     ("mode", _delivery(mode="Suspended"), "spec.delivery.mode"),
+    ("mode that refuses", _delivery(mode="Refuse"), None),
     ("connections negative", _delivery(maxOutboundConnections=-1), "spec.delivery.maxOutboundConnections"),
     ("deadline", push_domain(acceptance={"deadline": "10s"}), None),
     # The queue

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
+from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.acceptance.accounting import MessageKind
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
@@ -76,6 +77,13 @@ class BaseAcceptance(ABC, Generic[MessageT]):
     def swap(self, active: ActiveConfig) -> None:
         """Put another configuration in force; what is under way goes on."""
         self._active = active
+
+    def _serving(self, name: str) -> Reply | Domain:
+        """What serves a recipient's domain, or 550."""
+        domain = self._active.domains.find(name)
+        if domain is None:
+            return refusal("UnknownDomain")
+        return refusal("DomainRefused") if domain.options.mode is DeliveryMode.REFUSE else domain
 
     # -- a mode's own ---------------------------------------------------------------------------------
 

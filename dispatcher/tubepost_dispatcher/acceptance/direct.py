@@ -56,7 +56,7 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
         del session
         if recipients_so_far:
             return refusal("OneRecipient")
-        return self._active.domains.find(domain) or refusal("UnknownDomain")
+        return self._serving(domain)
 
     def _message(self, transaction: Transaction[Domain]) -> DirectMessage:
         return DirectMessage(self, transaction)

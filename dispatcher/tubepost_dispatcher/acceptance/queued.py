@@ -79,7 +79,7 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
     def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Reply | Domain:
         """What serves a recipient's domain, or 550 for an unknown domain."""
         del session, recipients_so_far
-        return self._active.domains.find(domain) or refusal("UnknownDomain")
+        return self._serving(domain)
 
     def _message(self, transaction: Transaction[Domain]) -> QueuedMessage:
         return QueuedMessage(self, transaction)

@@ -191,7 +191,7 @@ class Feeder:
         domain = group.domain
         if domain is None or domain.options.mode is DeliveryMode.SUSPEND:
             return True
-        if domain.options.mode is DeliveryMode.BLACKHOLE:
+        if domain.options.mode in {DeliveryMode.BLACKHOLE, DeliveryMode.REFUSE}:
             return False
         return all(route.facts is None or route.pool.held_until > now for route in domain.routes)
 

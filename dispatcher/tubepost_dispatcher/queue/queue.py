@@ -42,6 +42,7 @@ _NOWHERE: Final = Domain(DeliveryConfig(), ())
 UNREADABLE: Final = "this release cannot read it"
 """Why a notification is held that an operator has not held."""
 _OPENING: Final = Failure(FailureKind.LOCKED, "the queue is being opened")
+_REFUSED: Final = permanent_outcome("DomainRefused", "its domain takes no notifications any more")
 _CLOSED: Final = Failure(FailureKind.CLOSED, "the queue is closed")
 
 
@@ -267,6 +268,9 @@ class Queue:
             self._journal.blackholed(notification)
             lane.slot.store.ended(one.key)
             self._feeder.gone(lane, fresh=False)
+        elif domain.options.mode is DeliveryMode.REFUSE:
+            self._feeder.gone(lane, fresh=False)
+            self._end(lane, one.key, notification, domain, _REFUSED)
         else:
             self._deliver(Item(self, lane, one.key, entry.expires, fresh=False), notification, domain)
 

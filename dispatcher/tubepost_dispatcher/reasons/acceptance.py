@@ -36,6 +36,15 @@ ACCEPTANCE_REASONS: Final[tuple[ReasonSpec, ...]] = (
         "Correct the recipient, or add the domain.",
     ),
     _row(
+        "DomainRefused",
+        _P,
+        550,
+        "5.7.1",
+        "This domain takes no notifications",
+        "The recipient's domain has delivery mode Refuse. What is queued for it fails.",
+        "Set delivery.mode to Deliver if it should take them.",
+    ),
+    _row(
         "OneRecipient",
         _T,
         452,

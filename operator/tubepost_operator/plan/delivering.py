@@ -43,7 +43,9 @@ def delivering(snapshot: PushDomainSnapshot, selection: Selection, replicas: int
     if DeliveryMode.DELIVER not in modes:
         if DeliveryMode.SUSPEND in modes:
             return bad(_DELIVERING, Reason.SUSPENDED, "Messages are answered 451: delivery.mode is Suspend.")
-        return bad(_DELIVERING, Reason.BLACKHOLED, "Messages are discarded: delivery.mode is Blackhole.")
+        if DeliveryMode.BLACKHOLE in modes:
+            return bad(_DELIVERING, Reason.BLACKHOLED, "Messages are discarded: delivery.mode is Blackhole.")
+        return bad(_DELIVERING, Reason.REFUSED, "Messages are answered 550: delivery.mode is Refuse.")
     if replicas == 0:
         return unknown(_DELIVERING, Reason.NO_REPLICAS, "spec.replicas is 0.")
     reports = [pod.report for pod in snapshot.pods if pod.report is not None and pod.report.digest]

@@ -172,6 +172,13 @@ def test_an_unknown_domain_is_550() -> None:
     assert (answer.code, answer.enhanced) == (550, "5.1.2")
 
 
+def test_a_domain_that_refuses_is_550() -> None:
+    bench = Bench(DeliveryConfig(mode=DeliveryMode.REFUSE))
+    answer = bench.acceptance.check_recipient(SessionFacts("192.0.2.1", 1), "apn_example.com", 0)
+    assert isinstance(answer, Reply)
+    assert (answer.code, answer.enhanced) == (550, "5.7.1")
+
+
 def test_reception_reject_and_mail_without_a_relay() -> None:
     bench = Bench(reception=McmtReception.REJECT)
     bench.inject()

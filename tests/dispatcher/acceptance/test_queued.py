@@ -74,6 +74,18 @@ def test_an_unknown_domain_is_refused_and_others_go_on() -> None:
     assert (answers[1].code, answers[1].enhanced) == (550, "5.1.2")
 
 
+def test_a_domain_that_refuses_is_550_and_the_others_go_on() -> None:
+    bench = QueuedBench(DeliveryConfig(mode=DeliveryMode.REFUSE))
+    session = SessionFacts("192.0.2.1", 1)
+    answers = [
+        bench.acceptance.check_recipient(session, domain, 0)
+        for domain in ("apn_example.com", QueuedBench.OTHER)
+    ]
+    assert [isinstance(answer, Reply) for answer in answers] == [False, True]
+    assert isinstance(answers[1], Reply)
+    assert (answers[1].code, answers[1].enhanced) == (550, "5.7.1")
+
+
 def test_what_is_suspended_is_kept() -> None:
     bench = QueuedBench(DeliveryConfig(mode=DeliveryMode.SUSPEND))
     bench.send(OTHER, "x")

@@ -349,6 +349,19 @@ def test_the_journal_hears_what_is_put_off_and_what_is_discarded() -> None:
     ]
 
 
+def test_what_is_queued_for_a_domain_that_refuses_fails() -> None:
+    bench = Bench()
+    bench.stored(1)
+    bench.pool.answer(BUSY)
+    bench.loop.run_until_idle()
+    bench.swap(domain(bench.pool, options=DeliveryConfig(mode=DeliveryMode.REFUSE)))
+    bench.pool.held_until = float("inf")  # its routes do not matter any more
+    bench.loop.advance(HOUR)
+    assert bench.sent == []
+    assert bench.ends == [("m1", "DomainRefused")]
+    assert (bench.queue.queued, bench.queue.active) == (0, 0)
+
+
 def test_what_this_release_cannot_read_is_held_and_stays() -> None:
     bench = Bench()
     bench.pool.held_until = float("inf")

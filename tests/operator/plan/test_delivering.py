@@ -34,7 +34,8 @@ def test_delivering_is_what_the_pods_say(
 
 
 @pytest.mark.parametrize(
-    ("mode", "reason"), [("Suspend", Reason.SUSPENDED), ("Blackhole", Reason.BLACKHOLED)]
+    ("mode", "reason"),
+    [("Suspend", Reason.SUSPENDED), ("Blackhole", Reason.BLACKHOLED), ("Refuse", Reason.REFUSED)],
 )
 def test_delivering_is_false_where_the_spec_says_so(mode: str, reason: Reason) -> None:
     seen = running()
