@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/install.md, word for word, in their order, from a copy of the sources.
+"""The commands of README.md and of pages in docs/, word for word, in their order, from a copy of the sources.
 
 On a cluster of its own: the pages install for the whole cluster, and bring the cluster up themselves.
 """
@@ -13,8 +13,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster import fixtures, lifecycle, means
 from tests.cluster.layout import PROJECT
@@ -44,7 +46,7 @@ class Shell:
         Raises:
             AssertionError: a command of it failed.
         """
-        script = f"set -euo pipefail\nsource {self.exported}\n{snippet}\nexport -p > {self.exported}\n"
+        script = f"set -eu\nsource {self.exported}\n{snippet}\nexport -p > {self.exported}\n"
         began = time.monotonic()
         done = subprocess.run(
             ["bash", "-c", script],
@@ -84,13 +86,35 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         lifecycle.down(name)
 
 
+def definition(kind: str) -> dict[str, Any]:
+    """A custom resource definition that takes anything."""
+    plural = f"{kind.lower()}s"
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "names": {"kind": kind, "plural": plural},
+            "scope": "Namespaced",
+            "versions": [version],
+        },
+    }
+
+
 def test_snippets_are_what_is_indented() -> None:
     page = "# A\n\nx:\n\n    one\n      two\n\n    three\n\ny\n\n```yaml\n    no\n```\n\n## B\n\n    four\n"
     assert snippets(page) == ["one\n  two\n\nthree", "four"]
     assert snippets(page, "B") == ["four"]
 
 
-def test_the_readmes_installation(shell: Shell) -> None:
+def test_the_readmes_installation_and_the_pages_after_it(shell: Shell) -> None:
     page = (shell.directory / "README.md").read_text()
     began = time.monotonic()
     answers = [shell.run(snippet) for snippet in snippets(page, "Install in a cluster")]
@@ -98,6 +122,31 @@ def test_the_readmes_installation(shell: Shell) -> None:
     assert "delivered: 250" in answers[-1]
     took = time.monotonic() - began
     assert took < 300, f"{took:.0f} s"
+    # The pages after it are for the PushDomain that it has made.
+    shell.run("kubectl config set-context --current --namespace=tubepost")
+    (logs,) = [
+        snippet
+        for snippet in snippets((shell.directory / "docs" / "operator.md").read_text())
+        if " logs " in snippet
+    ]
+    assert '"message":' in shell.run(logs)
+    for page in ("operator.md", "sidecar.md"):
+        answers = [shell.run(snippet) for snippet in snippets((shell.directory / "docs" / page).read_text())]
+        assert answers, page
+    assert "delivered: 250" in answers[0]
+    # As much of the Prometheus operator as Helm has to know.
+    definitions = [definition("ServiceMonitor"), definition("PodMonitor"), definition("PrometheusRule")]
+    (shell.directory / "monitoring.yaml").write_text(yaml.safe_dump_all(definitions))
+    shell.run(
+        "kubectl apply -f monitoring.yaml && kubectl wait --for=condition=Established -f monitoring.yaml"
+    )
+    (snippet,) = snippets((shell.directory / "docs" / "grafana.md").read_text())
+    shell.run(snippet)
+    objects = shell.run("kubectl get servicemonitors,podmonitors,prometheusrules,configmaps -o name")
+    for name in ("tubepost-operator", "tubepost-dispatchers", "tubepost-sidecars", "tubepost-dashboards"):
+        assert f"/{name}\n" in objects
+    # Without undoing what was set before.
+    assert "tubepost-simulator" in shell.run("kubectl get deployments -o name")
 
 
 def test_the_page_of_the_installation(shell: Shell) -> None:
