@@ -173,7 +173,7 @@ class Feeder:
             names = None if domain is None else tuple(route.name for route in domain.routes)
             window = self._windows.setdefault(names, Window())
             found = self._groups[key] = Group(window, domain)
-            found.closed = self._takes_nothing(found, self._clock())
+            self._look_at(found, self._clock())
         return found
 
     def _named(self) -> set[Hashable]:

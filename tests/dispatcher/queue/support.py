@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tests.dispatcher.delivery.support import FACTS, NAME, FakePool, Told, domain, notification
@@ -33,6 +34,7 @@ class Bench:
         loop: FakeLoop | None = None,
         stores: dict[int, Store] | None = None,
         table: dict[str, Domain] | None = None,
+        chance: Callable[[], float] = lambda: 0.5,
         **values: Any,
     ) -> None:
         self.pools = pools or (FakePool(),)
@@ -51,7 +53,7 @@ class Bench:
             loop=self.loop,
             clock=lambda: self.loop.now,
             wall=self.wall,
-            chance=lambda: 0.5,
+            chance=chance,
         )
         self.queue = Queue(
             self.deliverer,
@@ -60,7 +62,7 @@ class Bench:
             loop=self.loop,
             clock=lambda: self.loop.now,
             wall=self.wall,
-            chance=lambda: 0.5,
+            chance=chance,
             open_store=self._store,
             **values,
         )
