@@ -96,6 +96,11 @@ class Reason(Word):
         "Pods of the dispatcher are refused, cannot be placed, or do not start; the message says why.",
     )
     UNAVAILABLE = ("Unavailable", "No replica of the dispatcher is ready.")
+    CONTESTED = (
+        "Contested",
+        "Somebody changes an object of the PushDomain again and again; it is put back ever more rarely.",
+    )
+    PAUSED = ("Paused", "Objects are not written: the PushDomain has the annotation tubepost.io/paused.")
     NO_ACCESS = (
         "NoAccess",
         "The API server does not let the operator see or write what this takes; what runs is left as it is.",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tubepost_operator.observed import Document, Key, Meta
+from tubepost_operator.observed import Document, Key, Meta, Repair
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Plan:
 
     `status` None: it is up to date. `again`: seconds until the next reconcile. `in_sync`: children that were
     compared with their manifests and need no write. `upgrade`: whether its rollout is subject to the rollout
-    limit, and waits or starts.
+    limit, and waits or starts. `repaired`: what somebody has changed of children that are put back.
     """
 
     apply: tuple[Apply, ...] = ()
@@ -60,6 +61,7 @@ class Plan:
     again: float | None = None
     in_sync: tuple[Meta, ...] = ()
     upgrade: Literal["none", "waiting", "rolling"] = "none"
+    repaired: Mapping[Key, Repair] = field(default_factory=dict)
 
     @property
     def writes(self) -> bool:

@@ -115,8 +115,10 @@ class ClusterApi(Protocol):
             ApiError: no list.
         """
 
-    async def apply(self, kind: Kind, manifest: Document, *, force: bool = True) -> Document:
-        """Server-side apply with our field manager; the object as it then is.
+    async def apply(
+        self, kind: Kind, manifest: Document, *, force: bool = True, dry_run: bool = False
+    ) -> Document:
+        """Server-side apply with our field manager; the object as it then is, or (`dry_run`) would be.
 
         Raises:
             ApiError: not applied; a conflict without `force` means that somebody else has such an object.

@@ -94,6 +94,11 @@ class Applier:
             answer = await self._cluster.remove_fields(CHILDREN[apply.key.kind], answer, texts)
             self._count(owner, apply.key, "remove")
         self._cache.written(apply.key, answer)
+        self._cache.tried(
+            apply.key,
+            apply.manifest["metadata"].get("annotations", {}).get(Names.APPLIED_ANNOTATION, ""),
+            answer,
+        )
 
     async def _scale(self, owner: Key, scale: Scale) -> None:
         patch: Document = {"spec": {"replicas": scale.replicas}}

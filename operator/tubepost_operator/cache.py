@@ -41,11 +41,15 @@ class _Own:
 
 @dataclass(slots=True)
 class _Other:
-    """A child or pod. `body` is of the version of `meta`, `in_sync` the fingerprint when it was compared."""
+    """A child or pod.
+
+    `body` is of the version of `meta`, `in_sync` the fingerprint when it was compared, `trial` as in `Child`.
+    """
 
     meta: Meta
     body: Document | None = None
     in_sync: str = ""
+    trial: tuple[str, Document] | None = None
 
 
 @dataclass(slots=True)
@@ -78,7 +82,7 @@ class Cache:
     # -- our own objects ------------------------------------------------------------------------------
 
     def put(self, document: Document) -> bool:
-        """Take an object of ours; whether anything but its status or version is new."""
+        """Take an object of ours; whether something is new that matters to its plan."""
         key = object_key(document)
         known = self._own.get(key)
         if known is not None and _older(document, known.document):
@@ -90,8 +94,10 @@ class Cache:
         else:
             self._own[key] = _Own(document, references(document))
         self._by_namespace.setdefault((key.kind, key.namespace), {})[key.name] = key
-        return known is None or any(
-            now.get(field) != then.get(field) for field in ("uid", "generation", "deletionTimestamp")
+        return (
+            known is None
+            or any(now.get(field) != then.get(field) for field in ("uid", "generation", "deletionTimestamp"))
+            or _paused(now) != _paused(then)
         )
 
     def remove(self, key: Key) -> None:
@@ -252,7 +258,7 @@ class Cache:
             for key in self._by_push_domain.get((namespace, name), {})
             if key.kind in CHILDREN
         ]
-        return [Child(entry.meta, entry.body, self.in_sync(entry.meta)) for entry in entries]
+        return [Child(entry.meta, entry.body, self.in_sync(entry.meta), entry.trial) for entry in entries]
 
     def take(self, key: Key, document: Document) -> Child:
         """Take a child, or somebody else's object of a child's name, as it was read."""
@@ -260,7 +266,8 @@ class Cache:
         if meta.labels.get(Names.MANAGED_LABEL) == Names.FIELD_MANAGER:
             self.put_meta(meta)
             self._keep(meta, document)
-        return Child(meta, document)
+        entry = self._others.get(key)
+        return Child(meta, document, trial=entry.trial if entry is not None else None)
 
     def written(self, key: Key, document: Document) -> None:
         """Take the answer to a write of ours: a child as it is now."""
@@ -268,6 +275,14 @@ class Cache:
         self.put_meta(meta)
         self._keep(meta, document)
         self.set_in_sync(meta)
+
+    def tried(self, key: Key, applied: str, answer: Document) -> Child | None:
+        """Take what the API server makes of a manifest with this hash."""
+        entry = self._others.get(key)
+        if entry is None:
+            return None
+        entry.trial = (applied, answer)
+        return Child(entry.meta, entry.body, self.in_sync(entry.meta), entry.trial)
 
     def _keep(self, meta: Meta, document: Document) -> None:
         entry = self._others[meta.key]
@@ -372,6 +387,10 @@ def _older(document: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
         now.get("uid") == then.get("uid")
         and _number(now.get("resourceVersion")) < _number(then.get("resourceVersion"))
     )
+
+
+def _paused(metadata: Mapping[str, Any]) -> object:
+    return (metadata.get("annotations") or {}).get(Names.PAUSED_ANNOTATION)
 
 
 def _number(version: str | None) -> int:

@@ -149,10 +149,13 @@ class Cluster:
             if not token:
                 return items
 
-    async def apply(self, kind: Kind, manifest: Document, *, force: bool = True) -> Document:
+    async def apply(
+        self, kind: Kind, manifest: Document, *, force: bool = True, dry_run: bool = False
+    ) -> Document:
         """See `api.ClusterApi`."""
         metadata = manifest["metadata"]
         query = {"fieldManager": Names.FIELD_MANAGER, "force": "true" if force else "false"}
+        query["dryRun"] = "All" if dry_run else ""
         path = kind.path(metadata.get("namespace"), metadata["name"])
         return await self._request("PATCH", path, query, manifest, _APPLY)
 

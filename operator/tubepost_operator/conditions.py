@@ -40,6 +40,8 @@ _OPERATOR_FAULTS: Final = (Reason.NO_ACCESS, Reason.OPERATOR_ERROR)
 _PROGRAM_FAULTS: Final = (
     Reason.PENDING,
     Reason.PODS_FAIL,
+    Reason.CONTESTED,
+    Reason.PAUSED,
     *_OPERATOR_FAULTS,
     Reason.NAME_CONFLICT,
     Reason.REJECTED,
@@ -79,7 +81,14 @@ REASONS: Final[Mapping[ConditionType, Mapping[Status, tuple[Reason, ...]]]] = {
 """Which reasons a condition may have with which status: the closed set."""
 
 _NO_WARNING: Final = frozenset(
-    {Reason.PENDING, Reason.SUSPENDED, Reason.NO_REPLICAS, Reason.BLACKHOLED, Reason.REFUSED}
+    {
+        Reason.PENDING,
+        Reason.PAUSED,
+        Reason.SUSPENDED,
+        Reason.NO_REPLICAS,
+        Reason.BLACKHOLED,
+        Reason.REFUSED,
+    }
 )
 """Reasons that are no fault: they get no Warning."""
 

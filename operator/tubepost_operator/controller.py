@@ -22,6 +22,7 @@ from tubepost_operator.actions import Plan
 from tubepost_operator.api import ApiError, ClusterApi
 from tubepost_operator.apply import Applier, fields
 from tubepost_operator.cache import Cache
+from tubepost_operator.fights import Fights
 from tubepost_operator.gather import Gatherer, observe_push_domain, observe_referenced
 from tubepost_operator.lease import NotLeader
 from tubepost_operator.metrics import OperatorMetrics
@@ -94,6 +95,7 @@ class Controller:
         metrics.queue_depth.set_function(lambda: float(self.queue.depth(self._clock())))
         self._wake = asyncio.Event()
         self._initial: set[Key] = set()
+        self._fights = Fights()
 
     # -- enqueueing ----------------------------------------------------------------------------------
 
@@ -247,12 +249,21 @@ class Controller:
             seen,
             unconfirmed_for=self._cache.unconfirmed_for(key, awaited, self._clock()),
             may_upgrade=self.rollouts.may(key),
+            fights={
+                child: fight
+                for child in seen.children
+                if (fight := self._fights.of(child, self._clock())) is not None
+            },
         )
         plan = plan_push_domain(seen, decision)
         self._track_rollout(key, plan, rolled_out=rolled_out(seen), under_way=upgrading(seen))
         for meta in plan.in_sync:
             self._cache.set_in_sync(meta)
         rejected = await self._applier.children(key, plan, partial(self._is_rejection, key))
+        for child, repair in plan.repaired.items():
+            if child not in rejected:
+                self._fights.put_back(child, repair, self._clock())
+                self._metrics.repairs.labels(child.kind).inc()
         if rejected:
             refused = plan_push_domain(replace(seen, may_upgrade=False, rejected=rejected), decision)
             await self._report(key, document, refused)

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, TypeVar
 
-from tubepost_operator.api import ClusterApi
+from tubepost_operator.api import ApiError, ClusterApi
 from tubepost_operator.cache import Cache
 from tubepost_operator.kinds import CHILDREN, POD, SECRET
-from tubepost_operator.observed import Child, Document, Found, Key, Need, PodList, PodMetrics, Secret
+from tubepost_operator.observed import Child, Document, Found, Key, Need, PodList, PodMetrics, Secret, Trial
 from tubepost_operator.pods import PodAsker, read_pod
 from tubepost_operator.settings import Settings
 from tubepost_operator.snapshot import PushDomainSnapshot, ReferencedSnapshot, Snapshot
@@ -97,9 +97,11 @@ class Gatherer:
                 await self._list(need)
             elif isinstance(need, Key):
                 found[need] = await self._get(need)
+            elif isinstance(need, Trial):
+                found[need] = await self._try(need)
         await asyncio.gather(*(self._ask(need) for need in wanted if isinstance(need, PodMetrics)))
         for need in wanted:
-            if not isinstance(need, Key):
+            if isinstance(need, PodList | PodMetrics):
                 found[need] = self._cache.pods(need.push_domain.namespace, need.push_domain.name)
         return found
 
@@ -115,6 +117,15 @@ class Gatherer:
         secret = read_secret(document)
         self._cache.set_secret(key.namespace, secret)
         return secret
+
+    async def _try(self, need: Trial) -> Child | None:
+        try:
+            answer = await self._cluster.apply(CHILDREN[need.child.kind], need.manifest, dry_run=True)
+        except ApiError as error:
+            if not error.rejection:
+                raise
+            return None  # a webhook that takes no dry runs, or a refusal, which the write will meet
+        return self._cache.tried(need.child, need.applied, answer)
 
     async def _list(self, need: PodList) -> None:
         """Addresses and states of pods."""

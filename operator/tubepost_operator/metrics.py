@@ -32,6 +32,11 @@ class OperatorMetrics(MetricSet):
         "status",
     )
     writes = counter("tubepost_operator_writes", "Objects written, by kind and action.", "kind", "action")
+    repairs = counter(
+        "tubepost_operator_repairs",
+        "Children put back after somebody had changed them, by kind; the events Repaired say what and who.",
+        "kind",
+    )
     queue_depth = gauge("tubepost_operator_queue_depth", "Objects queued for reconciliation.")
     leader = gauge("tubepost_operator_leader", "1 while this replica is the leader.")
     upgrades_waiting = gauge(

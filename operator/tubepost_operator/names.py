@@ -46,6 +46,9 @@ class Names:
     CONTENT_ANNOTATION: Final = f"{GROUP}/content"
     """On ConfigMaps: digest of the compiled configuration in them."""
 
+    PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
+    """On a PushDomain: its objects are not written while this is there, unless it says `false`."""
+
     CONFIG_KEY: Final = "config.json"
     """Key of the ConfigMap that holds the compiled configuration."""
 

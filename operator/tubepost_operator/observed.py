@@ -78,12 +78,39 @@ class Child:
     """A child as it is. `body` None: it was not read at this version.
 
     `in_sync`: it was compared with its manifest, or written by us, and its desired state has not changed
-    since.
+    since. `trial`: what the API server made of a manifest, with the hash of what was applied.
     """
 
     meta: Meta
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     in_sync: bool = False
+    trial: tuple[str, Mapping[str, Any]] | None = field(default=None, repr=False)
+
+    def trial_of(self, applied: str) -> Mapping[str, Any] | None:
+        """What the API server made of the manifest with this hash, None when that is not known."""
+        return self.trial[1] if self.trial is not None and self.trial[0] == applied else None
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Which fields of a child somebody has changed; `text` says what and who."""
+
+    fields: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fight:
+    """Somebody changes a child again and again.
+
+    `times`: how often it was put back, the last time after `repair`. `wait`: seconds until it may be put back
+    again. `left`: seconds of peace after which the fight is over.
+    """
+
+    times: int
+    wait: float
+    left: float
+    repair: Repair
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +204,16 @@ class PodMetrics:
     url: str
 
 
-Need = Key | PodList | PodMetrics
-"""Something to read: an object, a list of pods, or a pod's metrics."""
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Names a request: what the API server would make of a child's manifest (a dry run)."""
+
+    child: Key
+    applied: str
+    manifest: Document = field(repr=False, compare=False)
+
+
+Need = Key | PodList | PodMetrics | Trial
+"""Something to read: an object, a list of pods, a pod's metrics, or a trial."""
 Found = Secret | Child | tuple[Pod, ...] | None
 """What was read: an object, None when there is none; of pods, all of the PushDomain as they are known now."""

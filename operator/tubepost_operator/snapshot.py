@@ -8,7 +8,19 @@ from datetime import datetime
 from typing import Self
 
 from tubepost_operator.credentials import Secrets
-from tubepost_operator.observed import Child, Document, Found, Key, LiveStatus, Need, Pod, Refusal, Secret
+from tubepost_operator.observed import (
+    Child,
+    Document,
+    Fight,
+    Found,
+    Key,
+    LiveStatus,
+    Need,
+    Pod,
+    Refusal,
+    Secret,
+    Trial,
+)
 from tubepost_operator.settings import Settings
 
 
@@ -69,8 +81,9 @@ class PushDomainSnapshot(Snapshot):
     `routes` and `loggers` are all of the namespace. `children` are the objects with our labels, and those
     that were found under a name that a child needs. `rejected`: writes that the API server has just refused.
     `unconfirmed_for`: seconds since a pod was first seen to run something else than the selected
-    configuration; 0 while none does. `may_upgrade`: the rollout limit has room for it. `last_published`: name
-    of the ConfigMap and text of the configuration that was published at the last reconcile.
+    configuration; 0 while none does. `fights`: over which children. `may_upgrade`: the rollout limit has
+    room for it. `last_published`: name of the ConfigMap and text of the configuration that was published
+    at the last reconcile.
     """
 
     settings: Settings
@@ -81,6 +94,7 @@ class PushDomainSnapshot(Snapshot):
     live: LiveStatus | None = None
     rejected: Mapping[Key, str] = field(default_factory=dict)
     unconfirmed_for: float = 0.0
+    fights: Mapping[Key, Fight] = field(default_factory=dict)
     may_upgrade: bool = True
     last_published: tuple[str, str] | None = None
 
@@ -90,6 +104,9 @@ class PushDomainSnapshot(Snapshot):
         for need, value in found.items():
             if isinstance(value, tuple):
                 pods = value
+            elif isinstance(need, Trial):
+                if isinstance(value, Child) and need.child in children:
+                    children[need.child] = replace(children[need.child], trial=value.trial)
             elif isinstance(value, Child):
                 children[value.meta.key] = value
             elif isinstance(need, Key):

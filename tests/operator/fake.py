@@ -31,6 +31,8 @@ class FakeCluster:
         self.objects: dict[tuple[str, str, str], Document] = {}
         self.requests: list[tuple[str, str, str]] = []
         self.events: list[Document] = []
+        self.mutate: Callable[[Document], None] = lambda _: None
+        """A policy of the cluster: changes what is applied on its way in."""
         self.fail: Callable[[str, str, str], ApiError | None] = lambda *_: None
         self._versions = itertools.count(1)
         self._uids = itertools.count(1)
@@ -92,7 +94,7 @@ class FakeCluster:
         )
 
     def writes(self) -> list[tuple[str, str, str]]:
-        return [request for request in self.requests if request[0] not in {"GET", "LIST", "WATCH"}]
+        return [request for request in self.requests if request[0] not in {"GET", "LIST", "WATCH", "TRY"}]
 
     def get_now(self, kind: str, name: str, namespace: str = "default") -> Document:
         return self.objects[kind, namespace, name]
@@ -122,15 +124,20 @@ class FakeCluster:
             if name == kind.name and namespace in {None, space} and _selected(document, selector)
         ]
 
-    async def apply(self, kind: Kind, manifest: Document, *, force: bool = True) -> Document:
+    async def apply(
+        self, kind: Kind, manifest: Document, *, force: bool = True, dry_run: bool = False
+    ) -> Document:
         metadata = manifest["metadata"]
-        self._request("APPLY", kind, metadata["name"])
+        self._request("TRY" if dry_run else "APPLY", kind, metadata["name"])
         await asyncio.sleep(0)
         key = (kind.name, metadata.get("namespace", ""), metadata["name"])
         known = self.objects.get(key)
         if known is not None and not force:
             raise ApiError(409, "conflict")
         merged = _merged(known or {}, copy.deepcopy(manifest))
+        self.mutate(merged)
+        if dry_run:
+            return merged
         if known is not None and merged == known:
             return copy.deepcopy(known)
         return copy.deepcopy(self._store(key, merged))

@@ -11,6 +11,7 @@ from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import logger, push_domain, route, secret_document
 from tubepost_operator import controller as controller_module
 from tubepost_operator.api import ApiError
+from tubepost_operator.fights import FREE
 from tubepost_operator.kinds import CHILDREN, OWN
 from tubepost_operator.observed import Document, Key, PodReport
 from tubepost_operator.plan import push_domain as push_domain_module
@@ -63,6 +64,99 @@ async def test_what_others_added_is_removed(cluster: FakeCluster) -> None:
         running.leadership.controller.enqueue_all()
         await running.rest()
         assert cluster.requests == []
+
+
+def hundred(document: Document) -> None:
+    """A policy of the cluster that decides about requests."""
+    if document["kind"] == "Deployment":
+        containers = document["spec"]["template"]["spec"]["containers"]
+        containers[0] = {**containers[0], "resources": {"requests": {"cpu": "77m"}}}
+
+
+async def test_a_policy_that_changes_a_child_is_left_alone_and_said(cluster: FakeCluster) -> None:
+    cluster.mutate = hundred
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+        written = [request for request in cluster.requests if request[:2] == ("APPLY", "Deployment")]
+        assert len(written) == 1
+        for _ in range(3):
+            cluster.roll_out()
+            cluster.put(secret_document())
+            await running.rest()
+        assert [request for request in cluster.requests if request[:2] == ("APPLY", "Deployment")] == written
+        assert not [event for event in cluster.events if event["reason"] == "Repaired"]
+        conditions = cluster.get_now("PushDomain", "alerts")["status"]["conditions"]
+        (message,) = [item["message"] for item in conditions if item["type"] == "Programmed"]
+        assert "A policy or webhook of the cluster decides: Deployment alerts: spec.template" in message
+    cluster.requests.clear()
+    # A new leader does not know it yet: it asks the API server what it would make of it, and writes nothing.
+    async with start(cluster) as running:
+        await running.rest()
+        assert ("TRY", "Deployment", "alerts") in cluster.requests
+        assert cluster.writes() == []
+
+
+async def test_a_fight_is_said_and_not_fought_at_any_price(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    scaled = {
+        "manager": "kube-controller-manager",
+        "subresource": "scale",
+        "fieldsV1": {"f:spec": {"f:replicas": {}}},
+    }
+
+    def scale(document: Document) -> None:
+        document["spec"]["replicas"] = 3
+        document["metadata"]["managedFields"] = [scaled]
+
+    def replicas() -> int:
+        return int(cluster.get_now("Deployment", "alerts")["spec"]["replicas"])
+
+    async with start(cluster) as running:
+        await made(running)
+        for _ in range(FREE):
+            cluster.edit("Deployment", "alerts", scale)
+            await running.until(lambda: replicas() == 1)
+            await running.rest()
+        cluster.edit("Deployment", "alerts", scale)
+        await running.until(lambda: cluster.condition("alerts", "Programmed") == ("False", "Contested"))
+        await running.rest()
+        assert replicas() == 3, "it has become a fight"
+        events = [event["message"] for event in cluster.events if event["reason"] == "Repaired"]
+        assert len(events) == FREE
+        assert "spec.replicas was changed from 1 to 3 by kube-controller-manager" in events[0]
+        (told,) = [event["message"] for event in cluster.events if event["reason"] == "Contested"]
+        assert "scaleTargetRef name kind PushDomain" in told
+        text = generate_latest(running.metrics.registry).decode()
+    assert f'tubepost_operator_repairs_total{{kind="Deployment"}} {FREE}.0' in text
+
+
+async def test_a_paused_push_domain_is_left_alone_until_it_is_not(cluster: FakeCluster) -> None:
+    furnish(cluster)
+
+    def pause(document: Document) -> None:
+        document["metadata"]["annotations"] = {"tubepost.io/paused": "true"}
+
+    def go_on(document: Document) -> None:
+        document["metadata"]["annotations"] = {}
+
+    def debug(document: Document) -> None:
+        document["spec"]["replicas"] = 0
+
+    async with start(cluster) as running:
+        await made(running)
+        cluster.edit("PushDomain", "alerts", pause)
+        await running.rest()
+        assert cluster.condition("alerts", "Programmed") == ("True", "Programmed")
+        cluster.edit("Deployment", "alerts", debug)
+        await running.until(lambda: cluster.condition("alerts", "Programmed") == ("False", "Paused"))
+        cluster.remove("Service", "alerts")
+        await running.rest()
+        assert cluster.get_now("Deployment", "alerts")["spec"]["replicas"] == 0
+        assert ("Service", "default", "alerts") not in cluster.objects
+        cluster.edit("PushDomain", "alerts", go_on)
+        await running.until(lambda: ("Service", "default", "alerts") in cluster.objects)
+        await running.until(lambda: cluster.get_now("Deployment", "alerts")["spec"]["replicas"] == 1)
 
 
 async def test_nothing_is_written_while_nothing_changes_nor_after_a_restart(cluster: FakeCluster) -> None:
@@ -496,6 +590,7 @@ async def test_only_what_the_role_permits_is_asked_for(cluster: FakeCluster) -> 
         "LIST": "list",
         "WATCH": "watch",
         "APPLY": "patch",
+        "TRY": "patch",
         "PATCH": "patch",
         "CREATE": "create",
         "DELETE": "delete",

@@ -9,9 +9,8 @@ from typing import Any, Final, Literal
 from tubepost_operator.actions import Apply, Scale
 from tubepost_operator.kinds import CHILDREN
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Child, Document, Key, Meta
-from tubepost_operator.plan.compare import covers
-from tubepost_operator.plan.managed_fields import additions
+from tubepost_operator.observed import Child, Document, Fight, Key, Meta
+from tubepost_operator.plan.drift import Change, drift, on_admission
 from tubepost_operator.plan.ownership import is_leaving, is_orphan, is_ours
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.configmap import config_map
@@ -39,8 +38,12 @@ class ChildrenPlan:
     in_sync: list[Meta] = field(default_factory=list)
     conflicts: list[Key] = field(default_factory=list)
     leaving: list[Key] = field(default_factory=list)
-    repaired: list[Key] = field(default_factory=list)
+    repaired: dict[Key, list[Change]] = field(default_factory=dict)
+    contested: dict[Key, Fight] = field(default_factory=dict)
+    mutated: dict[Key, list[str]] = field(default_factory=dict)
     adopted: list[Key] = field(default_factory=list)
+    withheld: list[Key] = field(default_factory=list)
+    paused: bool = False
     scale: Scale | None = None
     upgrade: Literal["none", "waiting", "rolling"] = "none"
 
@@ -72,7 +75,7 @@ def plan_children(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) 
             if key not in snapshot.rejected:
                 plan.apply.append(Apply(key, manifest, create=True))
             if was_there and key.kind != "ConfigMap":
-                plan.repaired.append(key)
+                plan.repaired[key] = []
             continue
         if is_leaving(snapshot, child.meta):
             plan.leaving.append(key)
@@ -112,12 +115,22 @@ def _compare(
         if key not in snapshot.rejected:
             plan.apply.append(Apply(key, manifest))
         return
-    if child.body is not None and (not covers(child.body, manifest) or additions(child.body, manifest)):
-        if key not in snapshot.rejected:
-            plan.apply.append(Apply(key, manifest))
-            plan.repaired.append(key)
-        return
-    plan.in_sync.append(child.meta)
+    plan.mutated[key] = on_admission(child, manifest)
+    changes = drift(child, manifest)
+    if not changes:
+        plan.in_sync.append(child.meta)
+    elif _may_put_back(plan, snapshot, key):
+        plan.apply.append(Apply(key, manifest))
+        plan.repaired[key] = changes
+
+
+def _may_put_back(plan: ChildrenPlan, snapshot: PushDomainSnapshot, key: Key) -> bool:
+    """Whether a change is put back now: not while the API server rejects it, nor too often in a fight."""
+    fight = snapshot.fights.get(key)
+    if fight is not None and fight.wait > 0:
+        plan.contested[key] = fight
+        return False
+    return key not in snapshot.rejected
 
 
 def _deployment(
@@ -133,7 +146,12 @@ def _deployment(
     if only_release and replicas > 0:
         if not snapshot.may_upgrade:
             plan.upgrade = "waiting"
-            if child.body is not None and child.body["spec"].get("replicas") != replicas:
+            changes = [change for change in drift(child, manifest) if change.field == "spec.replicas"]
+            if any(change.by for change in changes):
+                if _may_put_back(plan, snapshot, key):
+                    plan.scale = Scale(key, replicas)
+                    plan.repaired[key] = changes
+            elif changes:
                 plan.scale = Scale(key, replicas)
             return
         plan.upgrade = "rolling"

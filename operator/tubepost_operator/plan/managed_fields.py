@@ -61,6 +61,66 @@ def additions(live: Mapping[str, Any], wanted: Document) -> list[Pointer]:
     )
 
 
+def place_name(live: Any, place: Pointer) -> str:
+    """A place for people: list items by their names, where they have one."""
+    name = ""
+    for step in place:
+        if isinstance(live, list) and isinstance(step, int) and step < len(live):
+            live = live[step]
+            item = live if isinstance(live, Mapping) else {}
+            label = next((item[key] for key in ("name", "mountPath") if key in item), step)
+            name += f"[{label}]"
+        else:
+            live = live.get(step) if isinstance(live, Mapping) else None
+            text = str(step)
+            plain = "/" not in text and "." not in text
+            name += (f".{text}" if name else text) if plain else f"[{text}]"
+    return name
+
+
+def writer(live: Mapping[str, Any], place: Pointer) -> str:
+    """Who wrote a place, as the API server has it; empty when nobody but us and the server did.
+
+    The most specific entry counts, and of those the newest.
+    """
+    best, depth_of_best, time_of_best = "", 0, ""
+    for entry in (live.get("metadata") or {}).get("managedFields") or ():
+        subresource = str(entry.get("subresource") or "")
+        if entry.get("manager") == Names.FIELD_MANAGER and not subresource:
+            continue
+        depth = _depth(entry.get("fieldsV1") or {}, live, place)
+        time = str(entry.get("time") or "")
+        if depth and (depth, time) > (depth_of_best, time_of_best):
+            best = str(entry.get("manager") or "an unnamed client")
+            if subresource:
+                best += f" through the subresource {subresource}"
+            depth_of_best, time_of_best = depth, time
+    return best
+
+
+def _depth(fields: Mapping[str, Any], live: Any, place: Pointer) -> int:
+    """How many steps of a place an entry owns: all, or up to a part that it owns as a whole; else 0."""
+    for number, step in enumerate(place):
+        inner: Any = None
+        if isinstance(step, str):
+            inner = fields.get(f"f:{step}")
+            live = live.get(step) if isinstance(live, Mapping) else None
+        elif isinstance(live, list) and step < len(live):
+            live = live[step]
+            inner = next(
+                (
+                    value
+                    for key, value in fields.items()
+                    if key.startswith("k:") and _has(live, json.loads(key[2:]), live=True)
+                ),
+                None,
+            )
+        if inner is None:
+            return number if number and not fields else 0
+        fields = inner
+    return len(place)
+
+
 def pointer_text(place: Pointer) -> str:
     """A place as a JSON Pointer (RFC 6901)."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in place)

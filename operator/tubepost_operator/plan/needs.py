@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from tubepost_operator.kinds import READ_IN_FULL
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Key, Need, PodList, PodMetrics
+from tubepost_operator.observed import Key, Need, PodList, PodMetrics, Trial
 from tubepost_operator.plan.children import deployment_body
+from tubepost_operator.plan.drift import applied, drift
 from tubepost_operator.plan.push_domain import Decision
 from tubepost_operator.snapshot import PushDomainSnapshot, Snapshot
 
@@ -32,7 +33,21 @@ def for_decision(seen: PushDomainSnapshot) -> tuple[Need, ...]:
 def for_plan(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
     """What it takes to plan, once that is decided: whether names are free, and what the pods run."""
     unknown = tuple(key for key in decision.manifests if key not in seen.children and key not in seen.read)
-    return unknown or _of_pods(seen, decision.digest)
+    return unknown or _trials(seen, decision) or _of_pods(seen, decision.digest)
+
+
+def _trials(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
+    """Where a value is not as we wrote it: whether the API server itself would make it so."""
+    wanted = []
+    for key, manifest in decision.manifests.items():
+        child = seen.children.get(key)
+        if child is None or child.meta.owner != seen.uid or child.meta.deleting:
+            continue
+        trial = Trial(key, applied(manifest), manifest)
+        same = child.meta.annotations.get(Names.APPLIED_ANNOTATION) == trial.applied
+        if same and trial not in seen.read and any(not change.added for change in drift(child, manifest)):
+            wanted.append(trial)
+    return tuple(wanted)
 
 
 def _unread_secrets(seen: Snapshot) -> tuple[Need, ...]:

@@ -31,6 +31,8 @@ from tubepost_operator.plan.children import (
     wanted_children,
 )
 from tubepost_operator.plan.delivering import delivering
+from tubepost_operator.plan.drift import repair, repaired_text
+from tubepost_operator.plan.pause import is_paused, withheld
 from tubepost_operator.plan.readiness import programmed, ready
 from tubepost_operator.plan.select import Selection, select_config
 from tubepost_operator.snapshot import PushDomainSnapshot
@@ -89,6 +91,9 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
     decision = decision or decide(snapshot)
     candidate, selection, digest = decision.candidate, decision.selection, decision.digest
     children = plan_children(snapshot, decision.manifests) if selection.source is not None else ChildrenPlan()
+    paused = is_paused(snapshot.document)
+    if paused:
+        children = withheld(children)
     conditions = _conditions(snapshot, candidate, selection, children, digest)
     old = snapshot.document.get("status") or {}
     status = _status(snapshot, candidate, selection, conditions, digest)
@@ -100,12 +105,13 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
         apply=tuple(children.apply),
         scale=children.scale,
         delete=tuple(children.delete),
-        refresh=() if config_written or selection.source is None else _refresh(snapshot, digest),
+        refresh=() if config_written or selection.source is None or paused else _refresh(snapshot, digest),
         status=status if status != old else None,
         events=told,
         again=_again(snapshot, candidate, children, config_written=config_written),
         in_sync=tuple(children.in_sync),
         upgrade=children.upgrade,
+        repaired={key: repair(changes) for key, changes in children.repaired.items() if changes},
     )
 
 
@@ -281,10 +287,12 @@ def _events(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event
     if children.adopted:
         names = ", ".join(f"{key.kind} {key.name}" for key in children.adopted)
         told.append(Event("Normal", str(EventReason.ADOPTED), f"{names}: {EventReason.ADOPTED.meaning}"))
-    for key in children.repaired:
-        if any(apply.key == key for apply in children.apply):
-            text = f"{key.kind} {key.name} was deleted or changed by somebody else; it has been restored."
-            told.append(Event("Normal", str(EventReason.REPAIRED), text))
+    written = {apply.key for apply in children.apply} | ({children.scale.key} if children.scale else set())
+    for key, changes in children.repaired.items():
+        if key in written:
+            told.append(
+                Event("Normal", str(EventReason.REPAIRED), repaired_text(snapshot.name, key, changes))
+            )
     return tuple(told)
 
 
@@ -299,6 +307,7 @@ def _again(
         times.append(2.0)
     if children.conflicts:
         times.append(CONFLICT_INTERVAL)
+    times += [fight.wait + 0.1 if fight.wait else fight.left + 1.0 for fight in snapshot.fights.values()]
     waiting = snapshot.unconfirmed_for
     if waiting:
         times.append(0.5 if waiting < SETTLING else 3.0 if waiting < 60 else 15.0)

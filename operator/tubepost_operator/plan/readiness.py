@@ -9,9 +9,10 @@ from tubepost_api.conditions import ConditionType, Reason
 from tubepost_operator.conditions import PlannedCondition, bad, first_fault, good
 from tubepost_operator.kinds import CHILDREN, NETWORK_POLICY, POD, SECRET
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Key
+from tubepost_operator.observed import Fight, Key
 from tubepost_operator.plan.causes import causes
 from tubepost_operator.plan.children import ChildrenPlan, deployment_body, rolled_out
+from tubepost_operator.plan.drift import remedy as fight_remedy
 from tubepost_operator.plan.remedies import remedy
 from tubepost_operator.plan.select import Selection
 from tubepost_operator.snapshot import PushDomainSnapshot
@@ -64,7 +65,28 @@ def programmed(
         )
     if not selection.is_candidate:
         return bad(_PROGRAMMED, Reason.PENDING, _stays_in_force(selection.source.config.generation))
+    if children.withheld:
+        named = ", ".join(f"{key.kind} {key.name}" for key in children.withheld)
+        return bad(
+            _PROGRAMMED,
+            Reason.PAUSED,
+            f"Annotation {Names.PAUSED_ANNOTATION}: nothing is written. Withheld: {named}. Remedy: remove "
+            "the annotation when you are done.",
+        )
+    fights = [(key, fight) for key, fight in sorted(snapshot.fights.items()) if key in snapshot.children]
+    if fights and not children.paused:
+        return bad(
+            _PROGRAMMED, Reason.CONTESTED, " ".join(_contested(snapshot.name, *item) for item in fights)
+        )
     return _rolled(snapshot, children) or _confirmed(snapshot, children, digest)
+
+
+def _contested(name: str, key: Key, fight: Fight) -> str:
+    return (
+        f"{key.kind} {key.name} is changed again and again, at last: {fight.repair.text}. It was put back "
+        f"{fight.times} times, and will be ever more rarely. Remedy: "
+        f"{fight_remedy(key.kind, fight.repair.fields, name)}."
+    )
 
 
 def _stays_in_force(generation: int) -> str:
@@ -140,7 +162,16 @@ def _confirmed(snapshot: PushDomainSnapshot, children: ChildrenPlan, digest: str
     )
     if stale:
         message += f" {stale} pods with a sidecar mount an older set of Secrets; recreate them."
-    return good(_PROGRAMMED, Reason.PROGRAMMED, message)
+    return good(_PROGRAMMED, Reason.PROGRAMMED, message + _by_the_cluster(children))
+
+
+def _by_the_cluster(children: ChildrenPlan) -> str:
+    """What is not as we write it, and is left so."""
+    texts = [f"{key.kind} {key.name}: {text}" for key, made in children.mutated.items() for text in made]
+    found = f" A policy or webhook of the cluster decides: {'; '.join(texts[:3])}." if texts else ""
+    if children.paused:
+        found += f" Annotation {Names.PAUSED_ANNOTATION}: nothing would be written while it is there."
+    return found
 
 
 def _config_map(snapshot: PushDomainSnapshot) -> str:

@@ -7,7 +7,7 @@ from tests.operator.cases import applied, snapshot
 from tests.operator.plan.test_needs import pod, running
 from tubepost_operator.actions import Scale
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Child, Key
+from tubepost_operator.observed import Child, Fight, Key, Repair
 from tubepost_operator.plan.children import (
     ChildrenPlan,
     deployment_body,
@@ -50,7 +50,7 @@ def test_a_network_policy_is_wanted_where_the_operator_writes_them() -> None:
 def test_what_is_missing_is_created_and_what_is_there_is_left() -> None:
     plan = planned(snapshot("first-publish"))
     assert all(apply.create for apply in plan.apply)
-    assert plan.repaired == []
+    assert plan.repaired == {}
     plan = planned(running())
     assert (plan.apply, plan.delete) == ([], [])
     assert len(plan.in_sync) == 5
@@ -84,7 +84,7 @@ def test_what_somebody_changed_is_applied_again() -> None:
     changed = {**body, "spec": {**body["spec"], "selector": {}}}
     child = Child(seen.children[SERVICE].meta, changed)
     plan = planned(replace(seen, children={**seen.children, SERVICE: child}))
-    assert (plan.repaired, [apply.key for apply in plan.apply]) == ([SERVICE], [SERVICE])
+    assert (list(plan.repaired), [apply.key for apply in plan.apply]) == ([SERVICE], [SERVICE])
 
 
 def test_what_was_rejected_is_not_applied_again_nor_anything_deleted() -> None:
@@ -137,3 +137,15 @@ def test_the_rollout_of_an_upgrade_is_known_by_pods_of_two_templates() -> None:
     assert upgrading(replace(seen, pods=(same, same)))
     assert not upgrading(replace(seen, pods=(same, one)))
     assert not upgrading(running(same, same))
+
+
+def test_in_a_fight_a_change_is_put_back_later() -> None:
+    seen = running()
+    body = seen.children[SERVICE].body
+    assert body is not None
+    child = Child(seen.children[SERVICE].meta, {**body, "spec": {**body["spec"], "type": "NodePort"}})
+    fight = Fight(4, 30.0, 900.0, Repair(("spec.type",), "spec.type was changed"))
+    seen = replace(seen, children={**seen.children, SERVICE: child}, fights={SERVICE: fight})
+    plan = planned(seen)
+    assert (plan.apply, plan.repaired, plan.contested) == ([], {}, {SERVICE: fight})
+    assert planned(replace(seen, fights={SERVICE: replace(fight, wait=0.0)})).repaired.keys() == {SERVICE}

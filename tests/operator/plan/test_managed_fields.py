@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tubepost_operator.names import Names
-from tubepost_operator.plan.managed_fields import additions, pointer_text
+from tubepost_operator.plan.managed_fields import additions, place_name, pointer_text, writer
 
 Document = dict[str, Any]
 
@@ -105,3 +105,23 @@ def test_data_of_a_config_map() -> None:
 
 def test_pointers_are_escaped() -> None:
     assert pointer_text(("data", "a/b~c", 0)) == "/data/a~1b~0c/0"
+
+
+def test_the_most_specific_and_newest_entry_says_who_wrote_a_place() -> None:
+    whole = {"manager": "kubectl", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {}}}
+    old = {"manager": "hpa", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    new = {**old, "manager": "keda", "time": "2026-02-01T00:00:00Z", "subresource": "scale"}
+    ours = {**old, "manager": Names.FIELD_MANAGER, "time": "2026-03-01T00:00:00Z"}
+    live = {"metadata": {"managedFields": [whole, new, old, ours]}, "spec": {"replicas": 3, "paused": True}}
+    assert writer(live, ("spec", "replicas")) == "keda through the subresource scale"
+    assert writer(live, ("spec", "paused")) == "kubectl"
+    assert writer(live, ("data", "x")) == ""
+    assert writer({"metadata": {}}, ("spec",)) == ""
+
+
+def test_a_place_is_named_for_people() -> None:
+    live = {"spec": {"containers": [{"name": "a", "volumeMounts": [{"mountPath": "/x"}], "args": ["q"]}]}}
+    place = ("spec", "containers", 0, "volumeMounts", 0, "readOnly")
+    assert place_name(live, place) == "spec.containers[a].volumeMounts[/x].readOnly"
+    assert place_name(live, ("spec", "containers", 0, "args", 0)) == "spec.containers[a].args[0]"
+    assert place_name(live, ("metadata", "annotations", "a.io/b")) == "metadata.annotations[a.io/b]"
