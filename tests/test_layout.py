@@ -28,7 +28,6 @@ TESTED_ELSEWHERE = {
     "cli/tubepost_cli/demo.py": ENTRY,
     "cli/tubepost_cli/queue_change.py": "tests/cli/test_queue.py",
     "cli/tubepost_cli/queue_options.py": "tests/cli/test_queue.py",
-    "cli/tubepost_cli/send.py": ENTRY,
     "cli/tubepost_cli/simulated.py": "tests/dispatcher/supervisor/test_supervisor.py and tests/e2e send to it",
     "cli/tubepost_cli/simulator.py": ENTRY,
     "crds/tubepost_api/config.py": "tests/api/test_config_compatibility.py, and whoever compiles",

@@ -53,7 +53,10 @@ def command(**options: Any) -> None:
     tubepost send --domain apn_example.com --token 123abc... --alert 'You have mail'
     tubepost send --domain apn_example.com --token 123abc... --payload payload.json --push-type background
 
-    Exit status: 0 delivered (250), 1 permanent failure (5xx), 75 transient failure (4xx, or no connection).
+    With Queued acceptance the outcome of a 250 is "queued": `tubepost queue trace ID` tells how it ended.
+
+    Exit status: 0 delivered or queued (250), 1 permanent failure (5xx), 75 transient failure (4xx, or no
+    connection).
     """
     payload = _payload(options)
     recipient = f"{options['local_part']}@{options['domain']}"
@@ -67,7 +70,7 @@ def command(**options: Any) -> None:
     started = time.monotonic()
     code, text = _inject(options, recipient, message)
     result = {
-        "outcome": "delivered" if code == 250 else "permanent" if code >= 500 else "transient",
+        "outcome": _outcome(code, text),
         "code": code,
         "reply": text,
         "seconds": round(time.monotonic() - started, 3),
@@ -75,10 +78,17 @@ def command(**options: Any) -> None:
     if options["output"] == "json":
         click.echo(json.dumps(result))
     else:
-        colour = {"delivered": "green", "permanent": "red", "transient": "yellow"}[str(result["outcome"])]
+        colour = {"permanent": "red", "transient": "yellow"}.get(str(result["outcome"]), "green")
         word = click.style(str(result["outcome"]), fg=colour)
         click.echo(f"{word}: {f'{code} ' if code else ''}{text} ({result['seconds']} s)")
-    raise SystemExit({"delivered": 0, "permanent": 1}.get(str(result["outcome"]), EX_TEMPFAIL))
+    raise SystemExit({"transient": EX_TEMPFAIL, "permanent": 1}.get(str(result["outcome"]), 0))
+
+
+def _outcome(code: int, text: str) -> str:
+    if code == 250:
+        # Without an enhanced code in between: the words of the two modes of acceptance.
+        return "queued" if "Queued as " in text else "delivered"
+    return "permanent" if code >= 500 else "transient"
 
 
 def _payload(options: dict[str, Any]) -> bytes:
