@@ -82,6 +82,7 @@ class Notification:
         "accepted_at",
         "apns_id",
         "attempt",
+        "awaited_attempts",
         "client_address",
         "context",
         "domain",
@@ -109,6 +110,7 @@ class Notification:
         size: int = 0,
         accepted_at: float = 0.0,
         attempt: int = 0,
+        awaited_attempts: int = 0,
     ) -> None:
         self.push = push
         self.apns_id = apns_id
@@ -135,6 +137,13 @@ class Notification:
         """Unix seconds at which the message was received whole."""
         self.attempt = attempt
         """Attempts made so far."""
+        self.awaited_attempts = awaited_attempts
+        """Those of them that were made, in quick succession, while the sender waited for the outcome."""
+
+    @property
+    def scheduled_attempts(self) -> int:
+        """Attempts that a schedule goes by."""
+        return self.attempt - self.awaited_attempts
 
     @property
     def return_path(self) -> str:
@@ -192,6 +201,8 @@ def encode(notification: Notification) -> bytes:
         document["user"] = notification.user
     if notification.client_address:
         document["clientAddress"] = notification.client_address
+    if notification.awaited_attempts:
+        document["awaitedAttempts"] = notification.awaited_attempts
     return orjson.dumps(document)
 
 
@@ -242,6 +253,7 @@ def decode(stored: bytes) -> Notification:
             size=document["size"],
             accepted_at=document["acceptedAt"],
             attempt=document["attempt"],
+            awaited_attempts=document.get("awaitedAttempts", 0),
         )
     except (KeyError, AttributeError, TypeError, UnicodeEncodeError) as error:
         raise ValueError(f"a stored notification is incomplete or damaged: {error!r}") from None

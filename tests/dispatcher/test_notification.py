@@ -47,6 +47,7 @@ def notifications(draw: st.DrawFn) -> Notification:
         size=draw(st.integers(0, 2**40)),
         accepted_at=draw(st.floats(0, 2e9)),
         attempt=draw(st.integers(0, 1_000)),
+        awaited_attempts=draw(st.integers(0, 1_000)),
     )
 
 

@@ -144,3 +144,26 @@ def test_workers_come_and_go_under_load(site: tuple[Site, GoPeer, GoPeer], tmp_p
         assert (status["orphaned"], dispatcher.stop()) == ([], 0)
     check(senders.ledger, answered_by(first, second))
     assert len(senders.ledger.accepted) > SECONDS * RATE * 0.5
+
+
+def test_direct_hands_over_what_has_no_verdict_in_time(
+    site: tuple[Site, GoPeer, GoPeer], tmp_path: Path
+) -> None:
+    files, first, _ = site
+    queue(files, acceptance={"mode": "Direct", "deadline": "500ms", "overflow": "Queue"})
+    files.route.update(endpoint=f"https://localhost:{nobody()}")
+    files.write()
+    with (
+        Dispatcher(files.files, "--queue-dir", str(tmp_path / "queue")) as dispatcher,
+        Senders(dispatcher.port, 5, 5, RATE, SECONDS / 2) as senders,
+    ):
+        kept = 'tubepost_queue_accepted_total{cause="overflow"}'
+        wait_until(lambda: dispatcher.metrics().get(kept, 0) > 20)
+        files.route.update(endpoint=f"https://localhost:{first.port}")
+        in_force(dispatcher, files.write)
+        senders.join()
+        arrived(senders, first)
+        wait_until(lambda: queued(dispatcher) == 0)
+        assert len(senders.ledger.accepted) > dispatcher.metrics()[kept] >= 20
+        assert dispatcher.stop() == 0
+    check(senders.ledger, answered_by(first))

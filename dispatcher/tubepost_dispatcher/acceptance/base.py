@@ -15,6 +15,7 @@ from tubepost_dispatcher.acceptance.accounting import MessageKind
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.deadlines import Deadlines
+from tubepost_dispatcher.acceptance.queue_port import Putting, failure_reply
 from tubepost_dispatcher.acceptance.relay import HandOver
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
@@ -23,6 +24,7 @@ from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.outgoing import unmap
+from tubepost_dispatcher.store.port import Failure
 from tubepost_dispatcher.transaction import Mailing, Recipient, Transaction
 
 _LOG = logging.getLogger("tubepost.acceptance")
@@ -38,7 +40,7 @@ MessageT = TypeVar("MessageT", bound="PendingMessage")
 class PendingMessage(ABC):
     """A message between the end of DATA and its reply."""
 
-    __slots__ = ("answered", "hand_over", "kind", "relaying", "transaction")
+    __slots__ = ("answered", "hand_over", "kind", "putting", "relaying", "transaction")
 
     def __init__(self, transaction: Transaction[Domain]) -> None:
         self.transaction = transaction
@@ -47,6 +49,8 @@ class PendingMessage(ABC):
         """Its way to the relay, None without."""
         self.relaying = False
         """The relay has its e-mail part and has not answered yet."""
+        self.putting: Putting | None = None
+        """Its way into the queue, None without."""
         self.answered = False
 
     @abstractmethod
@@ -214,6 +218,26 @@ class BaseAcceptance(ABC, Generic[MessageT]):
         """Answer a message that ran into a fault of ours, from within its handler."""
         _LOG.exception("message %s: internal error", message.transaction.message_id)
         self._answer(message, refusal("InternalError"))
+
+    # -- the queue ------------------------------------------------------------------------------------
+
+    def _deliver_nothing_of(self, message: MessageT) -> bool:
+        """Give up what the disk has not taken yet; False: there is nothing of that kind."""
+        if message.putting is None:
+            return False
+        message.putting.abandon()
+        message.putting = None
+        return True
+
+    def _not_stored(self, failure: Failure) -> Reply:
+        """The queue has not taken a message: count it; the reply."""
+        self._context.metrics.queue_refused.labels(failure.kind.value).inc()
+        return failure_reply(failure)
+
+    def _too_slow(self) -> Reply:
+        """The same for a disk that has not answered in time."""
+        self._context.metrics.queue_refused.labels("slow").inc()
+        return refusal("QueueSlow")
 
     # -- the end --------------------------------------------------------------------------------------
 

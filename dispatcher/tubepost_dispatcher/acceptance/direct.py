@@ -1,16 +1,22 @@
 """Direct acceptance: the reply to DATA waits for APNs' verdict.
 
-250 means that APNs said 200 (or, for mail, that the relay said 250): nothing is stored here. What failed for
-now is tried again, on another route where there is one, until the acceptance deadline; then the reply is 451.
+250 means that APNs said 200 (or, for mail, that the relay said 250). What failed for now is tried again, on
+another route where there is one, until the acceptance deadline; then the reply is 451. With
+`acceptance.overflow: Queue` it goes into the queue instead, and the reply is 250 once it is on the disk.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from tubepost_api.config import DeliveryMode
+from tubepost_api.config import AcceptanceOverflow, DeliveryMode
+from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.base import BaseAcceptance, PendingMessage
+from tubepost_dispatcher.acceptance.context import AcceptanceContext
+from tubepost_dispatcher.acceptance.queue_port import NotificationQueue
+from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.retry import RetryPolicy
@@ -18,10 +24,15 @@ from tubepost_dispatcher.intake.receive import Push
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import local_outcome, outcome_reply, refusal
 from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.store.port import Failure
 from tubepost_dispatcher.transaction import SessionFacts, Transaction
 
 RETRIES: Final = RetryPolicy(first=0.25, most=5.0)
 """Repetitions while a client waits."""
+BEFORE_QUEUE: Final = replace(RETRIES, hand_back=True)
+"""The same where the queue takes over."""
+DISK_PATIENCE: Final = 5.0
+"""Seconds after the acceptance deadline that the disk has for what goes into the queue."""
 
 
 class DirectMessage(PendingMessage):
@@ -43,13 +54,28 @@ class DirectMessage(PendingMessage):
         self._acceptance.ended(self, delivery, outcome)
 
     def deferred(self, delivery: Delivery, outcome: Outcome, at: float) -> None:
-        """Not asked for by `RETRIES`; the client is told to come again."""
+        """Patience is over without a verdict, and there is a queue to go on with it."""
         del at
-        self._acceptance.ended(self, delivery, outcome)
+        self._acceptance.handed_back(self, delivery, outcome)
 
 
 class DirectAcceptance(BaseAcceptance[DirectMessage]):
-    """Implements `Acceptance` for `acceptance.mode: Direct`."""
+    """Implements `Acceptance` for `acceptance.mode: Direct`. For `queue` see `acceptance.overflow`."""
+
+    def __init__(
+        self,
+        active: ActiveConfig,
+        deliverer: Deliverer,
+        context: AcceptanceContext,
+        queue: NotificationQueue | None = None,
+    ) -> None:
+        super().__init__(active, deliverer, context)
+        self._queue = queue
+
+    @property
+    def _overflow(self) -> NotificationQueue | None:
+        """Where what has no verdict goes, None: back to the sender."""
+        return self._queue if self._active.config.acceptance.overflow is AcceptanceOverflow.QUEUE else None
 
     def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Reply | Domain:
         """What serves a recipient's domain, or 452 for a second recipient, or 550 for an unknown domain."""
@@ -71,15 +97,26 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
         recipient = push.recipients[0]
         domain = recipient.serving
         mode = domain.options.mode
-        if mode is DeliveryMode.SUSPEND:
+        overflow = self._overflow
+        if mode is DeliveryMode.SUSPEND and overflow is None:
             self._refuse(message, notification, refusal("Suspended"))
             return
         now = context.clock()
         deadline = now + config.acceptance.deadline
-        delivery, outcome = self._deliverer.prepare(notification, domain, message, RETRIES, now, deadline)
+        policy = RETRIES if overflow is None else BEFORE_QUEUE
+        delivery, outcome = self._deliverer.prepare(notification, domain, message, policy, now, deadline)
+        if overflow is not None and (outcome is None or outcome.kind is OutcomeKind.TRANSIENT):
+            if mode is DeliveryMode.SUSPEND:
+                outcome = local_outcome("Suspended")
+            elif mode is DeliveryMode.BLACKHOLE:
+                outcome = None
         message.delivery = delivery
         self._deadlines.add(message, deadline)
-        if outcome is not None:
+        if outcome is not None and outcome.kind is OutcomeKind.TRANSIENT and push.email and overflow:
+            # What the queue will take over has its mail before that.
+            settle = partial(self._deliverer.settle, delivery, outcome)
+            self._mail_first(message, push.recipients, push.email, settle)
+        elif outcome is not None:
             # With an e-mail part the repetition is the sender's, since the mail has to go before the push.
             self._deliverer.settle(delivery, outcome, again=push.email is None)
         elif mode is DeliveryMode.BLACKHOLE:
@@ -99,17 +136,52 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
             self._context.metrics.possible_doubles.labels(delivery.route.name).inc()
         self._answer(message, outcome_reply(outcome))
 
+    def handed_back(self, message: DirectMessage, delivery: Delivery, outcome: Outcome) -> None:
+        """Have the queue take over what delivery has not brought to its end."""
+        message.delivery = None
+        queue = self._overflow
+        if message.transaction.abandoned:
+            self._answer(message, refusal("ClientGone"))
+        elif queue is None:  # by a configuration that came meanwhile
+            self._answer(message, outcome_reply(outcome))
+        else:
+            self._guarded(message, partial(self._take_over, message, queue, delivery, outcome))
+
+    def _take_over(
+        self, message: DirectMessage, queue: NotificationQueue, delivery: Delivery, outcome: Outcome
+    ) -> None:
+        self._deadlines.drop(message)
+        self._deadlines.add(message, self._context.clock() + DISK_PATIENCE)
+        message.putting = queue.take_over(delivery, outcome, partial(self._stored, message))
+        if message.putting is None:
+            self._answer(message, outcome_reply(outcome))
+
+    def _stored(self, message: DirectMessage, failure: Failure | None) -> None:
+        message.putting = None  # it knows the message: a cycle
+        if failure is None:
+            self._context.metrics.queue_accepted.labels("overflow").inc()
+            self._answer(message, Reply(250, "2.0.0", f"Queued as {message.transaction.message_id}"))
+        else:
+            self._answer(message, self._not_stored(failure))
+
     def abandoned(self, message: DirectMessage) -> None:
         """The client has gone: what was not sent is withdrawn, the outcome of what was sent still logged."""
-        if message.delivery is not None and not message.relaying:
+        if self._deliver_nothing_of(message):
+            self._answer(message, refusal("ClientGone"))
+        elif message.delivery is not None and not message.relaying:
             self._deliverer.withdraw(message.delivery)
         elif message.hand_over is not None:
             message.hand_over.withdraw()
 
     def _expired(self, message: DirectMessage) -> None:
         """Answer at the acceptance deadline what has no verdict yet; a verdict that comes is still logged."""
-        if message.delivery is None or message.relaying:
+        if self._deliver_nothing_of(message):
+            self._answer(message, self._too_slow())
+            return
+        delivery = message.delivery
+        if delivery is None or message.relaying:
             return  # the relay has time-outs of its own
-        if not self._deliverer.give_up(message.delivery):
+        # What the queue takes over must not be sent twice: a request under way comes to its end first.
+        if not self._deliverer.give_up(delivery) and not delivery.policy.hand_back:
             outcome = local_outcome("ResponseTimeout", "no answer by the acceptance deadline")
             self._answer(message, outcome_reply(outcome))

@@ -6,38 +6,23 @@ when the reply is another one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from types import MappingProxyType
-from typing import Final
 
 from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.base import BaseAcceptance, PendingMessage
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
-from tubepost_dispatcher.acceptance.queue_port import NotificationQueue, Putting
+from tubepost_dispatcher.acceptance.queue_port import NotificationQueue
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.intake.receive import Push
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.reasons.catalogue import MAX_REPLY_TEXT, outcome_reply, refusal
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.store.port import Failure, FailureKind
+from tubepost_dispatcher.store.port import Failure
 from tubepost_dispatcher.text import printable
 from tubepost_dispatcher.transaction import SessionFacts, Transaction
-
-REASONS_OF_FAILURES: Final[Mapping[FailureKind, str]] = MappingProxyType(
-    {
-        FailureKind.FULL: "QueueFull",
-        FailureKind.BUSY: "QueueBusy",
-        FailureKind.READ_ONLY: "QueueReadOnly",
-        FailureKind.FAILED: "QueueFailed",
-        FailureKind.LOCKED: "QueueLocked",
-        FailureKind.NEWER: "QueueNewer",
-        FailureKind.CLOSED: "QueueClosed",
-    }
-)
-"""Words of the catalogue; all are transient: a fault of the disk is never the message's."""
 
 Item = tuple[Notification, Domain]
 
@@ -45,7 +30,7 @@ Item = tuple[Notification, Domain]
 class QueuedMessage(PendingMessage):
     """A message that waits for the disk."""
 
-    __slots__ = ("_acceptance", "discarded", "items", "putting")
+    __slots__ = ("_acceptance", "discarded", "items")
 
     def __init__(self, acceptance: QueuedAcceptance, transaction: Transaction[Domain]) -> None:
         super().__init__(transaction)
@@ -54,7 +39,6 @@ class QueuedMessage(PendingMessage):
         """What is to be stored."""
         self.discarded = 0
         """Notifications for domains in delivery mode Blackhole."""
-        self.putting: Putting | None = None
 
     def abandon(self) -> None:
         """The client has gone. What is not stored is not delivered, since the client will send it again."""
@@ -121,8 +105,7 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
     def _stored(self, message: QueuedMessage, failure: Failure | None) -> None:
         message.putting = None  # it knows the message: a cycle
         if failure is not None:
-            self._context.metrics.queue_refused.labels(failure.kind.value).inc()
-            self._failed(message, refusal(REASONS_OF_FAILURES[failure.kind]))
+            self._failed(message, self._not_stored(failure))
             return
         stored, discarded = len(message.items), message.discarded
         self._accepted.count += stored
@@ -138,18 +121,15 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
 
     def abandoned(self, message: QueuedMessage) -> None:
         """The client has gone: what is not on the disk yet is not delivered."""
-        if message.putting is not None:
-            message.putting.abandon()
+        if self._deliver_nothing_of(message):
             self._answer(message, refusal("ClientGone"))
         elif message.hand_over is not None:
             message.hand_over.withdraw()
 
     def _expired(self, message: QueuedMessage) -> None:
         """The disk has not answered by the deadline: the client will send it again, so it is not kept."""
-        assert message.putting is not None
-        message.putting.abandon()
-        self._context.metrics.queue_refused.labels("slow").inc()
-        self._failed(message, refusal("QueueSlow"))
+        if self._deliver_nothing_of(message):
+            self._failed(message, self._too_slow())
 
 
 def _text(message_id: str, stored: int, discarded: int) -> str:

@@ -136,8 +136,8 @@ class Deliverer:
     def give_up(self, delivery: Delivery) -> bool:
         """Make no further attempt: its time is over.
 
-        A delivery that waits ends now, with the reason that says for what. One that was sent stays: the
-        outcome of that attempt is its end.
+        A delivery that waits ends now (or is handed back), with the reason that says for what. One that was
+        sent stays: the outcome of that attempt is its end.
 
         Returns:
             Whether it has ended.
@@ -151,7 +151,9 @@ class Deliverer:
                 )
             case _Stage.WAITING:
                 outcome = local_outcome("ResponseTimeout", "no answer by the acceptance deadline")
-                self._end(delivery, outcome, self._clock())
+                if delivery.policy.hand_back and delivery.outcome is not None:
+                    outcome = delivery.outcome
+                self._guarded(delivery, self._again_or_end, delivery, outcome, self._clock())
         return True
 
     def recall(self, delivery: Delivery) -> bool:
@@ -296,11 +298,12 @@ class Deliverer:
             # What may have been delivered is sent once more, by whichever route; then the owner decides.
             spent = delivery.doubtful_sends >= DOUBTFUL_SENDS and not delivery.policy.queued
             at = None if spent else self._next_attempt(delivery, outcome, now)
-        if at is None:
+        if at is None and (outcome.kind is not OutcomeKind.TRANSIENT or not delivery.policy.hand_back):
             self._end(delivery, outcome, now)
-        elif at - now > delivery.policy.in_memory:
-            delivery.ended, delivery.request = True, None
-            delivery.owner.deferred(delivery, outcome, at)
+        elif at is None or at - now > delivery.policy.in_memory:
+            if not delivery.ended:
+                delivery.ended, delivery.request = True, None
+                delivery.owner.deferred(delivery, outcome, now if at is None else at)
         else:
             delivery.timer = self._loop.call_later(at - now, self._again, delivery)
 
@@ -317,7 +320,7 @@ class Deliverer:
         at = next_attempt(
             delivery.policy,
             outcome,
-            attempt=delivery.notification.attempt,
+            attempt=delivery.notification.scheduled_attempts,
             instant_retries=delivery.instant_retries,
             another_route=another,
             end_at=delivery.end_at,

@@ -26,7 +26,8 @@ class RetryPolicy:
     `max_retry_interval`). Each wait is multiplied by 0.5 to 1.5, lest the messages of an outage come back
     together. `max_attempts` 0: any number. `in_memory`: a longer wait is not delivery's to sit out, the
     notification is handed back to its owner. `queued`: nobody waits for an answer, so what is suspended,
-    throttled or without a domain waits like what failed; else it ends, for the sender to repeat.
+    throttled or without a domain waits like what failed; else it ends, for the sender to repeat. `hand_back`:
+    what failed for now and is not tried again is the owner's to keep, not ended.
     """
 
     first: float
@@ -34,6 +35,7 @@ class RetryPolicy:
     max_attempts: int = 0
     in_memory: float = float("inf")
     queued: bool = False
+    hand_back: bool = False
 
     def wait(self, attempt: int, chance: float) -> float:
         """Seconds after the failed attempt `attempt` (from 1); `chance` from 0.0 to 1.0 picks the jitter."""

@@ -7,17 +7,20 @@ seconds, since they outlive a process. No acceptance mode uses it yet.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 from tubepost_api.config import DeliveryConfig
-from tubepost_dispatcher.delivery.retry import RetryPolicy
+from tubepost_dispatcher.delivery.retry import RetryPolicy, next_attempt
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome
 
 APPLE_PAUSE: Final = 900.0
 """Seconds after a 500 or 503 before which Apple does not want to see the request again: 15 minutes, longer
 with every failure (Apple's page "Handling notification responses from APNs")."""
+_KEPT: Final = frozenset({"Suspended", "DomainGone"})
+"""Nothing was attempted: what keeps it ends by a change of the configuration, and then it is due."""
 _BUSY: Final = frozenset({500, 503})
 
 
@@ -83,3 +86,34 @@ def due_again(outcome: Outcome, wait: float, *, now: float, expires: float, chan
         wait = max(wait, APPLE_PAUSE * (1.0 + chance / 2))
     due = now + wait
     return due if due < expires else None
+
+
+def taken_over(
+    policy: RetryPolicy, outcome: Outcome, clock: float, now: float, expires: float, chance: float
+) -> float | None:
+    """When a notification is due that was tried while its sender waited: those attempts count as one.
+
+    Args:
+        policy: of the schedule.
+        outcome: what the last attempt came to, or why there was none.
+        clock: monotonic seconds, as those in an outcome are.
+        now: unix seconds.
+        expires: unix seconds, of `Schedule.expires`.
+        chance: a random number from 0.0 to 1.0.
+
+    Returns:
+        Unix seconds, or None: there is no further attempt before it expires.
+    """
+    if outcome.reason in _KEPT:
+        return now if now < expires else None
+    at = next_attempt(
+        policy,
+        outcome,
+        attempt=1,
+        instant_retries=0,
+        another_route=False,
+        end_at=math.inf,
+        now=clock,
+        chance=chance,
+    )
+    return None if at is None else due_again(outcome, at - clock, now=now, expires=expires, chance=chance)

@@ -10,7 +10,9 @@ from typing import Protocol
 
 from tubepost_api.config import QueueConfig
 from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.store.port import Failure, FailureKind, Figures
 
@@ -34,6 +36,9 @@ class UnboundedQueue(Protocol):
 
     def put(self, items: Items, done: Done) -> Abandonable:
         """Take notifications over."""
+
+    def take_over(self, delivery: Delivery, outcome: Outcome, done: Done) -> Abandonable | None:
+        """Take over one that was tried already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +109,22 @@ class BoundedQueue:
 
     def put(self, items: Items, done: Done) -> Abandonable:
         """As the queue's own; told FULL where a bound would be exceeded."""
+        return self._refused(len(items), done) or self._queue.put(items, done)
+
+    def take_over(self, delivery: Delivery, outcome: Outcome, done: Done) -> Abandonable | None:
+        """The same."""
+        return self._refused(1, done) or self._queue.take_over(delivery, outcome, done)
+
+    def _refused(self, more: int, done: Done) -> Abandonable | None:
         if self.bounds.notifications or self.bounds.size:
             figures = (slot.store.figures for slot in self._queue.slots.values())
-            failure = self.bounds.exceeded(figures, len(items))
+            failure = self.bounds.exceeded(figures, more)
             self._say(failure)
             if failure is not None:
                 refused = _Refused(done, failure)
                 self._loop.call_soon(refused.tell)
                 return refused
-        return self._queue.put(items, done)
+        return None
 
     def _say(self, failure: Failure | None) -> None:
         """Once when it begins to refuse, once when it ends."""

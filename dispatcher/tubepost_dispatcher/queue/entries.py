@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import logging
+import math
+from typing import Final
 
 from tubepost_dispatcher.delivery.domain import Route
 from tubepost_dispatcher.notification import Notification, decode
+from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.queue.lanes import Lane
+from tubepost_dispatcher.reasons.catalogue import permanent_outcome
 from tubepost_dispatcher.store.port import Entry, Kept
 from tubepost_dispatcher.store.port import entry as store_entry
 
 _LOG = logging.getLogger("tubepost.queue")
+
+UNREADABLE: Final = "this release cannot read it"
+"""Why a notification is held that an operator has not held."""
 
 
 def entry_of(
@@ -34,3 +41,15 @@ def read_entry(one: Kept) -> Notification | None:
     except ValueError as error:
         _LOG.error("queue: message %s cannot be read: %s", one.entry.message_id, error)
         return None
+
+
+def held_back(entry: Entry) -> Entry:
+    """The same entry, held until somebody can read it."""
+    return entry._replace(due=math.inf, hold=entry.hold or UNREADABLE)
+
+
+def expired_outcome(notification: Notification, reason: str) -> Outcome:
+    """How a notification ends that has expired; `reason`: of its last attempt, empty without one."""
+    tries = notification.attempt
+    why = f"after {tries} attempts, the last one: {reason}" if tries or reason else "it was never tried"
+    return permanent_outcome("Expired", why)

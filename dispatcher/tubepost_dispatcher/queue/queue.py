@@ -22,11 +22,11 @@ from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce
 from tubepost_dispatcher.delivery.failover import blames_route
 from tubepost_dispatcher.delivery.listeners import Delivery
-from tubepost_dispatcher.delivery.schedule import due_again
+from tubepost_dispatcher.delivery.schedule import due_again, taken_over
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
-from tubepost_dispatcher.queue.entries import entry_of, read_entry
+from tubepost_dispatcher.queue.entries import entry_of, expired_outcome, held_back, read_entry
 from tubepost_dispatcher.queue.feeder import Feeder
 from tubepost_dispatcher.queue.item import Item, Putting
 from tubepost_dispatcher.queue.journal import Journal
@@ -35,12 +35,10 @@ from tubepost_dispatcher.queue.partitions import Partitions
 from tubepost_dispatcher.queue.patience import Patience
 from tubepost_dispatcher.queue.slot import Slot, store_of
 from tubepost_dispatcher.reasons.catalogue import permanent_outcome
-from tubepost_dispatcher.store.port import Entry, Failure, FailureKind, Kept, Store
+from tubepost_dispatcher.store.port import Failure, FailureKind, Kept, Store
 
 _NOWHERE: Final = Domain(DeliveryConfig(), ())
 """Stands for the domain of a notification that expires when its domain is not served any more."""
-UNREADABLE: Final = "this release cannot read it"
-"""Why a notification is held that an operator has not held."""
 _OPENING: Final = Failure(FailureKind.LOCKED, "the queue is being opened")
 _REFUSED: Final = permanent_outcome("DomainRefused", "its domain takes no notifications any more")
 _CLOSED: Final = Failure(FailureKind.CLOSED, "the queue is closed")
@@ -135,6 +133,44 @@ class Queue:
         taken = self._feeder.reserve(lanes)
         putting = Putting(kept, entries, lanes, done, self._stored, taken=taken)
         self._own.store.put(entries, putting.answered, take=taken)
+        return putting
+
+    def take_over(
+        self, delivery: Delivery, outcome: Outcome, done: Callable[[Failure | None], None]
+    ) -> Putting | None:
+        """Store a notification that was tried while its sender waited; the schedule begins here.
+
+        Args:
+            delivery: it has ended, and nobody but its owner was told.
+            outcome: of its last attempt, or why there was none.
+            done: as with `put`.
+
+        Returns:
+            None where the schedule has no further attempt for it: nothing is stored, `done` is not called.
+        """
+        if self._closed:
+            self._loop.call_soon(done, _CLOSED)
+            return Putting((), (), (), done, self._stored, taken=False)
+        notification, domain = delivery.notification, delivery.domain
+        # All those attempts are the first one of the schedule.
+        notification.awaited_attempts = max(0, notification.attempt - 1)
+        schedule, policy = self._patience.of(domain)
+        expires = schedule.expires(notification)
+        due = taken_over(policy, outcome, self._clock(), self._wall(), expires, self._chance())
+        if due is None:
+            return None
+        lane = self._feeder.lane(self._own, notification)
+        entry = entry_of(
+            notification, lane, due=due, expires=expires, reason=outcome.reason, route=delivery.route
+        )
+
+        def stored(failure: Failure | None) -> None:
+            if failure is None:
+                self._journal.deferred(notification, outcome, due, entry.route)
+            done(failure)
+
+        putting = Putting([(notification, domain)], [entry], [lane], stored, self._stored, taken=False)
+        self._own.store.put([entry], putting.answered, take=False)
         return putting
 
     @property
@@ -256,7 +292,7 @@ class Queue:
         domain = None if notification is None else self._domains.find(notification.domain)
         if notification is None or domain is None or domain.options.mode is DeliveryMode.SUSPEND:
             # It was read, and the configuration is another one now; or nobody can read it.
-            again = entry if notification is not None else _held_back(entry)
+            again = entry if notification is not None else held_back(entry)
             lane.slot.store.again(one.key, again)
             self._feeder.gone(lane, fresh=False)
             self._feeder.stored(lane, again.due)
@@ -278,10 +314,10 @@ class Queue:
         """See `Taker`."""
         notification = read_entry(one)
         if notification is None:
-            lane.slot.store.again(one.key, _held_back(one.entry))
+            lane.slot.store.again(one.key, held_back(one.entry))
             return
         domain = self._domains.find(notification.domain) or _NOWHERE
-        self._end(lane, one.key, notification, domain, _expired(notification, one.entry.reason))
+        self._end(lane, one.key, notification, domain, expired_outcome(notification, one.entry.reason))
 
     # -- out of delivery ------------------------------------------------------------------------------
 
@@ -303,7 +339,7 @@ class Queue:
         if outcome.reason != "ShuttingDown":
             due = due_again(outcome, at - self._clock(), now=now, expires=item.expires, chance=self._chance())
         if due is None:
-            expired = _expired(notification, outcome.reason)
+            expired = expired_outcome(notification, outcome.reason)
             self._end(item.lane, item.key, notification, delivery.domain, expired)
             return
         entry = entry_of(
@@ -365,13 +401,3 @@ class Queue:
     def feed_soon(self) -> None:
         """Look for what is due: there may be more in the stores than was known."""
         self._feeder.look_again()
-
-
-def _held_back(entry: Entry) -> Entry:
-    return entry._replace(due=math.inf, hold=entry.hold or UNREADABLE)
-
-
-def _expired(notification: Notification, reason: str) -> Outcome:
-    tries = notification.attempt
-    why = f"after {tries} attempts, the last one: {reason}" if tries or reason else "it was never tried"
-    return permanent_outcome("Expired", why)

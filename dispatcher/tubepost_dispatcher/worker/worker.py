@@ -71,7 +71,6 @@ class Worker:
         self._context = AcceptanceContext(log, metrics)
         self._queue: WorkerQueue | None = None
         self._queued: QueuedAcceptance | None = None
-        self._direct = DirectAcceptance(active, self._deliverer, self._context)
         if queue_dir is not None:
             self._queue = WorkerQueue(
                 queue_dir,
@@ -84,6 +83,8 @@ class Worker:
                 count,
             )
             self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue.bounded)
+        bounded = None if self._queue is None else self._queue.bounded
+        self._direct = DirectAcceptance(active, self._deliverer, self._context, bounded)
         queue = None if self._queue is None else self._queue.queue
         self._operations = Operations(queue, self._journal, queue_dir)
         self._server = SmtpServer(

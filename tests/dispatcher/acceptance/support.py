@@ -12,6 +12,7 @@ from tests.support.loop import FakeLoop
 from tests.support.mcmt import message, part
 from tubepost_api.config import (
     AcceptanceConfig,
+    AcceptanceOverflow,
     DeliveryConfig,
     DispatcherConfig,
     EntryConfig,
@@ -27,12 +28,14 @@ from tubepost_dispatcher.acceptance.queued import QueuedAcceptance
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
 from tubepost_dispatcher.delivery.headers import RouteFacts
+from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
 from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.events import EventKind, LogEvent
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.pod_limits.bucket import TokenBucket
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.store.port import Failure
@@ -105,12 +108,22 @@ class FakeQueue:
     """A queue whose disk answers when the test says so."""
 
     puttings: list[FakePutting] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    """With which it was asked to take over."""
+    patient: bool = True
+    """Its schedule has a further attempt."""
 
     def put(
         self, items: Sequence[tuple[Notification, Domain]], done: Callable[[Failure | None], None]
     ) -> FakePutting:
         self.puttings.append(FakePutting(items, done))
         return self.puttings[-1]
+
+    def take_over(
+        self, delivery: Delivery, outcome: Outcome, done: Callable[[Failure | None], None]
+    ) -> FakePutting | None:
+        self.outcomes.append(outcome)
+        return self.put([(delivery.notification, delivery.domain)], done) if self.patient else None
 
     def answer(self, failure: Failure | None = None) -> FakePutting:
         putting = self.puttings.pop(0)
@@ -129,6 +142,7 @@ class Bench:
         reception: McmtReception = McmtReception.ALLOW,
         deadline: float = 30.0,
         facts: RouteFacts | str | None = "default",
+        overflow: AcceptanceOverflow = AcceptanceOverflow.REFUSE,
     ) -> None:
         delivery = delivery or DeliveryConfig()
         self.loop, self.hub, self.metrics = FakeLoop(), Hub(), Metrics()
@@ -139,7 +153,7 @@ class Bench:
         config = DispatcherConfig(
             name="alerts",
             listener=ListenerConfig(hostname="mx.test", mcmt_reception=reception),
-            acceptance=AcceptanceConfig(deadline=deadline),
+            acceptance=AcceptanceConfig(deadline=deadline, overflow=overflow),
             entries=(entry,),
             routes={name: RouteConfig(name=name, environment=None, host="h", port=1) for name in names},
         )
@@ -158,8 +172,9 @@ class Bench:
         listeners = (MetricsListener(self.metrics), log)
         self.deliverer = Deliverer(self.active.domains, listeners, self.metrics, chance=lambda: 0.5, **clock)
         self.context = AcceptanceContext(log, self.metrics, **clock)
+        self.queue = FakeQueue()
         self.acceptance: DirectAcceptance | QueuedAcceptance = DirectAcceptance(
-            self.active, self.deliverer, self.context
+            self.active, self.deliverer, self.context, self.queue
         )
 
     def swap(self, active: ActiveConfig) -> None:
@@ -211,7 +226,6 @@ class QueuedBench(Bench):
         config = self.active.config.model_copy(update={"entries": (entry, second)})
         self.active = ActiveConfig(config, domains, None)
         self.deliverer.swap(domains)
-        self.queue = FakeQueue()
         self.acceptance = QueuedAcceptance(self.active, self.deliverer, self.context, self.queue)
 
     def send(self, *to: str, content: bytes | None = None) -> Transaction[Domain]:

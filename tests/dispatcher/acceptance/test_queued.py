@@ -7,7 +7,7 @@ import pytest
 from tests.dispatcher.acceptance.support import QueuedBench, abandon, garbage_of
 from tests.support.mcmt import message, part
 from tubepost_api.config import DeliveryConfig, DeliveryMode
-from tubepost_dispatcher.acceptance.queued import REASONS_OF_FAILURES
+from tubepost_dispatcher.acceptance.queue_port import REASONS_OF_FAILURES
 from tubepost_dispatcher.outcome import OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import REASONS
 from tubepost_dispatcher.reply import Reply

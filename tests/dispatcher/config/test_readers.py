@@ -31,7 +31,7 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "LoggerConfig": {"config": ("feeds/loggers",)},
     "LoggerFormats": {"formats": ("feeds/",)},
     "PassthruConfig": {"config": ("smtp/client",), "passthru": ANYWHERE, "relay": ANYWHERE},
-    "QueueConfig": {"queue": ANYWHERE},
+    "QueueConfig": {"queue": ANYWHERE, "config": ("queue/bounds",), "_config": ("worker/worker_queue",)},
     "RouteConfig": {"route": ANYWHERE, "_route": ("apns/",), "config": ("worker/pools",)},
     "RouteDefaults": {"defaults": ANYWHERE},
     "RouteTls": {"tls": ("apns/", "api")},
@@ -42,12 +42,6 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "TokenConfig": {"token": ("api",)},
 }
 """How a model's instances are called where they are read: the name, and where it means them."""
-
-AHEAD = {
-    ("AcceptanceConfig", "overflow"),
-    *(("QueueConfig", field) for field in ("max_messages", "max_bytes")),
-}
-"""Fields of the queue, whose readers are on their way."""
 
 
 def models() -> list[type[BaseModel]]:
@@ -96,7 +90,7 @@ def unread(model: type[BaseModel], name: str | None = None) -> list[str]:
     for receiver, prefixes in READERS[name].items():
         places |= {(receiver, module) for module in READS if module.startswith(prefixes)}
     seen = {field for receiver, module in places for of, field in READS.get(module, ()) if of == receiver}
-    return [field for field in model.model_fields if field not in seen and (name, field) not in AHEAD]
+    return [field for field in model.model_fields if field not in seen]
 
 
 def test_every_model_is_looked_at() -> None:

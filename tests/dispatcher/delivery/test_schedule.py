@@ -10,7 +10,7 @@ import pytest
 from tests.dispatcher.delivery.support import BUSY, DELIVERED, FakePool, Told, domain, domains, notification
 from tests.support.loop import FakeLoop
 from tubepost_dispatcher.delivery.deliverer import Deliverer
-from tubepost_dispatcher.delivery.schedule import APPLE_PAUSE, Schedule, due_again
+from tubepost_dispatcher.delivery.schedule import APPLE_PAUSE, Schedule, due_again, taken_over
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
@@ -124,3 +124,28 @@ def test_what_would_come_too_late_ends_now() -> None:
 def test_apns_expiration_shortens_our_patience(expiration: int | None, expected: float) -> None:
     push = PushPart(b"ab" * 32, b"{}", expiration=expiration)
     assert Schedule().expires(notification(1, push=push, accepted_at=WALL)) == expected
+
+
+@pytest.mark.parametrize(
+    ("outcome", "due"),
+    [
+        (DOWN, 1_200.0),
+        (local_outcome("ConnectionLost", retry_at_once=True), 0.0),
+        (local_outcome("RouteHeld", held_until=50.0 + 5_000.0), 5_000.0),
+        (BUSY, 1_200.0),
+        (local_outcome("Throttled"), 1_200.0),
+        (local_outcome("Suspended"), 0.0),
+        (local_outcome("DomainGone"), 0.0),
+    ],
+)
+def test_what_was_tried_while_its_sender_waited_begins_with_the_first_interval(
+    outcome: Outcome, due: float
+) -> None:
+    def ask(expires: float, max_retries: int | None = None) -> float | None:
+        policy = Schedule(max_retries=max_retries).policy()
+        return taken_over(policy, outcome, 50.0, WALL, expires, 0.5)
+
+    assert ask(WALL + DAY) == WALL + due
+    assert ask(WALL + due) is None
+    tried = outcome.reason not in {"Suspended", "DomainGone"}
+    assert (ask(WALL + DAY, max_retries=0) is None) == tried

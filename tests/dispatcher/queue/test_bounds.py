@@ -28,6 +28,10 @@ class FakeQueue:
         self.taken.append((items, done))
         return "putting"
 
+    def take_over(self, delivery: Any, outcome: Any, done: Any) -> Any:
+        self.taken.append((delivery, outcome, done))
+        return None
+
 
 @pytest.mark.parametrize(
     ("config", "workers", "bounds"),
@@ -98,3 +102,17 @@ def test_nobody_is_told_who_has_gone() -> None:
     bounded.put(items, told.append).abandon()
     loop.run_until_idle()
     assert told == []
+
+
+def test_what_direct_acceptance_hands_over_is_bounded_too() -> None:
+    loop, answers = FakeLoop(), []
+    queue = FakeQueue(Figures(entries=4))
+    bounded = BoundedQueue(queue, Bounds(notifications=5), loop)
+    delivery: Any = "delivery"
+    outcome: Any = "outcome"
+    assert bounded.take_over(delivery, outcome, answers.append) is None
+    bounded.bounds = Bounds(notifications=4)
+    assert bounded.take_over(delivery, outcome, answers.append) is not None
+    loop.run_until_idle()
+    assert len(queue.taken) == 1
+    assert [one.kind for one in answers if one is not None] == [FailureKind.FULL]

@@ -26,7 +26,7 @@ from tubepost_api.config import DeliveryConfig, DeliveryMode
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import PushPart
-from tubepost_dispatcher.queue import queue as queue_module
+from tubepost_dispatcher.queue.entries import UNREADABLE
 from tubepost_dispatcher.queue.item import Item
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.queue import Queue
@@ -375,4 +375,4 @@ def test_what_this_release_cannot_read_is_held_and_stays() -> None:
     assert bench.sent == []
     assert bench.ends == []
     kept = bench.stores[0]._kept[key]  # type: ignore[attr-defined]
-    assert kept.hold == queue_module.UNREADABLE
+    assert kept.hold == UNREADABLE

@@ -15,6 +15,7 @@ from tests.support.mcmt import mail
 from tubepost_api.config import (
     AcceptanceConfig,
     AcceptanceMode,
+    AcceptanceOverflow,
     DeliveryConfig,
     EntryConfig,
     FileSink,
@@ -251,3 +252,19 @@ async def test_partitions_of_other_slots_are_adopted_and_given_back(tmp_path: Pa
     assert again.queue_state() == ({2: ""}, "")
     await worker.drain(0.0)
     await again.drain(0.0)
+
+
+async def test_what_has_no_verdict_by_the_deadline_is_kept_where_the_configuration_says_so(
+    tmp_path: Path,
+) -> None:
+    overflow = AcceptanceConfig(deadline=0.1, overflow=AcceptanceOverflow.QUEUE)
+    keep = {**QUEUED, "acceptance": overflow}
+    worker = Worker(prepared(**keep), Metrics(), queue_dir=tmp_path)
+    assert worker._queue is not None
+    async with session(worker) as client:
+        assert (await client.send()).startswith(b"250 2.0.0 Queued as ")
+        async with asyncio.timeout(20):
+            while worker._queue.queue.queued != 1:  # noqa: ASYNC110 - the store tells nobody
+                await asyncio.sleep(0.01)
+        worker.apply(prepared(generation=2, **DIRECT), 1)
+        assert (await client.send())[:3] == b"451"
