@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 import subprocess
+import textwrap
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+
+from tests.api.manifests import compiled, push_domain, route, warnings
+from tubepost_api.config import AcceptanceMode, AcceptanceOverflow, DeliveryConfig
+from tubepost_dispatcher.delivery.schedule import Schedule
 
 ROOT = Path(__file__).resolve().parents[1]
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -78,3 +85,59 @@ def test_every_import_contract_is_on_the_architecture_page() -> None:
     )
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert [name for name in contracts if f"`{name}`" not in page] == []
+
+
+# -- docs/queue.md ------------------------------------------------------------------------------------
+
+QUEUE = (ROOT / "docs" / "queue.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str) -> list[str]:
+    """Indented blocks, without the indentation."""
+    found = re.findall(r"(?:(?<=\n\n)|\A)((?: {4}.*\n|\n(?= {4}))+)", text)
+    return [textwrap.dedent(block) for block in found]
+
+
+def specs() -> list[dict[str, Any]]:
+    """Blocks of the page about the queue that are parts of a PushDomain's spec."""
+    parts = [yaml.safe_load(block) for block in blocks(QUEUE) if re.match(r"[a-z]+:\n", block)]
+    return [part for part in parts if isinstance(part, dict)]
+
+
+def test_parts_of_a_spec_on_the_page_about_the_queue_compile() -> None:
+    configs = []
+    for spec in specs():
+        result = compiled(push_domain(**spec), route())
+        assert result.config is not None, result.problems
+        assert warnings(result) == []
+        configs.append(result.config)
+    # Two queues of mode Queued, one of overflow, and the schedule.
+    assert [config.acceptance.mode for config in configs].count(AcceptanceMode.QUEUED) == 2
+    assert [config.acceptance.overflow for config in configs].count(AcceptanceOverflow.QUEUE) == 1
+    (schedule,) = [config for config in configs if config.queue is None]
+    assert schedule.entries[0].delivery == DeliveryConfig()  # "with these defaults"
+
+
+def seconds(text: str) -> float:
+    return sum(
+        int(number) * {"m": 60, "h": 3_600}[unit] for number, unit in re.findall(r"([0-9]+)([mh])", text)
+    )
+
+
+def test_the_table_of_attempts_is_the_schedule() -> None:
+    rows = re.findall(r"^\| ([0-9]+) \| (\S+) \| (\S+) \| (\S+) \| (\S+) \|$", QUEUE, re.MULTILINE)
+    options = DeliveryConfig()
+    schedule = Schedule.of(options)
+    policy = schedule.policy()
+    waits = [0.0] + [policy.wait(attempt, 0.5) for attempt in range(1, 30)]
+    numbers = [int(row[0]) for row in rows]
+    assert numbers[:8] == list(range(1, 9))
+    for number, row in zip(numbers, rows, strict=True):
+        _, wait, earliest, latest, total = (seconds(text) for text in row)
+        before = number - 1
+        assert wait == waits[before], row
+        assert earliest == (policy.wait(before, 0.0) if before else 0), row
+        assert latest == (policy.wait(before, 1.0) if before else 0), row
+        assert total == sum(waits[:number]), row
+    # The last row is the last attempt that fits.
+    assert sum(waits[: numbers[-1]]) <= options.message_expiration < sum(waits[: numbers[-1] + 1])
