@@ -2,7 +2,7 @@
 
 Delivery makes the repetitions that make sense at once (another route, a new connection) and defers the rest
 to the queue, which goes by this schedule: hours and days, where `retry` knows seconds. Times are unix
-seconds, since they outlive a process. No acceptance mode uses it yet.
+seconds, since they outlive a process.
 """
 
 from __future__ import annotations
