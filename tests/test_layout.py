@@ -49,6 +49,7 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/pod_limits/interface.py": VALUES,
     "dispatcher/tubepost_dispatcher/queue/entries.py": "tests/dispatcher/queue/test_queue.py",
     "dispatcher/tubepost_dispatcher/queue/item.py": "tests/dispatcher/queue/test_queue.py",
+    "dispatcher/tubepost_dispatcher/queue_api_fields.py": "tests/dispatcher/test_queue_api.py",
     "dispatcher/tubepost_dispatcher/queue_step.py": VALUES,
     "dispatcher/tubepost_dispatcher/reasons/acceptance.py": ROWS,
     "dispatcher/tubepost_dispatcher/reasons/apns.py": ROWS,

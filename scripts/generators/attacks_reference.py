@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from runpy import run_path
 from typing import NamedTuple
 
 from tubepost_api.config import ListenerLimits
@@ -36,18 +37,17 @@ from tubepost_runtime.endpoints import ANSWER_TIMEOUT, MAX_CONNECTIONS
 from tubepost_runtime.line_writer import MAX_BUFFERED as PROCESS_LOG_BUFFER
 from tubepost_runtime.repeats import BURST, WINDOW
 
-_LIMITS = ListenerLimits()
-_HTTP2 = EngineLimits()
+_LIMITS, _HTTP2 = ListenerLimits(), EngineLimits()
+_QUEUE = run_path(__file__.replace("attacks_reference", "_queue_attacks"))["ROWS"]
 
 
 class Attack(NamedTuple):
-    """One row. `reply` is a word of the catalogue of reasons, or what happens where nothing is replied."""
+    """One row. `reply` is a word of the catalogue, or what happens instead; `test` is below `tests/`."""
 
     vector: str
     limit: str
     reply: str
     test: str
-    """Below `tests/`."""
 
 
 _SMTP = "dispatcher/smtp/test_"
@@ -379,6 +379,7 @@ ATTACKS: Sequence[tuple[str, Sequence[Attack]]] = (
     ("An APNs peer, a proxy, a relay", _PEERS),
     ("Manifests and Secrets", _CONFIGURATION),
     ("Metrics, health and logs", _WATCHING),
+    ("The queue", [Attack(*row) for row in _QUEUE]),
 )
 
 

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
 import pytest
 
+from tubepost_dispatcher import queue_api_fields as fields
 from tubepost_dispatcher.admin import AdminEndpoint
-from tubepost_dispatcher.queue_api import MOST_BODY
-from tubepost_dispatcher.queue_request import Action, Change, Cursor, Group, Query, Selection
+from tubepost_dispatcher.queue_api import MOST_BODY, queue_changes, queue_reads
+from tubepost_dispatcher.queue_request import Action, Change, Cursor, Group, Parameter, Query, Selection
 from tubepost_dispatcher.queue_step import Answer, Partition, Queued
 
 NOW = 1_800_000_000.25
@@ -233,3 +234,28 @@ async def test_without_a_queue_there_are_no_paths() -> None:
         assert (await client.get("/queue/summary")).status_code == 404
         assert (await client.post("/queue/drop", json={"all": True})).status_code == 404
     await admin.stop()
+
+
+async def test_the_reference_has_the_fields_that_are_sent(bench: Bench) -> None:
+    def names(fields: Sequence[Parameter]) -> list[str]:
+        return [one.name for one in fields]
+
+    _, client = bench
+    answers: dict[str, Any] = {}
+    for path in fields.PATHS:
+        if path.method == "GET":
+            answers[path.path] = (await client.get(f"{path.path}?id=m1")).json()
+        else:
+            answers[path.path] = (await client.post(path.path, json={"all": True, "reason": "why"})).json()
+        assert list(answers[path.path]) == names(path.answer), path
+    assert list(answers["/queue/summary"]["partitions"][0]) == names(fields.PARTITION)
+    assert list(answers["/queue/summary"]["groups"][0]) == names(fields.GROUP)
+    assert list(answers["/queue/notifications"]["notifications"][0]) == names(fields.NOTIFICATION)
+    parts = {path.path for path in fields.PATHS}
+    queue = Queue()
+    assert parts == {*queue_reads(queue), *queue_changes(queue)}
+    for one in fields.BODY:
+        body = {"filter": {"domain": "x"}, "reason": "why", one.name: 7}
+        response = await client.post("/queue/hold", json=body)
+        assert response.status_code == 400, "it is a field, and 7 is none of its values"
+        assert response.json()["error"].startswith((one.name, "filter"))

@@ -14,6 +14,7 @@ from tubepost_dispatcher.notification import Notification, PushPart
 from tubepost_dispatcher.queue import journal as module
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.journal_file import NAME, search
+from tubepost_dispatcher.queue_api_fields import EVENT
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 
 POLICY = RetryPolicy(first=1.0, most=1.0)
@@ -217,3 +218,14 @@ async def test_a_disk_that_does_not_come_on_takes_a_bounded_number(
     await journal.close(0.05)
     assert asyncio.get_running_loop().time() - begun < 5.0, "the end of a worker does not wait for it"
     held.set()
+
+
+async def test_the_reference_has_the_fields_of_a_line() -> None:
+    journal = Journal(None)
+    journal.ended(delivery(notification(1, user="user")), DELIVERED, 0.0)
+    journal.deferred(notification(1), BUSY, 1.0, "route0")
+    names = {one.name for one in EVENT}
+    for line in await journal.trace("m1"):
+        assert line.keys() <= {one.name for one in EVENT}
+        names -= line.keys()
+    assert not names, "no line has these"
