@@ -50,8 +50,7 @@ class Attack(NamedTuple):
     test: str
 
 
-_SMTP = "dispatcher/smtp/test_"
-_MCMT = "dispatcher/intake/mcmt/test_parser.py::"
+_SMTP, _MCMT = "dispatcher/smtp/test_", "dispatcher/intake/mcmt/test_parser.py::"
 _HTTP = "dispatcher/apns/http2/test_state.py::"
 _POOL = "dispatcher/apns/pool/test_"
 
