@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import textwrap
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
 from tests.api.manifests import compiled, push_domain, route, warnings
 from tubepost_api.config import AcceptanceMode, AcceptanceOverflow, DeliveryConfig
+from tubepost_cli.main import main
 from tubepost_dispatcher.delivery.schedule import Schedule
+from tubepost_dispatcher.metrics import CATALOG
+from tubepost_operator.metrics import CATALOG as OPERATORS
 
 ROOT = Path(__file__).resolve().parents[1]
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -141,3 +146,31 @@ def test_the_table_of_attempts_is_the_schedule() -> None:
         assert total == sum(waits[:number]), row
     # The last row is the last attempt that fits.
     assert sum(waits[: numbers[-1]]) <= options.message_expiration < sum(waits[: numbers[-1] + 1])
+
+
+def test_commands_on_the_page_about_the_queue_exist() -> None:
+    found = re.findall(r"(?:^ {4}| -- |`)(tubepost [^`\n]+)", QUEUE, re.MULTILINE)
+    assert len(found) > 5
+    for line in found:
+        command: click.Command = main
+        words = shlex.split(line)[1:]
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            below = command.get_command(click.Context(command), words.pop(0))
+            assert below is not None, line
+            command = below
+        # Raises for an option that does not exist; what is missing does not matter.
+        command.make_parser(click.Context(command)).parse_args(words)
+
+
+@pytest.mark.parametrize(
+    "page", ["queue.md", "routes.md", "listener.md", "grafana.md", "sidecar.md", "install.md"]
+)
+def test_metrics_and_alerts_that_a_page_names_exist(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    known = {spec.name + suffix for spec in (*CATALOG, *OPERATORS) for suffix in ("", "_total", "_bucket")}
+    named = set(re.findall(r"\btubepost_[a-z0-9_]+[a-z0-9]\b", text))
+    assert {name for name in named if name not in known} == set()
+    alerts = {
+        alert["alert"] for alert in yaml.safe_load((ROOT / "charts/tubepost/files/alerts.yaml").read_text())
+    }
+    assert set(re.findall(r"\bTubepost[A-Z][A-Za-z]+\b", text)) - alerts == set()
