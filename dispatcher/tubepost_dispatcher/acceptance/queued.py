@@ -16,7 +16,7 @@ from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.queue_port import NotificationQueue
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
-from tubepost_dispatcher.intake.receive import Push
+from tubepost_dispatcher.intake.receive import MAX_NOTIFICATIONS, Push
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.reasons.catalogue import MAX_REPLY_TEXT, outcome_reply, refusal
 from tubepost_dispatcher.reply import Reply
@@ -61,8 +61,10 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
         self._accepted = metrics.tally(metrics.queue_accepted.labels("queued"))
 
     def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Reply | Domain:
-        """What serves a recipient's domain, or 550 for an unknown domain."""
-        del session, recipients_so_far
+        """What serves a recipient's domain, or 550 for an unknown domain, or 452 for one too many."""
+        del session
+        if recipients_so_far >= MAX_NOTIFICATIONS:
+            return refusal("TooManyRecipients")
         return self._serving(domain)
 
     def _message(self, transaction: Transaction[Domain]) -> QueuedMessage:

@@ -122,7 +122,7 @@ class ReopenLogs:
 class Drain:
     """End in order, within `grace` seconds. `Drained` is the last that the worker says.
 
-    `last`: the whole dispatcher ends; else another worker takes over what is in the queue.
+    `last`: the pod ends, and its volumes may go with it; else what is in the queue has a successor.
     """
 
     grace: float

@@ -18,8 +18,9 @@ from tubepost_dispatcher.transaction import DomainT, Mailing, Recipient, Transac
 
 APNS_ID_REPEATED: Final = "apns-id-repeated"
 """Slug of the warning."""
-MAX_NOTIFICATIONS: Final = 2_000
-"""Notifications of one message, recipients times push parts: what is stored and begun in one go."""
+MAX_NOTIFICATIONS: Final = 1_000
+"""Notifications of one message, recipients times push parts. They are taken in one turn of the event loop,
+which takes 10 to 25 ms for so many."""
 
 
 class Push(Generic[DomainT]):

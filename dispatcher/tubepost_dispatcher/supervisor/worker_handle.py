@@ -296,7 +296,7 @@ class WorkerHandle:
 
         Args:
             grace: seconds.
-            last: the whole dispatcher ends; else another worker takes over what is in the queue.
+            last: the pod ends, and its volumes may go with it; else what is in the queue has a successor.
 
         Returns:
             How many sessions were cut, -1 when the worker was killed or died before it could say so.

@@ -207,7 +207,7 @@ class Worker:
 
         Args:
             grace: seconds for all of it.
-            last: the whole dispatcher ends; else another worker takes over what is in the queue.
+            last: the pod ends, and its volumes may go with it; else what is in the queue has a successor.
 
         Returns:
             The number of sessions that had to be cut.

@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 LOOK: Final = 0.05
 """Seconds between two looks at what is waited for."""
+CLOSE_PATIENCE: Final = 2.5
+"""Seconds that the disk has at the end, within those that a supervisor waits beyond its grace period."""
 NAMED: Final = 100
 """Message ids that are named of what is left behind."""
 _LAST_LOOK: Final = 2.0
@@ -118,7 +120,7 @@ class WorkerQueue:
 
         Args:
             grace: seconds.
-            last: the whole dispatcher ends; else another worker takes the partitions over.
+            last: the pod ends; else what is in the queue has a successor.
         """
         end = time.monotonic() + grace
         # Without a queue in force nothing is said of the volume.
@@ -159,9 +161,17 @@ class WorkerQueue:
         _LOG.warning("queue: left behind, the first %d messages: %s", len(named), ", ".join(named))
 
     async def close(self) -> None:
-        """Write what waits, and close the partitions."""
+        """Write what waits, and close the partitions; a disk that does not answer is not waited for."""
         self._sampler.close()
-        await self.queue.close()
+        try:
+            async with asyncio.timeout(CLOSE_PATIENCE):
+                await self.queue.close()
+        except TimeoutError:
+            _LOG.error(
+                "queue: its disk has not answered for %.1f s. What was acknowledged is on it; what was "
+                "delivered in the last seconds may be delivered once more",
+                CLOSE_PATIENCE,
+            )
 
 
 async def _look_through(store: Store, domains: Counter[str], ids: dict[str, None]) -> None:

@@ -8,6 +8,7 @@ from tests.dispatcher.acceptance.support import QueuedBench, abandon, garbage_of
 from tests.support.mcmt import message, part
 from tubepost_api.config import DeliveryConfig, DeliveryMode
 from tubepost_dispatcher.acceptance.queue_port import REASONS_OF_FAILURES
+from tubepost_dispatcher.intake.receive import MAX_NOTIFICATIONS
 from tubepost_dispatcher.outcome import OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import REASONS
 from tubepost_dispatcher.reply import Reply
@@ -84,6 +85,18 @@ def test_a_domain_that_refuses_is_550_and_the_others_go_on() -> None:
     assert [isinstance(answer, Reply) for answer in answers] == [False, True]
     assert isinstance(answers[1], Reply)
     assert (answers[1].code, answers[1].enhanced) == (550, "5.7.1")
+
+
+def test_more_recipients_than_a_message_may_make_notifications_come_with_another() -> None:
+    bench = QueuedBench()
+    session = SessionFacts("192.0.2.1", 1)
+    answers = [
+        bench.acceptance.check_recipient(session, "apn_example.com", count)
+        for count in (MAX_NOTIFICATIONS - 1, MAX_NOTIFICATIONS)
+    ]
+    assert not isinstance(answers[0], Reply)
+    assert isinstance(answers[1], Reply)
+    assert (answers[1].code, answers[1].enhanced) == (452, "4.5.3")
 
 
 def test_what_is_suspended_is_kept() -> None:

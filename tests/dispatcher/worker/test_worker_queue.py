@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tubepost_api.config import DeliveryConfig, DeliveryMode, QueueConfig
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.queue.journal import Journal
+from tubepost_dispatcher.queue.lanes import Turns
 from tubepost_dispatcher.store.port import Failure
 from tubepost_dispatcher.worker import worker_queue as module
 from tubepost_dispatcher.worker.worker_queue import WorkerQueue
@@ -86,7 +88,7 @@ async def test_what_is_left_to_a_successor_is_not_waited_for(
 async def test_a_volume_of_the_pod_is_emptied_as_far_as_time_allows(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tubepost_dispatcher.queue.queue.MOST_ACTIVE", 2)
+    monkeypatch.setattr("tubepost_dispatcher.queue.feeder.Turns", partial(Turns, 2))
     it = Bench(tmp_path, persistent=False)
     await it.put(*range(10))
     draining = asyncio.create_task(it.it.drain(20.0, last=True))
@@ -127,3 +129,20 @@ async def test_bounds_and_reserve_are_those_of_the_configuration_in_force(tmp_pa
     assert await answer_with(7) == ""
     await it.it.drain(0.0, last=True)
     await it.it.close()
+
+
+async def test_a_disk_that_hangs_does_not_keep_the_worker_from_ending(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CLOSE_PATIENCE", 0.05)
+    it = Bench(tmp_path, persistent=True)
+    await it.put(1)
+    store = it.it.queue.slots[0].store
+    close = store.close
+    monkeypatch.setattr(store, "close", lambda done: None)
+    async with asyncio.timeout(10):
+        await it.it.close()
+    assert "its disk has not answered" in caplog.text
+    closed = asyncio.Event()
+    close(closed.set)
+    await closed.wait()
