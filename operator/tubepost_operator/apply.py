@@ -108,6 +108,19 @@ class Applier:
             self._cache.written(target, answer)
         self._count(owner, target, "scale")
 
+    async def claim(self, owner: Key, child: Key, holder: str) -> None:
+        """Write our name on a child, and nothing else.
+
+        Raises:
+            ApiError: not written.
+            NotLeader: the Lease is lost.
+        """
+        patch: Document = {"metadata": {"annotations": {Names.HOLDER_ANNOTATION: holder}}}
+        answer = await self._cluster.merge(CHILDREN[child.kind], child.namespace, child.name, patch)
+        if answer is not None:
+            self._cache.put_meta(read_meta(answer, child.kind))
+        self._count(owner, child, "claim")
+
     async def _delete(self, owner: Key, meta: Meta) -> None:
         child = meta.key
         await self._cluster.delete(CHILDREN[child.kind], child.namespace, child.name, meta.uid)

@@ -103,6 +103,7 @@ class EventReason(Word):
         "Adopted",
         "Restored or orphaned objects with the labels of this PushDomain and no owner were taken back.",
     )
+    YIELDED = ("Yielded", "Another operator looks after this object; this one leaves it alone.")
     REPAIRED = ("Repaired", "An object that somebody else had deleted or changed was restored.")
 
 

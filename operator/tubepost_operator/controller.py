@@ -18,12 +18,14 @@ from functools import partial
 from typing import Final
 
 from tubepost_api.conditions import Reason
-from tubepost_operator.actions import Plan
+from tubepost_operator.actions import Event, Plan
 from tubepost_operator.api import ApiError, ClusterApi
 from tubepost_operator.apply import Applier, fields
 from tubepost_operator.cache import Cache
+from tubepost_operator.conditions import EventReason
 from tubepost_operator.fights import Fights
 from tubepost_operator.gather import Gatherer, observe_push_domain, observe_referenced
+from tubepost_operator.holding import Hold, Holdings, yielded_text
 from tubepost_operator.lease import NotLeader
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.observed import Document, Key
@@ -96,6 +98,7 @@ class Controller:
         self._wake = asyncio.Event()
         self._initial: set[Key] = set()
         self._fights = Fights()
+        self._holdings = Holdings(settings.holder)
 
     # -- enqueueing ----------------------------------------------------------------------------------
 
@@ -224,6 +227,7 @@ class Controller:
 
     def _forget(self, key: Key) -> None:
         self.queue.forget(key)
+        self._holdings.forget(key)
         self.changed(self.rollouts.finished(key))
         self._metrics.upgrades_waiting.set(self.rollouts.waiting)
 
@@ -237,6 +241,11 @@ class Controller:
 
     async def _push_domain(self, key: Key, document: Document) -> Plan:
         seen = observe_push_domain(self._cache, key, document, self._settings, self._wall())
+        owned = (child.meta for child in seen.children.values() if child.meta.owner == seen.uid)
+        hold = self._holdings.look(key, owned, self._clock())
+        self._metrics.yielded.set(self._holdings.yielded)
+        if hold.action != "serve":
+            return await self._left_alone(key, document, hold)
         seen = await self._gatherer.gather(seen, needs.for_decision)
         decision = decide(seen)
         published = decision.selection.published
@@ -269,6 +278,19 @@ class Controller:
             await self._report(key, document, refused)
             message = "; ".join(f"{child}: {text}" for child, text in rejected.items())
             raise Rejected(422, f"refused: {message}")
+        await self._report(key, document, plan)
+        return plan
+
+    async def _left_alone(self, key: Key, document: Document, hold: Hold) -> Plan:
+        """What another operator has written: ask whether it lives, or leave it alone."""
+        if hold.action == "claim" and hold.child is not None:
+            _LOG.warning("%s: written by the operator %s; asking", key, hold.other, extra=fields(key))
+            await self._applier.claim(key, hold.child, self._holdings.holder)
+        told: tuple[Event, ...] = ()
+        if hold.action == "yield" and hold.news:
+            text = yielded_text(self._holdings.holder, hold.other)
+            told = (Event("Warning", str(EventReason.YIELDED), text),)
+        plan = Plan(events=told, again=hold.again)
         await self._report(key, document, plan)
         return plan
 

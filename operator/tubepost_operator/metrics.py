@@ -43,6 +43,10 @@ class OperatorMetrics(MetricSet):
         "tubepost_operator_upgrades_waiting",
         "PushDomains whose rollout, after an upgrade of the operator, waits for that of others.",
     )
+    yielded = gauge(
+        "tubepost_operator_yielded",
+        "PushDomains that are left to another operator, which watches the same namespace.",
+    )
     watch_age = computed(
         "tubepost_operator_watch_age_seconds", "Time since the last event or bookmark of a watch.", "watch"
     )

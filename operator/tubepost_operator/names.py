@@ -46,6 +46,8 @@ class Names:
     CONTENT_ANNOTATION: Final = f"{GROUP}/content"
     """On ConfigMaps: digest of the compiled configuration in them."""
 
+    HOLDER_ANNOTATION: Final = f"{GROUP}/operator"
+    """On children: namespace and name of the Lease of the operator that wrote them."""
     PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
     """On a PushDomain: its objects are not written while this is there, unless it says `false`."""
 

@@ -73,6 +73,11 @@ class Settings:
     resync: float = 600.0
     live_status_interval: float = 60.0
 
+    @property
+    def holder(self) -> str:
+        """What this release calls itself on the objects that it writes; all its replicas are one."""
+        return f"{self.lease_namespace}/{self.lease_name}"
+
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the command line; POD_NAME and POD_NAMESPACE (the downward API) are the defaults of some.

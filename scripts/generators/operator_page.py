@@ -13,7 +13,7 @@ import yaml
 from tubepost_api.crd import KINDS
 from tubepost_api.podtemplate import GRACE
 from tubepost_dispatcher.supervisor import file_watch
-from tubepost_operator import cluster, controller, election, fights, liveness, metadata_watch
+from tubepost_operator import cluster, controller, election, fights, holding, liveness, metadata_watch
 from tubepost_operator.kinds import CHILDREN, OWN
 from tubepost_operator.plan import push_domain
 from tubepost_operator.resources import configmap, container
@@ -70,6 +70,8 @@ def _figures() -> Mapping[str, str]:
         "watchDead": liveness.SILENT_AFTER,
         "refusedPause": controller.REFUSED_PAUSE,
         "free": fights.FREE,
+        "answer": holding.ANSWER,
+        "yielded": holding.YIELDED,
         "peace": fights.PEACE,
         "watches": len(CHILDREN) + _WATCHED_BESIDE + len(OWN),
         "limitMiB": configmap.LIMIT / 2**20,

@@ -10,6 +10,7 @@ from tests.operator.conftest import furnish, made, start
 from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import logger, push_domain, route, secret_document
 from tubepost_operator import controller as controller_module
+from tubepost_operator import holding
 from tubepost_operator.api import ApiError
 from tubepost_operator.fights import FREE
 from tubepost_operator.kinds import CHILDREN, OWN
@@ -129,6 +130,46 @@ async def test_a_fight_is_said_and_not_fought_at_any_price(cluster: FakeCluster)
         assert "scaleTargetRef name kind PushDomain" in told
         text = generate_latest(running.metrics.registry).decode()
     assert f'tubepost_operator_repairs_total{{kind="Deployment"}} {FREE}.0' in text
+
+
+async def test_of_two_operators_one_yields_in_words(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster) as first:
+        await made(first)
+        template = cluster.get_now("Deployment", "alerts")["spec"]["template"]
+        generation = cluster.get_now("Deployment", "alerts")["metadata"]["generation"]
+        async with start(cluster, release=ReleaseSettings(image="new:1"), lease_namespace="second") as second:
+            await second.until(lambda: [event for event in cluster.events if event["reason"] == "Yielded"])
+            await second.rest()
+            await first.rest()
+            (told,) = [event["message"] for event in cluster.events if event["reason"] == "Yielded"]
+            assert "default/tubepost-operator" in told
+            assert "second/tubepost-operator leaves it alone" in told
+            text = generate_latest(second.metrics.registry).decode()
+            assert "tubepost_operator_yielded 1.0" in text
+            deployment = cluster.get_now("Deployment", "alerts")
+            assert deployment["spec"]["template"] == template
+            assert deployment["metadata"]["generation"] == generation
+            assert cluster.condition("alerts") == ("True", "Ready")
+
+
+async def test_what_an_uninstalled_release_left_is_taken_over(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "ANSWER", 0.05)
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+    async with start(cluster, release=ReleaseSettings(image="new:1"), lease_namespace="second") as running:
+        await running.until(
+            lambda: all(
+                document["metadata"]["annotations"]["tubepost.io/operator"] == "second/tubepost-operator"
+                for key, document in cluster.objects.items()
+                if key[0] in CHILDREN
+            )
+        )
+        container = cluster.get_now("Deployment", "alerts")["spec"]["template"]["spec"]["containers"][0]
+        assert container["image"] == "new:1"
 
 
 async def test_a_paused_push_domain_is_left_alone_until_it_is_not(cluster: FakeCluster) -> None:

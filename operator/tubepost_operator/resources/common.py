@@ -84,7 +84,7 @@ def child(
         "name": name or source.name,
         "namespace": source.namespace,
         "labels": Names.labels(source.name),
-        "annotations": dict(annotations or {}),
+        "annotations": {**(annotations or {}), Names.HOLDER_ANNOTATION: source.settings.holder},
         "ownerReferences": [Names.owner_reference(source.document)],
     }
     manifest: Document = {
