@@ -7,7 +7,7 @@ import math
 from typing import Final
 
 from tubepost_dispatcher.delivery.domain import Route
-from tubepost_dispatcher.notification import Notification, decode
+from tubepost_dispatcher.notification import Notification, decode, encode
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.queue.lanes import Lane
 from tubepost_dispatcher.reasons.catalogue import permanent_outcome
@@ -18,6 +18,14 @@ _LOG = logging.getLogger("tubepost.queue")
 
 UNREADABLE: Final = "this release cannot read it"
 """Why a notification is held that an operator has not held."""
+
+
+def fresh_entry(notification: Notification, lane: Lane, now: float, expires: float) -> Entry:
+    """As `entry_of`, of a notification that comes from its sender; done for every message of a queue."""
+    return Entry(
+        encode(notification), notification.message_id, notification.domain, notification.sender,
+        notification.accepted_at, now, expires, notification.attempt, "", "", "", lane.ident,
+    )  # fmt: skip
 
 
 def entry_of(

@@ -107,8 +107,11 @@ class Feeder:
 
     def reserve(self, lanes: Sequence[Lane]) -> bool:
         """Whether one more of each of these may stay in memory: all, or none. `gone` takes it back."""
+        if self._stopped:
+            return False
+        reserve = self._turns.reserve
         for number, lane in enumerate(lanes):
-            if self._stopped or not self._turns.reserve(lane):
+            if not reserve(lane):
                 for reserved in lanes[:number]:
                     self._turns.gone(reserved, fresh=True)
                 return False
@@ -123,10 +126,6 @@ class Feeder:
         """One is not in memory any more; `fresh`: it came from its sender."""
         if self._turns.gone(lane, fresh=fresh):
             self._feed_soon()
-
-    def succeeded(self, lane: Lane) -> None:
-        """An answer came that does not blame the route. To be told before `gone`."""
-        lane.group.window.succeeded()
 
     def failed(self, lane: Lane, started: float) -> None:
         """The route failed one that began at `started`, monotonic seconds. To be told before `gone`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from tubepost_dispatcher.delivery.domain import Domain
@@ -10,7 +11,7 @@ from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.queue.lanes import Lane
-from tubepost_dispatcher.store.port import Entry, Failure
+from tubepost_dispatcher.store.port import Entry, Failure, Kept, Store
 
 
 class ItemKeeper(Protocol):
@@ -98,3 +99,16 @@ class Putting:
                 self._done(answer if isinstance(answer, Failure) else None)
         finally:
             self._stored(self, answer)
+
+    def remove(self, store: Store, keys: Sequence[int]) -> None:
+        """Remove what is durable now and was abandoned before, unless it was read in between."""
+        if self.taken:
+            for key in keys:
+                store.ended(key)
+        else:
+            store.take(keys, partial(_end, store))
+
+
+def _end(store: Store, answer: Sequence[Kept] | Failure) -> None:
+    for one in () if isinstance(answer, Failure) else answer:
+        store.ended(one.key)

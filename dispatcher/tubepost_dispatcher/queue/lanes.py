@@ -92,11 +92,23 @@ class Turns:
     def reserve(self, lane: Lane) -> bool:
         """Whether one more from the sender may stay in memory; if so, it is counted until `gone`."""
         group = lane.group
-        if group.closed or self.room(lane, fresh=True) <= 0:
-            group.window.limits = True
+        window = group.window
+        if lane.place or lane.reading:
+            room = self.room(lane, fresh=True)
+        else:
+            # As `room` has it, in few steps: nearly all that comes, comes here.
+            free = self.most - self.active
+            size = window.size
+            room = min(size, free) - group.active
+            if lane.active >= 2 * room:
+                room = 0
+        if room <= 0 or group.closed:
+            window.limits = True
             return False
-        self._count(lane, 1)
+        lane.active += 1
         lane.fresh += 1
+        group.active += 1
+        self.active += 1
         return True
 
     def room(self, lane: Lane, *, fresh: bool) -> int:
@@ -109,10 +121,12 @@ class Turns:
 
     def gone(self, lane: Lane, *, fresh: bool) -> bool:
         """One is not in memory any more. Whether there is room for those that wait for it."""
-        self._count(lane, -1)
+        group = lane.group
+        lane.active -= 1
+        group.active -= 1
+        self.active -= 1
         if fresh:
             lane.fresh -= 1
-        group = lane.group
         return (group.low >= 0 and self._worth_reading(group)) or self.active <= self._low
 
     def _worth_reading(self, group: Group) -> bool:

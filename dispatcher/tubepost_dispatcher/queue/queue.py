@@ -26,7 +26,13 @@ from tubepost_dispatcher.delivery.schedule import due_again, taken_over
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
-from tubepost_dispatcher.queue.entries import entry_of, expired_outcome, held_back, read_entry
+from tubepost_dispatcher.queue.entries import (
+    entry_of,
+    expired_outcome,
+    fresh_entry,
+    held_back,
+    read_entry,
+)
 from tubepost_dispatcher.queue.feeder import Feeder
 from tubepost_dispatcher.queue.item import Item, Putting
 from tubepost_dispatcher.queue.journal import Journal
@@ -129,7 +135,7 @@ class Queue:
             lane = self._feeder.lane(self._own, notification)
             kept.append(item)
             lanes.append(lane)
-            entries.append(entry_of(notification, lane, due=now, expires=expires))
+            entries.append(fresh_entry(notification, lane, now, expires))
         taken = self._feeder.reserve(lanes)
         putting = Putting(kept, entries, lanes, done, self._stored, taken=taken)
         self._own.store.put(entries, putting.answered, take=taken)
@@ -249,15 +255,10 @@ class Queue:
             if putting.taken:
                 for lane in putting.lanes:
                     self._feeder.gone(lane, fresh=True)
-            if isinstance(answer, Failure):
-                return
-            if not putting.abandoned:
+            if putting.abandoned and not isinstance(answer, Failure):
+                putting.remove(store, answer)
+            elif not isinstance(answer, Failure):
                 store.release(answer)
-            elif putting.taken:
-                for key in answer:
-                    store.ended(key)
-            else:
-                store.take(answer, partial(self._end_abandoned, store))
             return
         if not putting.taken:
             for lane, entry in zip(putting.lanes, putting.entries, strict=True):
@@ -266,12 +267,6 @@ class Queue:
         together = zip(answer, putting.items, putting.entries, putting.lanes, strict=True)
         for key, (notification, domain), entry, lane in together:
             self._deliver(Item(self, lane, key, entry.expires, fresh=True), notification, domain)
-
-    @staticmethod
-    def _end_abandoned(store: Store, answer: Sequence[Kept] | Failure) -> None:
-        if not isinstance(answer, Failure):
-            for one in answer:
-                store.ended(one.key)
 
     def _deliver(self, item: Item, notification: Notification, domain: Domain) -> None:
         policy = self._patience.of(domain)[1]
@@ -368,8 +363,8 @@ class Queue:
         if item.fresh is not None:
             if outcome.kind is not OutcomeKind.DELIVERED and blames_route(outcome, self._clock()):
                 self._feeder.failed(lane, delivery.started)
-            else:
-                self._feeder.succeeded(lane)
+            elif (window := lane.group.window).limits:
+                window.succeeded()
             self._feeder.gone(lane, fresh=item.fresh)
         if slot.leaving:
             self._partitions.settle(slot)

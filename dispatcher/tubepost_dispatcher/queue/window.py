@@ -17,18 +17,15 @@ class Window:
     in rounds of 1, 2, 4, ... and never all at once. As congestion control does it (RFC 5681, slow start).
     """
 
-    __slots__ = ("_cut_at", "_size", "limits")
+    __slots__ = ("_cut_at", "_size", "limits", "size")
 
     def __init__(self) -> None:
         self.limits = False
         """More could be with the routes, if it were larger."""
         self._size = START
-        self._cut_at = float("-inf")
-
-    @property
-    def size(self) -> int:
+        self.size = int(START)
         """Notifications; at least one."""
-        return int(self._size)
+        self._cut_at = float("-inf")
 
     @property
     def probing(self) -> bool:
@@ -38,7 +35,7 @@ class Window:
     def succeeded(self) -> None:
         """Note an answer that does not blame the route."""
         if self.limits:
-            self._size = min(MOST, self._size + 1.0)
+            self._resize(min(MOST, self._size + 1.0))
 
     def failed(self, started: float, now: float) -> None:
         """Note a failure of the route. Those that began before the last one counted say nothing new.
@@ -48,10 +45,14 @@ class Window:
             now: monotonic seconds.
         """
         if started > self._cut_at:
-            self._size = max(LEAST, self._size / 2)
+            self._resize(max(LEAST, self._size / 2))
             self._cut_at = now
 
     def restart(self, now: float) -> None:
         """The routes take nothing at present: begin with a probe."""
-        self._size = LEAST
+        self._resize(LEAST)
         self._cut_at = now
+
+    def _resize(self, size: float) -> None:
+        self._size = size
+        self.size = int(size)

@@ -283,7 +283,7 @@ def test_a_large_batch_is_handed_over_in_several_turns() -> None:
     while bench.pool.requests:
         bench.pool.answer(REFUSED)
     bench.pool.held_until = 0.0
-    bench.queue._feeder.lane(bench.queue.slots[0], bench.notification(1)).group.window._size = 2_000.0
+    bench.queue._feeder.lane(bench.queue.slots[0], bench.notification(1)).group.window._resize(2_000.0)
     bench.queue._feeder._feed_soon()
     steps = []
     while bench.loop.turn():

@@ -92,7 +92,7 @@ def test_one_group_leaves_room_for_another_and_one_lane_for_another() -> None:
     groups = [Group(Window()), Group(Window())]
     lanes = [lanes_of(group, 2) for group in groups]
     for group in groups:
-        group.window._size = 10_000.0
+        group.window._resize(10_000.0)
     taken = {}
     for one in (lanes[0][0], lanes[0][1], lanes[1][0], lanes[1][1]):
         taken[one] = 0
@@ -133,6 +133,10 @@ class TurnsMachine(RuleBasedStateMachine):
     @rule(lane=st.integers(0, 4))
     def comes_from_its_sender(self, lane: int) -> None:
         one = self.lanes[lane]
+        room = 0 if one.group.closed else self.turns.room(one, fresh=True)
+        assert self.turns.reserve(one) is (room > 0)
+        if room:
+            self.turns.gone(one, fresh=True)
         if self.turns.reserve(one):
             self.memory.append((one, True))
         else:

@@ -81,6 +81,15 @@ def test_what_was_abandoned_before_it_was_durable_is_removed_unsent() -> None:
     assert bench.queue.queued == 0
 
 
+def test_what_was_abandoned_is_removed_where_it_would_have_waited_in_the_store_too() -> None:
+    bench = Bench()
+    bench.pool.held_until = float("inf")
+    bench.stored(1)
+    bench.put(*range(100, 400)).abandon()
+    bench.loop.run_until_idle()
+    assert bench.queue.queued == 1
+
+
 def test_abandoning_comes_too_late_for_what_is_durable() -> None:
     bench = Bench()
     putting = bench.put(1)
