@@ -1,6 +1,6 @@
 # `make help` lists what there is. Everything runs in .venv, made from the locked requirements.
 .DEFAULT_GOAL := help
-.PHONY: manifests help demo test check format generate bench fuzz lock clean tools e2e cluster-up cluster-down images
+.PHONY: manifests help demo test check format generate bench fuzz lock clean tools e2e cluster-up cluster-down images audit sbom release-check
 
 PYTHON ?= python3
 VENV := .venv
@@ -73,15 +73,32 @@ bench: $(VENV)/.installed tools ## Measure Tubepost beside the naive stack (mess
 fuzz: $(VENV)/.installed ## Fuzz what reads bytes from outside (TARGET=smtp_session, SECONDS=10 or RUNS=1000000 of each)
 	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RUNS),--runs $(RUNS)) $(TARGET)
 
+$(VENV)-audit/.installed: requirements/audit.lock
+	@test -x $(VENV)-audit/bin/python || $(PYTHON) -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+audit: $(VENV)-audit/.installed ## Ask the package index for known vulnerabilities (STRICT=1: one that cannot say is a failure)
+	@$(VENV)-audit/bin/python scripts/supply_chain.py audit $(if $(STRICT),--strict)
+
+sbom: $(VENV)-audit/.installed ## Write bills of materials of the images (CycloneDX) to dist/sbom
+	@$(VENV)-audit/bin/python scripts/supply_chain.py sbom
+
+release-check: ## Compare TAG with every place that names the version
+	@$(PYTHON) scripts/release_check.py $(TAG)
+
 lock: ## Resolve the requirements anew within their ranges
 	@$(PYTHON) -m pip install --quiet --target .cache/uv uv
 	@printf 'editables>=0.5,<1\nhatchling>=1.27,<2\n' | .cache/uv/bin/uv pip compile --quiet --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --upgrade - \
 	  -o requirements/build.lock
+	@printf 'cyclonedx-bom>=7.5,<8\npip-audit>=2.10,<3\n' | .cache/uv/bin/uv pip compile --quiet --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --upgrade - \
+	  -o requirements/audit.lock
 	@for part in runtime operator dev; do \
 	  extra=$$(test $$part = runtime || echo "--extra $$part"); \
 	  .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --no-header --no-emit-index-url --no-emit-package tubepost --upgrade $$extra pyproject.toml -o requirements/$$part.lock; done
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-audit dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
