@@ -62,8 +62,9 @@ def flush(**options: Any) -> None:
 def hold(**options: Any) -> None:
     """Keep notifications and do not try them until they are released; needs --reason.
 
-    A hold survives restarts, and what is held does not expire. `show` and `summary` say who holds what, since
-    when and why. What is being sent just then is held should that attempt fail.
+    A hold survives restarts, and what is held does not expire: it keeps a pod that is to go until it is
+    released or dropped. `show` and `summary` say who holds what, since when and why. What is being sent just
+    then is held should that attempt fail.
 
     \b
     tubepost queue hold --sender news@example.com --reason 'wrong text, see INC-7'

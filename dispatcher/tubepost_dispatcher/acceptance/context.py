@@ -12,6 +12,7 @@ from tubepost_dispatcher.acceptance.relay import MailRelay
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.intake.apns_ids import apns_ids
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.notification import Notification
 
 
 class AcceptanceContext:
@@ -20,6 +21,7 @@ class AcceptanceContext:
     Args:
         log: for messages that are refused before they are notifications.
         metrics: where to count.
+        discarded: told what delivery mode Blackhole discards.
         loop: schedules; the running loop by default.
         clock: monotonic seconds.
         wall: unix seconds.
@@ -29,6 +31,7 @@ class AcceptanceContext:
         self,
         log: DeliveryLog,
         metrics: Metrics,
+        discarded: Callable[[Notification], None] = lambda _: None,
         *,
         loop: asyncio.AbstractEventLoop | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -36,6 +39,7 @@ class AcceptanceContext:
     ) -> None:
         self.log = log
         self.metrics = metrics
+        self._discarded = discarded
         self.loop = loop or asyncio.get_running_loop()
         self.clock = clock
         self.wall = wall
@@ -45,6 +49,11 @@ class AcceptanceContext:
         # One thread: large messages are read one after the other.
         self.reader = ThreadPoolExecutor(1, "intake")
         self.readers_id = apns_ids()
+
+    def discard(self, notification: Notification) -> None:
+        """Delivery mode Blackhole: it is counted, and not delivered."""
+        self.metrics.blackholed.inc()
+        self._discarded(notification)
 
     @property
     def open(self) -> int:

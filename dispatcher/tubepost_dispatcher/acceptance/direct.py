@@ -120,7 +120,7 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
             # With an e-mail part the repetition is the sender's, since the mail has to go before the push.
             self._deliverer.settle(delivery, outcome, again=push.email is None)
         elif mode is DeliveryMode.BLACKHOLE:
-            context.metrics.blackholed.inc()
+            context.discard(notification)
             self._answer(message, Reply(250, "2.0.0", "Discarded: delivery mode is Blackhole"))
         elif push.email is None:
             self._deliverer.start(delivery)

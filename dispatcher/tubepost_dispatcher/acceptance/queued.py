@@ -37,7 +37,7 @@ class QueuedMessage(PendingMessage):
         self._acceptance = acceptance
         self.items: Sequence[Item] = ()
         """What is to be stored."""
-        self.discarded = 0
+        self.discarded: Sequence[Notification] = ()
         """Notifications for domains in delivery mode Blackhole."""
 
     def abandon(self) -> None:
@@ -72,6 +72,7 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
 
     def _take_push(self, message: QueuedMessage, push: Push[Domain]) -> None:
         items: list[Item] = []
+        discarded: list[Notification] = []
         several = len(push.recipients) > 1
         wall = self._context.wall()
         for notification, recipient in push.addressed():
@@ -85,10 +86,12 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
                     reply = reply._replace(text=text[:MAX_REPLY_TEXT])
                 self._refuse(message, notification, reply)
                 return
-            if domain.options.mode is not DeliveryMode.BLACKHOLE:
+            if domain.options.mode is DeliveryMode.BLACKHOLE:
+                discarded.append(notification)
+            else:
                 items.append((notification, domain))
         self._context.accounting.noted(message.transaction.message_id, push)
-        message.items, message.discarded = items, len(push.notifications) - len(items)
+        message.items, message.discarded = items, discarded
         if push.email is None or not items:
             self._put(message)
         else:
@@ -109,10 +112,10 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
         if failure is not None:
             self._failed(message, self._not_stored(failure))
             return
-        stored, discarded = len(message.items), message.discarded
+        stored, discarded = len(message.items), len(message.discarded)
         self._accepted.count += stored
-        if discarded:
-            self._context.metrics.blackholed.inc(discarded)
+        for notification in message.discarded:
+            self._context.discard(notification)
         self._answer(message, Reply(250, "2.0.0", _text(message.transaction.message_id, stored, discarded)))
 
     def _failed(self, message: QueuedMessage, reply: Reply) -> None:

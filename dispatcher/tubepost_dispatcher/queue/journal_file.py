@@ -9,6 +9,7 @@ Nothing is synced: after a power cut the last lines may be missing, and the queu
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ NAME: Final = "journal.jsonl"
 BEFORE: Final = "journal.1.jsonl"
 MOST_BYTES: Final = 32 * 1024 * 1024
 """Size at which a file becomes the one before; there are two of them."""
+LEAST_FREE: Final = 32 * 1024 * 1024
+"""Bytes of the volume that the journal leaves to the queue itself: below, lines are lost."""
 MOST_FOUND: Final = 1_000
 """Lines that a search returns, the latest: more than any message has."""
 _CHUNK: Final = 256 * 1024
@@ -51,6 +54,7 @@ class JournalFile:
         try:
             if self._descriptor < 0:
                 self._open(path)
+            self._leave_room(len(data))
             found = os.fstat(self._descriptor)
             if found.st_size and found.st_size + len(data) > self._most_bytes:
                 self._rotate(path)
@@ -72,6 +76,11 @@ class JournalFile:
         self._directory.mkdir(parents=True, exist_ok=True)
         self.close()
         self._descriptor = os.open(path, _FLAGS, 0o600)
+
+    def _leave_room(self, size: int) -> None:
+        volume = os.fstatvfs(self._descriptor)
+        if volume.f_bavail * volume.f_frsize < LEAST_FREE + size:
+            raise OSError(errno.ENOSPC, "the volume is nearly full, the queue needs what is left")
 
     def _rotate(self, path: Path) -> None:
         # A predecessor that drains may write the same file: whoever has the lock, and the file of that name,

@@ -171,7 +171,8 @@ class Bench:
         log = DeliveryLog(self.hub, clock["wall"])
         listeners = (MetricsListener(self.metrics), log)
         self.deliverer = Deliverer(self.active.domains, listeners, self.metrics, chance=lambda: 0.5, **clock)
-        self.context = AcceptanceContext(log, self.metrics, **clock)
+        self.discarded: list[Notification] = []
+        self.context = AcceptanceContext(log, self.metrics, self.discarded.append, **clock)
         self.queue = FakeQueue()
         self.acceptance: DirectAcceptance | QueuedAcceptance = DirectAcceptance(
             self.active, self.deliverer, self.context, self.queue

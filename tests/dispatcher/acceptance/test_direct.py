@@ -148,6 +148,7 @@ def test_modes_that_send_nothing(mode: DeliveryMode, code: int, result: str) -> 
     assert bench.pools[0].requests == []
     assert bench.messages(result) == 1
     assert bench.count("tubepost_blackholed_total") == (mode is DeliveryMode.BLACKHOLE)
+    assert len(bench.discarded) == (mode is DeliveryMode.BLACKHOLE)
 
 
 def test_blackhole_still_refuses_what_could_not_be_sent() -> None:

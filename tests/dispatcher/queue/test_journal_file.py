@@ -72,6 +72,17 @@ def test_what_cannot_be_written_is_an_error_and_later_it_goes_on(tmp_path: Path)
     assert len(search((tmp_path / "00",), "m1")) == 1
 
 
+def test_the_last_of_the_volume_is_left_to_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = JournalFile(tmp_path)
+    monkeypatch.setattr(journal_file, "LEAST_FREE", 2**62)
+    with pytest.raises(OSError, match="nearly full"):
+        file.append(line("m1", 1.0))
+    monkeypatch.undo()
+    file.append(line("m2", 1.0))
+    assert search((tmp_path,), "m1") == []
+    assert len(search((tmp_path,), "m2")) == 1
+
+
 @pytest.mark.parametrize("chunk", [40, 64, 100, 4_096])
 def test_lines_across_chunks_and_broken_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
