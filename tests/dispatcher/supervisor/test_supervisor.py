@@ -81,6 +81,10 @@ class Running:
             answer = await client.get(f"http://127.0.0.1:{self.supervisor.admin_port}/status")
         return dict(answer.json())
 
+    async def http(self, path: str) -> int:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"http://127.0.0.1:{self.supervisor.http_port}/{path}")).status_code
+
     async def metric(self, line: str) -> float:
         async with httpx.AsyncClient(trust_env=False) as client:
             text = (await client.get(f"http://127.0.0.1:{self.supervisor.http_port}/metrics")).text
