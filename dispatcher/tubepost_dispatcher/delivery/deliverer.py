@@ -21,7 +21,7 @@ from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce
 from tubepost_dispatcher.delivery.failover import ROUTE_PATIENCE, blames_route, pick_route
 from tubepost_dispatcher.delivery.headers import resolve
 from tubepost_dispatcher.delivery.listeners import Delivery, DeliveryListener, DeliveryOwner
-from tubepost_dispatcher.delivery.retry import DOUBTFUL_SENDS, RetryPolicy, next_attempt
+from tubepost_dispatcher.delivery.retry import DOUBTFUL_SENDS, INSTANT_RETRIES, RetryPolicy, next_attempt
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
@@ -317,12 +317,14 @@ class Deliverer:
             picked, fresh = pick_route(routes, delivery.failed_routes, now)
             # Once all have failed the wait counts, lest two bad routes be tried in turn without a pause.
             another = fresh and picked.name != route.name
+        # What may have been delivered was sent once more: whatever follows is the schedule's.
+        doubtful = delivery.doubtful_sends >= DOUBTFUL_SENDS
         at = next_attempt(
             delivery.policy,
             outcome,
             attempt=delivery.notification.scheduled_attempts,
-            instant_retries=delivery.instant_retries,
-            another_route=another,
+            instant_retries=INSTANT_RETRIES if doubtful else delivery.instant_retries,
+            another_route=another and not doubtful,
             end_at=delivery.end_at,
             now=now,
             chance=self._chance(),

@@ -235,6 +235,20 @@ def test_a_queues_schedule_goes_on_after_doubts() -> None:
     assert not bench.told.owner_ends
 
 
+@pytest.mark.parametrize("pools", [1, 3])
+def test_a_queue_sends_what_is_in_doubt_once_more_and_then_by_its_schedule(pools: int) -> None:
+    bench = Bench(pools=pools)
+    what = notification()
+    bench.deliver(what, RetryPolicy(first=5.0, most=5.0, in_memory=0.0, queued=True))
+    sent = 0
+    while any(pool.requests for pool in bench.pools):
+        sent += 1
+        next(pool for pool in bench.pools if pool.requests).answer(LOST)
+        bench.loop.advance(0.0)
+    assert sent == 2
+    assert [at for *_, at in bench.told.deferrals] == [bench.loop.now + 5.0]
+
+
 def test_with_another_route_left_a_stream_is_not_waited_for_long() -> None:
     bench = Bench(pools=2)
     delivery = bench.deliver(seconds=60.0)
