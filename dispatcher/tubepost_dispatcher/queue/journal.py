@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import queue
 import threading
@@ -20,12 +21,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.queue.journal_file import JournalFile, search
-from tubepost_dispatcher.text import hide_tokens, short_token
-from tubepost_runtime.json_line import encode
+from tubepost_dispatcher.text import BARE_TOKEN, hide_tokens, short_token
 
 _LOG = logging.getLogger("tubepost.queue")
 
@@ -44,8 +46,13 @@ _STEP: Final = 200
 _Line = tuple[
     str, float, str, bytes, str, str, str, bytes, str, str, float, int, str, Outcome, float
 ]  # fmt: skip
-"""What `_record` makes a line of; a plain tuple, the cheapest thing to make. Holds on to no payload."""
+"""What `_values` makes a line of; a plain tuple, the cheapest thing to make. Holds on to no payload."""
 _ID: Final = 2
+FIELDS: Final = (
+    "at", "id", "event", "outcome", "apnsId", "domain", "sender", "recipient", "tokenPrefix", "accepted",
+    "attempt", "route", "client", "user", "reason", "status", "detail", "possibleDouble", "due",
+)  # fmt: skip
+"""What a line in the file has, in this order; later releases add some at the end."""
 
 
 class _Search(NamedTuple):
@@ -171,7 +178,7 @@ class Journal:
         if self._failed is not None:
             self._add_failed()
         if self._ring is not None:
-            return [_record(line) for line in self._ring if line[_ID] == message_id]
+            return [_named(_values(line)) for line in self._ring if line[_ID] == message_id]
         if self._closed:
             return []
         found: asyncio.Future[list[dict[str, Any]]] = self._loop.create_future()
@@ -234,7 +241,8 @@ class Journal:
         while True:
             match self._jobs.get():
                 case _Search(message_id, beside, found):
-                    self._tell(found, search((self._directory, *beside), message_id))
+                    lines = search((self._directory, *beside), message_id)
+                    self._tell(found, [_named(values) for values in lines])
                 case _Close(done):
                     file.close()
                     self._tell(done)
@@ -247,7 +255,7 @@ class Journal:
             some = lines[start : start + _STEP]
             trouble = ""
             try:
-                file.append(b"".join([encode(_record(line)) + b"\n" for line in some]))
+                file.append(b"".join([_encoded(_values(line)) + b"\n" for line in some]))
             except OSError as error:
                 trouble = f"{error.strerror}"
             except Exception:  # noqa: BLE001 - a fault of ours must not end the thread
@@ -276,43 +284,46 @@ def _answer(future: asyncio.Future[list[dict[str, Any]]], answer: list[dict[str,
         future.set_result(answer)
 
 
-def _record(line: _Line) -> dict[str, Any]:
-    """A line as it stands in the file; device tokens are in short form."""
+def _named(values: Sequence[Any]) -> dict[str, Any]:
+    """A line as `trace` shows it."""
+    found = dict(zip(FIELDS, values, strict=False))
+    return {name: value for name, value in found.items() if value is not None and (value or name != "user")}
+
+
+def _values(line: _Line) -> tuple[Any, ...]:
+    """A line's values in the order of `FIELDS`, fewer of what was delivered; device tokens in short form."""
     (
         event, at, message_id, apns_id, domain, sender, recipient, token_bytes, user, client, accepted,
         attempt, route, outcome, due,
     ) = line  # fmt: skip
     token = token_bytes.decode("ascii", "replace")
-    delivered = outcome.kind is OutcomeKind.DELIVERED
-    record: dict[str, Any] = {
-        "at": at,
-        "id": message_id,
-        "event": event,
-        "outcome": "delivered" if delivered else outcome.kind.value,
-        "apnsId": outcome.apns_id or apns_id.decode("ascii", "replace"),
-        "domain": domain,
-        "sender": hide_tokens(sender, token),
-        "recipient": hide_tokens(recipient, token),
-        "tokenPrefix": short_token(token),
-        "accepted": accepted,
-        "attempt": attempt,
-        "route": route,
-        "client": client,
-    }
+    # Nothing shorter has a token in it.
+    least = min(len(token), BARE_TOKEN)
+    if len(sender) >= least:
+        sender = hide_tokens(sender, token)
+    if len(recipient) >= least:
+        recipient = hide_tokens(recipient, token)
     if user:
-        record["user"] = hide_tokens(user, token)
+        user = hide_tokens(user, token)
+    delivered = outcome.kind is OutcomeKind.DELIVERED
     if delivered:
-        return record
-    if outcome is _DISCARDED:
-        record["outcome"] = "discarded"
-    elif not outcome.reason and not outcome.status:
-        record["outcome"] = "queued"
-    record |= {
-        "reason": outcome.reason,
-        "status": outcome.status,
-        "detail": hide_tokens(outcome.detail, token),
-        "possibleDouble": outcome.possible_double,
-    }
-    if due:
-        record["due"] = due
-    return record
+        word = "delivered"
+    elif outcome is _DISCARDED:
+        word = "discarded"
+    else:
+        word = outcome.kind.value if outcome.reason or outcome.status else "queued"
+    common = (
+        at, message_id, event, word, outcome.apns_id or apns_id.decode("ascii", "replace"), domain, sender,
+        recipient, short_token(token), accepted, attempt, route, client, user,
+    )  # fmt: skip
+    if delivered:
+        return common
+    detail = hide_tokens(outcome.detail, token)
+    return (*common, outcome.reason, outcome.status, detail, outcome.possible_double, due or None)
+
+
+def _encoded(values: tuple[Any, ...]) -> bytes:
+    try:
+        return orjson.dumps(values)
+    except TypeError:  # lone surrogates
+        return json.dumps(values).encode()

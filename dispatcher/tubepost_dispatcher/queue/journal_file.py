@@ -93,29 +93,33 @@ class JournalFile:
         self._open(path)
 
 
-def search(directories: Sequence[Path], message_id: str) -> list[dict[str, Any]]:
+def search(directories: Sequence[Path], message_id: str) -> list[list[Any]]:
     """The lines of one message in the journals of some partitions, the latest `MOST_FOUND` in order of time.
 
-    What cannot be read is passed over.
+    A line is a list; its first value is the time, its second the message id. What cannot be read is passed
+    over.
     """
-    found: list[dict[str, Any]] = []
-    needle = orjson.dumps({"id": message_id})[1:-1]
+    found: list[list[Any]] = []
+    needle = orjson.dumps(message_id)
     for directory in directories:
         for name in (BEFORE, NAME):
             with contextlib.suppress(OSError):
                 for line in _lines_with(directory / name, needle):
                     with contextlib.suppress(ValueError):
-                        record = orjson.loads(line)
-                        if isinstance(record, dict) and record.get("id") == message_id:
-                            found.append(record)
+                        values = orjson.loads(line)
+                        if isinstance(values, list) and _is_of(values, message_id):
+                            found.append(values)
                     del found[: -2 * MOST_FOUND]
     found.sort(key=_time)
     return found[-MOST_FOUND:]
 
 
-def _time(record: dict[str, Any]) -> float:
-    at = record.get("at")
-    return float(at) if isinstance(at, int | float) else 0.0
+def _time(values: list[Any]) -> float:
+    return float(values[0])
+
+
+def _is_of(values: list[Any], message_id: str) -> bool:
+    return values[1:2] == [message_id] and isinstance(values[0], int | float)
 
 
 def _lines_with(path: Path, needle: bytes) -> Iterator[bytes]:

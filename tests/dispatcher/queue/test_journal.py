@@ -12,7 +12,7 @@ from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.retry import RetryPolicy
 from tubepost_dispatcher.notification import Notification, PushPart
 from tubepost_dispatcher.queue import journal as module
-from tubepost_dispatcher.queue.journal import Journal
+from tubepost_dispatcher.queue.journal import FIELDS, Journal
 from tubepost_dispatcher.queue.journal_file import NAME, search
 from tubepost_dispatcher.queue_api_fields import EVENT
 from tubepost_dispatcher.reasons.catalogue import local_outcome
@@ -225,6 +225,7 @@ async def test_the_reference_has_the_fields_of_a_line() -> None:
     journal.ended(delivery(notification(1, user="user")), DELIVERED, 0.0)
     journal.deferred(notification(1), BUSY, 1.0, "route0")
     names = {one.name for one in EVENT}
+    assert names == set(FIELDS)
     for line in await journal.trace("m1"):
         assert line.keys() <= {one.name for one in EVENT}
         names -= line.keys()

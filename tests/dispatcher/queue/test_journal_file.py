@@ -9,18 +9,18 @@ from tubepost_dispatcher.queue import journal_file
 from tubepost_dispatcher.queue.journal_file import BEFORE, NAME, JournalFile, search
 
 
-def line(message_id: str, at: float, **values: object) -> bytes:
-    return orjson.dumps({"at": at, "id": message_id, **values}) + b"\n"
+def line(message_id: str, at: float, *values: object) -> bytes:
+    return orjson.dumps([at, message_id, *values]) + b"\n"
 
 
 def test_lines_are_found_by_message_in_the_order_of_time(tmp_path: Path) -> None:
     file = JournalFile(tmp_path / "00")
     file.append(line("m1", 3.0) + line("m2", 1.0) + line("m1", 2.0))
     other = JournalFile(tmp_path / "01")
-    other.append(line("m1", 1.0, detail='"id":"m2"'))
+    other.append(line("m1", 1.0, '"m2"', ["m2"]))
     directories = (tmp_path / "00", tmp_path / "01", tmp_path / "nowhere")
-    assert [found["at"] for found in search(directories, "m1")] == [1.0, 2.0, 3.0]
-    assert [found["at"] for found in search(directories, "m2")] == [1.0]
+    assert [found[0] for found in search(directories, "m1")] == [1.0, 2.0, 3.0]
+    assert [found[0] for found in search(directories, "m2")] == [1.0]
     assert search(directories, "m") == []
 
 
@@ -90,8 +90,8 @@ def test_lines_across_chunks_and_broken_ones(
     monkeypatch.setattr(journal_file, "_CHUNK", chunk)
     lines = b"".join(line(f"m{number % 3}", number) for number in range(30))
     half = line("m1", 99.0)[:-5]
-    (tmp_path / NAME).write_bytes(b'{"id":"m1"\n["id":"m1"]\n' + lines + half)
-    assert [found["at"] for found in search((tmp_path,), "m1")] == list(range(1, 30, 3))
+    (tmp_path / NAME).write_bytes(b'[0,"m1"\n{"m1":"m1"}\n["m1"]\n[null,"m1",1]\n' + lines + half)
+    assert [found[0] for found in search((tmp_path,), "m1")] == list(range(1, 30, 3))
 
 
 def test_a_file_without_line_ends_is_not_kept_in_memory(
@@ -107,4 +107,4 @@ def test_a_message_that_was_tried_very_often_has_its_latest_lines(
 ) -> None:
     monkeypatch.setattr(journal_file, "MOST_FOUND", 3)
     JournalFile(tmp_path).append(b"".join(line("m1", number) for number in range(20)))
-    assert [found["at"] for found in search((tmp_path,), "m1")] == [17, 18, 19]
+    assert [found[0] for found in search((tmp_path,), "m1")] == [17, 18, 19]
