@@ -215,6 +215,8 @@ def _announce(supervisor: Supervisor, settings: SupervisorSettings, simulated: S
         f"  metrics  http://{settings.http_host}:{supervisor.http_port}/metrics",
         f"  status   http://127.0.0.1:{supervisor.admin_port}/status",
     ]
+    if settings.queue_dir is not None:
+        lines.append(f"  queue    {settings.queue_dir}")
     if simulated is not None:
         lines.append(f"  APNs     simulated; what it got: {simulated.api_url}/api/v1/notifications")
     domain = config.entries[0].name

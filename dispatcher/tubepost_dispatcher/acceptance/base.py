@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Generic, TypeVar
 
 from tubepost_api.config import DeliveryMode
@@ -157,8 +157,10 @@ class BaseAcceptance(ABC, Generic[MessageT]):
             self._context.log.message_refused(transaction, received, self._context.wall())
             self._answer(message, received)
 
-    def _refuse(self, message: MessageT, notification: Notification, reply: Reply) -> None:
-        self._context.log.notification_refused(notification, reply, self._context.wall())
+    def _refuse(self, message: MessageT, notifications: Iterable[Notification], reply: Reply) -> None:
+        wall = self._context.wall()
+        for notification in notifications:
+            self._context.log.notification_refused(notification, reply, wall)
         self._answer(message, reply)
 
     # -- mail -----------------------------------------------------------------------------------------

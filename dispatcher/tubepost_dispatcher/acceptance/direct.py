@@ -91,7 +91,7 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
         context, config = self._context, self._active.config
         notification = push.notifications[0]
         if len(push.notifications) > 1:
-            self._refuse(message, notification, refusal("TooManyPushParts"))
+            self._refuse(message, push.notifications, refusal("TooManyPushParts"))
             return
         context.accounting.noted(message.transaction.message_id, push)
         recipient = push.recipients[0]
@@ -99,7 +99,7 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
         mode = domain.options.mode
         overflow = self._overflow
         if mode is DeliveryMode.SUSPEND and overflow is None:
-            self._refuse(message, notification, refusal("Suspended"))
+            self._refuse(message, push.notifications, refusal("Suspended"))
             return
         now = context.clock()
         deadline = now + config.acceptance.deadline

@@ -84,7 +84,7 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
                 if several:
                     text = f"for {printable(recipient.address)}: {reply.text}"
                     reply = reply._replace(text=text[:MAX_REPLY_TEXT])
-                self._refuse(message, notification, reply)
+                self._refuse(message, push.notifications, reply)
                 return
             if domain.options.mode is DeliveryMode.BLACKHOLE:
                 discarded.append(notification)
@@ -119,10 +119,7 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
         self._answer(message, Reply(250, "2.0.0", _text(message.transaction.message_id, stored, discarded)))
 
     def _failed(self, message: QueuedMessage, reply: Reply) -> None:
-        wall = self._context.wall()
-        for notification, _ in message.items:
-            self._context.log.notification_refused(notification, reply, wall)
-        self._answer(message, reply)
+        self._refuse(message, [notification for notification, _ in message.items], reply)
 
     def abandoned(self, message: QueuedMessage) -> None:
         """The client has gone: what is not on the disk yet is not delivered."""

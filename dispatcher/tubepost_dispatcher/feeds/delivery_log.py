@@ -97,28 +97,31 @@ class DeliveryLog:
         self._refused(notification, _kind_of(reply), reply.reason, reply.text, "", wall)
 
     def message_refused(self, transaction: Transaction[DomainT], reply: Reply, wall: float) -> None:
-        """Log a message that could not be read, so that there is no notification; `wall` in unix seconds."""
+        """Log a message that could not be read, for each recipient since there are no notifications.
+
+        `wall` is in unix seconds.
+        """
         kind = _kind_of(reply)
         if not self._sink.wants(kind):
             return
-        recipient = transaction.recipients[0]
-        self._sink.log(
-            LogEvent(
-                kind,
-                wall,
-                message_id=transaction.message_id,
-                source_address=transaction.mail_from,
-                destination_address=recipient.address.rpartition("@")[0],
-                domain=recipient.domain,
-                message_bytes=len(transaction.content),
-                remote_ip=transaction.session.remote_ip,
-                status=legacy_code(reply.reason),
-                error=reply.text,
-                reason=reply.reason,
-                attempt=0,
-                user=transaction.session.user,
+        for recipient in transaction.recipients:
+            self._sink.log(
+                LogEvent(
+                    kind,
+                    wall,
+                    message_id=transaction.message_id,
+                    source_address=transaction.mail_from,
+                    destination_address=recipient.address.rpartition("@")[0],
+                    domain=recipient.domain,
+                    message_bytes=len(transaction.content),
+                    remote_ip=transaction.session.remote_ip,
+                    status=legacy_code(reply.reason),
+                    error=reply.text,
+                    reason=reply.reason,
+                    attempt=0,
+                    user=transaction.session.user,
+                )
             )
-        )
 
     def _refused(
         self, notification: Notification, kind: EventKind, reason: str, text: str, route: str, wall: float

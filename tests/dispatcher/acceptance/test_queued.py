@@ -182,7 +182,7 @@ def test_what_can_never_be_sent_is_refused_at_once(to: list[str]) -> None:
     ((code, enhanced, text),) = bench.replies
     assert (code, enhanced) == (552, "5.3.4")
     assert text.startswith('for "x@apn_example.com": the payload' if len(to) > 1 else "the payload")
-    assert [event.kind for event in bench.hub.events] == ["permfail"]
+    assert [event.kind for event in bench.hub.events] == ["permfail"] * 2 * len(to)
 
 
 def test_a_route_without_a_credential_keeps_what_comes() -> None:
@@ -194,9 +194,12 @@ def test_a_route_without_a_credential_keeps_what_comes() -> None:
 
 def test_a_malformed_payload_is_refused_and_logged() -> None:
     bench = QueuedBench()
-    bench.send(content=message(part(b'{"aps": }')))
+    bench.send("x", "y", content=message(part(b'{"aps": }')))
     assert bench.replies[0][:2] == (554, "5.6.0")
-    assert bench.hub.events[0].kind == "permfail"
+    assert [(event.kind, event.destination_address) for event in bench.hub.events] == [
+        ("permfail", "x"),
+        ("permfail", "y"),
+    ]
 
 
 def test_a_fault_of_ours_is_451_and_never_a_bounce(monkeypatch: pytest.MonkeyPatch) -> None:
