@@ -48,6 +48,14 @@ class ConditionType(Word):
         "Delivering",
         "APNs takes notifications: no route that is in use is held, or fails with every attempt.",
     )
+    QUEUE_DURABLE = (
+        "QueueDurable",
+        "What is acknowledged and not delivered yet outlives its pod. Only where there is a queue.",
+    )
+    QUEUE_SETTLED = (
+        "QueueSettled",
+        "No pod is kept only because its queue is not empty. Only where there is or was a queue.",
+    )
 
 
 class Reason(Word):
@@ -60,7 +68,16 @@ class Reason(Word):
     READY = ("Ready", "All is well.")
     DELIVERING = ("Delivering", "APNs takes notifications.")
     NOT_USED = ("NotUsed", "No PushDomain refers to this object.")
+    PERSISTENT = ("Persistent", "Queues are on persistent claims.")
+    SETTLED = ("Settled", "All queues are with pods that serve.")
     NO_REPLICAS = ("NoReplicas", "No replica is wanted: spec.replicas is 0.")
+    # Queues.
+    EPHEMERAL = ("Ephemeral", "Queues are on emptyDirs, and lost with their pods.")
+    QUEUE_DRAINING = (
+        "QueueDraining",
+        "Pods that serve no more, or are to have no queue any more, are kept until theirs is empty.",
+    )
+    CLAIM_PENDING = ("ClaimPending", "The claim for a queue has no volume.")
     # The spec.
     INVALID_SPEC = ("InvalidSpec", "The spec breaks a rule that the API server cannot check.")
     LEGACY_ENDPOINT = (

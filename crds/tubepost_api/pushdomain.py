@@ -236,6 +236,8 @@ class LiveStatus(SpecModel):
     """Notifications that APNs took since the pods started, to two digits."""
     failed: Annotated[int, Field(ge=0)] = 0
     """Notifications that failed for good since the pods started, to two digits."""
+    queued: Annotated[int, Field(ge=0)] | None = None
+    """Notifications in the queues, to two digits; absent when none are."""
     last_error: Annotated[str, Field(max_length=512)] | None = None
     """The most frequent failure of the newest minute that had one: route, outcome and reason."""
     held_routes: Annotated[tuple[Name, ...], Field(max_length=64)] = ()
@@ -259,7 +261,8 @@ class PushDomainStatus(SpecModel):
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The generation of the spec that this status is about."""
     conditions: Conditions = ()
-    """Accepted, ReferencesResolved, CredentialsValid, Programmed, Ready and Delivering."""
+    """Accepted, ReferencesResolved, CredentialsValid, Programmed, Ready and Delivering; with a queue also
+    QueueDurable and QueueSettled."""
     replicas: Annotated[int, Field(ge=0)] = 0
     """Number of dispatcher pods."""
     selector: Annotated[str, Field(max_length=1024)] = ""

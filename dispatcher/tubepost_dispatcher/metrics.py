@@ -107,6 +107,11 @@ class Metrics(MetricSet):
         "domain",
         "route",
     )
+    queue_entries = gauge(
+        pod_metrics.QUEUE_ENTRIES,
+        "Notifications in the queue as of each partition's last commit; those by domain and route are "
+        "counted less often.",
+    )
     queue_due = gauge(
         "tubepost_queue_due",
         "Notifications in the queue whose time has come, those with delivery included, by domain and route.",
@@ -167,7 +172,7 @@ class Metrics(MetricSet):
         "tubepost_queue_volume_free_bytes", "Free bytes of the volume that the queue is on.", aggregate="max"
     )
     queue_partitions = gauge(
-        "tubepost_queue_partitions",
+        pod_metrics.QUEUE_PARTITIONS,
         "Partitions of the queue, by state: owned (open, of the worker's own slot), adopted (open, of a "
         "slot that has no worker), locked (another process has it), failed (cannot be opened or written), "
         "orphaned (nobody has it).",
@@ -180,6 +185,11 @@ class Metrics(MetricSet):
         "tubepost_queue_damaged_entries", "Damaged entries that were set aside inside the queue."
     )
     in_flight = gauge("tubepost_in_flight", "Messages between the end of DATA and the reply.")
+    retiring = gauge(
+        pod_metrics.RETIRING,
+        "1 while the pod takes no more mail since its workload no longer serves; it delivers its queue.",
+        aggregate="max",
+    )
     smtp_sessions = gauge(pod_metrics.SMTP_SESSIONS, "Open SMTP sessions.")
     smtp_sessions_opened = counter("tubepost_smtp_sessions_opened", "SMTP sessions that were opened.")
     smtp_rejections = counter(

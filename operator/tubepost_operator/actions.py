@@ -29,10 +29,18 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Change nothing of a Deployment but its number of replicas."""
+    """Change nothing of a workload but its number of replicas."""
 
     key: Key
     replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enlarge:
+    """Have a claim grow: `size` is a quantity of bytes."""
+
+    key: Key
+    size: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,7 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to write for one object, in this order: children, deletions, refreshes, status, events.
+    """What to write for one object, in this order: children, claims, deletions, refreshes, status, events.
 
     `status` None: it is up to date. `again`: seconds until the next reconcile. `in_sync`: children that were
     compared with their manifests and need no write. `upgrade`: whether its rollout is subject to the rollout
@@ -54,6 +62,7 @@ class Plan:
 
     apply: tuple[Apply, ...] = ()
     scale: Scale | None = None
+    enlarge: tuple[Enlarge, ...] = ()
     delete: tuple[Meta, ...] = ()
     refresh: tuple[Refresh, ...] = ()
     status: Document | None = None
@@ -66,4 +75,12 @@ class Plan:
     @property
     def writes(self) -> bool:
         """Whether anything is to be written."""
-        return bool(self.apply or self.scale or self.delete or self.refresh or self.status or self.events)
+        return bool(
+            self.apply
+            or self.scale
+            or self.enlarge
+            or self.delete
+            or self.refresh
+            or self.status
+            or self.events
+        )

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tubepost_operator.actions import Apply, Event, Plan, Refresh, Scale
+from tubepost_operator.actions import Apply, Enlarge, Event, Plan, Refresh, Scale
 from tubepost_operator.api import ApiError, ClusterApi
 from tubepost_operator.cache import Cache
-from tubepost_operator.kinds import CHILDREN, EVENT, OWN, POD
+from tubepost_operator.kinds import CHILDREN, CLAIM, EVENT, OWN, POD, WORKLOADS
 from tubepost_operator.metadata import object_key, read_meta
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.names import Names
@@ -56,7 +56,7 @@ class Applier:
     async def children(
         self, owner: Key, plan: Plan, is_rejection: Callable[[ApiError], bool]
     ) -> dict[Key, str]:
-        """Apply children, delete orphans, refresh pods.
+        """Apply children, enlarge claims, delete orphans, refresh pods.
 
         Returns:
             The children that the API server rejects, each with its message.
@@ -67,7 +67,7 @@ class Applier:
         """
         rejected: dict[Key, str] = {}
         for apply in plan.apply:
-            if apply.key.kind == "Deployment" and any(other.kind == "ConfigMap" for other in rejected):
+            if apply.key.kind in WORKLOADS and any(other.kind == "ConfigMap" for other in rejected):
                 continue  # its pods could not start
             try:
                 await self._apply(owner, apply)
@@ -77,6 +77,13 @@ class Applier:
                 rejected[apply.key] = error.message
         if plan.scale is not None:
             await self._scale(owner, plan.scale)
+        for enlarge in plan.enlarge:
+            try:
+                await self._enlarge(owner, enlarge)
+            except ApiError as error:
+                if not is_rejection(error):
+                    raise
+                rejected[enlarge.key] = error.message
         for meta in plan.delete:
             await self._delete(owner, meta)
         for refresh in plan.refresh:
@@ -120,6 +127,14 @@ class Applier:
         if answer is not None:
             self._cache.put_meta(read_meta(answer, child.kind))
         self._count(owner, child, "claim")
+
+    async def _enlarge(self, owner: Key, enlarge: Enlarge) -> None:
+        claim = enlarge.key
+        patch: Document = {"spec": {"resources": {"requests": {"storage": enlarge.size}}}}
+        answer = await self._cluster.merge(CLAIM, claim.namespace, claim.name, patch)
+        if answer is not None:
+            self._cache.take(claim, answer)
+        self._count(owner, claim, "enlarge")
 
     async def _delete(self, owner: Key, meta: Meta) -> None:
         child = meta.key

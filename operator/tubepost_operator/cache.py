@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tubepost_operator.access import Access
-from tubepost_operator.kinds import CHILDREN, READ_IN_FULL
-from tubepost_operator.metadata import object_key, push_domain_of, read_meta
+from tubepost_operator.kinds import READ_IN_FULL, RELATED
+from tubepost_operator.metadata import object_key, push_domain_of, read_meta, told_by_user
 from tubepost_operator.names import Names
 from tubepost_operator.observed import (
     Child,
@@ -63,6 +63,7 @@ class _PodEntry:
     details: PodDetails | None = None
     version: str = ""
     report: PodReport | None = None
+    quiet_since: float = 0.0
 
 
 class Cache:
@@ -97,7 +98,7 @@ class Cache:
         return (
             known is None
             or any(now.get(field) != then.get(field) for field in ("uid", "generation", "deletionTimestamp"))
-            or _paused(now) != _paused(then)
+            or told_by_user(now) != told_by_user(then)
         )
 
     def remove(self, key: Key) -> None:
@@ -252,11 +253,11 @@ class Cache:
     # -- children -------------------------------------------------------------------------------------
 
     def children_of(self, namespace: str, name: str) -> list[Child]:
-        """Children of a PushDomain, by label."""
+        """Children of a PushDomain and the claims of its pods, by label."""
         entries = [
             self._others[key]
             for key in self._by_push_domain.get((namespace, name), {})
-            if key.kind in CHILDREN
+            if key.kind in RELATED
         ]
         return [Child(entry.meta, entry.body, self.in_sync(entry.meta), entry.trial) for entry in entries]
 
@@ -322,6 +323,9 @@ class Cache:
             last_report=entry.report,
             url=details.url,
             stale=entry.version != meta.version,
+            began=details.began,
+            ended=details.ended,
+            quiet_for=entry.report.at - entry.quiet_since if entry.report and entry.report.quiet else 0.0,
         )
 
     def set_details(self, uid: str, version: str, details: PodDetails) -> None:
@@ -331,12 +335,14 @@ class Cache:
 
     def set_report(self, uid: str, report: PodReport) -> None:
         """A pod was asked for its metrics."""
-        self._pods.setdefault(uid, _PodEntry()).report = report
+        entry = self._pods.setdefault(uid, _PodEntry())
+        if entry.report is None or not report.continues(entry.report):
+            entry.quiet_since = report.at
+        entry.report = report
 
     def report(self, uid: str) -> PodReport | None:
         """What a pod's metrics said last."""
-        entry = self._pods.get(uid)
-        return entry.report if entry is not None else None
+        return self._pods.get(uid, _PodEntry()).report
 
     def drop_unknown_pods(self) -> None:
         """Forget what was read of pods that no watch tells of: they were gone by the time of the answer."""
@@ -387,10 +393,6 @@ def _older(document: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
         now.get("uid") == then.get("uid")
         and _number(now.get("resourceVersion")) < _number(then.get("resourceVersion"))
     )
-
-
-def _paused(metadata: Mapping[str, Any]) -> object:
-    return (metadata.get("annotations") or {}).get(Names.PAUSED_ANNOTATION)
 
 
 def _number(version: str | None) -> int:

@@ -43,6 +43,7 @@ _PROGRAM_FAULTS: Final = (
     Reason.CONTESTED,
     Reason.PAUSED,
     *_OPERATOR_FAULTS,
+    Reason.CLAIM_PENDING,
     Reason.NAME_CONFLICT,
     Reason.REJECTED,
     Reason.CONFIG_REFUSED,
@@ -77,6 +78,8 @@ REASONS: Final[Mapping[ConditionType, Mapping[Status, tuple[Reason, ...]]]] = {
         "False": (Reason.ROUTE_HELD, Reason.ROUTE_FAILS, Reason.SUSPENDED, Reason.BLACKHOLED, Reason.REFUSED),
         "Unknown": (Reason.PENDING, Reason.NO_REPLICAS, Reason.NOT_USED),
     },
+    ConditionType.QUEUE_DURABLE: {"True": (Reason.PERSISTENT,), "False": (Reason.EPHEMERAL,)},
+    ConditionType.QUEUE_SETTLED: {"True": (Reason.SETTLED,), "False": (Reason.QUEUE_DRAINING,)},
 }
 """Which reasons a condition may have with which status: the closed set."""
 
@@ -88,6 +91,9 @@ _NO_WARNING: Final = frozenset(
         Reason.NO_REPLICAS,
         Reason.BLACKHOLED,
         Reason.REFUSED,
+        Reason.CLAIM_PENDING,
+        Reason.EPHEMERAL,
+        Reason.QUEUE_DRAINING,
     }
 )
 """Reasons that are no fault: they get no Warning."""
@@ -104,6 +110,7 @@ class EventReason(Word):
         "Restored or orphaned objects with the labels of this PushDomain and no owner were taken back.",
     )
     YIELDED = ("Yielded", "Another operator looks after this object; this one leaves it alone.")
+    QUEUE_ABANDONED = ("QueueAbandoned", "By a user's annotation, queues that are not empty were given up.")
     REPAIRED = ("Repaired", "An object that somebody else had deleted or changed was restored.")
 
 

@@ -252,6 +252,8 @@ class Controller:
         if published is not None:
             self._cache.set_published(key, seen.uid, published.name, published.text)
         seen = await self._gatherer.gather(seen, partial(needs.for_plan, decision=decision))
+        if decision.arranged is not None and decision.arranged.settlement.draining:
+            decision = decide(seen)  # again, knowing what is in the queues
         awaited = decision.digest if decision.awaited(seen.pods) else None
         # No await between asking for room and taking it: workers share the rollout limit.
         seen = replace(
@@ -265,7 +267,12 @@ class Controller:
             },
         )
         plan = plan_push_domain(seen, decision)
-        self._track_rollout(key, plan, rolled_out=rolled_out(seen), under_way=upgrading(seen))
+        self._track_rollout(
+            key,
+            plan,
+            rolled_out=rolled_out(seen, decision.kind),
+            under_way=upgrading(seen, decision.kind),
+        )
         for meta in plan.in_sync:
             self._cache.set_in_sync(meta)
         rejected = await self._applier.children(key, plan, partial(self._is_rejection, key))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from tubepost_operator.api import WatchEvent
 from tubepost_operator.cache import Cache
-from tubepost_operator.kinds import OWN
+from tubepost_operator.kinds import CLAIM, OWN, POD, WORKLOADS
 from tubepost_operator.metadata import object_key, push_domain_of, read_meta
 from tubepost_operator.observed import Document, Key, Meta
 from tubepost_operator.references import References, references
+
+_STATUS_MATTERS: Final = frozenset({CLAIM.name, POD.name, *WORKLOADS})
 
 Changed = Callable[[Iterable[Key]], None]
 """Enqueues objects."""
@@ -117,8 +120,8 @@ class Enqueuer:
             self._changed(_owner(meta))
 
     def _matters(self, meta: Meta, known: Meta | None) -> bool:
-        # Of Deployments and pods the status matters, of the others only the desired state.
-        if meta.key.kind in {"Deployment", "Pod"} or known is None:
+        # Of workloads, claims and pods the status matters, of the others only the desired state.
+        if meta.key.kind in _STATUS_MATTERS or known is None:
             return True
         same = (known.labels, known.annotations, known.owner, known.deleting) == (
             meta.labels,

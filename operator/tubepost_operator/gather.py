@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from tubepost_operator.api import ApiError, ClusterApi
 from tubepost_operator.cache import Cache
-from tubepost_operator.kinds import CHILDREN, POD, SECRET
+from tubepost_operator.kinds import CHILDREN, POD, RELATED, SECRET
 from tubepost_operator.observed import Child, Document, Found, Key, Need, PodList, PodMetrics, Secret, Trial
 from tubepost_operator.pods import PodAsker, read_pod
 from tubepost_operator.settings import Settings
@@ -23,7 +23,7 @@ from tubepost_operator.snapshot import PushDomainSnapshot, ReferencedSnapshot, S
 
 S = TypeVar("S", bound=Snapshot)
 
-_KINDS: Final = {**CHILDREN, SECRET.name: SECRET}
+_KINDS: Final = {**RELATED, SECRET.name: SECRET}
 
 
 def observe_referenced(cache: Cache, key: Key, document: Document, now: datetime) -> ReferencedSnapshot:

@@ -9,7 +9,7 @@ from tubepost_operator.api import ClusterApi, WatchEvent, WatchSource
 from tubepost_operator.cache import Cache
 from tubepost_operator.controller import Controller
 from tubepost_operator.enqueue import Enqueuer
-from tubepost_operator.kinds import CHILDREN, POD, PUSH_DOMAIN, SECRET
+from tubepost_operator.kinds import POD, PUSH_DOMAIN, RELATED, SECRET
 from tubepost_operator.liveness import Liveness
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.names import Names
@@ -101,7 +101,7 @@ class Leadership:
             result.append(WatchSource(f"{SECRET.plural}{where}", SECRET, namespace))
             result += [
                 WatchSource(f"{kind.plural}{where}", kind, namespace, Names.CHILD_SELECTOR)
-                for kind in CHILDREN.values()
+                for kind in RELATED.values()
             ]
             result.append(WatchSource(f"{POD.plural}{where}", POD, namespace, Names.CHILD_SELECTOR))
             result.append(WatchSource(f"sidecars{where}", POD, namespace, Names.INJECT_LABEL))

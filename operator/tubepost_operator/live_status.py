@@ -17,6 +17,8 @@ _DELIVERED: Final = "delivered"
 _PERMANENT: Final = "permanent"
 _OF_ONE_DEVICE: Final = frozenset({"TooManyRequests"})
 """Transient failures that say nothing of the route."""
+_CLOSED: Final = ("locked", "failed", "orphaned")
+"""States of partitions that are not open."""
 
 
 def read_metrics(text: str) -> PodReport:
@@ -29,6 +31,9 @@ def read_metrics(text: str) -> PodReport:
     lines = [line for line in text.splitlines() if line.startswith(pod_metrics.NAMES)]
     digest: str | None = None
     refused, refused_digest = False, ""
+    entries = 0
+    partitions: dict[str, float] = {}
+    retiring = False
     sessions = 0
     attempts: dict[tuple[str, str, str], float] = {}
     held: set[str] = set()
@@ -50,7 +55,18 @@ def read_metrics(text: str) -> PodReport:
                     attempts[key] = attempts.get(key, 0.0) + value
                 case pod_metrics.ROUTE_HELD if value:
                     held.add(labels["route"])
-    return PodReport(digest or "", refused, sessions, attempts, frozenset(held), refused_digest)
+                case pod_metrics.QUEUE_ENTRIES:
+                    entries = int(value)
+                case pod_metrics.QUEUE_PARTITIONS:
+                    partitions[labels["state"]] = value
+                case pod_metrics.RETIRING:
+                    retiring = value > 0
+    # What is in a partition that is not open, nobody knows.
+    known = partitions.get("owned") and not any(partitions.get(state) for state in _CLOSED)
+    queued = entries if known else None
+    return PodReport(
+        digest or "", refused, sessions, attempts, frozenset(held), refused_digest, queued, retiring
+    )
 
 
 @dataclass(slots=True)
@@ -93,6 +109,7 @@ class Rates:
             last_error=self._error,
             failing=tuple(sorted(self._failing)),
             reasons=dict(self._reasons),
+            queued=coarse(sum(report.queued or 0 for report in reports.values())),
         )
 
     def _judge(self, grown: Mapping[tuple[str, str, str], float]) -> None:

@@ -45,3 +45,9 @@ def object_key(document: Mapping[str, Any]) -> Key:
 def push_domain_of(meta: Meta) -> str:
     """Name of the PushDomain that a child or pod belongs to, empty when it does not say."""
     return meta.labels.get(Names.PUSH_DOMAIN_LABEL) or meta.labels.get(Names.INJECT_LABEL) or ""
+
+
+def told_by_user(metadata: Mapping[str, Any]) -> list[object]:
+    """The annotations of a PushDomain that are its user's word to the operator."""
+    annotations = metadata.get("annotations") or {}
+    return [annotations.get(name) for name in (Names.PAUSED_ANNOTATION, Names.ABANDON_ANNOTATION)]

@@ -32,6 +32,16 @@ class Names:
     INJECT_LABEL: Final = f"{GROUP}/inject"
     """On pods of others: they have a dispatcher of this PushDomain as a sidecar."""
 
+    WORKLOAD_LABEL: Final = f"{GROUP}/workload"
+    """On a StatefulSet's pods: tells them from those of a Deployment of the same PushDomain."""
+    STATEFUL_SET: Final = "statefulset"
+    """Value of the label."""
+
+    ABANDON_ANNOTATION: Final = f"{GROUP}/abandon-queue"
+    """On a PushDomain, by users: the generation whose change no longer waits for queues to be empty."""
+    QUEUE_ANNOTATION: Final = f"{GROUP}/queue"
+    """On workloads and their pods: where their queue is, `EmptyDir` or `Claim`; absent without one."""
+
     ROLL_ANNOTATION: Final = f"{GROUP}/roll"
     """On the Deployment and its pod template: hash of what users decide and a running pod cannot change about
     itself."""
@@ -50,6 +60,9 @@ class Names:
     """On children: namespace and name of the Lease of the operator that wrote them."""
     PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
     """On a PushDomain: its objects are not written while this is there, unless it says `false`."""
+
+    QUEUE_VOLUME: Final = "queue"
+    """Name of the volume with the queue, and of the claims' template."""
 
     CONFIG_KEY: Final = "config.json"
     """Key of the ConfigMap that holds the compiled configuration."""
@@ -78,13 +91,20 @@ class Names:
         return ",".join(f"{key}={value}" for key, value in sorted(cls.pod_selector(push_domain).items()))
 
     @classmethod
-    def config_map(cls, push_domain: str, secrets: Iterable[str]) -> str:
+    def config_map(cls, push_domain: str, secrets: Iterable[str], *, queue: bool = False) -> str:
         """Name of the ConfigMap: it carries the hash of the set of mounted objects.
 
         A pod mounts the Secrets of its own template. With a set in the name, an old pod never reads a
-        configuration that names a Secret which it has no file of.
+        configuration that names a Secret which it has no file of, or a queue where it has no volume (`queue`:
+        it has one).
         """
-        return f"{push_domain}-{short_hash(chr(10).join(sorted(secrets)))}"
+        mounted = [*sorted(secrets), *(["/queue"] if queue else [])]
+        return f"{push_domain}-{short_hash(chr(10).join(mounted))}"
+
+    @classmethod
+    def claim(cls, push_domain: str, ordinal: int) -> str:
+        """Name of the claim of a StatefulSet's pod, as Kubernetes makes it of the template's name."""
+        return f"{cls.QUEUE_VOLUME}-{push_domain}-{ordinal}"
 
     @classmethod
     def secret_volume(cls, secret: str) -> str:

@@ -119,7 +119,8 @@ class PodReport:
 
     `digest` is that of configuration and Secrets in force; None: the pod did not answer. `attempts` counts
     by route, outcome and reason since the pod started. `refused_digest` is that of what it has refused, empty
-    where it could not read it or is of a release that does not say.
+    where it could not read it or is of a release that does not say. `queued`: notifications in its queue,
+    None where it does not say. `retiring`: it takes no more mail. `at`: when it said so, monotonic seconds.
     """
 
     digest: str | None = None
@@ -128,6 +129,20 @@ class PodReport:
     attempts: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     held: frozenset[str] = frozenset()
     refused_digest: str = ""
+    queued: int | None = None
+    retiring: bool = False
+    at: float = field(default=0.0, compare=False)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is in its queue; where it retires, nobody is connected any more either."""
+        return bool(self.digest) and self.queued == 0 and not (self.retiring and self.sessions)
+
+    def continues(self, before: PodReport) -> bool:
+        """Whether it is quiet as it was before: in the same configuration, and as one that retires or not."""
+        return (
+            before.quiet and self.quiet and (self.digest, self.retiring) == (before.digest, before.retiring)
+        )
 
     def refuses(self, digest: str) -> bool:
         """Whether it has seen this configuration, and does not take it."""
@@ -138,20 +153,25 @@ class PodReport:
 class PodDetails:
     """What the API server says of a pod. `url` is where its metrics are, None while it has no address.
 
-    `trouble` says why a container does not run, as the kubelet puts it; empty when all is well.
+    `trouble` says why a container does not run, as the kubelet puts it; empty when all is well. `began`: its
+    containers have run at some time, so that there may be something in its volumes. `ended`: it has failed or
+    succeeded, and will not run again.
     """
 
     ready: bool
     trouble: str
     url: str | None
+    began: bool = True
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
     """A pod with a dispatcher: one of ours, or somebody else's with a sidecar.
 
-    `trouble` and `url` are as in `PodDetails`. `last_report`: what its metrics said when it was last asked,
-    None when it never was. `stale`: the pod has changed since its details were read, or they never were.
+    `trouble`, `url`, `began` and `ended` are as in `PodDetails`. `last_report`: what its metrics said when it
+    was last asked, None when it never was. `stale`: the pod has changed since its details were read, or they
+    never were. `quiet_for`: seconds between the first and the last of its latest reports that were all quiet.
     """
 
     meta: Meta
@@ -161,6 +181,9 @@ class Pod:
     last_report: PodReport | None = None
     url: str | None = None
     stale: bool = False
+    began: bool = True
+    ended: bool = False
+    quiet_for: float = 0.0
 
     @property
     def report(self) -> PodReport | None:
@@ -185,6 +208,7 @@ class LiveStatus:
     last_error: str | None = None
     failing: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
+    queued: int = 0
 
 
 @dataclass(frozen=True, slots=True)

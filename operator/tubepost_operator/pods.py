@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -52,7 +54,14 @@ def read_pod(document: Mapping[str, Any]) -> PodDetails:
     if address and port:
         host = f"[{address}]" if ":" in address else address
         url = f"http://{host}:{port}/metrics"
-    return PodDetails(ready, "" if ready else _trouble(status, conditions), url)
+    began = any(
+        item.get("restartCount")
+        or item.get("lastState")
+        or (item.get("state") or {}).keys() & {"running", "terminated"}
+        for item in status.get("containerStatuses") or ()
+    )
+    ended = status.get("phase") in {"Failed", "Succeeded"}
+    return PodDetails(ready, "" if ready else _trouble(status, conditions), url, began, ended)
 
 
 def _trouble(status: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:
@@ -136,7 +145,7 @@ class HttpPodAsker:
                         body += chunk
                         if len(body) > MOST_BYTES:
                             return PodReport()
-                    return read_metrics(body.decode("utf-8", "replace"))
+                    return replace(read_metrics(body.decode("utf-8", "replace")), at=time.monotonic())
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError):
                 return PodReport()
 

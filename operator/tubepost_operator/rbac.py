@@ -39,6 +39,13 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
         "conditions and live status",
     ),
     Permission("apps", ("deployments",), _CHILD, "the dispatchers"),
+    Permission("apps", ("statefulsets",), _CHILD, "dispatchers with their queue on persistent claims"),
+    Permission(
+        "",
+        ("persistentvolumeclaims",),
+        ("get", "list", "patch", "watch"),
+        "what keeps the volume of a queue from being there is told; a claim whose size has grown is enlarged",
+    ),
     Permission("", ("configmaps",), _CHILD, "compiled configurations"),
     Permission("", ("serviceaccounts",), _CHILD, "an account without permissions for each PushDomain"),
     Permission("", ("services",), _CHILD, "the address of each PushDomain"),

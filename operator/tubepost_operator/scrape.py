@@ -62,17 +62,20 @@ class Scraper:
         Where pods cannot be listed nothing is known of them; those of other namespaces are asked.
         """
         owners: dict[str, Key] = {}
+        queued: set[str] = set()
         sidecars = False
         for meta in self._cache.metas("Pod"):
             name = push_domain_of(meta)
             if name:
                 owners[meta.uid] = Key("PushDomain", meta.key.namespace, name)
                 sidecars = sidecars or Names.PUSH_DOMAIN_LABEL not in meta.labels
+                if Names.QUEUE_ANNOTATION in meta.annotations:
+                    queued.add(meta.uid)  # one that retires is not ready, and has its queue
         found = await self._list(sidecars=sidecars) if owners else {}
         asked = [
             (uid, details.url)
             for uid, details in found.items()
-            if uid in owners and details.ready and details.url
+            if uid in owners and (details.ready or uid in queued) and details.url
         ]
         reports = await asyncio.gather(*(self._asker.ask(url) for _, url in asked))
         by_owner: dict[Key, dict[str, PodReport]] = {}
@@ -149,4 +152,5 @@ def _values(live: LiveStatus) -> tuple[object, ...]:
         live.last_error,
         live.failing,
         [live.reasons.get(route) for route in (*live.held, *live.failing)],
+        live.queued,
     )

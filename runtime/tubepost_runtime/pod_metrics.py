@@ -15,6 +15,9 @@ ATTEMPTS: Final = "tubepost_attempts"
 ATTEMPTS_TOTAL: Final = f"{ATTEMPTS}_total"
 """The counter's sample."""
 ROUTE_HELD: Final = "tubepost_route_held"
+QUEUE_ENTRIES: Final = "tubepost_queue_entries"
+QUEUE_PARTITIONS: Final = "tubepost_queue_partitions"
+RETIRING: Final = "tubepost_retiring"
 
 NAMES: Final = (
     CONFIG_INFO,
@@ -23,5 +26,8 @@ NAMES: Final = (
     SMTP_SESSIONS,
     ATTEMPTS,
     ROUTE_HELD,
+    QUEUE_ENTRIES,
+    QUEUE_PARTITIONS,
+    RETIRING,
 )
 """All of them."""

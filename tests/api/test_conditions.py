@@ -16,9 +16,8 @@ def test_words_are_what_kubernetes_takes_and_have_a_meaning() -> None:
         assert word.isalpha()
         assert word[0].isupper()
         assert word.meaning.endswith(".")
-    assert {"Accepted", "ReferencesResolved", "CredentialsValid", "Programmed", "Ready", "Delivering"} == {
-        *ConditionType
-    }
+    of_all = {"Accepted", "ReferencesResolved", "CredentialsValid", "Programmed", "Ready", "Delivering"}
+    assert {*of_all, "QueueDurable", "QueueSettled"} == {*ConditionType}
 
 
 def test_a_condition_reads_and_writes_as_metav1_condition() -> None:

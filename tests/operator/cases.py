@@ -11,11 +11,10 @@ import yaml
 
 from tests.operator.objects import owned, secret_of
 from tubepost_operator.actions import Plan
-from tubepost_operator.kinds import CHILDREN
+from tubepost_operator.kinds import CHILDREN, WORKLOADS
 from tubepost_operator.metadata import read_meta
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Document, Key, LiveStatus, Meta, Pod, PodReport, Secret
-from tubepost_operator.plan.children import wanted_children
 from tubepost_operator.plan.logger import plan_logger
 from tubepost_operator.plan.push_domain import decide, plan_push_domain
 from tubepost_operator.plan.route import plan_route
@@ -95,15 +94,13 @@ def snapshot(name: str) -> PushDomainSnapshot:
 
 def applied(before: PushDomainSnapshot, deployment: Document | None) -> dict[Key, Child]:
     """The children as they are after the plan of a situation was carried out and rolled out."""
-    source = decide(before).selection.source
-    assert source is not None
     children = {}
-    for number, (key, manifest) in enumerate(wanted_children(source).items()):
+    for number, (key, manifest) in enumerate(decide(before).manifests.items()):
         metadata = {**manifest["metadata"], "uid": f"uid-{key.kind}", "resourceVersion": str(100 + number)}
         body = {**manifest, "metadata": metadata}
-        if key.kind in {"Deployment", "PodDisruptionBudget", "NetworkPolicy"}:
+        if key.kind in {*WORKLOADS, "PodDisruptionBudget", "NetworkPolicy"}:
             metadata["generation"] = 1
-        if key.kind == "Deployment":
+        if key.kind in WORKLOADS:
             replicas = manifest["spec"]["replicas"]
             body["status"] = {
                 "observedGeneration": 1,

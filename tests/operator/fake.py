@@ -18,6 +18,7 @@ from tubepost_operator.observed import Document, PodReport
 
 COUNTED = {
     "Deployment",
+    "StatefulSet",
     "PodDisruptionBudget",
     "NetworkPolicy",
     "PushDomain",
@@ -67,8 +68,8 @@ class FakeCluster:
             if any(owner["uid"] == document["metadata"]["uid"] for owner in owners):
                 self.remove(key[0], key[2], key[1])
 
-    def roll_out(self, name: str = "alerts", available: int | None = None) -> None:
-        """The Deployment controller and the kubelet: all replicas run."""
+    def roll_out(self, name: str = "alerts", available: int | None = None, kind: str = "Deployment") -> None:
+        """The workload's controller and the kubelet: all replicas run."""
 
         def finish(document: Document) -> None:
             replicas = document["spec"]["replicas"]
@@ -79,7 +80,7 @@ class FakeCluster:
                 "availableReplicas": replicas if available is None else available,
             }
 
-        self.edit("Deployment", name, finish)
+        self.edit(kind, name, finish)
 
     def start_pod(self, name: str, push_domain: str = "alerts", *, ip: str = "10.0.0.1") -> Document:
         template = self.objects["Deployment", "default", push_domain]["spec"]["template"]

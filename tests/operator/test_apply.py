@@ -7,7 +7,7 @@ import pytest
 from tests.operator.cases import snapshot
 from tests.operator.fake import FakeCluster
 from tests.operator.objects import push_domain
-from tubepost_operator.actions import Apply, Event, Plan, Refresh, Scale
+from tubepost_operator.actions import Apply, Enlarge, Event, Plan, Refresh, Scale
 from tubepost_operator.api import ApiError
 from tubepost_operator.apply import Applier, event_document
 from tubepost_operator.cache import Cache
@@ -175,3 +175,25 @@ async def test_one_value_that_the_definition_refuses_does_not_keep_the_condition
         "conditions": [{"type": "Ready"}],
     }
     assert 'users[1]: Invalid value: "old.name"' in caplog.text
+
+
+async def test_a_claim_that_cannot_grow_is_a_rejection(
+    cluster: FakeCluster, cache: Cache, applier: Applier
+) -> None:
+    metadata = {"name": "queue-alerts-0", "namespace": "default", "labels": Names.labels("alerts")}
+    claim: Document = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata}
+    cluster.put({**claim, "spec": {"resources": {"requests": {"storage": "1Gi"}}}})
+    key = Key("PersistentVolumeClaim", "default", "queue-alerts-0")
+    plan = Plan(enlarge=(Enlarge(key, "2Gi"),))
+    assert plan.writes
+    assert await applier.children(OWNER, plan, is_rejection) == {}
+    (child,) = cache.children_of("default", "alerts")
+    assert child.body is not None
+    assert child.body["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    cluster.fail = lambda *_: ApiError(422, "only dynamically provisioned pvc can be resized")
+    assert await applier.children(OWNER, plan, is_rejection) == {
+        key: "only dynamically provisioned pvc can be resized"
+    }
+    cluster.fail = lambda *_: ApiError(500, "no")
+    with pytest.raises(ApiError):
+        await applier.children(OWNER, plan, is_rejection)

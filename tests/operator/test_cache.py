@@ -5,7 +5,8 @@ from dataclasses import replace
 from tests.operator.objects import logger, push_domain, route
 from tubepost_operator.cache import Cache
 from tubepost_operator.metadata import object_key, read_meta
-from tubepost_operator.observed import Document, Key
+from tubepost_operator.names import Names
+from tubepost_operator.observed import Document, Key, PodReport
 
 
 def pod(name: str = "alerts-1", version: str = "5", **labels: str) -> Document:
@@ -86,3 +87,48 @@ def test_a_secret_is_new_once() -> None:
     assert cache.put_secret("default", "cert", "2")
     cache.remove_secret("default", "cert")
     assert cache.secret_version("default", "cert") is None
+
+
+def test_a_users_word_about_queues_is_new() -> None:
+    cache = Cache()
+    document = push_domain()
+    assert cache.put(document)
+    for number, (said, new) in enumerate(
+        (({"a": "b"}, False), ({"tubepost.io/abandon-queue": "1"}, True), ({}, True))
+    ):
+        metadata = {**document["metadata"], "annotations": said, "resourceVersion": str(number + 2)}
+        assert cache.put({**document, "metadata": metadata}) is new
+
+
+def test_a_pod_is_quiet_since_the_first_of_its_last_reports_that_were() -> None:
+    cache = Cache()
+    cache.put_meta(read_meta(pod(**{"tubepost.io/push-domain": "alerts"}), "Pod"))
+    quiet = PodReport("x", queued=0, retiring=True)
+
+    def after(report: PodReport, at: float) -> float:
+        cache.set_report("uid-alerts-1", replace(report, at=at))
+        (found,) = cache.pods("default", "alerts")
+        return found.quiet_for
+
+    assert after(replace(quiet, queued=4), 1.0) == 0.0
+    assert after(quiet, 5.0) == 0.0
+    assert after(quiet, 8.0) == 3.0
+    assert after(replace(quiet, sessions=1), 9.0) == 0.0
+    assert after(quiet, 10.0) == 0.0
+    assert after(replace(quiet, retiring=False, sessions=1), 13.0) == 0.0
+    assert after(replace(quiet, retiring=False, sessions=2), 14.0) == 1.0
+    assert after(replace(quiet, digest="y"), 15.0) == 0.0
+    assert after(PodReport(), 16.0) == 0.0
+
+
+def test_claims_are_with_the_children() -> None:
+    cache = Cache()
+    labels = Names.labels("alerts")
+    document = pod("queue-alerts-0", **labels)
+    claim = Key("PersistentVolumeClaim", "default", "queue-alerts-0")
+    cache.take(claim, {**document, "status": {"phase": "Pending"}})
+    (child,) = cache.children_of("default", "alerts")
+    assert (child.meta.key, child.body and child.body["status"]) == (claim, {"phase": "Pending"})
+    cache.put_meta(read_meta(pod("queue-alerts-0", "9", **labels), "PersistentVolumeClaim"))
+    (child,) = cache.children_of("default", "alerts")
+    assert child.body is None, "it has changed, and is to be read again"

@@ -13,12 +13,12 @@ from tubepost_operator import controller as controller_module
 from tubepost_operator import holding
 from tubepost_operator.api import ApiError
 from tubepost_operator.fights import FREE
-from tubepost_operator.kinds import CHILDREN, OWN
+from tubepost_operator.kinds import CHILDREN, OWN, RELATED
 from tubepost_operator.observed import Document, Key, PodReport
 from tubepost_operator.plan import push_domain as push_domain_module
 from tubepost_operator.plan.children import wanted_children
+from tubepost_operator.plan.workloads import Arrangement
 from tubepost_operator.rbac import PERMISSIONS
-from tubepost_operator.resources.common import Source
 from tubepost_operator.settings import ReleaseSettings
 from tubepost_runtime.backoff import Exponential
 
@@ -639,7 +639,7 @@ async def test_only_what_the_role_permits_is_asked_for(cluster: FakeCluster) -> 
     permitted = {
         (resource, verb) for item in PERMISSIONS for resource in item.resources for verb in item.verbs
     }
-    plurals = {kind.name: kind.plural for kind in (*OWN.values(), *CHILDREN.values())}
+    plurals = {kind.name: kind.plural for kind in (*OWN.values(), *RELATED.values())}
     plurals |= {"Secret": "secrets", "Pod": "pods", "Event": "events"}
     furnish(cluster)
     async with start(cluster, network_policies=True) as running:
@@ -680,10 +680,10 @@ async def test_a_reconcile_builds_the_manifests_once(
 ) -> None:
     built = 0
 
-    def count(source: Source) -> dict[Key, Document]:
+    def count(arranged: Arrangement) -> dict[Key, Document]:
         nonlocal built
         built += 1
-        return wanted_children(source)
+        return wanted_children(arranged)
 
     monkeypatch.setattr(push_domain_module, "wanted_children", count)
     furnish(cluster)

@@ -11,7 +11,7 @@ from tests.operator.fake import FakeCluster
 from tests.operator.objects import logger, push_domain, route, secret_document
 from tubepost_operator import own_watch
 from tubepost_operator.api import ApiError
-from tubepost_operator.kinds import CHILDREN, OWN
+from tubepost_operator.kinds import OWN, RELATED
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document, Key
 from tubepost_operator.settings import ReleaseSettings
@@ -58,7 +58,7 @@ async def test_a_change_between_list_and_watch_is_not_missed(
 async def test_each_namespace_has_its_watches(cluster: FakeCluster) -> None:
     async with start(cluster, namespaces=("one", "two")):
         watched = sorted((kind, selector) for verb, kind, selector in cluster.requests if verb == "WATCH")
-    children = [(kind, Names.CHILD_SELECTOR) for kind in CHILDREN]
+    children = [(kind, Names.CHILD_SELECTOR) for kind in RELATED]
     pods = [("Pod", Names.CHILD_SELECTOR), ("Pod", Names.INJECT_LABEL)]
     assert watched == sorted([*children, *pods, ("Secret", "")] * 2)
 
@@ -100,7 +100,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick")
 async def test_a_namespace_that_is_gone_stops_no_other(cluster: FakeCluster) -> None:
-    kinds = ["Secret", *CHILDREN, "Pod", *OWN]
+    kinds = ["Secret", *RELATED, "Pod", *OWN]
     for kind in kinds:
         cluster.refused[kind, "one"] = FORBIDDEN
     furnish_in(cluster, "one")
@@ -127,7 +127,7 @@ async def test_what_cannot_be_watched_any_more_is_said_and_what_runs_stays(
         await running.until(lambda: conditions(cluster, "one").get("Ready", ("",))[0] == "True")
         await running.until(lambda: conditions(cluster, "two").get("Ready", ("",))[0] == "True")
         await running.rest()
-        before = {key: value for key, value in cluster.objects.items() if key[0] in CHILDREN}
+        before = {key: value for key, value in cluster.objects.items() if key[0] in RELATED}
         cluster.refuse("Secret", "one", FORBIDDEN)
         await running.until(lambda: conditions(cluster, "one")["Programmed"][:2] == ("False", "NoAccess"))
         await running.rest()
@@ -135,7 +135,7 @@ async def test_what_cannot_be_watched_any_more_is_said_and_what_runs_stays(
         assert "secrets in one cannot be watched: 403" in message
         assert "Remedy: if namespace one exists, let the operator get" in message
         assert conditions(cluster, "two")["Ready"][0] == "True"
-        assert {key: value for key, value in cluster.objects.items() if key[0] in CHILDREN} == before
+        assert {key: value for key, value in cluster.objects.items() if key[0] in RELATED} == before
         assert [record for record in caplog.records if "secrets in one cannot be watched" in record.message]
         cluster.permit("Secret", "one")
         await running.until(lambda: conditions(cluster, "one")["Ready"][0] == "True")

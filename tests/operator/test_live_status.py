@@ -30,6 +30,16 @@ def test_a_dispatchers_own_metrics_are_understood() -> None:
         {("apns", "delivered", "Delivered"): 7.0, ("apns", "permanent", "BadDeviceToken"): 2.0},
         frozenset({"apns"}),
     )
+    metrics.queue_entries.set(12)
+    metrics.queue_partitions.labels("owned").set(2)
+    metrics.queue_partitions.labels("adopted").set(1)
+    metrics.retiring.set(1)
+    report = read_metrics(generate_latest(metrics.registry).decode())
+    assert (report.queued, report.retiring) == (12, True)
+    for state in ("locked", "failed", "orphaned"):
+        metrics.queue_partitions.labels(state).set(1)
+        assert read_metrics(generate_latest(metrics.registry).decode()).queued is None
+        metrics.queue_partitions.labels(state).set(0)
     metrics.config_last_reload_failed.set(1)
     assert read_metrics(generate_latest(metrics.registry).decode()).refuses(
         "any, since it does not say which"
@@ -133,3 +143,8 @@ def test_what_failed_before_the_first_look_counts() -> None:
     assert Rates().take({"a": attempts(transient_ConnectTimeout=3.0)}, NOW).failing == ("apns",)
     mixed = attempts(transient_ConnectTimeout=3.0, delivered_Delivered=500.0)
     assert Rates().take({"a": mixed}, NOW).failing == ()
+
+
+def test_what_is_queued_is_told_coarsely() -> None:
+    reports = {"a": PodReport("x", queued=1234), "b": PodReport("x"), "c": PodReport("x", queued=5)}
+    assert Rates().take(reports, NOW).queued == 1200

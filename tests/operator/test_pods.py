@@ -199,3 +199,24 @@ async def test_a_pod_that_does_not_answer_is_no_error(
         assert await asker.ask(await serve(answer)) == PodReport()
     assert await asker.ask("http://127.0.0.1:1/metrics") == PodReport()
     await asker.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "began", "ended"),
+    [
+        ({}, False, False),
+        ({"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}, False, False),
+        ({"containerStatuses": [{"state": {"running": {}}}]}, True, False),
+        (
+            {"containerStatuses": [{"state": {"waiting": {}}, "lastState": {"terminated": {}}}]},
+            True,
+            False,
+        ),
+        ({"containerStatuses": [{"state": {"waiting": {}}, "restartCount": 2}]}, True, False),
+        ({"containerStatuses": [{"state": {"terminated": {"exitCode": 1}}}], "phase": "Failed"}, True, True),
+        ({"phase": "Failed", "reason": "Evicted"}, False, True),
+    ],
+)
+def test_whether_there_may_be_something_in_its_volumes(status: Document, began: bool, ended: bool) -> None:
+    found = read_pod(pod(None, **status))
+    assert (found.began, found.ended) == (began, ended)

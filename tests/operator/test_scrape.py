@@ -112,3 +112,16 @@ async def test_a_namespace_whose_pods_may_not_be_listed_keeps_no_other_back(clus
     settings = Settings(namespaces=("one", "two"))
     await Scraper(settings, cluster, cache, FakePods(), changed.extend).scrape(NOW)
     assert changed == [Key("PushDomain", "two", "alerts")]
+
+
+async def test_pods_with_a_queue_are_asked_though_they_are_not_ready(cluster: FakeCluster) -> None:
+    cache, pods = Cache(), FakePods()
+    scraper = Scraper(Settings(), cluster, cache, pods, list[Key]().extend)
+    labels = Names.labels("alerts")
+    for number, said in enumerate(({}, {Names.QUEUE_ANNOTATION: "Claim"})):
+        document = pod(f"alerts-{number}", f"10.0.0.{number}", labels)
+        document["metadata"]["annotations"] = said
+        document["status"]["conditions"] = []
+        cache.put_meta(read_meta(cluster.put(document), "Pod"))
+    await scraper.scrape(NOW)
+    assert pods.asked == ["http://10.0.0.1:9090/metrics"]

@@ -160,10 +160,11 @@ class QueueSampler:
         metrics = self._metrics
         states = dict.fromkeys(("owned", "adopted", "locked", "failed"), 0)
         own = next(iter(partitions), None)
-        size = unused = quarantined = damaged = 0
+        entries = size = unused = quarantined = damaged = 0
         for slot, store in partitions.items():
             figures = store.figures
             states[state_of(figures, own=slot == own)] += 1
+            entries += figures.entries
             size += figures.size
             unused += figures.unused
             quarantined += figures.quarantined
@@ -174,6 +175,7 @@ class QueueSampler:
             metrics.queue_commit_seconds.inc(figures.commit_seconds - earlier.commit_seconds)
             self._seen[slot] = (store, figures)
         metrics.queue_active.set(self._queue.active)
+        metrics.queue_entries.set(entries)
         metrics.queue_size_bytes.set(size)
         metrics.queue_unused_bytes.set(unused)
         metrics.queue_quarantined_files.set(quarantined)

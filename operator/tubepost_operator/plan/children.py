@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from tubepost_operator.actions import Apply, Scale
-from tubepost_operator.kinds import CHILDREN
+from tubepost_operator.actions import Apply, Enlarge, Scale
+from tubepost_operator.kinds import CHILDREN, CLAIM, WORKLOADS
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Document, Fight, Key, Meta
 from tubepost_operator.plan.drift import Change, drift, on_admission
+from tubepost_operator.plan.moves import WorkloadKind, other
 from tubepost_operator.plan.ownership import is_leaving, is_orphan, is_ours
+from tubepost_operator.plan.workloads import Arrangement, claim_key, workload, workload_body
+from tubepost_operator.quantities import amount
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.configmap import config_map
 from tubepost_operator.resources.deployment import deployment
@@ -19,6 +22,7 @@ from tubepost_operator.resources.networkpolicy import network_policy
 from tubepost_operator.resources.pdb import disruption_budget
 from tubepost_operator.resources.service import service
 from tubepost_operator.resources.serviceaccount import service_account
+from tubepost_operator.resources.statefulset import stateful_set
 from tubepost_operator.snapshot import PushDomainSnapshot
 
 _NEEDED_BY_PODS: Final = frozenset({"ConfigMap", "ServiceAccount"})
@@ -45,12 +49,18 @@ class ChildrenPlan:
     withheld: list[Key] = field(default_factory=list)
     paused: bool = False
     scale: Scale | None = None
+    enlarge: list[Enlarge] = field(default_factory=list)
     upgrade: Literal["none", "waiting", "rolling"] = "none"
 
 
-def wanted_children(source: Source) -> dict[Key, Document]:
+def wanted_children(arranged: Arrangement) -> dict[Key, Document]:
     """The children that a PushDomain should have, in the order in which they are applied."""
-    manifests = [config_map(source), service_account(source), service(source), deployment(source)]
+    source, retiring = arranged.source, arranged.retiring
+    manifests = [config_map(source)]
+    if retiring is not None and retiring.config_map != source.config_map:
+        manifests.append(config_map(retiring))
+    manifests += [service_account(source), service(source)]
+    manifests.append(stateful_set(source) if arranged.target.kind == "StatefulSet" else deployment(source))
     manifests.append(disruption_budget(source))
     if source.settings.network_policies:
         manifests.append(network_policy(source))
@@ -60,11 +70,14 @@ def wanted_children(source: Source) -> dict[Key, Document]:
     }
 
 
-def plan_children(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) -> ChildrenPlan:
+def plan_children(
+    snapshot: PushDomainSnapshot, arranged: Arrangement, wanted: Mapping[Key, Document]
+) -> ChildrenPlan:
     """Decide what to apply and what to delete.
 
     Args:
         snapshot: what is there.
+        arranged: which workloads there are to be.
         wanted: the manifests, in the order in which they are applied (`wanted_children`).
     """
     plan = ChildrenPlan()
@@ -74,7 +87,8 @@ def plan_children(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) 
         if child is None:
             if key not in snapshot.rejected:
                 plan.apply.append(Apply(key, manifest, create=True))
-            if was_there and key.kind != "ConfigMap":
+            moves = key.kind in WORKLOADS and workload(snapshot, other(arranged.target.kind)) is not None
+            if was_there and key.kind != "ConfigMap" and not moves:
                 plan.repaired[key] = []
             continue
         if is_leaving(snapshot, child.meta):
@@ -85,15 +99,42 @@ def plan_children(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) 
                 plan.adopted.append(key)
         elif not is_ours(snapshot, child.meta):
             plan.conflicts.append(key)
-        elif key.kind == "Deployment":
-            _deployment(plan, snapshot, key, child, manifest)
+        elif key.kind in WORKLOADS:
+            _workload(plan, snapshot, key, child, manifest)
         else:
             _compare(plan, snapshot, key, child, manifest)
     if any(key.kind in _NEEDED_BY_PODS for key in plan.conflicts):
         # Pods would mount a foreign ConfigMap, or run as a foreign account.
-        plan.apply = [apply for apply in plan.apply if apply.key.kind != "Deployment"]
-    plan.delete += _orphans(snapshot, wanted)
+        plan.apply = [apply for apply in plan.apply if apply.key.kind not in WORKLOADS]
+    plan.delete += _orphans(snapshot, arranged, wanted)
+    if arranged.target.kind == "StatefulSet":
+        plan.enlarge += _small_claims(snapshot, arranged.source)
     return plan
+
+
+def _small_claims(snapshot: PushDomainSnapshot, source: Source) -> list[Enlarge]:
+    """Claims that are smaller than the spec says.
+
+    A StatefulSet's own template of them cannot be changed, so that those of new replicas are enlarged as
+    well.
+    """
+    disk = source.spec.queue.disk if source.spec.queue else None
+    wanted = amount(disk.claim.size) if disk and disk.claim else None
+    if disk is None or disk.claim is None or wanted is None:
+        return []
+    found = []
+    for ordinal in range(source.wanted_replicas):
+        key = claim_key(snapshot, ordinal)
+        claim = snapshot.children.get(key)
+        if claim is None or claim.body is None or claim.meta.deleting or key in snapshot.rejected:
+            continue
+        requests = (claim.body["spec"].get("resources") or {}).get("requests") or {}
+        have = amount(requests.get("storage", ""))
+        # One without a volume is made anew by its StatefulSet when it is deleted; it cannot be enlarged.
+        bound = (claim.body.get("status") or {}).get("phase") == "Bound"
+        if bound and have is not None and have < wanted:
+            found.append(Enlarge(key, disk.claim.size))
+    return found
 
 
 def _was_there(snapshot: PushDomainSnapshot) -> bool:
@@ -133,10 +174,10 @@ def _may_put_back(plan: ChildrenPlan, snapshot: PushDomainSnapshot, key: Key) ->
     return key not in snapshot.rejected
 
 
-def _deployment(
+def _workload(
     plan: ChildrenPlan, snapshot: PushDomainSnapshot, key: Key, child: Child, manifest: Document
 ) -> None:
-    """A Deployment that differs only by the operator's release is subject to the rollout limit."""
+    """A workload that differs only by the operator's release is subject to the rollout limit."""
     now, then = child.meta.annotations, manifest["metadata"]["annotations"]
     only_release = (
         now.get(Names.ROLL_ANNOTATION) == then[Names.ROLL_ANNOTATION]
@@ -158,21 +199,20 @@ def _deployment(
     _compare(plan, snapshot, key, child, manifest)
 
 
-def _orphans(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) -> list[Meta]:
+def _orphans(
+    snapshot: PushDomainSnapshot, arranged: Arrangement, wanted: Mapping[Key, Document]
+) -> list[Meta]:
     """Our own objects that are no longer needed."""
-    if snapshot.rejected:
+    if any(key.kind != CLAIM.name for key in snapshot.rejected):
         return []
     found = []
-    mounted = {
-        manifest["metadata"]["annotations"][Names.CONFIG_ANNOTATION]
-        for key, manifest in wanted.items()
-        if key.kind == "Deployment"
-    }
-    deployment_now = snapshot.children.get(Key("Deployment", snapshot.namespace, snapshot.name))
+    kind = arranged.target.kind
+    now, old = workload(snapshot, kind), workload(snapshot, other(kind))
     settled = (
-        deployment_now is not None
-        and deployment_now.meta.annotations.get(Names.CONFIG_ANNOTATION) in mounted
-        and rolled_out(snapshot)
+        old is None
+        and now is not None
+        and now.meta.annotations.get(Names.CONFIG_ANNOTATION) == arranged.source.config_map
+        and rolled_out(snapshot, kind)
     )
     in_use = {pod.meta.annotations.get(Names.CONFIG_ANNOTATION) for pod in snapshot.pods}
     for key, child in snapshot.children.items():
@@ -182,22 +222,17 @@ def _orphans(snapshot: PushDomainSnapshot, wanted: Mapping[Key, Document]) -> li
             # Until the rollout is complete, a pod that mounts the old one may still be started.
             if settled and key.name not in in_use:
                 found.append(child.meta)
+        elif key.kind in WORKLOADS:
+            if arranged.settlement.remove_old:
+                found.append(child.meta)
         elif key.kind in CHILDREN:
             found.append(child.meta)
     return found
 
 
-def deployment_body(snapshot: PushDomainSnapshot) -> Mapping[str, Any] | None:
-    """Our Deployment as it is, None when there is none."""
-    child = snapshot.children.get(Key("Deployment", snapshot.namespace, snapshot.name))
-    if child is None or not is_ours(snapshot, child.meta) or child.meta.deleting:
-        return None
-    return child.body
-
-
-def rolled_out(snapshot: PushDomainSnapshot) -> bool:
-    """Whether all pods are of the Deployment's current template, and the old ones gone."""
-    body = deployment_body(snapshot)
+def rolled_out(snapshot: PushDomainSnapshot, kind: WorkloadKind) -> bool:
+    """Whether all pods are of the workload's current template, and the old ones gone."""
+    body = workload_body(snapshot, kind)
     if body is None:
         return False
     status = body.get("status") or {}
@@ -209,14 +244,14 @@ def rolled_out(snapshot: PushDomainSnapshot) -> bool:
     )
 
 
-def upgrading(snapshot: PushDomainSnapshot) -> bool:
+def upgrading(snapshot: PushDomainSnapshot, kind: WorkloadKind) -> bool:
     """Whether a rollout that an upgrade of the operator caused is in progress.
 
     Then there are pods of two templates that differ in nothing that users decide. A user's own rollout, a
     PushDomain that never ran, and one whose new pods fail for a reason of its own do not count.
     """
-    body = deployment_body(snapshot)
-    if body is None or rolled_out(snapshot):
+    body = workload_body(snapshot, kind)
+    if body is None or rolled_out(snapshot, kind):
         return False
     roll = body["metadata"].get("annotations", {}).get(Names.ROLL_ANNOTATION)
     same = [

@@ -22,6 +22,7 @@ _WATCHED: Final = {
     "ConfigMap": ("data", "binaryData"),
     "Service": ("spec",),
     "Deployment": ("spec",),
+    "StatefulSet": ("spec",),
     "PodDisruptionBudget": ("spec",),
     "NetworkPolicy": ("spec",),
 }

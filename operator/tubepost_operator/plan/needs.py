@@ -9,9 +9,9 @@ from __future__ import annotations
 from tubepost_operator.kinds import READ_IN_FULL
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Key, Need, PodList, PodMetrics, Trial
-from tubepost_operator.plan.children import deployment_body
 from tubepost_operator.plan.drift import applied, drift
 from tubepost_operator.plan.push_domain import Decision
+from tubepost_operator.plan.workloads import claim_key, workload_body
 from tubepost_operator.snapshot import PushDomainSnapshot, Snapshot
 
 
@@ -32,8 +32,9 @@ def for_decision(seen: PushDomainSnapshot) -> tuple[Need, ...]:
 
 def for_plan(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
     """What it takes to plan, once that is decided: whether names are free, and what the pods run."""
-    unknown = tuple(key for key in decision.manifests if key not in seen.children and key not in seen.read)
-    return unknown or _trials(seen, decision) or _of_pods(seen, decision.digest)
+    wanted = (*decision.manifests, *_claims(seen, decision))
+    unknown = tuple(key for key in wanted if key not in seen.children and key not in seen.read)
+    return unknown or _trials(seen, decision) or _of_pods(seen, decision)
 
 
 def _trials(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
@@ -50,20 +51,35 @@ def _trials(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
     return tuple(wanted)
 
 
+def _claims(seen: PushDomainSnapshot, decision: Decision) -> tuple[Key, ...]:
+    """Claims of pods that are waited for: those without a volume have nothing in them."""
+    waiting = decision.arranged.settlement.draining if decision.arranged is not None else ()
+    return tuple(claim_key(seen, pod.ordinal) for pod in waiting if pod.ordinal is not None)
+
+
 def _unread_secrets(seen: Snapshot) -> tuple[Need, ...]:
     return tuple(Key("Secret", seen.namespace, name) for name in seen.unread_secrets)
 
 
-def _of_pods(seen: PushDomainSnapshot, digest: str) -> tuple[Need, ...]:
-    """States of pods where those may matter, then metrics of those not known to run the configuration."""
+def _of_pods(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
+    """States of pods where those may matter, then metrics of those not known to run the configuration.
+
+    And of those whose queue is waited for: they are not ready, since they serve no more.
+    """
     push_domain = Key("PushDomain", seen.namespace, seen.name)
+    draining = [pod for pod in seen.pods if decision.waits_for(pod)]
     asked = [
-        pod
-        for pod in seen.pods
-        if not pod.meta.deleting and (pod.last_report is None or pod.last_report.digest != digest)
+        *draining,
+        *(
+            pod
+            for pod in seen.pods
+            if not pod.meta.deleting
+            and pod not in draining
+            and (pod.last_report is None or pod.last_report.digest != decision.digest)
+        ),
     ]
-    # Why a pod does not run is not in its metadata.
-    if any(pod.stale for pod in (seen.pods if _degraded(seen) else asked)):
+    # Why a pod does not run is not in its metadata, nor whether others serve in its place.
+    if any(pod.stale for pod in (seen.pods if draining or _degraded(seen, decision) else asked)):
         selectors = [f"{Names.CHILD_SELECTOR},{Names.PUSH_DOMAIN_LABEL}={seen.name}"]
         if any(pod.sidecar for pod in seen.pods):
             selectors.append(f"{Names.INJECT_LABEL}={seen.name}")
@@ -71,13 +87,17 @@ def _of_pods(seen: PushDomainSnapshot, digest: str) -> tuple[Need, ...]:
         unread = tuple(item for item in lists if item not in seen.read)
         if unread:
             return unread
-    metrics = (PodMetrics(push_domain, pod.meta.uid, pod.url) for pod in asked if pod.ready and pod.url)
+    metrics = (
+        PodMetrics(push_domain, pod.meta.uid, pod.url)
+        for pod in asked
+        if (pod.ready or pod in draining) and pod.url
+    )
     return tuple(item for item in metrics if item not in seen.read)
 
 
-def _degraded(seen: PushDomainSnapshot) -> bool:
+def _degraded(seen: PushDomainSnapshot, decision: Decision) -> bool:
     """Whether fewer replicas are available than there ought to be."""
-    body = deployment_body(seen)
+    body = workload_body(seen, decision.kind)
     if body is None:
         return False
     available: int = (body.get("status") or {}).get("availableReplicas", 0)

@@ -17,6 +17,7 @@ def withheld(children: ChildrenPlan) -> ChildrenPlan:
     """The plan for children without its writes; `withheld` names them."""
     named = [apply.key for apply in children.apply]
     named += [children.scale.key] if children.scale is not None else []
+    named += [enlarge.key for enlarge in children.enlarge]
     named += [meta.key for meta in children.delete]
     return ChildrenPlan(
         in_sync=children.in_sync,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -20,21 +20,24 @@ from tubepost_operator.conditions import (
     stamp,
     unknown,
 )
+from tubepost_operator.kinds import WORKLOADS
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document, Key, LiveStatus, Pod
 from tubepost_operator.plan.candidate import Candidate, compile_candidate
 from tubepost_operator.plan.children import (
     ChildrenPlan,
-    deployment_body,
     plan_children,
     rolled_out,
     wanted_children,
 )
 from tubepost_operator.plan.delivering import delivering
 from tubepost_operator.plan.drift import repair, repaired_text
+from tubepost_operator.plan.moves import WorkloadKind
 from tubepost_operator.plan.pause import is_paused, withheld
+from tubepost_operator.plan.queue_conditions import abandoned, queue_conditions
 from tubepost_operator.plan.readiness import programmed, ready
 from tubepost_operator.plan.select import Selection, select_config
+from tubepost_operator.plan.workloads import Arrangement, arrange, kind_of, present_kind, workload_body
 from tubepost_operator.snapshot import PushDomainSnapshot
 
 SETTLING: Final = 10.0
@@ -44,6 +47,16 @@ REFRESH_AGAIN: Final = (5.0, 20.0)
 before its own cache had the change."""
 AFTER_WRITE: Final = 0.4
 """Seconds between writing a ConfigMap and annotating pods, so that kubelets know of it."""
+_OF_CONFIGURATION: Final = frozenset(
+    {
+        ConditionType.ACCEPTED,
+        ConditionType.REFERENCES_RESOLVED,
+        ConditionType.CREDENTIALS_VALID,
+        ConditionType.PROGRAMMED,
+    }
+)
+LITTLE_LEFT: Final = (200, 2.5)
+"""So many notifications are gone soon: queues with no more are looked at again after so many seconds."""
 CONFLICT_INTERVAL: Final = 30.0
 """Seconds between reconciles while a foreign object has a child's name: no watch tells when it is deleted."""
 
@@ -53,20 +66,28 @@ class Decision:
     """What a PushDomain is to serve.
 
     `manifests` are the children that it takes, in the order in which they are applied; empty where there is
-    nothing to serve. `digest` is the hash that pods report once they run the configuration.
+    nothing to serve. `digest` is the hash that pods report once they run the configuration. `kind` is that of
+    the workload that is to serve, `arranged` says more; None where there is nothing to serve.
     """
 
     candidate: Candidate
     selection: Selection
     manifests: Mapping[Key, Document]
     digest: str
+    kind: WorkloadKind = "Deployment"
+    arranged: Arrangement | None = None
+
+    def waits_for(self, pod: Pod) -> bool:
+        """Whether it matters what is in this pod's queue."""
+        waiting = self.arranged.settlement.draining if self.arranged is not None else ()
+        return any(one.name == pod.meta.key.name for one in waiting)
 
     def awaited(self, pods: Iterable[Pod]) -> bool:
         """Whether some pods are seen to run something else, and are expected to take this configuration."""
         return any(
             pod.report is not None and pod.report.digest not in {None, self.digest}
             for pod in pods
-            if not pod.meta.deleting and not pod.sidecar
+            if not pod.meta.deleting and not pod.sidecar and kind_of(pod) == self.kind
         )
 
 
@@ -77,11 +98,13 @@ def decide(snapshot: PushDomainSnapshot) -> Decision:
     )
     selection = select_config(snapshot, candidate)
     if selection.source is None:
-        return Decision(candidate, selection, {}, "")
+        return Decision(candidate, selection, {}, "", present_kind(snapshot))
+    arranged = arrange(snapshot, selection.source)
+    selection = replace(selection, source=arranged.source)
     digest = bundle_digest(
-        selection.source.config, {name: secret.data for name, secret in snapshot.secrets.items()}
+        arranged.source.config, {name: secret.data for name, secret in snapshot.secrets.items()}
     )
-    return Decision(candidate, selection, wanted_children(selection.source), digest)
+    return Decision(candidate, selection, wanted_children(arranged), digest, arranged.target.kind, arranged)
 
 
 def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = None) -> Plan:
@@ -90,25 +113,29 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
         return Plan()  # the children are garbage-collected, by their owner references
     decision = decision or decide(snapshot)
     candidate, selection, digest = decision.candidate, decision.selection, decision.digest
-    children = plan_children(snapshot, decision.manifests) if selection.source is not None else ChildrenPlan()
+    arranged = decision.arranged
+    children = (
+        plan_children(snapshot, arranged, decision.manifests) if arranged is not None else ChildrenPlan()
+    )
     paused = is_paused(snapshot.document)
     if paused:
         children = withheld(children)
-    conditions = _conditions(snapshot, candidate, selection, children, digest)
+    conditions = _conditions(snapshot, decision, children)
     old = snapshot.document.get("status") or {}
     status = _status(snapshot, candidate, selection, conditions, digest)
-    told = (*events(old.get("conditions") or (), conditions), *_events(snapshot, children))
+    told = (*events(old.get("conditions") or (), conditions), *_events(snapshot, decision, children))
     config_written = any(apply.key.kind == "ConfigMap" for apply in children.apply)
-    if _hold_back(snapshot, conditions, old):
-        status, told = old, _events(snapshot, children)
+    if _hold_back(snapshot, decision, conditions, old):
+        status, told = old, _events(snapshot, decision, children)
     return Plan(
         apply=tuple(children.apply),
         scale=children.scale,
+        enlarge=tuple(children.enlarge),
         delete=tuple(children.delete),
         refresh=() if config_written or selection.source is None or paused else _refresh(snapshot, digest),
         status=status if status != old else None,
         events=told,
-        again=_again(snapshot, candidate, children, config_written=config_written),
+        again=_again(snapshot, decision, children, config_written=config_written),
         in_sync=tuple(children.in_sync),
         upgrade=children.upgrade,
         repaired={key: repair(changes) for key, changes in children.repaired.items() if changes},
@@ -116,12 +143,9 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
 
 
 def _conditions(
-    snapshot: PushDomainSnapshot,
-    candidate: Candidate,
-    selection: Selection,
-    children: ChildrenPlan,
-    digest: str,
+    snapshot: PushDomainSnapshot, decision: Decision, children: ChildrenPlan
 ) -> list[PlannedCondition]:
+    candidate, selection = decision.candidate, decision.selection
     of_spec = candidate.of_spec + ((selection.too_large,) if selection.too_large else ())
     accepted = of_findings(ConditionType.ACCEPTED, of_spec, Reason.VALID)
     if candidate.spec is None:
@@ -139,9 +163,16 @@ def _conditions(
                 references.reason,
                 "Some references cannot be resolved; see ReferencesResolved.",
             )
-    before = [accepted, references, credentials, programmed(snapshot, selection, children, digest)]
+    kind = decision.kind
+    before = [accepted, references, credentials]
+    before.append(programmed(snapshot, selection, children, decision.digest, kind))
     replicas = _replicas(snapshot, candidate)
-    return [*before, ready(snapshot, before, replicas), delivering(snapshot, selection, replicas)]
+    return [
+        *before,
+        ready(snapshot, before, replicas, kind),
+        delivering(snapshot, selection, replicas),
+        *(queue_conditions(snapshot, decision.arranged) if decision.arranged is not None else ()),
+    ]
 
 
 def _replicas(snapshot: PushDomainSnapshot, candidate: Candidate) -> int:
@@ -151,7 +182,9 @@ def _replicas(snapshot: PushDomainSnapshot, candidate: Candidate) -> int:
     return wanted if isinstance(wanted, int) else 1
 
 
-def _hold_back(snapshot: PushDomainSnapshot, conditions: list[PlannedCondition], old: Document) -> bool:
+def _hold_back(
+    snapshot: PushDomainSnapshot, decision: Decision, conditions: list[PlannedCondition], old: Document
+) -> bool:
     """Whether to keep the status for a moment, while running pods load the new configuration.
 
     Without this the status would go to Pending and back within a second or two of every edit.
@@ -163,13 +196,12 @@ def _hold_back(snapshot: PushDomainSnapshot, conditions: list[PlannedCondition],
     faults = [
         condition
         for condition in conditions
-        if condition.status == "False"
-        and condition.type not in {ConditionType.READY, ConditionType.DELIVERING}
+        if condition.status == "False" and condition.type in _OF_CONFIGURATION
     ]
     return (
         was_programmed
         and 0 < snapshot.unconfirmed_for < SETTLING
-        and rolled_out(snapshot)
+        and rolled_out(snapshot, decision.kind)
         and [(fault.type, fault.reason) for fault in faults] == [(ConditionType.PROGRAMMED, Reason.PENDING)]
     )
 
@@ -182,11 +214,11 @@ def _status(
     digest: str,
 ) -> Document:
     old: Document = snapshot.document.get("status") or {}
-    body = deployment_body(snapshot)
+    bodies = [workload_body(snapshot, kind) for kind in ("Deployment", "StatefulSet")]
     status: Document = {
         "observedGeneration": snapshot.generation,
         "conditions": merged(old.get("conditions") or (), conditions, snapshot.generation, snapshot.now),
-        "replicas": ((body or {}).get("status") or {}).get("replicas", 0),
+        "replicas": sum(((body or {}).get("status") or {}).get("replicas", 0) for body in bodies),
         "selector": Names.selector_text(snapshot.name),
         "address": old.get("address"),
         "routes": [
@@ -224,6 +256,7 @@ def _live(old: Document | None, new: LiveStatus | None) -> Document | None:
         "failed": new.failed,
         "heldRoutes": list(new.held),
         "lastError": new.last_error,
+        "queued": new.queued or None,
     }
     status = _without_empty(status)
     if old is not None and {**old, "updatedAt": ""} == {**status, "updatedAt": ""}:
@@ -264,7 +297,7 @@ def _refresh(snapshot: PushDomainSnapshot, digest: str) -> tuple[Refresh, ...]:
     return tuple(found)
 
 
-def _events(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event, ...]:
+def _events(snapshot: PushDomainSnapshot, decision: Decision, children: ChildrenPlan) -> tuple[Event, ...]:
     """Events about what is applied."""
     told = []
     for apply in children.apply:
@@ -274,7 +307,7 @@ def _events(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event
         if apply.key.kind == "ConfigMap" and have.get(Names.CONTENT_ANNOTATION) != content:
             text = f"Configuration of generation {snapshot.generation} is in ConfigMap {apply.key.name}."
             told.append(Event("Normal", str(EventReason.PUBLISHED), text))
-        if apply.key.kind == "Deployment":
+        if apply.key.kind in WORKLOADS:
             template = apply.manifest["metadata"]["annotations"][Names.TEMPLATE_ANNOTATION]
             if children.upgrade == "rolling":
                 told.append(Event("Normal", str(EventReason.UPGRADED), EventReason.UPGRADED.meaning))
@@ -293,11 +326,14 @@ def _events(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> tuple[Event
             told.append(
                 Event("Normal", str(EventReason.REPAIRED), repaired_text(snapshot.name, key, changes))
             )
+    given_up = abandoned(decision.arranged) if decision.arranged is not None else None
+    if given_up is not None and not children.paused:
+        told.append(Event("Warning", str(EventReason.QUEUE_ABANDONED), given_up))
     return tuple(told)
 
 
 def _again(
-    snapshot: PushDomainSnapshot, candidate: Candidate, children: ChildrenPlan, *, config_written: bool
+    snapshot: PushDomainSnapshot, decision: Decision, children: ChildrenPlan, *, config_written: bool
 ) -> float | None:
     """Seconds until the next reconcile, where no watch would cause one."""
     times: list[float] = []
@@ -311,9 +347,12 @@ def _again(
     waiting = snapshot.unconfirmed_for
     if waiting:
         times.append(0.5 if waiting < SETTLING else 3.0 if waiting < 60 else 15.0)
-    elif deployment_body(snapshot) is not None and not rolled_out(snapshot):
+    elif workload_body(snapshot, decision.kind) is not None and not rolled_out(snapshot, decision.kind):
         times.append(15.0)  # the reason why a pod does not start is not in its metadata
-    turn = _next_turn(candidate.validity_changes, snapshot.now)
+    if decision.arranged is not None and (left := decision.arranged.settlement.draining):
+        # Soon, where little is left; a queue that takes hours is not asked every other second.
+        times.append(LITTLE_LEFT[1] if sum(pod.left or 0 for pod in left) <= LITTLE_LEFT[0] else 15.0)
+    turn = _next_turn(decision.candidate.validity_changes, snapshot.now)
     if turn is not None:
         times.append(turn)
     return min(times, default=None)

@@ -11,10 +11,12 @@ from tubepost_operator.kinds import CHILDREN, NETWORK_POLICY, POD, SECRET
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Fight, Key
 from tubepost_operator.plan.causes import causes
-from tubepost_operator.plan.children import ChildrenPlan, deployment_body, rolled_out
+from tubepost_operator.plan.children import ChildrenPlan, rolled_out
 from tubepost_operator.plan.drift import remedy as fight_remedy
+from tubepost_operator.plan.moves import WorkloadKind
 from tubepost_operator.plan.remedies import remedy
 from tubepost_operator.plan.select import Selection
+from tubepost_operator.plan.workloads import kind_of, unbound_claims, workload, workload_body
 from tubepost_operator.snapshot import PushDomainSnapshot
 
 NEEDED_TO_SERVE: Final = frozenset({SECRET.name, POD.name, *CHILDREN}) - {NETWORK_POLICY.name}
@@ -24,7 +26,11 @@ _READY = ConditionType.READY
 
 
 def programmed(
-    snapshot: PushDomainSnapshot, selection: Selection, children: ChildrenPlan, digest: str
+    snapshot: PushDomainSnapshot,
+    selection: Selection,
+    children: ChildrenPlan,
+    digest: str,
+    kind: WorkloadKind,
 ) -> PlannedCondition:
     """Whether everything exists as planned and the pods run the new configuration."""
     if children.conflicts:
@@ -78,7 +84,7 @@ def programmed(
         return bad(
             _PROGRAMMED, Reason.CONTESTED, " ".join(_contested(snapshot.name, *item) for item in fights)
         )
-    return _rolled(snapshot, children) or _confirmed(snapshot, children, digest)
+    return _rolled(snapshot, children, kind) or _confirmed(snapshot, children, digest, kind)
 
 
 def _contested(name: str, key: Key, fight: Fight) -> str:
@@ -96,42 +102,46 @@ def _stays_in_force(generation: int) -> str:
     )
 
 
-def _rolled(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> PlannedCondition | None:
-    body = deployment_body(snapshot)
+def _rolled(
+    snapshot: PushDomainSnapshot, children: ChildrenPlan, kind: WorkloadKind
+) -> PlannedCondition | None:
+    body = workload_body(snapshot, kind)
     scaled_to_zero = body is not None and not body["spec"].get("replicas", 1)
-    if body is None or (_new_template(snapshot, children) and not scaled_to_zero):
-        return bad(_PROGRAMMED, Reason.PENDING, "The Deployment is being applied.")
+    if body is None or (_new_template(snapshot, children, kind) and not scaled_to_zero):
+        return bad(_PROGRAMMED, Reason.PENDING, f"The {kind} is being applied.")
     status, wanted = body.get("status") or {}, body["spec"].get("replicas", 1)
     updated, there = status.get("updatedReplicas", 0), status.get("replicas", 0)
     seen = status.get("observedGeneration", 0) >= body["metadata"].get("generation", 1)
-    if rolled_out(snapshot) or (scaled_to_zero and not there):
+    if rolled_out(snapshot, kind) or (scaled_to_zero and not there):
         return None
     if seen and updated == there == wanted:
         # All pods are of the new template; whether one is available is up to Ready.
         return None
     if not seen:
-        return bad(_PROGRAMMED, Reason.PENDING, "The rollout of the Deployment has not started yet.")
+        return bad(_PROGRAMMED, Reason.PENDING, f"The rollout of the {kind} has not started yet.")
     if updated < wanted:
         text = f"{updated} of {wanted} replicas run the new template"
     else:
         text = f"{there - updated} replicas of the previous template are still running"
-    why = causes(body, snapshot.pods)
-    reason = Reason.PODS_FAIL if why else Reason.PENDING
-    return bad(_PROGRAMMED, reason, f"{text}. {why}".rstrip())
+    return _lacking(_PROGRAMMED, Reason.PENDING, text, snapshot, kind)
 
 
-def _new_template(snapshot: PushDomainSnapshot, children: ChildrenPlan) -> bool:
+def _new_template(snapshot: PushDomainSnapshot, children: ChildrenPlan, kind: WorkloadKind) -> bool:
     """Whether pods are about to be replaced; putting back what somebody changed does not count."""
     for apply in children.apply:
         child = snapshot.children.get(apply.key)
-        if apply.key.kind == "Deployment" and child is not None:
+        if apply.key.kind == kind and child is not None:
             now, then = child.meta.annotations, apply.manifest["metadata"]["annotations"]
             return bool(now.get(Names.TEMPLATE_ANNOTATION) != then[Names.TEMPLATE_ANNOTATION])
     return False
 
 
-def _confirmed(snapshot: PushDomainSnapshot, children: ChildrenPlan, digest: str) -> PlannedCondition:
-    asked = [pod for pod in snapshot.pods if not pod.sidecar and pod.report is not None]
+def _confirmed(
+    snapshot: PushDomainSnapshot, children: ChildrenPlan, digest: str, kind: WorkloadKind
+) -> PlannedCondition:
+    asked = [
+        pod for pod in snapshot.pods if not pod.sidecar and pod.report is not None and kind_of(pod) == kind
+    ]
     answered = [pod for pod in asked if pod.report is not None and pod.report.digest is not None]
     others = [pod for pod in answered if pod.report is not None and pod.report.digest != digest]
     refusing = [pod for pod in others if pod.report is not None and pod.report.refuses(digest)]
@@ -157,7 +167,7 @@ def _confirmed(snapshot: PushDomainSnapshot, children: ChildrenPlan, digest: str
     if children.upgrade == "waiting":
         message += " The rollout of a new dispatcher release waits for that of other PushDomains."
     stale = sum(
-        pod.sidecar and pod.meta.annotations.get(Names.CONFIG_ANNOTATION, "") != _config_map(snapshot)
+        pod.sidecar and pod.meta.annotations.get(Names.CONFIG_ANNOTATION, "") != _config_map(snapshot, kind)
         for pod in snapshot.pods
     )
     if stale:
@@ -174,13 +184,13 @@ def _by_the_cluster(children: ChildrenPlan) -> str:
     return found
 
 
-def _config_map(snapshot: PushDomainSnapshot) -> str:
-    child = snapshot.children.get(Key("Deployment", snapshot.namespace, snapshot.name))
+def _config_map(snapshot: PushDomainSnapshot, kind: WorkloadKind) -> str:
+    child = workload(snapshot, kind)
     return child.meta.annotations.get(Names.CONFIG_ANNOTATION, "") if child is not None else ""
 
 
 def ready(
-    snapshot: PushDomainSnapshot, before: Sequence[PlannedCondition], replicas: int
+    snapshot: PushDomainSnapshot, before: Sequence[PlannedCondition], replicas: int, kind: WorkloadKind
 ) -> PlannedCondition:
     """The conditions before it, and whether a replica is available."""
     fault = first_fault(before)
@@ -188,7 +198,7 @@ def ready(
         return bad(_READY, fault.reason, fault.message)
     if replicas == 0:
         return good(_READY, Reason.NO_REPLICAS, "Nothing is served: spec.replicas is 0.")
-    body = deployment_body(snapshot)
+    body = workload_body(snapshot, kind)
     status = (body or {}).get("status") or {}
     available = status.get("availableReplicas", 0)
     if not available:
@@ -206,10 +216,23 @@ def ready(
             "FoundNewReplicaSet",
             "ReplicaSetUpdated",
         }
-        why = causes(body, snapshot.pods)
-        return bad(
-            _READY,
-            Reason.PODS_FAIL if why else Reason.PENDING if starting else Reason.UNAVAILABLE,
-            f"None of {replicas} replicas is ready. {why}".rstrip(),
-        )
+        reason = Reason.PENDING if starting else Reason.UNAVAILABLE
+        return _lacking(_READY, reason, f"None of {replicas} replicas is ready", snapshot, kind)
     return good(_READY, Reason.READY, f"{min(available, replicas)} of {replicas} replicas are ready.")
+
+
+def _lacking(
+    condition: ConditionType, reason: Reason, text: str, snapshot: PushDomainSnapshot, kind: WorkloadKind
+) -> PlannedCondition:
+    """A condition about pods that are not there, with what keeps them from it."""
+    why = causes(workload_body(snapshot, kind), snapshot.pods)
+    claims = unbound_claims(snapshot) if kind == "StatefulSet" else []
+    if not claims:
+        return bad(condition, Reason.PODS_FAIL if why else reason, f"{text}. {why}".rstrip())
+    return bad(
+        condition,
+        Reason.CLAIM_PENDING,
+        f"{text}. Without a volume: {'; '.join(claims[:3])}. Remedy: `kubectl --namespace "
+        f"{snapshot.namespace} describe pvc` says why; see that the StorageClass exists and can make "
+        f"volumes, or name another one in queue.disk.claim.storageClassName. {why}".rstrip(),
+    )

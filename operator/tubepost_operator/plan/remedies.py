@@ -45,6 +45,11 @@ _REMEDIES: Final[Mapping[str, str]] = {
     r"admission webhook .* denied|ValidatingAdmissionPolicy .* denied|denied request": (
         "change the field of the PushDomain that it names, or have an exception made in the policy"
     ),
+    # A claim that is to grow: pkg/apis/core/validation, plugin/pkg/admission/storage/persistentvolume/resize.
+    r"pvc can be resized|claim.* must support resize": (
+        "allow expansion in the StorageClass (allowVolumeExpansion) if its volumes can grow, or put "
+        "queue.disk.claim.size of the PushDomain back"
+    ),
     r"field is immutable": (
         "put the field back, or delete the object that it names: it is created anew as the PushDomain says"
     ),

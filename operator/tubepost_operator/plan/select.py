@@ -5,27 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from tubepost_api.conditions import Reason
-from tubepost_api.config import DispatcherConfig, text_digest
+from tubepost_api.config import DispatcherConfig
 from tubepost_operator.credentials import Finding
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Child, Key
 from tubepost_operator.plan.candidate import Candidate
-from tubepost_operator.plan.ownership import is_ours
+from tubepost_operator.plan.published import PublishedConfig, published
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.configmap import LIMIT, size
 from tubepost_operator.snapshot import PushDomainSnapshot
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedConfig:
-    """A configuration that is in a ConfigMap of ours. `text`: as it stands there."""
-
-    name: str
-    config: DispatcherConfig
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,49 +30,6 @@ class Selection:
     published: PublishedConfig | None = None
 
 
-def published(snapshot: PushDomainSnapshot) -> PublishedConfig | None:
-    """The configuration that pods are started with now.
-
-    The Deployment says which; without one the status does, and without that the youngest ConfigMap.
-    """
-    maps = {
-        key.name: child
-        for key, child in snapshot.children.items()
-        if key.kind == "ConfigMap" and is_ours(snapshot, child.meta) and not child.meta.deleting
-    }
-    deployment = snapshot.children.get(Key("Deployment", snapshot.namespace, snapshot.name))
-    names = []
-    if deployment is not None and is_ours(snapshot, deployment.meta):
-        names.append(deployment.meta.annotations.get(Names.CONFIG_ANNOTATION, ""))
-    names.append(((snapshot.document.get("status") or {}).get("config") or {}).get("name", ""))
-    names += sorted(maps, key=lambda name: (maps[name].meta.created, name), reverse=True)
-    for name in names:
-        found = _read(name, maps.get(name))
-        if found is not None:
-            return found
-    if snapshot.last_published is not None:
-        # Its ConfigMap was removed or edited: put back, even while the newest has a fault.
-        return _parsed(*snapshot.last_published)
-    return None
-
-
-def _read(name: str, child: Child | None) -> PublishedConfig | None:
-    if child is None or child.body is None:
-        return None
-    text = (child.body.get("data") or {}).get(Names.CONFIG_KEY)
-    written = child.meta.annotations.get(Names.CONTENT_ANNOTATION)
-    if not isinstance(text, str) or written not in {None, text_digest(text)}:
-        return None  # edited by hand
-    return _parsed(name, text)
-
-
-def _parsed(name: str, text: str) -> PublishedConfig | None:
-    try:
-        return PublishedConfig(name, DispatcherConfig.model_validate_json(text), text)
-    except ValidationError:
-        return None  # of a release that is too far away
-
-
 def select_config(snapshot: PushDomainSnapshot, candidate: Candidate) -> Selection:
     """Decide what to serve."""
     old = published(snapshot)
@@ -93,7 +38,7 @@ def select_config(snapshot: PushDomainSnapshot, candidate: Candidate) -> Selecti
     spec = candidate.spec
 
     def source(config: DispatcherConfig) -> Source:
-        name = Names.config_map(snapshot.name, config.secret_names())
+        name = Names.config_map(snapshot.name, config.secret_names(), queue=config.queue is not None)
         return Source(snapshot.document, spec, config, name, snapshot.settings)
 
     too_large = None
@@ -121,10 +66,12 @@ def select_config(snapshot: PushDomainSnapshot, candidate: Candidate) -> Selecti
 
 
 def _same(old: PublishedConfig, newest: DispatcherConfig) -> bool:
-    """Whether what is published says the same, but for its generation.
+    """Whether what is published says the same, but for its generation and for who serves.
 
     The texts are compared: another release of the operator may write the same contents in another way, and
     what it does not write is not what its dispatchers' digests are made of.
     """
     text = newest.model_copy(update={"generation": old.config.generation}).to_json()
-    return text == old.text or bool(json.loads(text) == json.loads(old.text))
+    there = json.loads(old.text)
+    there.pop("serving", None)
+    return bool(json.loads(text) == there)

@@ -13,6 +13,7 @@ from tubepost_api.pushdomain import PushDomainSpec
 from tubepost_operator.kinds import CHILDREN
 from tubepost_operator.names import Names, short_hash
 from tubepost_operator.observed import Document
+from tubepost_operator.resources.queue import ClaimTemplate, QueueVolume
 from tubepost_operator.settings import Settings
 
 
@@ -22,7 +23,9 @@ class Source:
 
     `document` is the PushDomain as the API server has it, `spec` the same as a model. `config` is the
     configuration to serve: the newest that checks, or the last that did. `config_map` is the name of the
-    ConfigMap with it.
+    ConfigMap with it. `queue` is where the pods have theirs, None for none; `claim` what claims for it are
+    made from. `replicas`: of the workload, where they are not those of the spec for the moment. `unready`:
+    pods that are not ready on purpose, since they only deliver their queue.
     """
 
     document: Document
@@ -30,6 +33,10 @@ class Source:
     config: DispatcherConfig
     config_map: str
     settings: Settings
+    queue: QueueVolume | None = None
+    claim: ClaimTemplate | None = None
+    replicas: int | None = None
+    unready: int = 0
 
     @property
     def name(self) -> str:
@@ -45,6 +52,11 @@ class Source:
     def pod_template(self) -> PodTemplateSpec:
         """The PushDomain's; where it says nothing, or what holds anyway, that of the operator's release."""
         return merged(self.settings.release.pod_template, self.spec.pod_template)
+
+    @property
+    def wanted_replicas(self) -> int:
+        """Replicas of the workload."""
+        return self.spec.replicas if self.replicas is None else self.replicas
 
 
 def merged(defaults: PodTemplateSpec, own: PodTemplateSpec) -> PodTemplateSpec:

@@ -9,7 +9,9 @@ from tubepost_api.listener import ADMIN_PORT, HTTP_PORT
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
 from tubepost_operator.quantities import amount
+from tubepost_operator.resources import queue
 from tubepost_operator.resources.common import Source
+from tubepost_operator.resources.queue import QueueVolume
 
 NAME: Final = "dispatcher"
 CONFIG_DIRECTORY: Final = "/etc/tubepost/config"
@@ -48,8 +50,9 @@ def container(source: Source) -> Document:
     """Build the dispatcher's container."""
     template = source.pod_template
     release = source.settings.release
-    grace = template.termination_grace_period_seconds - PRE_STOP - SPARE
-    return {
+    grace = queue.grace(template.termination_grace_period_seconds, source.queue) - PRE_STOP - SPARE
+    place = source.queue
+    built: Document = {
         "name": NAME,
         "image": template.image or release.image,
         "imagePullPolicy": release.pull_policy,
@@ -67,6 +70,7 @@ def container(source: Source) -> Document:
             *("--grace", str(grace)),
             *("--log-format", "json"),
             "--lenient",
+            *(queue.arguments(place) if place else ()),
         ],
         "ports": [
             {"name": "smtp", "containerPort": source.config.listener.port, "protocol": "TCP"},
@@ -94,10 +98,15 @@ def container(source: Source) -> Document:
             ),
         ],
     }
+    if place:
+        built["volumeMounts"].append({"name": Names.QUEUE_VOLUME, "mountPath": queue.DIRECTORY})
+        if variables := queue.environment(place):
+            built["env"] = variables
+    return built
 
 
 def volumes(source: Source) -> list[Document]:
-    """Build the volumes.
+    """Build the volumes; a StatefulSet's claims come to them by themselves.
 
     Secrets are optional: a missing one must not keep a replica from serving the other routes. None is
     mounted by subPath, which the kubelet never updates.
@@ -113,7 +122,13 @@ def volumes(source: Source) -> list[Document]:
             }
             for secret in sorted(source.config.secret_names())
         ),
+        *([queue.empty_dir(_largest_queue(source))] if source.queue is QueueVolume.EMPTY_DIR else ()),
     ]
+
+
+def _largest_queue(source: Source) -> int | str | None:
+    disk = source.spec.queue.disk if source.spec.queue else None
+    return disk.max_size if disk else None
 
 
 def _resources(source: Source) -> dict[str, dict[str, Any]]:

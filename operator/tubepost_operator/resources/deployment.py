@@ -1,4 +1,4 @@
-"""The Deployment of the dispatchers."""
+"""The Deployment of the dispatchers, and the pods that it and a StatefulSet run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
 from tubepost_operator.resources.common import Source, child, digest, without_none
 from tubepost_operator.resources.container import container, volumes
+from tubepost_operator.resources.queue import QueueVolume, grace
 
 GROUP: Final = 65532
 """Group of the image."""
@@ -22,17 +23,12 @@ def deployment(source: Source) -> Document:
     up by itself: configuration and Secrets are there by name only.
     """
     template = pod_template(source)
-    annotations = {
-        Names.CONFIG_ANNOTATION: source.config_map,
-        Names.ROLL_ANNOTATION: roll_hash(source),
-        Names.TEMPLATE_ANNOTATION: digest(template),
-    }
     return child(
         source,
         "Deployment",
         {
             "spec": {
-                "replicas": source.spec.replicas,
+                "replicas": source.wanted_replicas,
                 "revisionHistoryLimit": 3,
                 "progressDeadlineSeconds": 600,
                 "selector": {"matchLabels": Names.pod_selector(source.name)},
@@ -43,12 +39,27 @@ def deployment(source: Source) -> Document:
                 "template": template,
             }
         },
-        annotations=annotations,
+        annotations=workload_annotations(source, template),
     )
+
+
+def workload_annotations(source: Source, template: Document) -> dict[str, str]:
+    """What a workload says of its pods."""
+    return {
+        Names.CONFIG_ANNOTATION: source.config_map,
+        Names.ROLL_ANNOTATION: roll_hash(source),
+        Names.TEMPLATE_ANNOTATION: digest(template),
+        **_queue_annotation(source),
+    }
+
+
+def _queue_annotation(source: Source) -> dict[str, str]:
+    return {Names.QUEUE_ANNOTATION: str(source.queue)} if source.queue else {}
 
 
 def pod_template(source: Source) -> Document:
     """Build the template of the pods."""
+    on_claim = source.queue is QueueVolume.CLAIM
     wanted = source.pod_template
     security = wanted.security
     pull_secrets = dict.fromkeys((*source.settings.release.pull_secrets, *wanted.image_pull_secrets))
@@ -57,9 +68,11 @@ def pod_template(source: Source) -> Document:
         "automountServiceAccountToken": False,
         # Variables for every Service of the namespace: thousands of them keep a process from starting.
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": wanted.termination_grace_period_seconds,
+        "terminationGracePeriodSeconds": grace(wanted.termination_grace_period_seconds, source.queue),
         "securityContext": {
             "runAsNonRoot": True,
+            # The group may write to a claim; all of a large one is walked only when it is somebody else's.
+            **({"fsGroupChangePolicy": "OnRootMismatch"} if on_claim else {}),
             "seccompProfile": {"type": "RuntimeDefault"},
             # Not said, they are the image's or the namespace's: OpenShift refuses all but its own.
             **_volume_group(source),
@@ -76,11 +89,16 @@ def pod_template(source: Source) -> Document:
     }
     return {
         "metadata": {
-            "labels": {**(wanted.labels or {}), **Names.labels(source.name)},
+            "labels": {
+                **(wanted.labels or {}),
+                **Names.labels(source.name),
+                **({Names.WORKLOAD_LABEL: Names.STATEFUL_SET} if on_claim else {}),
+            },
             "annotations": {
                 **(wanted.annotations or {}),
                 Names.CONFIG_ANNOTATION: source.config_map,
                 Names.ROLL_ANNOTATION: roll_hash(source),
+                **_queue_annotation(source),
             },
         },
         "spec": without_none(spec),
@@ -99,8 +117,7 @@ def roll_hash(source: Source) -> str:
 
 def _volume_group(source: Source) -> Document:
     """A claim's volume belongs to root until it has a group; an emptyDir can be written by any user."""
-    queue = source.config.queue
-    return {"fsGroup": GROUP} if queue is not None and queue.persistent else {}
+    return {"fsGroup": GROUP} if source.queue is QueueVolume.CLAIM else {}
 
 
 def _spread(source: Source) -> list[Document]:
@@ -113,7 +130,8 @@ def _spread(source: Source) -> list[Document]:
             "topologyKey": key,
             "whenUnsatisfiable": "ScheduleAnyway",
             "labelSelector": {"matchLabels": Names.pod_selector(source.name)},
-            "matchLabelKeys": ["pod-template-hash"],
+            # A StatefulSet replaces a pod where it was: old and new ones are spread together.
+            **({} if source.queue is QueueVolume.CLAIM else {"matchLabelKeys": ["pod-template-hash"]}),
         }
         for key in SPREAD_OVER
     ]

@@ -1,8 +1,8 @@
-"""What an admitted pod gets: a dispatcher as a native sidecar, made from its PushDomain's own Deployment.
+"""What an admitted pod gets: a dispatcher as a native sidecar, made from its PushDomain's own workload.
 
-The Deployment is what the operator published last: image, configuration and Secrets in it belong together.
-A sidecar made from it reads the same objects and reloads in the same way. Pure: pod and template in, JSON
-patch out.
+The Deployment, or StatefulSet, is what the operator published last: image, configuration and Secrets in it
+belong together. A sidecar made from it reads the same objects and reloads in the same way. Its queue, where
+the PushDomain has one, is on an emptyDir of the app's pod. Pure: pod and template in, JSON patch out.
 
 Source of the patch format: RFC 6902; of native sidecars: Kubernetes, "Sidecar Containers" (1.29 or later).
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tubepost_operator.names import Names, short_hash
+from tubepost_operator.resources.queue import ORDINAL_VARIABLE
 
 SMTP_PORT_ANNOTATION: Final = "tubepost.io/sidecar-smtp-port"
 """Annotation by which a pod asks for another port of the listener than its PushDomain's."""
@@ -30,8 +31,10 @@ _TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S1
 _NO_TOKEN: Final = "tubepost-no-token"  # noqa: S105 - a volume that holds none
 _PREFIX: Final = "tubepost-"
 _READABLE = 0o444
-_KEPT = ("image", "imagePullPolicy", "command", "env", "resources", "terminationMessagePolicy")
+_KEPT = ("image", "imagePullPolicy", "command", "resources", "terminationMessagePolicy")
 _USER = 65532
+_OF_A_WORKLOAD: Final = frozenset({"--workload", "--ordinal"})
+"""Options by which a pod knows when it is to serve no more: a sidecar serves as long as its app is there."""
 _SECURITY: Final[Mapping[str, Any]] = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -64,7 +67,7 @@ def inject(pod: Mapping[str, Any], template: Mapping[str, Any]) -> Injection | R
 
     Args:
         pod: the Pod to admit.
-        template: `spec.template` of the PushDomain's Deployment; its first container is the dispatcher.
+        template: `spec.template` of the PushDomain's workload; its first container is the dispatcher.
     """
     spec: Mapping[str, Any] = pod["spec"]
     if any(container["name"] == CONTAINER for container in _containers(spec)):
@@ -131,6 +134,11 @@ def _volumes(source: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str,
             if kind in copy:
                 copy[kind] = {**copy[kind], "defaultMode": _READABLE}
         volumes.append(copy)
+    mounted = {mount["name"] for mount in source["containers"][0].get("volumeMounts") or ()}
+    if Names.QUEUE_VOLUME in mounted and Names.QUEUE_VOLUME not in renamed:
+        # A StatefulSet's comes from a claim of its own.
+        renamed[Names.QUEUE_VOLUME] = _volume_name(Names.QUEUE_VOLUME)
+        volumes.append({"name": renamed[Names.QUEUE_VOLUME], "emptyDir": {}})
     volumes.append({"name": _NO_TOKEN, "emptyDir": {"sizeLimit": "1Mi"}})
     return volumes, renamed
 
@@ -164,6 +172,7 @@ def _container(
     container: dict[str, Any] = {
         "name": CONTAINER,
         **{key: dispatcher[key] for key in _KEPT if key in dispatcher},
+        **_environment(dispatcher),
         "args": _with_options(dispatcher.get("args") or (), options),
         "restartPolicy": "Always",
         "ports": [{"name": HTTP_PORT_NAME, "containerPort": http_port, "protocol": "TCP"}],
@@ -189,14 +198,22 @@ def _identity(own: Mapping[str, Any], app: Mapping[str, Any]) -> dict[str, Any]:
     return needed | said
 
 
+def _environment(dispatcher: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = [item for item in dispatcher.get("env") or () if item["name"] != ORDINAL_VARIABLE]
+    return {"env": wanted} if wanted else {}
+
+
 def _with_options(arguments: Sequence[str], options: Mapping[str, str]) -> list[str]:
-    """The arguments with other values for some options; those that do not stand there are added."""
+    """The arguments with other values for some options; those that do not stand there are added.
+
+    Options of a workload's own pods are left out.
+    """
     result: list[str] = []
     skip = False
     for argument in arguments:
         if skip:
             skip = False
-        elif argument in options:
+        elif argument in options or argument in _OF_A_WORKLOAD:
             skip = True
         elif argument.partition("=")[0] not in options:
             result.append(argument)

@@ -50,12 +50,12 @@ class PodRequest:
 class InjectionSource:
     """What the operator has published for a PushDomain.
 
-    `push_domain` and `deployment` are the objects as the API server gives them, None where there is none;
-    `deployment` is the object of the PushDomain's name, whoever owns it.
+    `push_domain` and `workload` are the objects as the API server gives them, None where there is none;
+    `workload` is the object of the PushDomain's name, whoever owns it.
     """
 
     push_domain: Mapping[str, Any] | None
-    deployment: Mapping[str, Any] | None
+    workload: Mapping[str, Any] | None
 
 
 def read_review(body: bytes) -> PodRequest:
@@ -94,7 +94,7 @@ def decide(request: PodRequest, published: InjectionSource) -> Injection | Refus
             f"PushDomain {where}, which the label {Names.INJECT_LABEL} names, does not exist. "
             "Remedy: create it in the namespace of the pod, or correct the label"
         )
-    template = _template(published.push_domain, published.deployment)
+    template = _template(published.push_domain, published.workload)
     if template is None or not config_name(template):
         return Refusal(
             f"PushDomain {where} has no dispatcher yet: {_state(published.push_domain)}. "
@@ -120,16 +120,14 @@ def answer(uid: str, outcome: Injection | Refusal, on_refusal: OnRefusal) -> dic
     return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}
 
 
-def _template(
-    push_domain: Mapping[str, Any], deployment: Mapping[str, Any] | None
-) -> Mapping[str, Any] | None:
-    """The pod template of the PushDomain's Deployment; that of anybody else's does not count."""
-    if deployment is None:
+def _template(push_domain: Mapping[str, Any], workload: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The pod template of the PushDomain's workload; that of anybody else's does not count."""
+    if workload is None:
         return None
-    owners = deployment["metadata"].get("ownerReferences") or ()
+    owners = workload["metadata"].get("ownerReferences") or ()
     if not any(owner.get("uid") == push_domain["metadata"]["uid"] for owner in owners):
         return None
-    template: Mapping[str, Any] = deployment["spec"]["template"]
+    template: Mapping[str, Any] = workload["spec"]["template"]
     return template
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from tubepost_operator.kinds import DEPLOYMENT, PUSH_DOMAIN, Kind
+from tubepost_operator.kinds import DEPLOYMENT, PUSH_DOMAIN, STATEFUL_SET, Kind
 from tubepost_operator.webhook.review import InjectionSource
 from tubepost_runtime.single_flight import SingleFlight
 
@@ -57,7 +57,7 @@ class InjectionSources:
         self._reads = SingleFlight[tuple[str, str], InjectionSource]()
 
     async def get(self, namespace: str, name: str) -> InjectionSource:
-        """PushDomain and Deployment of this name, at most `FRESH` old (`USABLE` if reading fails).
+        """PushDomain and workload of this name, at most `FRESH` old (`USABLE` if reading fails).
 
         Raises:
             Exception: what the reader raises, when nothing usable is remembered.
@@ -77,10 +77,12 @@ class InjectionSources:
 
     async def _read(self, key: tuple[str, str]) -> InjectionSource:
         began = self._clock()
-        push_domain, deployment = await asyncio.gather(
+        push_domain, workload = await asyncio.gather(
             self._reader.get(PUSH_DOMAIN, *key), self._reader.get(DEPLOYMENT, *key)
         )
-        published = InjectionSource(push_domain, deployment)
+        if workload is None and push_domain is not None:
+            workload = await self._reader.get(STATEFUL_SET, *key)
+        published = InjectionSource(push_domain, workload)
         self._entries[key] = _Entry(published, began)
         self._entries.move_to_end(key)
         if len(self._entries) > CAPACITY:

@@ -163,7 +163,9 @@ class Slow:
 def test_figures_become_gauges_and_counters_that_only_grow() -> None:
     bench = Bench()
     store = bench.slow()
-    store.figures = Figures(size=10, unused=4, commits=3, commit_seconds=0.5, quarantined=1, damaged=2)
+    store.figures = Figures(
+        size=10, unused=4, entries=9, commits=3, commit_seconds=0.5, quarantined=1, damaged=2
+    )
     bench.queue.active = 7
     bench.start()
     store.figures = store.figures._replace(commits=5, commit_seconds=0.75, size=20)
@@ -171,7 +173,7 @@ def test_figures_become_gauges_and_counters_that_only_grow() -> None:
     assert (bench.value("commits_total"), bench.value("commit_seconds_total")) == (5, 0.75)
     assert (bench.value("size_bytes"), bench.value("unused_bytes")) == (20, 4)
     assert (bench.value("quarantined_files"), bench.value("damaged_entries")) == (1, 2)
-    assert bench.value("active") == 7
+    assert (bench.value("active"), bench.value("entries")) == (7, 9)
     again = bench.slow()
     again.figures = Figures(commits=1, commit_seconds=0.25)
     bench.second()

@@ -4,19 +4,20 @@ from dataclasses import replace
 from typing import Any
 
 from tests.operator.cases import applied, snapshot
+from tests.operator.plan import moving
 from tests.operator.plan.test_needs import pod, running
 from tubepost_operator.actions import Scale
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Fight, Key, Repair
 from tubepost_operator.plan.children import (
     ChildrenPlan,
-    deployment_body,
     plan_children,
     rolled_out,
     upgrading,
     wanted_children,
 )
 from tubepost_operator.plan.push_domain import decide
+from tubepost_operator.plan.workloads import workload_body
 from tubepost_operator.settings import ReleaseSettings
 from tubepost_operator.snapshot import PushDomainSnapshot
 
@@ -25,7 +26,9 @@ SERVICE = Key("Service", "default", "alerts")
 
 
 def planned(seen: PushDomainSnapshot) -> ChildrenPlan:
-    return plan_children(seen, decide(seen).manifests)
+    decision = decide(seen)
+    assert decision.arranged is not None
+    return plan_children(seen, decision.arranged, decision.manifests)
 
 
 def with_child(seen: PushDomainSnapshot, key: Key, **meta: Any) -> PushDomainSnapshot:
@@ -41,10 +44,11 @@ def new_release(seen: PushDomainSnapshot, *, may_upgrade: bool) -> PushDomainSna
 
 def test_a_network_policy_is_wanted_where_the_operator_writes_them() -> None:
     for name, there in (("first-publish", False), ("everything-in-the-spec", True)):
-        source = decide(snapshot(name)).selection.source
-        assert source is not None
-        source = replace(source, settings=replace(source.settings, network_policies=there))
-        assert ("NetworkPolicy" in {key.kind for key in wanted_children(source)}) is there
+        arranged = decide(snapshot(name)).arranged
+        assert arranged is not None
+        settings = replace(arranged.source.settings, network_policies=there)
+        arranged = replace(arranged, source=replace(arranged.source, settings=settings))
+        assert ("NetworkPolicy" in {key.kind for key in wanted_children(arranged)}) is there
 
 
 def test_what_is_missing_is_created_and_what_is_there_is_left() -> None:
@@ -122,10 +126,10 @@ def test_an_old_config_map_stays_while_a_pod_mounts_it() -> None:
 
 
 def test_a_rollout_is_complete_when_all_replicas_are_of_the_template() -> None:
-    assert rolled_out(running())
-    assert not rolled_out(running(available=0))
-    assert not rolled_out(replace(running(), children={}))
-    assert deployment_body(with_child(running(), DEPLOYMENT, owner="other")) is None
+    assert rolled_out(running(), "Deployment")
+    assert not rolled_out(running(available=0), "Deployment")
+    assert not rolled_out(replace(running(), children={}), "Deployment")
+    assert workload_body(with_child(running(), DEPLOYMENT, owner="other"), "Deployment") is None
 
 
 def test_the_rollout_of_an_upgrade_is_known_by_pods_of_two_templates() -> None:
@@ -134,9 +138,67 @@ def test_the_rollout_of_an_upgrade_is_known_by_pods_of_two_templates() -> None:
     roll = seen.children[DEPLOYMENT].meta.annotations[Names.ROLL_ANNOTATION]
     one = pod()
     same = replace(one, meta=replace(one.meta, annotations={Names.ROLL_ANNOTATION: roll}))
-    assert upgrading(replace(seen, pods=(same, same)))
-    assert not upgrading(replace(seen, pods=(same, one)))
-    assert not upgrading(running(same, same))
+    assert upgrading(replace(seen, pods=(same, same)), "Deployment")
+    assert not upgrading(replace(seen, pods=(same, one)), "Deployment")
+    assert not upgrading(running(same, same), "Deployment")
+
+
+def of_the_kinds(seen: PushDomainSnapshot) -> dict[str, list[str]]:
+    plan = planned(seen)
+    return {
+        "apply": [apply.key.kind for apply in plan.apply],
+        "delete": [meta.key.kind for meta in plan.delete],
+    }
+
+
+def test_of_two_workloads_the_old_one_stays_until_it_may_go() -> None:
+    begun = moving.wanting(moving.settled(moving.DIRECT), moving.CLAIM)
+    assert of_the_kinds(begun) == {"apply": ["ConfigMap", "StatefulSet"], "delete": []}
+    assert planned(begun).repaired == {}
+    both = moving.wanting(
+        moving.joined(moving.settled(moving.DIRECT), moving.settled(moving.CLAIM)), moving.CLAIM
+    )
+    assert "Deployment" not in of_the_kinds(moving.available(both, "StatefulSet", 0))["delete"]
+    assert of_the_kinds(both)["delete"] == ["Deployment"]
+
+
+def test_the_configuration_of_the_old_workload_stays_with_it() -> None:
+    pods = (moving.pod("alerts-0", queue="Claim", queued=3),)
+    both = moving.joined(moving.settled(moving.CLAIM, pods=pods), moving.settled(moving.DIRECT))
+    seen = moving.wanting(both, moving.DIRECT)
+    maps = [key for key in decide(seen).manifests if key.kind == "ConfigMap"]
+    assert len(maps) == 2
+    plan = planned(seen)
+    # It is told to retire, and its pods do not count as disrupted; nothing else is touched.
+    assert [(apply.key.kind, apply.key.name) for apply in plan.apply] == [
+        ("ConfigMap", maps[1].name),
+        ("PodDisruptionBudget", "alerts"),
+    ]
+    assert plan.delete == []
+
+
+def test_claims_that_are_too_small_are_enlarged_and_others_left() -> None:
+    size = {"queue": {"disk": {"claim": {"size": "4Gi", "storageClassName": "fast"}}}}
+    seen = moving.wanting(moving.settled(moving.CLAIM, replicas=4), moving.CLAIM, size, replicas=4)
+    seen = moving.claims(
+        seen,
+        moving.claim(0),
+        moving.claim(1, size="4096Mi"),
+        moving.claim(2, "Pending"),
+        moving.claim(3, size="8Gi"),
+    )
+    (enlarge,) = planned(seen).enlarge
+    assert (enlarge.key.name, enlarge.size) == ("queue-alerts-0", "4Gi")
+    refused = replace(seen, rejected={enlarge.key: "the class does not support it"})
+    assert planned(refused).enlarge == []
+    assert planned(moving.wanting(seen, moving.EMPTY_DIR)).enlarge == []
+    # The StatefulSet's own template of them cannot change, and does not.
+    assert [apply.key.kind for apply in planned(seen).apply] == []
+
+
+def test_a_claim_is_nobodys_orphan() -> None:
+    seen = moving.claims(moving.settled(moving.CLAIM), moving.claim(0), moving.claim(7))
+    assert planned(seen).delete == []
 
 
 def test_in_a_fight_a_change_is_put_back_later() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.operator.cases import applied, snapshot
+from tests.operator.plan import moving
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Key, Meta, Pod, PodList, PodMetrics, PodReport
 from tubepost_operator.plan import needs
@@ -122,3 +123,23 @@ def test_pods_that_go_or_are_not_ready_are_not_asked() -> None:
     for one in (going, pod(ready=False), pod(url=None)):
         seen = running(one)
         assert needs.for_plan(seen, decide(seen)) == ()
+
+
+def test_pods_whose_queue_is_waited_for_are_asked_though_they_are_not_ready() -> None:
+    one = moving.pod("alerts-0", queue="Claim", queued=3, stale=True)
+    both = moving.joined(moving.settled(moving.CLAIM, pods=(one,)), moving.settled(moving.DIRECT))
+    seen = replace(moving.wanting(both, moving.DIRECT), read=frozenset())
+    decision = decide(seen)
+    claim = Key("PersistentVolumeClaim", "default", "queue-alerts-0")
+    assert claim in needs.for_plan(seen, decision)
+    seen = seen.with_read({claim: None, **dict.fromkeys(needs.for_plan(seen, decision))})
+    assert needs.for_plan(seen, decision) == (LIST,)
+    seen = replace(seen, read=seen.read | {LIST})
+    wanted = needs.for_plan(seen, decision)
+    assert PodMetrics(OWNER, "uid-alerts-0", "http://alerts-0/metrics") in wanted
+    assert needs.for_plan(replace(seen, read=seen.read | set(wanted)), decision) == ()
+
+
+def test_claims_are_read_in_full() -> None:
+    seen = moving.claims(moving.settled(moving.CLAIM), Child(moving.claim(0).meta))
+    assert needs.for_decision(seen) == (Key("PersistentVolumeClaim", "default", "queue-alerts-0"),)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.operator.cases import applied, snapshot
+from tests.operator.plan import moving
 from tests.operator.plan.test_needs import pod, running
 from tubepost_api.conditions import ConditionType, Reason
 from tubepost_operator.conditions import PlannedCondition, bad, good
@@ -19,7 +20,7 @@ SERVICE = Key("Service", "default", "alerts")
 
 def of_programmed(seen: PushDomainSnapshot, children: ChildrenPlan | None = None) -> PlannedCondition:
     decision = decide(seen)
-    return programmed(seen, decision.selection, children or ChildrenPlan(), decision.digest)
+    return programmed(seen, decision.selection, children or ChildrenPlan(), decision.digest, decision.kind)
 
 
 def test_conflicts_and_rejections_come_first() -> None:
@@ -86,17 +87,43 @@ def test_pods_confirm_the_configuration() -> None:
 def test_ready_is_the_first_fault_or_the_replicas() -> None:
     fine = [good(ConditionType.ACCEPTED, Reason.VALID)]
     fault = bad(ConditionType.ACCEPTED, Reason.INVALID_SPEC, "text")
-    found = ready(running(), [*fine, fault], 1)
+    found = ready(running(), [*fine, fault], 1, "Deployment")
     assert (found.status, found.reason, found.message) == ("False", Reason.INVALID_SPEC, "text")
-    assert ready(running(), fine, 0).reason is Reason.NO_REPLICAS
-    assert ready(running(), fine, 1).message == "1 of 1 replicas are ready."
-    assert ready(running(available=0), fine, 1).reason is Reason.PENDING
+    assert ready(running(), fine, 0, "Deployment").reason is Reason.NO_REPLICAS
+    assert ready(running(), fine, 1, "Deployment").message == "1 of 1 replicas are ready."
+    assert ready(running(available=0), fine, 1, "Deployment").reason is Reason.PENDING
     before = snapshot("first-publish")
     stuck = {"type": "Progressing", "reason": "ProgressDeadlineExceeded"}
     children = applied(before, {"availableReplicas": 0, "conditions": [stuck]})
     stuck_for_good = replace(before, children=children)
-    assert ready(stuck_for_good, fine, 1).reason is Reason.UNAVAILABLE
+    assert ready(stuck_for_good, fine, 1, "Deployment").reason is Reason.UNAVAILABLE
     crashing = replace(stuck_for_good, pods=(pod(trouble="exit code 1: no such file", ready=False),))
-    found = ready(crashing, fine, 1)
+    found = ready(crashing, fine, 1, "Deployment")
     assert found.reason is Reason.PODS_FAIL
     assert "exit code 1: no such file. Remedy: read the log" in found.message
+
+
+def test_a_claim_without_a_volume_is_the_reason_with_its_remedy() -> None:
+    pending = moving.claims(moving.settled(moving.CLAIM), moving.claim(0, "Pending"))
+    seen = moving.available(pending, "StatefulSet", 0)
+    found = ready(seen, [good(ConditionType.ACCEPTED, Reason.VALID)], 1, "StatefulSet")
+    assert (found.status, found.reason) == ("False", Reason.CLAIM_PENDING)
+    assert "PersistentVolumeClaim default/queue-alerts-0 (2Gi, StorageClass fast) is Pending" in found.message
+    assert "Remedy: `kubectl --namespace default describe pvc`" in found.message
+    bound = moving.available(moving.claims(moving.settled(moving.CLAIM), moving.claim(0)), "StatefulSet", 0)
+    assert ready(bound, [], 1, "StatefulSet").reason is Reason.PENDING
+    failing = replace(bound, pods=(pod(trouble="CrashLoopBackOff, exit code 1", ready=False),))
+    assert ready(failing, [], 1, "StatefulSet").reason is Reason.PODS_FAIL
+
+
+def test_pods_of_the_old_workload_do_not_confirm_nor_hold_up() -> None:
+    old = moving.pod("alerts-0", queue="Claim", queued=3, digest="another", ready=True)
+    both = moving.joined(moving.settled(moving.CLAIM, pods=(old,)), moving.settled(moving.DIRECT))
+    seen = moving.wanting(both, moving.DIRECT)
+    assert of_programmed(seen).message.endswith("is published.")
+    assert not decide(seen).awaited(seen.pods)
+
+
+def test_a_stateful_set_that_is_made_is_said_to_be() -> None:
+    begun = moving.wanting(moving.settled(moving.DIRECT), moving.CLAIM)
+    assert of_programmed(begun).message == "The StatefulSet is being applied."

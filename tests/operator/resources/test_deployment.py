@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from tests.operator.resources.sources import source, templated
-from tubepost_api.config import QueueConfig
 from tubepost_api.podtemplate import PodTemplateSpec
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
 from tubepost_operator.resources.common import Source
-from tubepost_operator.resources.deployment import deployment, roll_hash
+from tubepost_operator.resources.deployment import deployment, pod_template, roll_hash
+from tubepost_operator.resources.queue import QueueVolume
 from tubepost_operator.settings import ReleaseSettings
 
 
@@ -83,9 +83,7 @@ def test_who_the_pods_run_as_is_left_to_the_image_and_the_namespace() -> None:
     security = deployment(given)["spec"]["template"]["spec"]["securityContext"]
     assert {key: security[key] for key in identities & security.keys()} == {"runAsUser": 7}
     # But a claim's volume has to be given to somebody.
-    one = source()
-    config = one.config.model_copy(update={"queue": QueueConfig(persistent=True)})
-    security = deployment(replace(one, config=config))["spec"]["template"]["spec"]["securityContext"]
+    security = pod_template(replace(source(), queue=QueueVolume.CLAIM))["spec"]["securityContext"]
     assert security["fsGroup"] == 65532
     # So any user has to be able to read what is mounted.
     for volume in deployment(source())["spec"]["template"]["spec"]["volumes"]:

@@ -87,5 +87,6 @@ def test_every_field_of_the_service_changes_it(field: str) -> None:
 
 def test_replicas_are_the_deployments() -> None:
     given = source()
-    more = replace(given, spec=given.spec.model_copy(update={"replicas": 7}))
+    more = replace(given, replicas=None, spec=given.spec.model_copy(update={"replicas": 7}))
     assert deployment(more)["spec"]["replicas"] == 7
+    assert deployment(replace(more, replicas=8))["spec"]["replicas"] == 8

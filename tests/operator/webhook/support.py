@@ -28,8 +28,8 @@ def push_domain(**spec: Any) -> Document:
     }
 
 
-def published_deployment(**spec: Any) -> Document:
-    """The Deployment that the operator makes of it."""
+def published_source(**spec: Any) -> Source:
+    """What the operator makes children from."""
     document = push_domain(**spec)
     route = {
         "apiVersion": "tubepost.io/v1alpha1",
@@ -41,15 +41,13 @@ def published_deployment(**spec: Any) -> Document:
     assert result.config is not None, result.problems
     config_map = Names.config_map("alerts", result.config.secret_names())
     settings = Settings(release=ReleaseSettings("registry.example/dispatcher:9", "IfNotPresent", ("pull",)))
-    return deployment(
-        Source(
-            document,
-            PushDomain.model_validate_json(json.dumps(document)).spec,
-            result.config,
-            config_map,
-            settings,
-        )
-    )
+    model = PushDomain.model_validate_json(json.dumps(document))
+    return Source(document, model.spec, result.config, config_map, settings)
+
+
+def published_deployment(**spec: Any) -> Document:
+    """The Deployment that the operator makes of it."""
+    return deployment(published_source(**spec))
 
 
 def pod(spec: Document | None = None, **metadata: Any) -> Document:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.operator.webhook.support import Document, patched, pod, published_deployment
+from tests.operator.webhook.support import Document, patched, pod, published_deployment, published_source
 from tubepost_operator.names import Names
+from tubepost_operator.resources.deployment import pod_template
+from tubepost_operator.resources.queue import DIRECTORY, QueueVolume
 from tubepost_operator.webhook.inject import (
     CONTAINER,
     DEFAULT_HTTP_PORT,
@@ -230,3 +233,18 @@ def test_any_pod_gets_exactly_one_and_keeps_what_it_has(original: Document) -> N
     volumes = {volume["name"] for volume in result["spec"]["volumes"]}
     assert {mount["name"] for mount in sidecar(result)["volumeMounts"]} <= volumes
     assert inject(result, TEMPLATE) == Injection(())
+
+
+@pytest.mark.parametrize("place", QueueVolume)
+def test_its_queue_is_on_an_empty_dir_and_it_never_retires(place: QueueVolume) -> None:
+    claim = {"size": "1Gi"} if place is QueueVolume.CLAIM else None
+    source = replace(published_source(queue={"disk": {"claim": claim} if claim else {}}), queue=place)
+    result = injected(pod(), pod_template(source))
+    container = sidecar(result)
+    assert option(container, "--queue-dir") == DIRECTORY
+    assert not {"--workload", "--ordinal"} & set(container["args"])
+    assert not any("$(" in argument for argument in container["args"])
+    assert "env" not in container
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in result["spec"]["volumes"]}
+    assert volumes[mounts[DIRECTORY]] == {"name": "tubepost-queue", "emptyDir": {}}

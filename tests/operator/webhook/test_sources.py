@@ -26,7 +26,7 @@ class FakeReader:
         await self.gate.wait()
         if self.failing:
             raise ConnectionError("no API server")
-        if name == "absent":
+        if name == "absent" or (name, kind.name) == ("queued", "Deployment"):
             return None
         return {"kind": kind.name, "metadata": {"name": name, "number": len(self.asked)}}
 
@@ -50,9 +50,18 @@ async def test_both_objects_are_read(published: InjectionSources, reader: FakeRe
     found = await published.get("shop", "alerts")
     assert found.push_domain is not None
     assert found.push_domain["kind"] == "PushDomain"
-    assert found.deployment is not None
-    assert found.deployment["kind"] == "Deployment"
+    assert found.workload is not None
+    assert found.workload["kind"] == "Deployment"
     assert reader.asked == [("PushDomain", "shop", "alerts"), ("Deployment", "shop", "alerts")]
+
+
+async def test_where_there_is_no_deployment_the_stateful_set_is_read(
+    published: InjectionSources, reader: FakeReader
+) -> None:
+    found = await published.get("shop", "queued")
+    assert found.workload is not None
+    assert found.workload["kind"] == "StatefulSet"
+    assert [kind for kind, _, _ in reader.asked] == ["PushDomain", "Deployment", "StatefulSet"]
 
 
 async def test_what_is_fresh_is_not_read_again(
@@ -70,7 +79,7 @@ async def test_what_is_fresh_is_not_read_again(
 async def test_what_is_absent_is_remembered_as_well(published: InjectionSources, reader: FakeReader) -> None:
     for _ in range(3):
         found = await published.get("shop", "absent")
-        assert (found.push_domain, found.deployment) == (None, None)
+        assert (found.push_domain, found.workload) == (None, None)
     assert len(reader.asked) == 2
 
 

@@ -1,0 +1,117 @@
+"""The conditions about queues: what they outlive, and which of them are waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tubepost_api.conditions import ConditionType, Reason
+from tubepost_operator.conditions import PlannedCondition, bad, good
+from tubepost_operator.kinds import CLAIM
+from tubepost_operator.live_status import coarse
+from tubepost_operator.names import Names
+from tubepost_operator.plan.moves import QueuePod
+from tubepost_operator.plan.workloads import Arrangement
+from tubepost_operator.quantities import amount
+from tubepost_operator.resources.container import PRE_STOP, SPARE
+from tubepost_operator.resources.queue import QueueVolume, grace, of_spec
+from tubepost_operator.snapshot import PushDomainSnapshot
+
+_SHOWN = 5
+"""Pods that a message names."""
+
+
+def queue_conditions(snapshot: PushDomainSnapshot, arranged: Arrangement) -> Iterator[PlannedCondition]:
+    """QueueDurable where there is a queue, QueueSettled where there is or was one."""
+    if arranged.source.queue is not None:
+        yield _durable(snapshot, arranged)
+    if arranged.source.queue is not None or arranged.retiring is not None:
+        yield _settled(snapshot, arranged)
+
+
+def _durable(snapshot: PushDomainSnapshot, arranged: Arrangement) -> PlannedCondition:
+    source = arranged.source
+    if source.queue is QueueVolume.EMPTY_DIR:
+        seconds = grace(source.pod_template.termination_grace_period_seconds, source.queue)
+        return bad(
+            ConditionType.QUEUE_DURABLE,
+            Reason.EPHEMERAL,
+            "Each pod has its queue on an emptyDir. A pod that is deleted, evicted or lost takes with "
+            f"it what it has acknowledged and not delivered within {seconds - PRE_STOP - SPARE} seconds "
+            "from its notice; a restart of the container costs nothing. Remedy, where that is too much: set "
+            "queue.disk.claim.",
+        )
+    return good(
+        ConditionType.QUEUE_DURABLE,
+        Reason.PERSISTENT,
+        f"Each pod's queue outlives it, on {CLAIM.name} {Names.QUEUE_VOLUME}-{snapshot.name}-N."
+        + "".join(_differences(arranged)),
+    )
+
+
+def _differences(arranged: Arrangement) -> Iterator[str]:
+    """What the spec says of claims, and those that there are cannot become."""
+    disk = arranged.source.spec.queue.disk if arranged.source.spec.queue else None
+    have = arranged.source.claim
+    if disk is None or disk.claim is None or have is None:
+        return
+    wanted = of_spec(disk.claim)
+    differing = []
+    if wanted.storage_class not in {None, have.storage_class}:
+        differing.append(f"storageClassName {have.storage_class} (spec: {wanted.storage_class})")
+    if wanted.access_modes != have.access_modes:
+        differing.append(
+            f"accessModes {', '.join(have.access_modes)} (spec: {', '.join(wanted.access_modes)})"
+        )
+    if (amount(wanted.size) or 0) < (amount(have.size) or 0):
+        differing.append(f"size {have.size} (spec: {wanted.size})")
+    if differing:
+        yield (
+            f" Its claims keep {', '.join(differing)}, which cannot change. Remedy: take queue.disk.claim "
+            "out of the spec, wait until QueueSettled is True and the claims are deleted, then set the new "
+            "one."
+        )
+
+
+def _settled(snapshot: PushDomainSnapshot, arranged: Arrangement) -> PlannedCondition:
+    waiting = arranged.settlement.draining
+    if not waiting:
+        return good(ConditionType.QUEUE_SETTLED, Reason.SETTLED)
+    many = f"{len(waiting)} pods are" if len(waiting) > 1 else "1 pod is"
+    return bad(
+        ConditionType.QUEUE_SETTLED,
+        Reason.QUEUE_DRAINING,
+        f"{many} kept until the queue is empty: {_listed(waiting)}. Remedy, where that cannot come about: "
+        "`tubepost queue drop` in the pod, or give up what is queued there: "
+        f"kubectl --namespace {snapshot.namespace} annotate --overwrite pushdomain {snapshot.name} "
+        f"{Names.ABANDON_ANNOTATION}={snapshot.generation} ({_price(arranged, waiting)}).",
+    )
+
+
+def _listed(pods: tuple[QueuePod, ...]) -> str:
+    texts = [
+        f"{pod.name} ({coarse(pod.left)} queued)" if pod.left else f"{pod.name} (not known: {pod.trouble})"
+        for pod in pods[:_SHOWN]
+    ]
+    more = len(pods) - _SHOWN
+    return ", ".join(texts) + (f", and {more} more" if more > 0 else "")
+
+
+def _price(arranged: Arrangement, pods: tuple[QueuePod, ...]) -> str:
+    """What becomes of what is given up."""
+    if any(pod.kind == "Deployment" for pod in pods):
+        return "it is lost"
+    claim = arranged.source.claim
+    if claim is not None and claim.retention == "Delete":
+        return "it is deleted with its claim"
+    return "it stays in its claim, unless that is deleted with its StatefulSet"
+
+
+def abandoned(arranged: Arrangement) -> str | None:
+    """What is given up now by the user's word, for an event."""
+    pods = arranged.settlement.abandoned
+    if not pods:
+        return None
+    return (
+        f"By the annotation {Names.ABANDON_ANNOTATION} these queues are not waited for: {_listed(pods)} "
+        f"({_price(arranged, pods)})."
+    )

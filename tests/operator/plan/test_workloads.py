@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.operator.plan.moving import (
+    CLAIM,
+    DIRECT,
+    EMPTY_DIR,
+    arranged,
+    available,
+    claim,
+    claims,
+    joined,
+    pod,
+    settled,
+    wanting,
+)
+from tubepost_api.config import AcceptanceMode, ServingWorkload
+from tubepost_operator.names import Names
+from tubepost_operator.observed import Child, Key, PodReport
+from tubepost_operator.plan.push_domain import decide
+from tubepost_operator.plan.workloads import (
+    Arrangement,
+    kind_of,
+    present_kind,
+    unbound_claims,
+    workload,
+    workload_body,
+)
+from tubepost_operator.resources.queue import QueueVolume
+from tubepost_operator.snapshot import PushDomainSnapshot
+
+RETIRED = (ServingWorkload(kind="Deployment"),)
+
+
+def found(seen: PushDomainSnapshot) -> Arrangement:
+    arrangement = arranged(seen).arranged
+    assert arrangement is not None
+    return arrangement
+
+
+def from_claim_to_direct(**fields: Any) -> PushDomainSnapshot:
+    """The Deployment is complete, the StatefulSet's only pod is still there."""
+    old = settled(CLAIM, pods=(pod("alerts-0", queue="Claim", **fields),))
+    return wanting(joined(old, settled(DIRECT)), DIRECT)
+
+
+def test_a_workload_is_ours_and_stays() -> None:
+    seen = settled(CLAIM)
+    key = Key("StatefulSet", "default", "alerts")
+    assert workload(seen, "StatefulSet") is not None
+    assert workload_body(seen, "StatefulSet") == seen.children[key].body
+    assert workload_body(seen, "Deployment") is None
+    for change in ({"owner": "other"}, {"deleting": True}):
+        child = Child(replace(seen.children[key].meta, **change), seen.children[key].body)
+        assert workload(replace(seen, children={key: child}), "StatefulSet") is None
+
+
+def test_without_a_decision_the_workload_that_is_there_is_the_one() -> None:
+    assert present_kind(settled(CLAIM)) == "StatefulSet"
+    assert present_kind(settled(DIRECT)) == "Deployment"
+    assert present_kind(joined(settled(CLAIM), settled(DIRECT))) == "Deployment"
+    unreadable = settled(CLAIM)
+    document = {**unreadable.document, "spec": {"domains": 7}}
+    assert decide(replace(unreadable, document=document)).kind == "StatefulSet"
+
+
+def test_pods_are_of_the_workload_that_made_them() -> None:
+    assert kind_of(pod("alerts-0")) == "StatefulSet"
+    assert kind_of(pod("alerts-1-abcde")) == "Deployment"
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "queue"),
+    [
+        (DIRECT, "Deployment", None),
+        (EMPTY_DIR, "Deployment", QueueVolume.EMPTY_DIR),
+        (CLAIM, "StatefulSet", QueueVolume.CLAIM),
+        ({"queue": CLAIM["queue"]}, "StatefulSet", QueueVolume.CLAIM),
+    ],
+)
+def test_the_queue_decides_on_the_workload(spec: Any, kind: str, queue: QueueVolume | None) -> None:
+    for seen in (settled(spec), wanting(settled(DIRECT), spec)):
+        arrangement = found(seen)
+        assert (arrangement.target.kind, arrangement.source.queue) == (kind, queue)
+        assert (arrangement.source.claim is not None) is (kind == "StatefulSet")
+
+
+def test_pods_without_a_queue_keep_their_own_configuration_while_a_queue_is_made() -> None:
+    seen = wanting(settled(DIRECT), CLAIM)
+    arrangement = found(seen)
+    direct = workload(seen, "Deployment")
+    assert direct is not None
+    assert arrangement.source.config_map != direct.meta.annotations[Names.CONFIG_ANNOTATION]
+    assert arrangement.retiring is None
+    assert arrangement.serving.who == ()
+
+
+def test_pods_that_retire_get_the_newest_configuration_and_are_told_so() -> None:
+    arrangement = found(from_claim_to_direct(queued=3))
+    assert arrangement.source.config.serving == (), "its pods have no queue, and never retire"
+    assert arrangement.retiring is not None
+    assert arrangement.retiring.config.serving == RETIRED
+    assert arrangement.retiring.config.acceptance.mode is AcceptanceMode.DIRECT
+    assert arrangement.source.unready == 1
+    assert [one.left for one in arrangement.settlement.draining] == [3]
+
+
+def test_pods_that_retire_and_lack_a_secret_keep_the_configuration_that_they_have() -> None:
+    seen = from_claim_to_direct(queued=3)
+    route = seen.routes["apns"]
+    changed = {**route, "spec": {**route["spec"], "certificate": {"secretName": "renewed"}}}
+    secrets = {**seen.secrets, "renewed": replace(seen.secrets["cert"], name="renewed")}
+    arrangement = found(replace(seen, routes={"apns": changed}, secrets=secrets))
+    assert arrangement.retiring is not None
+    assert arrangement.retiring.config.secret_names() == {"cert"}
+    assert arrangement.retiring.config.serving == RETIRED
+    assert arrangement.source.config.secret_names() == {"renewed"}
+
+
+def test_what_is_told_once_is_not_told_again() -> None:
+    seen = from_claim_to_direct(queued=3)
+    decision = arranged(seen)
+    assert decision.arranged is not None
+    assert decision.arranged.retiring is not None
+    name = decision.arranged.retiring.config_map
+    key = Key("ConfigMap", "default", name)
+    body = {**decision.manifests[key], "metadata": {**decision.manifests[key]["metadata"], "uid": "u"}}
+    told = replace(seen, children={**seen.children, key: Child(seen.children[key].meta, body)})
+    meta = replace(told.children[key].meta, annotations=body["metadata"]["annotations"])
+    told = replace(told, children={**told.children, key: Child(meta, body)})
+    told = wanting(told, DIRECT)
+    again = found(told)
+    assert again.retiring is not None
+    assert again.retiring.config == decision.arranged.retiring.config
+    # One replica less is no reason to have the old workload serve again; none is.
+    assert found(available(told, "Deployment", 0)).serving.who == ()
+    two = wanting(told, DIRECT, replicas=2)
+    assert found(available(two, "Deployment", 1)).serving.who == RETIRED
+    assert found(available(wanting(seen, DIRECT, replicas=2), "Deployment", 1)).serving.who == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "left", "trouble"),
+    [
+        ({}, 0, ""),
+        ({"queued": 12}, 12, ""),
+        ({"sessions": 1}, None, "ends its last sessions"),
+        ({"quiet_for": 1.0}, None, "ends its last sessions"),
+        ({"retiring": False}, None, "still serves"),
+        ({"retiring": False, "queued": 2}, 2, ""),
+        ({"queued": None}, None, "a partition of its queue is not open"),
+        ({"digest": ""}, None, "does not answer"),
+        ({"last_report": None}, None, "does not answer"),
+        ({"url": None}, None, "has not been asked"),
+        ({"url": None, "trouble": "ImagePullBackOff"}, None, "ImagePullBackOff"),
+        ({"url": None, "began": False}, None, "has not been asked"),
+    ],
+)
+def test_a_queue_is_empty_when_its_pod_has_just_said_so(
+    fields: dict[str, Any], left: int | None, trouble: str
+) -> None:
+    arrangement = found(claims(from_claim_to_direct(**fields), claim(0)))
+    waiting = arrangement.settlement.draining
+    assert [(one.left, one.trouble) for one in waiting] == ([] if left == 0 else [(left, trouble)])
+    assert arrangement.settlement.remove_old is (left == 0)
+
+
+def test_what_was_said_before_is_not_believed() -> None:
+    seen = replace(from_claim_to_direct(), read=frozenset())
+    assert [one.trouble for one in found(seen).settlement.draining] == ["has not been asked"]
+
+
+def test_a_claim_without_a_volume_has_nothing_in_it() -> None:
+    never = from_claim_to_direct(url=None, began=False)
+    assert found(claims(never, claim(0, "Pending"))).settlement.remove_old
+    assert not found(claims(never, claim(0))).settlement.remove_old
+    gone = replace(never, pods=())
+    waiting = found(claims(gone, claim(0))).settlement.draining
+    assert [(one.name, one.trouble) for one in waiting] == [("alerts-0", "is not there")]
+    assert found(claims(gone, claim(0, "Pending"))).settlement.remove_old
+    # One that nobody has heard of has to be looked for.
+    assert not found(gone).settlement.remove_old
+    looked = replace(gone, read=gone.read | {Key("PersistentVolumeClaim", "default", "queue-alerts-0")})
+    assert found(looked).settlement.remove_old
+
+
+@pytest.mark.parametrize(
+    ("fields", "waits"),
+    [
+        ({"queued": 4}, True),
+        ({}, False),
+        ({"url": None}, True),
+        ({"url": None, "ended": True}, False),
+        ({"url": None, "began": False}, False),
+    ],
+)
+def test_an_empty_dir_is_gone_with_its_pod_and_empty_before_it_begins(
+    fields: dict[str, Any], waits: bool
+) -> None:
+    old = settled(EMPTY_DIR, pods=(pod("alerts-1-abcde", queue="EmptyDir", **fields),))
+    arrangement = found(wanting(joined(old, settled(CLAIM)), CLAIM))
+    assert bool(arrangement.settlement.draining) is waits
+    assert arrangement.settlement.remove_old is not waits
+
+
+def test_an_empty_dir_stays_until_pods_that_serve_have_emptied_it() -> None:
+    one = pod("alerts-1-abcde", queue="EmptyDir", queued=4, retiring=False)
+    seen = wanting(settled(EMPTY_DIR, pods=(one,)), DIRECT)
+    arrangement = found(seen)
+    assert arrangement.source.queue is QueueVolume.EMPTY_DIR
+    assert arrangement.source.config.queue is None
+    digest = arranged(seen).digest
+    for report, emptied in (
+        (PodReport("before", queued=0), False),
+        (PodReport(digest, queued=1), False),
+        (PodReport(digest, queued=0, sessions=3), True),
+    ):
+        after = replace(seen, pods=(replace(one, last_report=report),))
+        assert (found(after).source.queue is None) is emptied
+        assert arranged(after).digest == digest
+
+
+def test_fewer_replicas_keep_the_higher_ones_until_they_are_empty() -> None:
+    pods = (
+        *(pod(f"alerts-{number}", queue="Claim", retiring=False, queued=9) for number in range(2)),
+        *(pod("alerts-2", queue="Claim", queued=5), pod("alerts-3", queue="Claim")),
+    )
+    seen = wanting(settled(CLAIM, pods=pods, replicas=4), CLAIM, replicas=2)
+    arrangement = found(seen)
+    assert arrangement.serving.who == (ServingWorkload(kind="StatefulSet", replicas=2),)
+    assert arrangement.source.config.serving == arrangement.serving.who
+    assert arrangement.source.wanted_replicas == 3
+    assert arrangement.source.unready == 2
+    assert [one.name for one in arrangement.settlement.draining] == ["alerts-2"]
+
+
+def test_the_users_word_counts_for_one_generation() -> None:
+    seen = from_claim_to_direct(queued=3)
+
+    def saying(text: str) -> Arrangement:
+        metadata = {**seen.document["metadata"], "annotations": {Names.ABANDON_ANNOTATION: text}}
+        return found(replace(seen, document={**seen.document, "metadata": metadata}))
+
+    assert saying(str(seen.generation)).settlement.remove_old
+    assert not saying(str(seen.generation - 1)).settlement.remove_old
+
+
+def test_a_claim_stays_as_it_was_made_but_for_its_retention() -> None:
+    other = {"size": "1Gi", "storageClassName": "slow", "retention": "Delete"}
+    claim_now = found(wanting(settled(CLAIM), CLAIM, queue={"disk": {"claim": other}})).source.claim
+    assert claim_now is not None
+    assert (claim_now.size, claim_now.storage_class, claim_now.retention) == ("2Gi", "fast", "Delete")
+
+
+def test_claims_without_a_volume_are_named() -> None:
+    seen = claims(settled(CLAIM), claim(0, "Pending"), claim(1))
+    assert unbound_claims(seen) == [
+        "PersistentVolumeClaim default/queue-alerts-0 (2Gi, StorageClass fast) is Pending"
+    ]
+    assert (
+        "no StorageClass"
+        in unbound_claims(claims(settled(CLAIM), claim(0, "Lost", storageClassName=None)))[0]
+    )
