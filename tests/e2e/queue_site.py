@@ -62,10 +62,10 @@ class QueueSite:
         files = [manifests, self._made / "secrets.yaml"]
         return Dispatcher(files, "--port", str(self.smtp_port), "--queue-dir", str(self.queue), *arguments)
 
-    def stored(self) -> set[str]:
-        """The identities of what is on the disk, while no dispatcher runs."""
+    def stored(self, partition: str = "*") -> set[str]:
+        """The identities of what is on the disk, or in one partition of it, while no dispatcher runs."""
         found = set[str]()
-        for database in sorted(self.queue.glob("*/current/queue.db")):
+        for database in sorted(self.queue.glob(f"{partition}/current/queue.db")):
             with tempfile.TemporaryDirectory() as scratch:
                 copy = Path(shutil.copytree(database.parent, Path(scratch) / "current")) / database.name
                 with contextlib.closing(sqlite3.connect(copy)) as db:

@@ -16,7 +16,7 @@ from tests.e2e.app import wait_until
 from tests.e2e.injector import Injector
 from tests.e2e.queue_site import QueueSite, answered, apns_ids, kill_all, queued
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("load"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("queue"), pytest.mark.timeout(400)]
 
 MESSAGES = int(os.environ.get("TUBEPOST_CRASH_MESSAGES", "1500"))
 SESSIONS = int(os.environ.get("TUBEPOST_CRASH_SESSIONS", "20"))

@@ -12,7 +12,7 @@ from tests.e2e.injector import Injector
 from tests.e2e.queue_site import QueueSite
 from tests.peers.tools import require
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("load"), pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("queue"), pytest.mark.timeout(200)]
 
 MESSAGES = 60
 _SENDS = frozenset({"write", "writev", "sendto", "sendmsg"})
