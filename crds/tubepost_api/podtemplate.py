@@ -1,4 +1,4 @@
-"""What a PushDomain may say about its pods and its Service: an allow-list.
+"""What a PushDomain may say about its pods: an allow-list.
 
 Everything that Pod Security `restricted` forbids, the service account, volumes and further containers are
 left out on purpose: whoever may write a PushDomain must not gain more by it than a dispatcher.
@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from tubepost_api.fields import UNIQUE, Checked, Port, SecretName, failure, no_repeats
+from tubepost_api.fields import UNIQUE, Checked, SecretName, failure, no_repeats
 from tubepost_api.rules import Rule, SpecModel
 
 OWN_PREFIX = "tubepost.io/"
@@ -143,7 +143,8 @@ def _own_keys(values: dict[str, str] | None) -> str | None:
 
 _NOT_OWN = "!has(self.{field}) || self.{field}.all(k, !k.startsWith('" + OWN_PREFIX + "')"
 _NOT_OWN_LABELS = _NOT_OWN + " && !(k in [" + ", ".join(f"'{key}'" for key in OWN_LABELS) + "]))"
-_NOT_OWN_ANNOTATIONS = _NOT_OWN + ")"
+NOT_OWN_ANNOTATIONS = _NOT_OWN + ")"
+"""CEL: no annotation of `field` is the operator's own."""
 
 
 class PodTemplateSpec(SpecModel):
@@ -187,31 +188,10 @@ class PodTemplateSpec(SpecModel):
             "labels",
         ),
         Rule(
-            _NOT_OWN_ANNOTATIONS.format(field="annotations"),
+            NOT_OWN_ANNOTATIONS.format(field="annotations"),
             f"an annotation is the operator's own ({OWN_PREFIX}...)",
             "choose another key",
             lambda template: not any(key.startswith(OWN_PREFIX) for key in template.annotations or {}),
-            "annotations",
-        ),
-    )
-
-
-class ServiceSpec(SpecModel):
-    """The Service in front of the dispatcher."""
-
-    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    """Type of the Service."""
-    port: Port = 25
-    """Port of the Service."""
-    annotations: Annotations | None = None
-    """Annotations of the Service, for example for a cloud's load balancer."""
-
-    rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            _NOT_OWN_ANNOTATIONS.format(field="annotations"),
-            f"an annotation is the operator's own ({OWN_PREFIX}...)",
-            "choose another key",
-            lambda service: not any(key.startswith(OWN_PREFIX) for key in service.annotations or {}),
             "annotations",
         ),
     )

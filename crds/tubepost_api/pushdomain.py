@@ -18,10 +18,11 @@ from tubepost_api.durations import DURATION_PATTERN
 from tubepost_api.fields import UNIQUE, Checked, Duration, Host, Name, Port, SecretName, no_repeats
 from tubepost_api.listener import ListenerSpec
 from tubepost_api.patterns import check_pattern
-from tubepost_api.podtemplate import PodTemplateSpec, ServiceSpec
+from tubepost_api.podtemplate import PodTemplateSpec
 from tubepost_api.resource import Column, KindNames, Resource, age_column, ready_column
 from tubepost_api.rules import Rule, SpecModel
 from tubepost_api.secretkeys import CaSpec, key_of
+from tubepost_api.service import ServiceSpec
 
 
 def _check_domain(name: str) -> None:

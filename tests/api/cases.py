@@ -240,6 +240,46 @@ CASES: list[Case] = [
         "spec.service.annotations",
     ),
     ("service", push_domain(service={"type": "LoadBalancer", "port": 587}), None),
+    (
+        "every field of the service",
+        push_domain(
+            service={
+                "type": "LoadBalancer",
+                "nodePort": 30025,
+                "externalTrafficPolicy": "Local",
+                "internalTrafficPolicy": "Cluster",
+                "loadBalancerClass": "service.k8s.aws/nlb",
+                "loadBalancerSourceRanges": ["192.0.2.0/24"],
+                "ipFamilyPolicy": "PreferDualStack",
+                "ipFamilies": ["IPv6", "IPv4"],
+                "sessionAffinity": "ClientIP",
+                "sessionAffinityTimeoutSeconds": 600,
+            }
+        ),
+        None,
+    ),
+    ("service node port", push_domain(service={"nodePort": 30025}), "spec.service.nodePort"),
+    (
+        "service traffic policy",
+        push_domain(service={"externalTrafficPolicy": "Local"}),
+        "spec.service.externalTrafficPolicy",
+    ),
+    (
+        "service class",
+        push_domain(service={"type": "NodePort", "loadBalancerClass": "a/b"}),
+        "spec.service.loadBalancerClass",
+    ),
+    (
+        "service source ranges",
+        push_domain(service={"loadBalancerSourceRanges": ["192.0.2.0/24"]}),
+        "spec.service.loadBalancerSourceRanges",
+    ),
+    ("service families", push_domain(service={"ipFamilies": ["IPv4", "IPv6"]}), "spec.service.ipFamilies"),
+    (
+        "service affinity",
+        push_domain(service={"sessionAffinityTimeoutSeconds": 5}),
+        "spec.service.sessionAffinityTimeoutSeconds",
+    ),
     ("service type", push_domain(service={"type": "ExternalName"}), "spec.service.type"),
     ("root", push_domain(podTemplate={"security": {"runAsUser": 0}}), "spec.podTemplate.security.runAsUser"),
     (

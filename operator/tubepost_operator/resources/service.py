@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
-from tubepost_operator.resources.common import Source, child
+from tubepost_operator.resources.common import Source, child, without_none
 
 
 def service(source: Source) -> Document:
@@ -13,23 +13,23 @@ def service(source: Source) -> Document:
     Metrics are not on it: scrapers ask every pod for its own.
     """
     wanted = source.spec.service
-    return child(
-        source,
-        "Service",
-        {
-            "spec": {
-                "type": wanted.type,
-                "selector": Names.pod_selector(source.name),
-                "ports": [
-                    {
-                        "name": "smtp",
-                        "port": wanted.port,
-                        "targetPort": "smtp",
-                        "protocol": "TCP",
-                        "appProtocol": "smtp",
-                    }
-                ],
-            }
-        },
-        annotations=wanted.annotations,
+    port: Document = {
+        "name": "smtp",
+        "port": wanted.port,
+        "targetPort": "smtp",
+        "protocol": "TCP",
+        "appProtocol": "smtp",
+    }
+    if wanted.node_port is not None:
+        port["nodePort"] = wanted.node_port
+    # What is not said is left to the cluster, or to whoever else writes this Service.
+    said = wanted.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude={"port", "node_port", "annotations", "session_affinity_timeout_seconds"},
     )
+    spec: Document = {**without_none(said), "selector": Names.pod_selector(source.name), "ports": [port]}
+    if (seconds := wanted.session_affinity_timeout_seconds) is not None:
+        spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": seconds}}
+    return child(source, "Service", {"spec": spec}, annotations=wanted.annotations)

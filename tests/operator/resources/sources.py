@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from tests.operator.cases import snapshot
-from tubepost_api.podtemplate import PodTemplateSpec, ServiceSpec
+from tubepost_api.podtemplate import PodTemplateSpec
+from tubepost_api.service import ServiceSpec
 from tubepost_operator.plan.push_domain import decide
 from tubepost_operator.resources.common import Source
 

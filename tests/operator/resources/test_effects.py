@@ -44,7 +44,20 @@ OTHER: dict[str, object] = {
     "terminationGracePeriodSeconds": 77,
 }
 """Another value than BASE has, for each field of podTemplate."""
-SERVICE: dict[str, object] = {"type": "NodePort", "port": 7, "annotations": {"a": "b"}}
+SERVICE: dict[str, object] = {
+    "type": "NodePort",
+    "port": 7,
+    "nodePort": 30025,
+    "annotations": {"a": "b"},
+    "externalTrafficPolicy": "Local",
+    "internalTrafficPolicy": "Local",
+    "loadBalancerClass": "service.k8s.aws/nlb",
+    "loadBalancerSourceRanges": ("192.0.2.0/24",),
+    "ipFamilyPolicy": "PreferDualStack",
+    "ipFamilies": ("IPv6",),
+    "sessionAffinity": "ClientIP",
+    "sessionAffinityTimeoutSeconds": 600,
+}
 
 
 def pods(template: dict[str, Any]) -> Document:

@@ -21,3 +21,28 @@ def test_annotations_for_a_cloud() -> None:
     annotations = service(served(annotations={"example.com/internal": "true"}))["metadata"]["annotations"]
     assert annotations["example.com/internal"] == "true"
     assert Names.APPLIED_ANNOTATION in annotations
+
+
+def test_what_is_not_said_is_left_to_the_cluster() -> None:
+    assert service(served())["spec"].keys() == {"type", "selector", "ports"}
+
+
+def test_everything_is_said_by_kubernetes_own_names() -> None:
+    spec = service(
+        served(
+            type="LoadBalancer",
+            nodePort=30025,
+            externalTrafficPolicy="Local",
+            loadBalancerSourceRanges=("192.0.2.0/24",),
+            ipFamilyPolicy="PreferDualStack",
+            ipFamilies=("IPv6", "IPv4"),
+            sessionAffinity="ClientIP",
+            sessionAffinityTimeoutSeconds=600,
+        )
+    )["spec"]
+    assert spec["ports"][0]["nodePort"] == 30025
+    assert spec["externalTrafficPolicy"] == "Local"
+    assert spec["loadBalancerSourceRanges"] == ["192.0.2.0/24"]
+    assert (spec["ipFamilyPolicy"], spec["ipFamilies"]) == ("PreferDualStack", ["IPv6", "IPv4"])
+    assert spec["sessionAffinity"] == "ClientIP"
+    assert spec["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 600}}
