@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import random
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from tests.dispatcher.delivery.support import (
     BUSY,
+    DEAD,
     DELIVERED,
     NAME,
     FakePool,
@@ -409,4 +412,46 @@ async def test_what_was_taken_meanwhile_and_changed_is_not_met_by_a_stale_page()
     assert changed(result) == 0
     assert bench.told.ends == []
     assert await told(store.next_due) is not None, "it was given back"
+    await bench.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_in_the_thick_of_delivery_everything_ends_once(tmp_path: Path, seed: int) -> None:
+    """Holds, releases, flushes and drops while APNs answers: nothing is lost, and nothing ends twice."""
+    chance = random.Random(seed)
+    bench = Bench(tmp_path if seed % 2 else None)
+    answers: list[Failure | None] = []
+    now = time.time()
+    for number in range(120):  # more than may be with delivery at a time
+        bench.queue.put([(notification(number, accepted_at=now), bench.domain)], answers.append)
+    await eventually(lambda: len(answers) == 120)
+    await bench.deferred(*range(120, 200))
+    later = 200
+    for _ in range(60):
+        for _ in range(min(len(bench.pool.requests), chance.randrange(6))):
+            bench.pool.answer(chance.choice((DELIVERED, BUSY, DEAD)))
+        if later < 300 and chance.random() < 0.3:
+            what = notification(later, accepted_at=time.time())
+            bench.queue.put([(what, bench.domain)], answers.append)
+            later += 1
+        ids = tuple(f"m{chance.randrange(later)}" for _ in range(30))
+        selection = chance.choice(
+            (Selection(ids=ids), Selection(last_reason=BUSY.reason), Selection(held=True))
+        )
+        action = chance.choice((Action.HOLD, Action.RELEASE, Action.FLUSH, Action.FLUSH, Action.DROP))
+        if action is Action.DROP and not selection.ids:
+            action = Action.RELEASE
+        bench.pool.withdrawable = chance.random() < 0.7
+        await bench.change(action, selection, after=None)
+    bench.pool.withdrawable = True
+    async with asyncio.timeout(30):
+        while True:
+            await bench.change(Action.DROP)
+            while bench.pool.requests:
+                bench.pool.answer(DEAD)
+            if not await all_of(bench.store, limit=1_000):
+                break
+    assert sorted(name for name, _ in bench.told.ends) == sorted(f"m{number}" for number in range(later))
+    assert {reason for _, reason in bench.told.ends} == {"", "Unregistered", "Dropped"}
+    assert bench.queue.active == 0
     await bench.close()
