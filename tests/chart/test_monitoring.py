@@ -169,7 +169,7 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         of = 'domain="a.example", route="apns"'
         return [
             series("tubepost_queue_oldest_age_seconds", age, of),
-            series("tubepost_queue_notifications", queued, of),
+            series("tubepost_queue_entries", queued),
             series("tubepost_queue_volume_free_bytes", free),
             series("tubepost_queue_volume_bytes", "100x40"),
             series("tubepost_queue_refused_total", refused, 'kind="full"'),
