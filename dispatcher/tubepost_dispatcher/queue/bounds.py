@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from tubepost_api.config import QueueConfig
 from tubepost_dispatcher.delivery.domain import Domain
@@ -17,6 +18,9 @@ from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.store.port import Failure, FailureKind, Figures
 
 _LOG = logging.getLogger("tubepost.queue")
+
+RECOVERED: Final = 0.95
+"""Part of the bounds below which a queue that was full takes notifications again."""
 
 Items = Sequence[tuple[Notification, Domain]]
 Done = Callable[[Failure | None], None]
@@ -56,16 +60,19 @@ class Bounds:
             return cls()
         return cls(-(-config.max_messages // workers), -(-config.max_bytes // workers))
 
-    def exceeded(self, figures: Iterable[Figures], more: int) -> Failure | None:
-        """Why `more` notifications are too many beside what the figures tell of; None: they are not."""
+    def exceeded(self, figures: Iterable[Figures], more: int, part: float = 1.0) -> Failure | None:
+        """Why `more` notifications are too many beside what the figures tell of; None: they are not.
+
+        `part` of the bounds counts, rounded up.
+        """
         queued = size = 0
         for one in figures:
             queued += one.entries
             size += one.size - one.unused
-        if self.notifications and queued + more > self.notifications:
+        if self.notifications and queued + more > math.ceil(self.notifications * part):
             share = f"{self.notifications} is this worker's share of maxMessages"
             return Failure(FailureKind.FULL, f"{queued} notifications are queued, {share}")
-        if self.size and size >= self.size:
+        if self.size and size >= self.size * part:
             share = f"{self.size} is this worker's share of maxSize"
             return Failure(FailureKind.FULL, f"the queue has {size} bytes, {share}")
         return None
@@ -117,9 +124,11 @@ class BoundedQueue:
 
     def _refused(self, more: int, done: Done) -> Abandonable | None:
         if self.bounds.notifications or self.bounds.size:
-            figures = (slot.store.figures for slot in self._queue.slots.values())
-            failure = self.bounds.exceeded(figures, more)
-            self._say(failure)
+            figures = [slot.store.figures for slot in self._queue.slots.values()]
+            part = RECOVERED if self._full else 1.0
+            failure = self.bounds.exceeded(figures, more, part)
+            # One message for many is no reason to refuse those for one.
+            self._say(failure and self.bounds.exceeded(figures, 1, part))
             if failure is not None:
                 refused = _Refused(done, failure)
                 self._loop.call_soon(refused.tell)

@@ -12,7 +12,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.delivery.domain import DomainsInForce
@@ -154,6 +154,20 @@ class Feeder:
             if handle is not None:
                 handle.cancel()
 
+    def describe(self) -> list[dict[str, Any]]:
+        """What is in memory, for /status: by what routes it goes, and how many lanes wait for their turn."""
+        return [
+            {
+                "routes": [] if group.domain is None else [route.name for route in group.domain.routes],
+                "mode": None if group.domain is None else group.domain.options.mode.value,
+                "open": not group.closed,
+                "active": group.active,
+                "window": group.window.size,
+                "lanesDue": len(group.ready),
+            }
+            for group in self._groups.values()
+        ]
+
     # -- groups ---------------------------------------------------------------------------------------
 
     def _of(self, slot: Slot) -> Senders:
@@ -290,9 +304,15 @@ class Feeder:
             if not gone.active:
                 del self._senders[gone]
         self._sweeps += 1
-        if not self._sweeps % SCANS:
-            self.look_again()
         for slot in self._slots.values():
+            figures = slot.store.figures
+            set_aside = (figures.quarantined, figures.damaged, figures.failure is None)
+            if slot.set_aside != set_aside:
+                # What is saved of a file that was set aside comes back little by little.
+                slot.set_aside, slot.scans = set_aside, SCANS * 2
+            if slot.scans or not self._sweeps % SCANS:
+                slot.scans = max(0, slot.scans - 1)
+                self._scan(slot)
             if slot.opened:
                 slot.store.expired(self._wall(), EXPIRED, partial(self._expired, slot))
 

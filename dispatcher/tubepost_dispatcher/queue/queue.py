@@ -98,6 +98,7 @@ class Queue:
         self.slots: dict[int, Slot] = {}
         """The partitions by number, the own one first."""
         self._feeder = Feeder(self.slots, self, domains, self._loop, clock, wall)
+        self.describe = self._feeder.describe
         self._partitions = Partitions(
             self.slots,
             open_store or partial(store_of, directory, loop=self._loop),

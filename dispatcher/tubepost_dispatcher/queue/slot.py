@@ -25,7 +25,7 @@ class Slot:
         store: where its entries are.
     """
 
-    __slots__ = ("active", "leaving", "number", "opened", "scanning", "store")
+    __slots__ = ("active", "leaving", "number", "opened", "scanning", "scans", "set_aside", "store")
 
     def __init__(self, number: int, store: Store) -> None:
         self.number = number
@@ -38,3 +38,7 @@ class Slot:
         """Its store has been asked to open, and has answered."""
         self.scanning = False
         """Its lanes are being looked through."""
+        self.scans = 0
+        """How many more times its lanes are looked through sooner than else, after a trouble."""
+        self.set_aside: tuple[int, int, bool] = (0, 0, True)
+        """Files and entries that were set aside, and whether it works, when it was last looked at."""

@@ -241,5 +241,6 @@ class Worker:
             "sessions": self._server.sessions,
             "openMessages": self.open_messages,
             "pools": self._pools.status(),
+            "queue": None if self._queue is None else self._queue.status(),
             "loggerProblems": self._loggers.problems(),
         }

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from tubepost_api.config import QueueConfig
 from tubepost_dispatcher.delivery.deliverer import Deliverer
@@ -104,6 +104,15 @@ class WorkerQueue:
         return {
             number: failure.text if (failure := slot.store.figures.failure) is not None else ""
             for number, slot in self.queue.slots.items()
+        }
+
+    def status(self) -> dict[str, Any]:
+        """Live facts, for /status; without addresses."""
+        return {
+            "queued": self.queue.queued,
+            "active": self.queue.active,
+            "partitions": {f"{number:02d}": text or "ok" for number, text in self.problems.items()},
+            "routes": self.queue.describe(),
         }
 
     async def opened(self, patience: float) -> None:

@@ -116,3 +116,41 @@ def test_what_direct_acceptance_hands_over_is_bounded_too() -> None:
     loop.run_until_idle()
     assert len(queue.taken) == 1
     assert [one.kind for one in answers if one is not None] == [FailureKind.FULL]
+
+
+def test_what_was_full_takes_some_again_only_when_there_is_room_for_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop, queue, bounded = bench(100)
+    store = queue.slots[0].store
+    answers: list[Any] = []
+    taken = []
+    for entries in (99, 100, 99, 96, 95, 94, 98, 100, 94):
+        store.figures = Figures(entries=entries)  # type: ignore[misc]
+        before = len(queue.taken)
+        bounded.put(["item"], answers.append)  # type: ignore[list-item]
+        loop.run_until_idle()
+        taken.append(len(queue.taken) > before)
+    assert taken == [True, False, False, False, False, True, True, False, True]
+    assert sum("answered 452" in record.message for record in caplog.records) == 2
+
+
+def test_one_for_many_does_not_close_it_for_the_others() -> None:
+    loop, queue, bounded = bench(100)
+    queue.slots[0].store.figures = Figures(entries=97)  # type: ignore[misc]
+    answers: list[Any] = []
+    bounded.put(["item"] * 50, answers.append)  # type: ignore[list-item]
+    loop.run_until_idle()
+    assert isinstance(answers[0], Failure)
+    bounded.put(["item"], answers.append)  # type: ignore[list-item]
+    assert len(queue.taken) == 1
+
+
+def test_a_queue_of_one_recovers() -> None:
+    loop, queue, bounded = bench(1)
+    answers: list[Any] = []
+    for entries in (1, 0):
+        queue.slots[0].store.figures = Figures(entries=entries)  # type: ignore[misc]
+        bounded.put(["item"], answers.append)  # type: ignore[list-item]
+        loop.run_until_idle()
+    assert len(answers) == len(queue.taken) == 1

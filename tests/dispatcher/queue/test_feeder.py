@@ -261,6 +261,32 @@ def test_lanes_that_nobody_told_of_are_found() -> None:
     assert bench.sent == ["m1"]
 
 
+def test_lanes_are_looked_through_more_often_after_a_trouble() -> None:
+    loop = FakeLoop()
+    store = MemoryStore(loop)
+    bench = Bench(loop=loop, stores={0: store})
+    loop.advance(module.SWEEP * module.SCANS)
+    lane = bench.queue._feeder.lane(bench.queue.slots[0], bench.notification(1))
+    entry = entry_of(bench.notification(1), lane, due=bench.wall(), expires=bench.wall() + 1e6)
+    bench.queue.slots[0].set_aside = (1, 0, False)
+    store.put([entry], lambda _: None, take=False)
+    loop.advance(module.SWEEP + 1.0)
+    assert bench.sent == ["m1"]
+
+
+def test_what_is_in_memory_can_be_looked_at() -> None:
+    bench, down, _ = two_routes()
+    down.held_until = float("inf")
+    for number in range(3):
+        bench.stored(number, domain="a.example")
+    while down.requests:
+        down.answer(REFUSED)
+    bench.stored(4, domain="b.example")
+    first, second = bench.queue.describe()
+    assert (first["routes"], first["open"], first["active"], first["window"]) == (["a"], False, 0, 1)
+    assert (second["routes"], second["open"], second["active"]) == (["b"], True, 1)
+
+
 @pytest.mark.parametrize("count", [1, module.EXPIRED * 2 + 3])
 def test_what_expires_in_a_closed_lane_ends(count: int) -> None:
     bench, down, _ = two_routes()
