@@ -101,6 +101,13 @@ from tubepost_runtime.tasks import TaskSet
     type=click.IntRange(min=0),
     help="In a pod of a StatefulSet: its number.",
 )
+@click.option(
+    "--retire-after",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(min=0.0),
+    help="Seconds for which a pod that is to take no mail still takes some, not ready already.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--lenient",
@@ -125,6 +132,7 @@ def command(
     queue_dir: Path | None,
     workload: Literal["Deployment", "StatefulSet"] | None,
     ordinal: int,
+    retire_after: float,
     log_format: Literal["text", "json"],
     lenient: bool,
 ) -> None:
@@ -158,6 +166,7 @@ def command(
         queue_dir=queue_dir,
         workload=workload,
         ordinal=ordinal,
+        retire_after=retire_after,
     )
     raise SystemExit(
         asyncio.run(_serve(files, recursive, push_domain, simulator, config_dir, secrets_dir, settings))

@@ -31,6 +31,7 @@ class Configuration:
         log_format: the form of the process log's lines.
         lenient: whether credentials that cannot be read are accepted; their routes are held.
         retiring: whether other pods take the mail, and this one only delivers its queue.
+        retire_after: seconds for which it still takes mail then.
     """
 
     config: DispatcherConfig
@@ -40,6 +41,7 @@ class Configuration:
     log_format: Literal["text", "json"] = "text"
     lenient: bool = False
     retiring: bool = False
+    retire_after: float = 0.0
 
     @property
     def bundle(self) -> ConfigBundle:

@@ -18,6 +18,8 @@ class SupervisorSettings:
     `strict`: refuse to start with credentials that cannot be read (else their routes are held).
     `in_process`: one worker, in this process, for a debugger. `queue_dir`: where the queue is, if there is
     one. `workload` and, of a StatefulSet, `ordinal`: whose pod this is, None outside of a cluster.
+    `retire_after`: seconds for which mail is still taken once the pod is to take none, so that its address
+    is withdrawn first.
     """
 
     smtp_host: str = "127.0.0.1"
@@ -34,6 +36,7 @@ class SupervisorSettings:
     queue_dir: Path | None = None
     workload: Literal["Deployment", "StatefulSet"] | None = None
     ordinal: int = 0
+    retire_after: float = 0.0
 
 
 def unservable(config: DispatcherConfig, settings: SupervisorSettings) -> tuple[Problem, ...]:

@@ -253,6 +253,7 @@ class Supervisor:
             log_format=self._settings.log_format,
             lenient=self._reloader.lenient,
             retiring=retires(prepared.config, self._settings),
+            retire_after=self._settings.retire_after,
         )
 
     # -- configuration --------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ class WorkerProcess:
             count=configuration.workers,
             queue_dir=message.queue_dir,
         )
-        self._worker.set_retiring(configuration.retiring)
+        self._worker.set_retiring(configuration.retiring, configuration.retire_after)
         self._take_sockets(message.sockets)
 
     def _take_sockets(self, count: int) -> None:
@@ -211,7 +211,7 @@ class WorkerProcess:
             return Configured(tuple(str(problem) for problem in problems))
         try:
             self._worker.apply(prepared, configuration.workers)
-            self._worker.set_retiring(configuration.retiring)
+            self._worker.set_retiring(configuration.retiring, configuration.retire_after)
         except Exception as error:  # noqa: BLE001 - the supervisor must get an answer
             _LOG.exception("the configuration %s could not be applied", prepared.digest)
             return Configured((repr(error),))

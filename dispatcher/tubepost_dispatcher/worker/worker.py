@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -96,6 +97,7 @@ class Worker:
             limits=limits,
         )
         self._serving = False
+        self._retirement: asyncio.TimerHandle | None = None
         self._told_holds: set[tuple[str, str]] = set()
         self._describe_config()
 
@@ -190,9 +192,24 @@ class Worker:
         else:
             self._told_holds.discard(key)
 
-    def set_retiring(self, retiring: bool) -> None:
-        """Take no sessions any more, and end those that are open; or take them again. The queue goes on."""
+    def set_retiring(self, retiring: bool, after: float = 0.0) -> None:
+        """Take no sessions any more, and end those that are open; or take them again. The queue goes on.
+
+        Args:
+            retiring: the former.
+            after: seconds until then: those who connect have to learn first that others take the mail.
+        """
+        if not retiring:
+            if self._retirement is not None:
+                self._retirement.cancel()
+            self._retirement = None
+            self._retire(False)
+        elif self._retirement is None:
+            self._retirement = asyncio.get_running_loop().call_later(after, self._retire, True)
+
+    def _retire(self, retiring: bool) -> None:
         self._server.set_retiring(retiring)
+        self.metrics.retiring.set(int(retiring))
 
     def set_overloaded(self, overloaded: bool) -> None:
         """Refuse new sessions with 421 while memory or the number of open messages is too high."""

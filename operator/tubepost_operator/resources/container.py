@@ -20,6 +20,11 @@ SECRETS_DIRECTORY: Final = "/etc/tubepost/secrets"
 PRE_STOP: Final = 5
 """Seconds between a pod's notice and SIGTERM: endpoints have to be withdrawn on all nodes before the listener
 closes."""
+_READY_EVERY: Final = 5
+_READY_MISSES: Final = 2
+RETIRE_AFTER: Final = _READY_EVERY * _READY_MISSES + PRE_STOP
+"""Seconds for which a pod still takes mail when others are to take it: until its probe has failed often
+enough, and its address is withdrawn."""
 SPARE: Final = 5
 """Seconds of the grace period that are left when the drain is over."""
 
@@ -70,7 +75,7 @@ def container(source: Source) -> Document:
             *("--grace", str(grace)),
             *("--log-format", "json"),
             "--lenient",
-            *(queue.arguments(place) if place else ()),
+            *(queue.arguments(place, RETIRE_AFTER) if place else ()),
         ],
         "ports": [
             {"name": "smtp", "containerPort": source.config.listener.port, "protocol": "TCP"},
@@ -79,7 +84,7 @@ def container(source: Source) -> Document:
         "resources": _resources(source),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP}}},
         "startupProbe": _probe("/livez", period=1, failures=90),
-        "readinessProbe": _probe("/readyz", period=5, failures=2),
+        "readinessProbe": _probe("/readyz", period=_READY_EVERY, failures=_READY_MISSES),
         "livenessProbe": _probe("/livez", period=10, failures=6),
         # What a crashing container wrote last is in the pod's status, where the operator finds it.
         "terminationMessagePolicy": "FallbackToLogsOnError",

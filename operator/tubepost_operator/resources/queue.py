@@ -90,9 +90,9 @@ def empty_dir(max_size: int | str | None) -> Document:
     return {"name": Names.QUEUE_VOLUME, "emptyDir": bounds}
 
 
-def arguments(volume: QueueVolume) -> list[str]:
-    """The dispatcher's options for its queue."""
-    options = ["--queue-dir", DIRECTORY]
+def arguments(volume: QueueVolume, retire_after: int) -> list[str]:
+    """The dispatcher's options for its queue; `retire_after` in seconds."""
+    options = ["--queue-dir", DIRECTORY, "--retire-after", str(retire_after)]
     if volume is QueueVolume.EMPTY_DIR:
         return [*options, "--workload", "Deployment"]
     return [*options, "--workload", "StatefulSet", "--ordinal", f"$({ORDINAL_VARIABLE})"]

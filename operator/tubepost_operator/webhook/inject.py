@@ -33,7 +33,7 @@ _PREFIX: Final = "tubepost-"
 _READABLE = 0o444
 _KEPT = ("image", "imagePullPolicy", "command", "resources", "terminationMessagePolicy")
 _USER = 65532
-_OF_A_WORKLOAD: Final = frozenset({"--workload", "--ordinal"})
+_OF_A_WORKLOAD: Final = frozenset({"--workload", "--ordinal", "--retire-after"})
 """Options by which a pod knows when it is to serve no more: a sidecar serves as long as its app is there."""
 _SECURITY: Final[Mapping[str, Any]] = {
     "allowPrivilegeEscalation": False,

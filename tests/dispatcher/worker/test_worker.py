@@ -51,6 +51,35 @@ async def test_a_session_goes_on_across_another_configuration_and_ends_with_the_
         await writer.wait_closed()
 
 
+async def test_a_worker_retires_when_nobody_is_led_to_it_any_more_and_may_be_called_back() -> None:
+    worker = Worker(prepared(), Metrics())
+
+    def retiring() -> float | None:
+        return worker.metrics.registry.get_sample_value("tubepost_retiring")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        await worker.serve([listening])
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        assert (await _line(reader)).startswith(b"220 ")
+        worker.set_retiring(True, 60.0)
+        writer.write(b"NOOP\r\n")
+        assert (await _line(reader)).startswith(b"250 ")
+        assert retiring() == 0
+        worker.set_retiring(False)
+        worker.set_retiring(True, 0.0)
+        worker.set_retiring(True, 60.0)
+        assert (await _line(reader)).startswith(b"421 ")
+        assert retiring() == 1
+        worker.set_retiring(False)
+        assert retiring() == 0
+        again, other = await asyncio.open_connection(*listening.getsockname())
+        assert (await _line(again)).startswith(b"220 ")
+        for end in (writer, other):
+            end.close()
+            await end.wait_closed()
+        await worker.drain(1.0)
+
+
 async def test_a_session_in_a_transaction_is_cut_at_the_end_of_the_grace_period() -> None:
     worker = Worker(prepared(), Metrics())
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -17,12 +17,13 @@ def test_a_volume_is_larger_than_its_queue_may_be() -> None:
 
 
 def test_a_pod_knows_its_workload_and_its_number() -> None:
-    assert queue.arguments(QueueVolume.EMPTY_DIR) == [
+    assert queue.arguments(QueueVolume.EMPTY_DIR, 15) == [
         *("--queue-dir", "/var/lib/tubepost/queue"),
+        *("--retire-after", "15"),
         *("--workload", "Deployment"),
     ]
     assert queue.environment(QueueVolume.EMPTY_DIR) == []
-    assert queue.arguments(QueueVolume.CLAIM)[-2:] == ["--ordinal", "$(TUBEPOST_ORDINAL)"]
+    assert queue.arguments(QueueVolume.CLAIM, 15)[-2:] == ["--ordinal", "$(TUBEPOST_ORDINAL)"]
     (variable,) = queue.environment(QueueVolume.CLAIM)
     assert variable["name"] == "TUBEPOST_ORDINAL"
     assert "pod-index" in variable["valueFrom"]["fieldRef"]["fieldPath"]
