@@ -127,13 +127,22 @@ def volumes(source: Source) -> list[Document]:
             }
             for secret in sorted(source.config.secret_names())
         ),
-        *([queue.empty_dir(_largest_queue(source))] if source.queue is QueueVolume.EMPTY_DIR else ()),
+        *(
+            [queue.empty_dir(_largest_queue(source), _workers(source))]
+            if source.queue is QueueVolume.EMPTY_DIR
+            else ()
+        ),
     ]
 
 
 def _largest_queue(source: Source) -> int | str | None:
     disk = source.spec.queue.disk if source.spec.queue else None
     return disk.max_size if disk else None
+
+
+def _workers(source: Source) -> int:
+    """How many workers a pod will have, as it finds out itself."""
+    return source.spec.workers or math.ceil(amount(_resources(source)["limits"]["cpu"]) or 1)
 
 
 def _resources(source: Source) -> dict[str, dict[str, Any]]:

@@ -24,8 +24,8 @@ EMPTY_DIR_GRACE: Final = 300
 OVERHEAD: Final = 1.25
 """The volume's limit, as a multiple of the queue's: a pod above the former is evicted, and its queue is
 lost."""
-SPARE: Final = 64 * 1024 * 1024
-"""Bytes more, for the write-ahead log and the journal."""
+SPARE: Final = 96 * 1024 * 1024
+"""Bytes more for each worker: 64 MiB of journal, and the write-ahead log of its partition."""
 
 
 class QueueVolume(enum.StrEnum):
@@ -83,10 +83,10 @@ def claim_template(push_domain: str, template: ClaimTemplate) -> Document:
     }
 
 
-def empty_dir(max_size: int | str | None) -> Document:
+def empty_dir(max_size: int | str | None, workers: int) -> Document:
     """Build the volume for a queue of at most `max_size` (None: the node's disk is the limit)."""
     limit = parse_size(max_size or 0)
-    bounds = {"sizeLimit": str(int(limit * OVERHEAD) + SPARE)} if limit else {}
+    bounds = {"sizeLimit": str(int(limit * OVERHEAD) + SPARE * workers)} if limit else {}
     return {"name": Names.QUEUE_VOLUME, "emptyDir": bounds}
 
 

@@ -4,16 +4,18 @@ import pytest
 
 from tubepost_api.acceptance import ClaimSpec
 from tubepost_api.podtemplate import GRACE
+from tubepost_dispatcher.queue.journal_file import MOST_BYTES
 from tubepost_operator.quantities import amount
 from tubepost_operator.resources import queue
 from tubepost_operator.resources.queue import ClaimTemplate, QueueVolume
 
 
 def test_a_volume_is_larger_than_its_queue_may_be() -> None:
-    assert queue.empty_dir(None) == {"name": "queue", "emptyDir": {}}
-    limit = amount(queue.empty_dir("100Mi")["emptyDir"]["sizeLimit"])
+    assert queue.empty_dir(None, 1) == {"name": "queue", "emptyDir": {}}
+    limit = amount(queue.empty_dir("100Mi", 4)["emptyDir"]["sizeLimit"])
     assert limit is not None
-    assert limit > 100 * 2**20 * queue.OVERHEAD
+    # Each worker has a journal of two files beside its partition.
+    assert limit >= 100 * 2**20 * queue.OVERHEAD + 4 * 2 * MOST_BYTES
 
 
 def test_a_pod_knows_its_workload_and_its_number() -> None:
