@@ -167,3 +167,26 @@ def test_direct_hands_over_what_has_no_verdict_in_time(
         assert len(senders.ledger.accepted) > dispatcher.metrics()[kept] >= 20
         assert dispatcher.stop() == 0
     check(senders.ledger, answered_by(first))
+
+
+def test_an_end_in_order_under_load_doubles_nothing(
+    site: tuple[Site, GoPeer, GoPeer], tmp_path: Path
+) -> None:
+    files, first, _ = site
+    queue(files)
+    arguments = ("--queue-dir", str(tmp_path / "queue"), "--grace", "10")
+    with Dispatcher(files.files, *arguments) as dispatcher:
+        with Senders(dispatcher.port, 10, 10, RATE, 60.0) as senders:
+            wait_until(lambda: len(senders.ledger.accepted) > RATE)
+            code = dispatcher.stop()
+            senders.stop()
+        assert code == 0, dispatcher.output()
+        assert "drained: nothing was cut" in dispatcher.output()
+    with Dispatcher(files.files, *arguments) as dispatcher:
+        arrived(senders, first)
+        wait_until(lambda: queued(dispatcher) == 0)
+        assert dispatcher.stop() == 0
+    answered = answered_by(first)
+    assert not senders.ledger.unanswered, "a transaction was cut"
+    assert not senders.ledger.accepted - answered.keys(), "a false 250"
+    assert all(count == 1 for count in answered.values())
