@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,8 @@ LINGER: Final = 0.1
 """Seconds that what ended waits for a commit to ride on, before it gets one of its own."""
 TOGETHER: Final = 64
 """What ended rides on a commit when there is as much of it: removed together, it costs less."""
+TOLD_AT_ONCE: Final = 100
+"""Callers that hear of a commit in one turn of the event loop: each goes on with its session then."""
 MOST_WAITING: Final = 64 * 1024 * 1024
 """Bytes of entries that wait for the disk; more are answered BUSY."""
 _CLOSED = Failure(FailureKind.CLOSED, "the queue is closed")
@@ -108,6 +111,8 @@ class DiskStore:
         self._handing_over: asyncio.Handle | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self._waiting = 0
+        self._answers: deque[Callable[[], None]] = deque()
+        """Those that are told something, and have not been called yet."""
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"queue {path.name}", daemon=True)
 
@@ -309,11 +314,21 @@ class DiskStore:
     def _told(self, answers: Sequence[Callable[[], None]], size: int) -> None:
         """On the event loop again."""
         self._waiting -= size
-        for answer in answers:
+        first = not self._answers
+        self._answers.extend(answers)
+        if first:
+            self._call_answers()
+
+    def _call_answers(self) -> None:
+        """Call some of those that are told something; then sessions get their turn before the others."""
+        for _ in range(min(len(self._answers), TOLD_AT_ONCE)):
             try:
-                answer()
+                self._answers[0]()
             except Exception:  # noqa: BLE001 - one caller's fault must not keep the others from hearing
                 _LOG.exception("queue: a callback failed")
+            self._answers.popleft()
+        if self._answers:
+            self._loop.call_soon(self._call_answers)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:

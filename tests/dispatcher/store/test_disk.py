@@ -224,3 +224,34 @@ def test_a_sync_returns_before_each_acknowledgement(tmp_path: Path) -> None:
             assert not unsynced, line
             acknowledged += 1
     assert acknowledged >= 20
+
+
+async def test_those_who_hear_of_one_commit_leave_others_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOLD_AT_ONCE", 10)
+    store = DiskStore(tmp_path / "p", reserve=0)
+    assert await told(store.start) is None
+    turns = 0
+    told_in: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if len(told_in) < 95:
+            loop.call_soon(turn)
+
+    for number in range(95):
+        store.put([an_entry(number)], lambda _: told_in.append(turns))
+    turn()
+    # What is told later is told after them.
+    last: list[object] = []
+    store.next_due(last.append)
+    async with asyncio.timeout(20):
+        while not last:
+            await asyncio.sleep(0.001)
+            assert not last or len(told_in) == 95
+    assert max(told_in.count(one) for one in set(told_in)) <= 20
+    assert len(set(told_in)) >= 5
+    await closed(store)
