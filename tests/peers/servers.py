@@ -23,6 +23,14 @@ class GoPeer(ControlledProcess):
         """Let the next `count` requests be answered so."""
         await self.call("/answer", {"status": status, "reason": reason, "count": count})
 
+    def go_down(self) -> None:
+        """Let `apnsserver` close its port and every connection; what it has counted stays."""
+        self.get("/down", method="POST")
+
+    def come_up(self) -> None:
+        """Let it open its port again."""
+        self.get("/up", method="POST")
+
     async def go_away(self) -> None:
         """Let a raw peer send GOAWAY now on every connection, with the last stream that it has seen."""
         await self.call("/goaway", method="POST")

@@ -34,26 +34,7 @@ func main() {
 	record := control.NewRecord()
 	listener := control.Listen(*port)
 	opened := map[net.Conn]*control.Connection{}
-	server := &http.Server{
-		TLSConfig: control.TLS(*certificate, *key),
-		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: *streams},
-		ErrorLog:  log.New(io.Discard, "", 0),
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			connection := record.Opened(nil)
-			record.Update(func() { opened[c] = connection })
-			return context.WithValue(ctx, connectionKey{}, connection)
-		},
-		ConnState: func(c net.Conn, state http.ConnState) {
-			if state == http.StateClosed {
-				record.Update(func() {
-					if known := opened[c]; known != nil {
-						known.Open = false
-					}
-				})
-			}
-		},
-	}
-	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		connection := q.Context().Value(connectionKey{}).(*control.Connection)
 		body, err := io.ReadAll(q.Body)
 		if err != nil {
@@ -84,8 +65,41 @@ func main() {
 			fmt.Fprintf(w, `{"reason":%q}`, reason)
 		}
 	})
+	newServer := func() *http.Server {
+		return &http.Server{
+			Handler:   handler,
+			TLSConfig: control.TLS(*certificate, *key),
+			HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: *streams},
+			ErrorLog:  log.New(io.Discard, "", 0),
+			ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+				connection := record.Opened(nil)
+				record.Update(func() { opened[c] = connection })
+				return context.WithValue(ctx, connectionKey{}, connection)
+			},
+			ConnState: func(c net.Conn, state http.ConnState) {
+				if state == http.StateClosed {
+					record.Update(func() {
+						if known := opened[c]; known != nil {
+							known.Open = false
+						}
+					})
+				}
+			},
+		}
+	}
+	server := newServer()
+	up := make(chan net.Listener)
+	record.CanBeDown(
+		func() { _ = server.Close() },
+		func() { server = newServer(); up <- control.Listen(listener.Addr().(*net.TCPAddr).Port) },
+	)
 	control.Start(record, listener.Addr().(*net.TCPAddr).Port)
-	log.Fatal(server.ServeTLS(listener, "", ""))
+	for {
+		if err := server.ServeTLS(listener, "", ""); err != http.ErrServerClosed {
+			log.Fatal(err)
+		}
+		listener = <-up
+	}
 }
 
 func check(q *http.Request, body []byte) (int, string) {

@@ -41,6 +41,7 @@ type Record struct {
 	connections []*Connection
 	orders      []Answer
 	goAway      []func()
+	down, up    func()
 	dialled     int
 	muteUntil   time.Time
 	muted       int
@@ -51,6 +52,13 @@ func NewRecord() *Record {
 	return &Record{
 		seen: map[string]int{}, answered: map[string]int{}, apnsIDs: map[string][]string{}, statuses: map[int]int{},
 	}
+}
+
+// CanBeDown says how the peer closes its port and all connections, and how it opens the port again.
+func (r *Record) CanBeDown(down, up func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.down, r.up = down, up
 }
 
 // Opened counts a new connection; its fields are changed only within Update.

@@ -69,6 +69,22 @@ func handler(r *Record) http.Handler {
 		}
 		r.reply(w, r.stats)
 	})
+	for path, order := range map[string]func() func(){
+		"POST /down": func() func() { return r.down },
+		"POST /up":   func() func() { return r.up },
+	} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			r.mu.Lock()
+			obey := order()
+			r.mu.Unlock()
+			if obey == nil {
+				http.Error(w, "this peer cannot", http.StatusNotImplemented)
+				return
+			}
+			obey()
+			r.reply(w, r.stats)
+		})
+	}
 	mux.HandleFunc("POST /reset", func(w http.ResponseWriter, _ *http.Request) {
 		r.reply(w, func() any {
 			r.seen, r.answered, r.statuses, r.orders = map[string]int{}, map[string]int{}, map[int]int{}, nil
