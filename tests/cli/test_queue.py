@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
+import smtplib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.e2e.app import TUBEPOST, Dispatcher, wait_until
+from tests.e2e.app import Dispatcher, wait_until
+from tubepost_cli.message import push_message
 from tubepost_cli.queue import command
+
+pytestmark = pytest.mark.xdist_group("tubepost queue")
 
 MANIFESTS = """
 apiVersion: tubepost.io/v1alpha1
@@ -49,17 +52,18 @@ class Queue:
         self, token: str = BUSY, *, sender: str = "news@example.com", domain: str = "push.example.com"
     ) -> str:
         """Inject a message; its id."""
-        done = subprocess.run(
-            [
-                TUBEPOST, "send", "--port", self.dispatcher.found["port"], "--domain", domain, "--alert", "Hello",
-                "--token", token, "--from", sender,
-            ],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        found = re.search(r"\b[0-9a-f]{25}\b", done.stdout)
-        assert found, f"the 250 names no message id: {done.stdout}"
-        return found[0]
+        message = push_message(
+            b'{"aps":{"alert":"Hello"}}', sender=sender, recipient=f"device@{domain}", token=token, headers={}
+        )
+        with smtplib.SMTP("127.0.0.1", int(self.dispatcher.found["port"])) as session:
+            session.ehlo()
+            session.mail(sender)
+            session.rcpt(f"device@{domain}")
+            code, text = session.data(message)
+        found = re.search(rb"\b[0-9a-f]{25}\b", text)
+        assert code == 250, text
+        assert found, f"the 250 names no message id: {text!r}"
+        return found[0].decode()
 
     def __call__(self, *arguments: str, status: int = 0) -> Result:
         done = CliRunner().invoke(command, [*arguments, "--port", self.dispatcher.found["admin"]])
@@ -260,16 +264,8 @@ def test_without_a_queue_there_is_a_journal_in_memory(tmp_path: Path) -> None:
     with Dispatcher([file], "--simulator") as running:
         direct = Queue(running)
         assert "No queue: the dispatcher was started without --queue-dir" in direct("summary").output
-        done = subprocess.run(
-            [
-                TUBEPOST, "send", "--port", running.found["port"], "--domain", "push.example.com", "--alert",
-                "Hello", "--token", GOOD,
-            ],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout
-        found = wait_until(lambda: re.search(r"message ([0-9a-f]{25})", running.output()))
-        assert "delivered, attempt 1 by apns" in direct("trace", found[1]).output
+        name = direct.send(GOOD)
+        assert "delivered, attempt 1 by apns" in direct("trace", name).output
         assert "in memory, until a worker ends" in direct("trace", "nowhere", status=1).output
 
 
