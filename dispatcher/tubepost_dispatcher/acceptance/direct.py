@@ -15,6 +15,7 @@ from tubepost_api.config import AcceptanceOverflow, DeliveryMode
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.base import BaseAcceptance, PendingMessage
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
+from tubepost_dispatcher.acceptance.deadlines import Deadlines
 from tubepost_dispatcher.acceptance.queue_port import NotificationQueue
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
@@ -71,6 +72,8 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
     ) -> None:
         super().__init__(active, deliverer, context)
         self._queue = queue
+        # Apart from the others: deadlines of one length pass in the order in which they were set.
+        self._disk_deadlines: Deadlines[DirectMessage] = Deadlines(context.loop, context.clock, self._expired)
 
     @property
     def _overflow(self) -> NotificationQueue | None:
@@ -151,13 +154,15 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
         self, message: DirectMessage, queue: NotificationQueue, delivery: Delivery, outcome: Outcome
     ) -> None:
         self._deadlines.drop(message)
-        self._deadlines.add(message, self._context.clock() + DISK_PATIENCE)
+        self._disk_deadlines.add(message, self._context.clock() + DISK_PATIENCE)
         message.putting = queue.take_over(delivery, outcome, partial(self._stored, message))
         if message.putting is None:
+            self._disk_deadlines.drop(message)
             self._answer(message, outcome_reply(outcome))
 
     def _stored(self, message: DirectMessage, failure: Failure | None) -> None:
         message.putting = None  # it knows the message: a cycle
+        self._disk_deadlines.drop(message)
         if failure is None:
             self._context.metrics.queue_accepted.labels("overflow").inc()
             self._answer(message, Reply(250, "2.0.0", f"Queued as {message.transaction.message_id}"))
@@ -167,6 +172,7 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
     def abandoned(self, message: DirectMessage) -> None:
         """The client has gone: what was not sent is withdrawn, the outcome of what was sent still logged."""
         if self._deliver_nothing_of(message):
+            self._disk_deadlines.drop(message)
             self._answer(message, refusal("ClientGone"))
         elif message.delivery is not None and not message.relaying:
             self._deliverer.withdraw(message.delivery)
