@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from tubepost_api.fields import UNIQUE, Checked, SecretName, failure, no_repeats
+from tubepost_api.fields import UNIQUE, Checked, SecretKey, SecretName, failure, no_repeats
 from tubepost_api.rules import Rule, SpecModel
 
 OWN_PREFIX = "tubepost.io/"
@@ -24,7 +24,9 @@ GRACE = 70
 
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"
+NO_LIMIT = "none"
+"""The limit that is no limit."""
 
 
 def _check_keys(values: dict[str, str]) -> None:
@@ -71,9 +73,19 @@ Open = Annotated[
 """An object of Kubernetes' own schema, checked by the API server when the pod template is written."""
 Quantity = Annotated[
     str,
-    Checked("a quantity", "write a quantity such as 100m, 0.5, 1, 256Mi or 1Gi", _QUANTITY, 32),
+    Checked("a quantity", "write a quantity such as 100m, 0.5, 1, 256Mi or 1Gi", f"^{_QUANTITY}$", 32),
 ]
 """A quantity of CPU or memory, in quotes where it is a bare number."""
+Limit = Annotated[
+    str,
+    Checked(
+        "a limit",
+        f"write a quantity such as 100m, 0.5, 1, 256Mi or 1Gi, or {NO_LIMIT}",
+        f"^({_QUANTITY}|{NO_LIMIT})$",
+        32,
+    ),
+]
+"""A quantity as above, or none."""
 UserId = Annotated[int, Field(ge=1, le=2_147_483_647)]
 """A user or group id; not root."""
 ImageName = Annotated[
@@ -88,24 +100,53 @@ ImageName = Annotated[
 """The reference of a container image."""
 
 
-class AmountsSpec(SpecModel):
-    """Amounts of CPU and memory."""
+class RequestsSpec(SpecModel):
+    """What the pod is sure to get."""
 
     cpu: Quantity | None = None
     """CPUs, such as 500m or "2"."""
     memory: Quantity | None = None
     """Memory, such as 256Mi."""
+    ephemeral_storage: Annotated[Quantity | None, Field(alias="ephemeral-storage")] = None
+    """Disk of the node, for logs and a queue on an emptyDir, such as 1Gi; without it none is set aside."""
+
+
+class LimitsSpec(SpecModel):
+    """What the pod never exceeds."""
+
+    cpu: Limit | None = None
+    """CPUs, such as 500m or "2"; none: no limit, and as many worker processes as CPUs are requested."""
+    memory: Limit | None = None
+    """Memory, such as 512Mi; none: no limit."""
+    ephemeral_storage: Annotated[Quantity | None, Field(alias="ephemeral-storage")] = None
+    """Disk of the node, above which the pod is evicted; without it no limit."""
+
+
+class CaBundleSpec(SpecModel):
+    """Certificate authorities in a ConfigMap."""
+
+    config_map_name: Annotated[
+        str,
+        Checked(
+            "the name of a ConfigMap",
+            "use lower-case letters, digits, hyphens and dots, with a letter or digit at both ends",
+            r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            253,
+        ),
+    ]
+    """ConfigMap in the same namespace, such as the target of a trust-manager Bundle."""
+    key: SecretKey = "ca.crt"
+    """Key with the authorities, PEM."""
 
 
 class ResourcesSpec(SpecModel):
     """Compute resources of the dispatcher."""
 
-    requests: AmountsSpec | None = None
-    """What the pod is sure to get."""
-    limits: AmountsSpec | None = None
-    """What the pod never exceeds. The CPU limit decides on the number of worker processes; without one it is
-    1, or twice the request where that is more. Without a memory limit it is 512Mi, or the request where that
-    is more. A limit without a request is the request too, as everywhere in Kubernetes."""
+    requests: RequestsSpec | None = None
+    """What the pod is sure to get; without them 100m of a CPU and 192Mi, or the limit where it is given."""
+    limits: LimitsSpec | None = None
+    """What the pod never exceeds. Without them the limits are 1 CPU and 512Mi, or twice the request where
+    that is more. The CPU limit decides on the number of worker processes."""
 
 
 class TolerationSpec(SpecModel):
@@ -174,6 +215,9 @@ class PodTemplateSpec(SpecModel):
         AfterValidator(no_repeats),
     ] = ()
     """Secrets to pull the image with, beside those of the operator's settings."""
+    ca_bundle: CaBundleSpec | None = None
+    """Certificate authorities that are trusted in place of the image's, wherever no other is named (such as
+    tls.ca of a route). A change takes effect in new pods."""
     security: PodSecuritySpec = PodSecuritySpec()
     """Identities of the pods."""
     termination_grace_period_seconds: Annotated[int, Field(ge=15, le=3600)] = GRACE

@@ -239,6 +239,24 @@ CASES: list[Case] = [
         push_domain(service={"annotations": {"tubepost.io/applied": "1"}}),
         "spec.service.annotations",
     ),
+    (
+        "no limits, and authorities",
+        push_domain(
+            podTemplate={
+                "resources": {
+                    "requests": {"cpu": "500m", "ephemeral-storage": "1Gi"},
+                    "limits": {"cpu": "none", "memory": "none", "ephemeral-storage": "2Gi"},
+                },
+                "caBundle": {"configMapName": "corp"},
+            }
+        ),
+        None,
+    ),
+    (
+        "a request of none",
+        push_domain(podTemplate={"resources": {"requests": {"cpu": "none"}}}),
+        "spec.podTemplate.resources.requests.cpu",
+    ),
     ("service", push_domain(service={"type": "LoadBalancer", "port": 587}), None),
     (
         "every field of the service",

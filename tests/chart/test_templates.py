@@ -281,7 +281,7 @@ def test_what_the_operator_is_told() -> None:
     assert template.resources.limits.cpu == "2"
     assert template.security.run_as_user == 1000
     # What a parent chart shares holds for dispatchers too.
-    assert template.priority_class_name == "important"
+    assert template.priority_class_name == "system-cluster-critical"
     assert template.node_selector == {"pool": "mail"}
     assert settings_of(render()).release.pod_template == settings.ReleaseSettings().pod_template
 

@@ -55,7 +55,7 @@ SETS: dict[str, dict[str, Any]] = {
                 "tolerations": [{"key": "mail", "operator": "Exists"}],
             },
         },
-        "global": {"priorityClassName": "important", "nodeSelector": {"pool": "mail"}},
+        "global": {"priorityClassName": "system-cluster-critical", "nodeSelector": {"pool": "mail"}},
     },
     "monitored": {"monitoring": MONITORING},
     "closed": {

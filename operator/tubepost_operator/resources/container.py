@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+from decimal import Decimal
 from typing import Any, Final
 
 from tubepost_api.listener import ADMIN_PORT, HTTP_PORT
+from tubepost_api.podtemplate import NO_LIMIT
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
 from tubepost_operator.quantities import amount
@@ -37,9 +40,12 @@ DEFAULT_RESOURCES: Final[dict[str, dict[str, str]]] = {
 }
 """Where the spec names none. The CPU limit also sets the number of worker processes to one."""
 ROOM: Final = 2
-"""Without a CPU limit in the spec, the limit is at least this many times the request: a request is what is
-needed on average, and throttling at that would hold every burst up. Not unlimited, since the limit decides on
-the number of worker processes, and these fill the memory."""
+"""Without a limit in the spec, it is at least this many times the request: a request is what is needed on
+average, and a limit of the same would hold every burst up. Not unlimited unless the spec says so, since the
+CPU limit decides on the number of worker processes, and these fill the memory."""
+CA_DIRECTORY: Final = "/etc/tubepost/ca"
+_CA_VOLUME: Final = "ca-bundle"
+_CA_FILE: Final = "ca.crt"
 
 _SECURITY: Final[Document] = {
     "allowPrivilegeEscalation": False,
@@ -76,6 +82,7 @@ def container(source: Source) -> Document:
             *("--log-format", "json"),
             "--lenient",
             *(queue.arguments(place, RETIRE_AFTER) if place else ()),
+            *_worker_arguments(source),
         ],
         "ports": [
             {"name": "smtp", "containerPort": source.config.listener.port, "protocol": "TCP"},
@@ -103,10 +110,16 @@ def container(source: Source) -> Document:
             ),
         ],
     }
+    variables: list[Document] = []
     if place:
         built["volumeMounts"].append({"name": Names.QUEUE_VOLUME, "mountPath": queue.DIRECTORY})
-        if variables := queue.environment(place):
-            built["env"] = variables
+        variables += queue.environment(place)
+    if template.ca_bundle:
+        built["volumeMounts"].append({"name": _CA_VOLUME, "mountPath": CA_DIRECTORY, "readOnly": True})
+        # What OpenSSL reads where a program names no authorities.
+        variables.append({"name": "SSL_CERT_FILE", "value": f"{CA_DIRECTORY}/{_CA_FILE}"})
+    if variables:
+        built["env"] = variables
     return built
 
 
@@ -132,7 +145,24 @@ def volumes(source: Source) -> list[Document]:
             if source.queue is QueueVolume.EMPTY_DIR
             else ()
         ),
+        *_ca_volume(source),
     ]
+
+
+def _ca_volume(source: Source) -> list[Document]:
+    wanted = source.pod_template.ca_bundle
+    if wanted is None:
+        return []
+    # Not optional: without its authorities a dispatcher would trust nobody, and say so of each connection.
+    items = [{"key": wanted.key, "path": _CA_FILE}]
+    config_map = {"name": wanted.config_map_name, "items": items, "defaultMode": _FILE_MODE}
+    return [{"name": _CA_VOLUME, "configMap": config_map}]
+
+
+def _worker_arguments(source: Source) -> list[str]:
+    """Without a CPU limit a dispatcher would have a worker for each CPU of the node."""
+    limited = "cpu" in _resources(source)["limits"]
+    return [] if limited or source.spec.workers else ["--workers", str(_workers(source))]
 
 
 def _largest_queue(source: Source) -> int | str | None:
@@ -141,35 +171,43 @@ def _largest_queue(source: Source) -> int | str | None:
 
 
 def _workers(source: Source) -> int:
-    """How many workers a pod will have, as it finds out itself."""
-    return source.spec.workers or math.ceil(amount(_resources(source)["limits"]["cpu"]) or 1)
+    """How many workers a pod will have, as it finds out itself, or is told where it has no CPU limit."""
+    resources = _resources(source)
+    cpus = resources["limits"].get("cpu") or resources["requests"]["cpu"]
+    return source.spec.workers or math.ceil(amount(cpus) or 1)
 
 
 def _resources(source: Source) -> dict[str, dict[str, Any]]:
     wanted = source.pod_template.resources.model_dump(by_alias=True, exclude_none=True)
-    requests, limits = wanted.get("requests", {}), wanted.get("limits", {})
-    merged: dict[str, dict[str, Any]] = {"requests": {}, "limits": {}}
-    for name in ("cpu", "memory"):
+    requests, limits = dict(wanted.get("requests", {})), dict(wanted.get("limits", {}))
+    for name, default in DEFAULT_RESOURCES["requests"].items():
         request, limit = requests.get(name), limits.get(name)
         if limit is None:
-            limit = DEFAULT_RESOURCES["limits"][name]
-            if request is not None:
-                limit = _cpu_limit(request, limit) if name == "cpu" else _larger(request, limit)
-        elif request is None:
-            # The default could be more than this limit; Kubernetes does the same.
-            request = limit
-        merged["requests"][name] = request or DEFAULT_RESOURCES["requests"][name]
-        merged["limits"][name] = limit
-    return merged
+            usual = DEFAULT_RESOURCES["limits"][name]
+            limits[name] = usual if request is None else _larger(_times(request, ROOM), usual)
+        if request is None:
+            # The default could be more than a limit that is given, which Kubernetes takes for the request.
+            requests[name] = default if limit in (None, NO_LIMIT) else limit
+    return {
+        "requests": requests,
+        "limits": {name: limit for name, limit in limits.items() if limit != NO_LIMIT},
+    }
 
 
 def _larger(one: str, other: str) -> str:
     return one if (amount(one) or 0) > (amount(other) or 0) else other
 
 
-def _cpu_limit(request: str, default: str) -> str:
-    thousandths = math.ceil((amount(request) or 0) * ROOM * 1000)
-    return _larger(f"{thousandths}m" if thousandths % 1000 else f"{thousandths // 1000}", default)
+def _times(quantity: str, factor: int) -> str:
+    """A multiple, in the same unit; of a fraction of CPUs in thousandths."""
+    number = re.match(r"[0-9.]+", quantity)
+    assert number is not None
+    unit = quantity[number.end() :]
+    if unit or "." not in number[0]:
+        value = Decimal(number[0]) * factor
+        return f"{value:f}{unit}" if unit != "m" or value % 1000 else f"{value / 1000:f}"
+    thousandths = math.ceil(Decimal(number[0]) * factor * 1000)
+    return f"{thousandths}m" if thousandths % 1000 else f"{thousandths // 1000}"
 
 
 def _probe(path: str, *, period: int, failures: int) -> Document:

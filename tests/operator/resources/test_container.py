@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.operator.resources.sources import source, templated
 from tubepost_operator.observed import Document
 from tubepost_operator.resources.container import SECRETS_DIRECTORY, container, volumes
+from tubepost_operator.webhook.inject import config_name
 
 
 def test_every_secret_that_is_named_is_mounted_where_the_dispatcher_looks() -> None:
@@ -42,7 +45,22 @@ def test_every_secret_that_is_named_is_mounted_where_the_dispatcher_looks() -> N
         ),
         (
             {"requests": {"memory": "1Gi"}},
-            {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+            {"requests": {"cpu": "100m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
+        ),
+        (
+            {"requests": {"cpu": "3", "memory": "1536Mi"}, "limits": {"cpu": "none", "memory": "none"}},
+            {"requests": {"cpu": "3", "memory": "1536Mi"}, "limits": {}},
+        ),
+        (
+            {"limits": {"cpu": "none"}},
+            {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}},
+        ),
+        (
+            {"requests": {"ephemeral-storage": "1Gi"}, "limits": {"ephemeral-storage": "2Gi"}},
+            {
+                "requests": {"cpu": "100m", "memory": "192Mi", "ephemeral-storage": "1Gi"},
+                "limits": {"cpu": "1", "memory": "512Mi", "ephemeral-storage": "2Gi"},
+            },
         ),
         (
             {"requests": {"cpu": "250m"}, "limits": {"memory": "1Gi"}},
@@ -60,6 +78,31 @@ def test_every_secret_that_is_named_is_mounted_where_the_dispatcher_looks() -> N
 )
 def test_defaults_never_contradict_what_is_given(resources: Document, expected: Document) -> None:
     assert container(templated(resources=resources))["resources"] == expected
+
+
+@pytest.mark.parametrize(("cpu", "workers"), [("100m", "1"), ("2500m", "3"), ("4", "4")])
+def test_without_a_cpu_limit_the_request_says_how_many_workers(cpu: str, workers: str) -> None:
+    given = templated(resources={"requests": {"cpu": cpu}, "limits": {"cpu": "none"}})
+    arguments = container(given)["args"]
+    assert arguments[arguments.index("--workers") + 1] == workers
+    # What the PushDomain says itself is in its configuration, and reloads.
+    named = replace(given, spec=given.spec.model_copy(update={"workers": 2}))
+    assert "--workers" not in container(named)["args"]
+    assert "--workers" not in container(source())["args"]
+
+
+def test_authorities_of_a_config_map_are_trusted() -> None:
+    given = templated(caBundle={"configMapName": "corp", "key": "bundle.pem"})
+    found = container(given)
+    (variable,) = found["env"]
+    assert variable["name"] == "SSL_CERT_FILE"
+    directory, _, file = variable["value"].rpartition("/")
+    (mount,) = [item for item in found["volumeMounts"] if item["mountPath"] == directory]
+    (volume,) = [item for item in volumes(given) if item["name"] == mount["name"]]
+    assert volume["configMap"]["name"] == "corp"
+    assert volume["configMap"]["items"] == [{"key": "bundle.pem", "path": file}]
+    # A sidecar still finds its configuration.
+    assert config_name({"spec": {"volumes": volumes(given)}}) == given.config_map
 
 
 def test_the_arguments_are_those_of_the_command_line() -> None:

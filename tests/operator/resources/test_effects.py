@@ -18,6 +18,7 @@ from tubepost_operator.resources.service import service
 
 BASE: dict[str, Any] = {
     "tolerations": ({"key": "a"},),
+    "caBundle": {"configMapName": "authorities"},
     "security": {"runAsUser": 5, "runAsGroup": 5, "fsGroup": 5},
 }
 OTHER: dict[str, object] = {
@@ -28,6 +29,10 @@ OTHER: dict[str, object] = {
     "resources.requests.memory": "200Mi",
     "resources.limits.cpu": "3",
     "resources.limits.memory": "700Mi",
+    "resources.requests.ephemeral-storage": "1Gi",
+    "resources.limits.ephemeral-storage": "2Gi",
+    "caBundle.configMapName": "other",
+    "caBundle.key": "other.pem",
     "nodeSelector": {"a": "b"},
     "tolerations[].key": "b",
     "tolerations[].operator": "Exists",
