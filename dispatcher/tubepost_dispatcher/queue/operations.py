@@ -27,8 +27,8 @@ from tubepost_dispatcher.queue_step import Partition, Queued, State, Step, StepR
 from tubepost_dispatcher.store.port import Entry, Failure, Filter, Kept, Page, Tally, matches
 from tubepost_dispatcher.text import hide_tokens, short_token
 
-CHANGED_AT_ONCE: Final = 250
-"""Entries that one step changes: one commit, of some milliseconds."""
+CHANGED_AT_ONCE: Final = 100
+"""Entries that one step changes: one commit. More of them would keep the event loop for too long."""
 MOST_GROUPS: Final = 1_000
 """Groups of one answer; beyond, the smallest are put together."""
 
