@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
 from tubepost_api.config import DeliveryMode
-from tubepost_dispatcher.delivery.domain import DomainsInForce
+from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce
 from tubepost_dispatcher.notification import Notification
-from tubepost_dispatcher.queue.lanes import Group, Lane, Turns
+from tubepost_dispatcher.queue.lanes import MOST_ACTIVE, Group, Lane, Turns
 from tubepost_dispatcher.queue.senders import Senders
 from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.queue.window import Window
@@ -37,6 +37,10 @@ EXPIRED: Final = 200
 """Expired notifications that end together."""
 TOGETHER: Final = 200
 """Notifications that are handed to delivery in one turn of the loop: some milliseconds."""
+THROTTLED: Final = 10.0
+"""Seconds for which a throttle has something in memory to let through."""
+OVERDUE: Final = 60.0
+"""Seconds that a notification waits for its turn with delivery, before it waits in the store again."""
 PROBES: Final = 16
 """Notifications of a lane from which a probe is chosen."""
 
@@ -49,6 +53,9 @@ class Taker(Protocol):
 
     def expire(self, lane: Lane, one: Kept) -> None:
         """Its time is over. `gone` is not called for it."""
+
+    def recall(self, slot: Slot, keys: Collection[int], *, late: bool) -> None:
+        """Give back to the store what was not sent of these; `late`: since it has waited for too long."""
 
 
 class Feeder:
@@ -180,12 +187,13 @@ class Feeder:
         domain = self._domains.find(name)
         key: Hashable = None
         if domain is not None:
-            key = (domain.options.mode, *((route.name, id(route.pool)) for route in domain.routes))
+            pools = ((route.name, id(route.pool)) for route in domain.routes)
+            key = (domain.options.mode, id(domain.throttle), *pools)
         found = self._groups.get(key)
         if found is None:
             names = None if domain is None else tuple(route.name for route in domain.routes)
             window = self._windows.setdefault(names, Window())
-            found = self._groups[key] = Group(window, domain)
+            found = self._groups[key] = Group(window, domain, _most(domain))
             self._look_at(found, self._clock())
         return found
 
@@ -310,6 +318,14 @@ class Feeder:
             if slot.set_aside != set_aside:
                 # What is saved of a file that was set aside comes back little by little.
                 slot.set_aside, slot.scans = set_aside, SCANS * 2
+            # Of one that expires meanwhile the sweep would not hear.
+            # A throttle's turns are not given back: what waits for one goes on waiting.
+            before = self._clock() - OVERDUE
+            active = slot.active.items()
+            late = [key for key, one in active if one.started < before and one.domain.throttle is None]
+            if late:
+                self._taker.recall(slot, late, late=True)
+                slot.scans = max(slot.scans, 1)
             if slot.scans or not self._sweeps % SCANS:
                 slot.scans = max(0, slot.scans - 1)
                 self._scan(slot)
@@ -346,6 +362,14 @@ class Feeder:
             slot.store.lanes(answer[-1].lane, LANES, partial(self._scanned, slot))
         else:
             slot.scanning = False
+
+
+def _most(domain: Domain | None) -> int:
+    """How many notifications of a group are worth having in memory."""
+    throttle = None if domain is None else domain.options.throttle
+    if throttle is None:
+        return MOST_ACTIVE
+    return min(MOST_ACTIVE, math.ceil(throttle.messages / throttle.seconds * THROTTLED) + 1)
 
 
 def _opens_in(group: Group, now: float) -> float:

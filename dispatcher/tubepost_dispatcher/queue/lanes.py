@@ -28,10 +28,12 @@ QUANTUM: Final = 4
 class Group:
     """All lanes that share routes, or wait for the same change of the configuration."""
 
-    __slots__ = ("active", "closed", "domain", "low", "ready", "window")
+    __slots__ = ("active", "closed", "domain", "low", "most", "ready", "window")
 
-    def __init__(self, window: Window, domain: Domain | None = None) -> None:
+    def __init__(self, window: Window, domain: Domain | None = None, most: int = MOST_ACTIVE) -> None:
         self.window = window
+        self.most = most
+        """Notifications, whatever the window: no more than a throttle lets through soon."""
         self.domain = domain
         """One of those with these routes; None: no domain in force has notifications of this group."""
         self.active = 0
@@ -98,8 +100,7 @@ class Turns:
         else:
             # As `room` has it, in few steps: nearly all that comes, comes here.
             free = self.most - self.active
-            size = window.size
-            room = min(size, free) - group.active
+            room = min(window.size, group.most, free) - group.active
             if lane.active >= 2 * room:
                 room = 0
         if room <= 0 or group.closed:
@@ -116,7 +117,7 @@ class Turns:
         group = lane.group
         active = lane.active
         part = lane.fresh if fresh else active - lane.fresh
-        room = group_room(group.window.size, group.active, self.most - self.active)
+        room = group_room(min(group.window.size, group.most), group.active, self.most - self.active)
         return lane_room(room, active, part, fresh=fresh, backlog=lane.place or lane.reading)
 
     def gone(self, lane: Lane, *, fresh: bool) -> bool:
@@ -133,7 +134,7 @@ class Turns:
         """Whether there is room for more than a few of a group that had too little."""
         if group.active <= group.low:
             return True
-        room = group_room(group.window.size, group.active, self.most - self.active)
+        room = group_room(min(group.window.size, group.most), group.active, self.most - self.active)
         if room * QUANTUM < group.active or not group.ready:
             return False
         first = group.ready[0]
@@ -181,7 +182,7 @@ class Turns:
         wanted: list[tuple[Lane, int]] = []
         ready = group.ready
         for _ in range(len(ready)):
-            if group_room(group.window.size, group.active, self.most - self.active) <= 0:
+            if group_room(min(group.window.size, group.most), group.active, self.most - self.active) <= 0:
                 break
             lane = ready.popleft()
             count = min(self.room(lane, fresh=False), BATCH)

@@ -308,8 +308,7 @@ class Queue:
 
     def expire(self, lane: Lane, one: Kept) -> None:
         """See `Taker`."""
-        notification = read_entry(one)
-        if notification is None:
+        if (notification := read_entry(one)) is None:
             lane.slot.store.again(one.key, held_back(one.entry))
             return
         domain = self._domains.find(notification.domain) or _NOWHERE
@@ -374,20 +373,21 @@ class Queue:
 
     # -- what operations call -------------------------------------------------------------------------
 
-    def recall(self, slot: Slot, keys: Collection[int]) -> None:
+    def recall(self, slot: Slot, keys: Collection[int], *, late: bool = False) -> None:
         """Give back to the store what delivery has of these and has not sent yet; nobody is told."""
         back = [key for key in keys if key in slot.active and self._deliverer.recall(slot.active[key])]
         for key in back:
-            item = slot.active.pop(key).owner
+            item = (delivery := slot.active.pop(key)).owner
             assert isinstance(item, Item)
+            if late:
+                self._feeder.failed(item.lane, delivery.started)
             if item.fresh is not None:
                 self._feeder.gone(item.lane, fresh=item.fresh)
         slot.store.release(back)
 
     def drop(self, slot: Slot, one: Kept, why: str) -> None:
         """End a taken entry that delivery does not have: an operator gives it up."""
-        notification = read_entry(one)
-        if notification is None:
+        if (notification := read_entry(one)) is None:
             slot.store.ended(one.key)
             return
         domain = self._domains.find(notification.domain) or _NOWHERE

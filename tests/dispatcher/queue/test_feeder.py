@@ -12,7 +12,9 @@ import pytest
 from tests.dispatcher.delivery.support import BUSY, DELIVERED, FakePool
 from tests.dispatcher.queue.support import Bench, domains_of, ids, routed
 from tests.support.loop import FakeLoop
-from tubepost_api.config import DeliveryConfig, DeliveryMode
+from tubepost_api.config import DeliveryConfig, DeliveryMode, Throttle
+from tubepost_dispatcher.notification import PushPart
+from tubepost_dispatcher.pod_limits.bucket import TokenBucket
 from tubepost_dispatcher.queue import feeder as module
 from tubepost_dispatcher.queue.entries import entry_of
 from tubepost_dispatcher.queue.window import START
@@ -316,3 +318,48 @@ def test_a_large_batch_is_handed_over_in_several_turns() -> None:
         steps.append(len(bench.pool.requests))
     assert max(after - before for before, after in itertools.pairwise(steps)) <= module.TOGETHER
     assert steps[-1] > 2 * module.TOGETHER
+
+
+def test_what_finds_no_stream_in_time_waits_in_the_store_and_expires_there() -> None:
+    bench = Bench()
+    push = PushPart(b"ab" * 32, b"{}", expiration=int(bench.wall()) + 600)
+    bench.stored(1, push=push)
+    bench.stored(2)
+    window = bench.queue._feeder.lane(bench.queue.slots[0], bench.notification(2)).group.window
+    size = window.size
+    bench.loop.advance(module.OVERDUE + module.SWEEP + 1.0)
+    assert window.size < size
+    assert sorted(bench.sent) == ["m1", "m2"], "they are tried again, and not twice"
+    bench.loop.advance(900.0)
+    assert bench.ends == [("m1", "Expired")]
+    assert bench.sent == ["m2"]
+    assert bench.pool.requests[0].owner.notification.attempt == 1
+
+
+def test_what_was_sent_is_waited_for() -> None:
+    bench = Bench()
+    bench.pool.withdrawable = False
+    bench.stored(1)
+    bench.loop.advance(2 * module.OVERDUE)
+    assert bench.sent == ["m1"]
+    bench.pool.answer(DELIVERED)
+    assert bench.queue.queued == 0
+
+
+@pytest.mark.parametrize(("messages", "seconds"), [(50, 1.0), (1, 600.0)])
+def test_a_throttle_has_little_in_memory_and_loses_no_turn(messages: int, seconds: float) -> None:
+    throttle = Throttle(messages=messages, seconds=seconds)
+    pool, loop = FakePool(), FakeLoop()
+    only = routed("a", pool, DeliveryConfig(throttle=throttle))
+    only.throttle = TokenBucket(throttle)
+    bench = Bench(only, pool, loop=loop)
+    for number in range(2_000):
+        bench.stored(number)
+    begun, delivered = loop.now, 0
+    while loop.now < begun + 20 * seconds:
+        assert bench.queue.active <= max(2, 10 * messages / seconds + 1)
+        loop.advance(seconds / 10)
+        while pool.requests:
+            pool.answer(DELIVERED)
+            delivered += 1
+    assert 19 * messages <= delivered <= 22 * messages
