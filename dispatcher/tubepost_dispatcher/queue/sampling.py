@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
@@ -43,15 +43,30 @@ class Held(NamedTuple):
 
 
 class Sum:
-    """Notifications of one domain and route of the last attempt."""
+    """Notifications of one domain entry and route of the last attempt."""
 
-    __slots__ = ("due", "oldest", "queued")
+    __slots__ = ("domain", "due", "held", "oldest", "queued")
 
-    def __init__(self) -> None:
+    def __init__(self, domain: str) -> None:
+        self.domain = domain
+        """One of the entry's."""
         self.queued = 0
         self.due = 0
+        self.held = 0
+        """By an operator."""
         self.oldest = float("inf")
         """Unix seconds."""
+
+    def add(self, other: Count | Sum, held: int) -> None:
+        """Count these too, `held` of them held by an operator."""
+        self.queued += other.queued
+        self.due += other.due
+        self.held += held
+        self.oldest = min(self.oldest, other.oldest)
+
+
+Sums = dict[tuple[str, str], Sum]
+"""By label of the domain, and route: only so many, however many domains a pattern stands for."""
 
 
 def state_of(figures: Figures, *, own: bool) -> str:
@@ -62,36 +77,34 @@ def state_of(figures: Figures, *, own: bool) -> str:
     return "locked" if failure.kind is FailureKind.LOCKED else "failed"
 
 
-def summed(counts: Iterator[Count], label: Callable[[str], str]) -> dict[tuple[str, str], Sum]:
-    """Counts by label of the domain, and route."""
-    result: dict[tuple[str, str], Sum] = {}
+def sum_up(sums: Sums, counts: Iterable[Count], label: Callable[[str], str]) -> None:
+    """Add counts to sums."""
     for one in counts:
-        found = result.setdefault((label(one.domain), one.route), Sum())
-        found.queued += one.queued
-        found.due += one.due
-        found.oldest = min(found.oldest, one.oldest)
-    return result
+        key = (label(one.domain), one.route)
+        found = sums.get(key)
+        if found is None:
+            found = sums[key] = Sum(one.domain)
+        found.add(one, one.queued if one.hold else 0)
 
 
-def held(counts: Iterator[Count], domains: Domains, now: float) -> Held:
+def held(sums: Iterable[Sum], domains: Domains, now: float) -> Held:
     """How many notifications are held back: each by one cause, the most lasting one.
 
     Args:
-        counts: of the queue.
+        sums: of the queue.
         domains: in force.
         now: monotonic seconds.
     """
     operator = suspend = routes = 0
-    for one in counts:
+    for one in sums:
         domain = domains.find(one.domain)
-        if one.hold:
-            operator += one.queued
-        elif domain is None:
+        operator += one.held
+        if domain is None:
             continue
-        elif domain.options.mode is DeliveryMode.SUSPEND:
-            suspend += one.queued
+        if domain.options.mode is DeliveryMode.SUSPEND:
+            suspend += one.queued - one.held
         elif domain.routes and all(route.pool.held_until > now for route in domain.routes):
-            routes += one.queued
+            routes += one.queued - one.held
     return Held(operator, suspend, routes)
 
 
@@ -126,7 +139,7 @@ class QueueSampler:
         self._loop = loop or asyncio.get_running_loop()
         self._clock = clock
         self._wall = wall
-        self._counted: dict[int, tuple[Count, ...]] = {}
+        self._counted: dict[int, Sums] = {}
         """What each partition had when it was last counted."""
         self._seen: dict[int, tuple[Store, Figures]] = {}
         self._counting = False
@@ -153,7 +166,7 @@ class QueueSampler:
         now = self._clock()
         if not self._counting and now >= self._count_at:
             self._counting = True
-            self._count(list(partitions.items()), now, None, [])
+            self._count(list(partitions.items()), now, None, {})
         self._sample_counts()
 
     def _sample_figures(self, partitions: Mapping[int, Store]) -> None:
@@ -183,46 +196,44 @@ class QueueSampler:
         for state, count in states.items():
             metrics.queue_partitions.labels(state).set(count)
 
-    def _count(
-        self, left: list[tuple[int, Store]], begun: float, after: int | None, counts: list[Count]
-    ) -> None:
+    def _count(self, left: list[tuple[int, Store]], begun: float, after: int | None, sums: Sums) -> None:
         """Count one stretch of the first partition of `left`, then the next."""
         if not left:
             self._counting = False
             self._count_at = self._clock() + (self._clock() - begun) * REST
             return
-        left[0][1].tally(_EVERYTHING, self._wall(), after, partial(self._counted_some, left, begun, counts))
+        left[0][1].tally(_EVERYTHING, self._wall(), after, partial(self._counted_some, left, begun, sums))
 
     def _counted_some(
-        self, left: list[tuple[int, Store]], begun: float, counts: list[Count], answer: Tally | Failure
+        self, left: list[tuple[int, Store]], begun: float, sums: Sums, answer: Tally | Failure
     ) -> None:
         if self._closed:
             return
         slot = left[0][0]
         if isinstance(answer, Failure):
             # What it had last is still there, as far as anybody knows.
-            self._count(left[1:], begun, None, [])
+            self._count(left[1:], begun, None, {})
             return
-        counts += answer.counts
+        sum_up(sums, answer.counts, self._domains().label)
         if answer.following is not None:
-            self._count(left, begun, answer.following, counts)
+            self._count(left, begun, answer.following, sums)
             return
         if slot in self._queue.slots:
-            self._counted[slot] = tuple(counts)
+            self._counted[slot] = sums
             self._sample_counts()
-        self._count(left[1:], begun, None, [])
+        self._count(left[1:], begun, None, {})
 
     def _sample_counts(self) -> None:
         metrics, domains, wall = self._metrics, self._domains(), self._wall()
         for gauge in (metrics.queue_notifications, metrics.queue_due, metrics.queue_oldest_age):
             gauge.clear()
-        for labels, found in summed(self._all(), domains.label).items():
+        sums: Sums = {}
+        for counted in self._counted.values():
+            for labels, found in counted.items():
+                sums.setdefault(labels, Sum(found.domain)).add(found, found.held)
+        for labels, found in sums.items():
             metrics.queue_notifications.labels(*labels).set(found.queued)
             metrics.queue_due.labels(*labels).set(found.due)
             metrics.queue_oldest_age.labels(*labels).set(max(0.0, wall - found.oldest))
-        for cause, count in held(self._all(), domains, self._clock())._asdict().items():
+        for cause, count in held(sums.values(), domains, self._clock())._asdict().items():
             metrics.queue_held.labels(cause).set(count)
-
-    def _all(self) -> Iterator[Count]:
-        for counts in self._counted.values():
-            yield from counts

@@ -12,7 +12,7 @@ from tubepost_api.config import DeliveryConfig, DeliveryMode, EntryConfig
 from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.queue.sampling import REST, QueueSampler, state_of
+from tubepost_dispatcher.queue.sampling import REST, QueueSampler, Sums, state_of, sum_up
 from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.store.memory import MemoryStore
 from tubepost_dispatcher.store.port import Count, Failure, FailureKind, Figures, Tally, entry
@@ -243,3 +243,18 @@ def test_after_close_nothing_is_sampled() -> None:
 def test_states(kind: FailureKind | None, own: str, adopted: str) -> None:
     figures = Figures(failure=None if kind is None else Failure(kind, "why"))
     assert (state_of(figures, own=True), state_of(figures, own=False)) == (own, adopted)
+
+
+def test_a_pattern_of_many_domains_takes_no_memory_for_each() -> None:
+    one = domain(FakePool())
+    entries = (EntryConfig(pattern=r".*\.example", routes=("route0",), delivery=one.options),)
+    label = Domains(DomainLookup(entries), (one,)).label
+    sums: Sums = {}
+    counts = [
+        Count(f"d{n}.example", "", "", "ops: why" if n % 4 else "", 3, 1, WALL - n, 10) for n in range(2_000)
+    ]
+    for start in range(0, 2_000, 100):
+        sum_up(sums, counts[start : start + 100], label)
+    (((name, route), found),) = sums.items()
+    assert (name, route) == (r".*\.example", "")
+    assert (found.queued, found.due, found.held, found.oldest) == (6_000, 2_000, 4_500, WALL - 1_999)
