@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 CORPUS = Path(__file__).parent / "corpus"
-NAMES = ("configuration", "http2_engine", "log_line", "mcmt_message", "secret_reader", "smtp_session")
+NAMES = (
+    "configuration",
+    "http2_engine",
+    "log_line",
+    "mcmt_message",
+    "queue_request",
+    "secret_reader",
+    "smtp_session",
+)
 """The targets: each is a module beside this one."""
 
 LONGEST = 0.05

@@ -9,11 +9,20 @@ from typing import Any
 
 import pytest
 
-from tests.fuzz import configuration, http2_engine, log_line, mcmt_message, secret_reader, smtp_session
+from tests.fuzz import (
+    configuration,
+    http2_engine,
+    log_line,
+    mcmt_message,
+    queue_request,
+    secret_reader,
+    smtp_session,
+)
 from tests.fuzz.target import CORPUS, LONGEST, NAMES, Target, chunks, fields, kept, load, within_time
 from tubepost_api.compile import CompileResult
 from tubepost_credentials.secrets import Material
 from tubepost_dispatcher.apns.http2.engine import Engine
+from tubepost_dispatcher.queue_request import Action, Selection
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import replies
 from tubepost_dispatcher.smtp.session import SmtpSession
@@ -46,6 +55,17 @@ def test_every_module_with_a_target_is_listed() -> None:
 def _fails(target: Target, data: bytes, match: str | None = None) -> None:
     with pytest.raises(AssertionError, match=match):
         target.run(data)
+
+
+def test_a_filter_that_is_forgotten_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was meant for one domain would be done with everything."""
+    read = queue_request.read_change
+
+    def forgetful(action: Action, document: Any) -> Any:
+        return dataclasses.replace(read(action, document), selection=Selection())
+
+    monkeypatch.setattr(queue_request, "read_change", forgetful)
+    _fails(queue_request.TARGET, b'\0{"filter":{"domain":"a.example"}}', "nobody asked for everything")
 
 
 def test_a_reply_that_cannot_be_printed_fails(monkeypatch: pytest.MonkeyPatch) -> None:
