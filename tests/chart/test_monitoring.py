@@ -199,7 +199,7 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         series("tubepost_messages_total", "0+90x40", 'kind="push", result="accepted"'),
         series("tubepost_worker_exits_total", "0+1x40", 'cause="signal"'),
         series("tubepost_log_lines_lost_total", "0+1x40", 'logger="json"'),
-        *queue_series("4000x40", "0+1000x60", "10x40", "0+1x40"),
+        *queue_series("15000x40", "0+1000x60", "10x40", "0+1x40"),
         series("tubepost_queue_partitions", "1x40", 'state="locked"'),
         series("tubepost_queue_partitions", "2x40", 'state="orphaned"'),
         series("tubepost_queue_quarantined_files", "0x40"),
@@ -262,7 +262,7 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         series("tubepost_messages_total", "0+90x40", 'kind="push", result="accepted"'),
         series("tubepost_worker_exits_total", "0x40", 'cause="signal"'),
         # A backlog that drains, and one moment's growth.
-        *queue_series("600x40", "20000-400x40 4000+100x20", "90x40", "0x40"),
+        *queue_series("14000x40", "20000-400x40 4000+100x20", "90x40", "0x40"),
         series("tubepost_queue_partitions", "4x40", 'state="owned"'),
         series("tubepost_queue_partitions", "1x40", 'state="adopted"'),
         series("tubepost_queue_partitions", "0x40", 'state="orphaned"'),
