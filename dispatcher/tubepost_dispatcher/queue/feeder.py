@@ -150,9 +150,10 @@ class Feeder:
         self._feed_soon()
 
     def look_again(self) -> None:
-        """There may be more in the stores than is known."""
+        """There may be more in the stores than is known, and routes may take something again."""
         for slot in self._slots.values():
             self._scan(slot)
+        self._feed_soon()
 
     def stop(self) -> None:
         """Read nothing any more."""
