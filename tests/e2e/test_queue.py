@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import time
@@ -18,6 +19,8 @@ from tests.e2e.app import Dispatcher, wait_until
 from tests.e2e.senders import Senders
 from tests.e2e.site import Site, answered_by, check
 from tests.peers.servers import GoPeer
+from tubepost_dispatcher.partitions import partition_path
+from tubepost_dispatcher.store.directory import Directory
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("load"), pytest.mark.timeout(400)]
 
@@ -190,3 +193,51 @@ def test_an_end_in_order_under_load_doubles_nothing(
     assert not senders.ledger.unanswered, "a transaction was cut"
     assert not senders.ledger.accepted - answered.keys(), "a false 250"
     assert all(count == 1 for count in answered.values())
+
+
+def test_a_pod_that_ends_says_what_is_left_on_its_own_volume(
+    site: tuple[Site, GoPeer, GoPeer], tmp_path: Path
+) -> None:
+    files, _, _ = site
+    queue(files, workers=2)
+    files.route.update(endpoint=f"https://localhost:{nobody()}")
+    files.write()
+    arguments = ("--queue-dir", str(tmp_path / "queue"), "--workload", "Deployment", "--grace", "5")
+    with Dispatcher(files.files, *arguments) as dispatcher:
+        with Senders(dispatcher.port, 2, 2, 20.0, 2.0) as senders:
+            senders.join()
+        accepted = len(senders.ledger.accepted)
+        wait_until(lambda: queued(dispatcher) == accepted)
+        started = time.monotonic()
+        assert dispatcher.stop() == 0
+        assert time.monotonic() - started < 12.0
+        left = re.findall(
+            r"(\d+) notifications are left on a volume that goes with its pod", dispatcher.output()
+        )
+        assert sum(map(int, left)) == accepted
+        assert len(re.findall(r"left behind, the first \d+ messages: \w+", dispatcher.output())) == len(left)
+
+
+def test_a_partition_that_another_process_has_costs_no_sender_anything(
+    site: tuple[Site, GoPeer, GoPeer], tmp_path: Path
+) -> None:
+    files, first, _ = site
+    queue(files, workers=2)
+    directory = tmp_path / "queue"
+    other = Directory(partition_path(directory, 1))
+    with (
+        Dispatcher(files.files, "--queue-dir", str(directory)) as dispatcher,
+        Senders(dispatcher.port, 5, 5, RATE, SECONDS / 2) as senders,
+    ):
+        assert dispatcher.status()["ready"] is True
+        problems = [one["problem"] for one in dispatcher.status()["queue"]["partitions"]]
+        assert problems[0] is None
+        assert f"in use by process {os.getpid()}" in problems[1]
+        before = len(senders.ledger.accepted)
+        wait_until(lambda: len(senders.ledger.accepted) > before + RATE)
+        other.close()
+        wait_until(lambda: dispatcher.status()["queue"]["partitions"][1]["problem"] is None)
+        senders.join()
+        arrived(senders, first)
+        assert dispatcher.stop() == 0
+    check(senders.ledger, answered_by(first))
