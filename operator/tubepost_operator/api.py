@@ -108,8 +108,10 @@ class ClusterApi(Protocol):
             ApiError: any other answer, or none.
         """
 
-    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Document]:
-        """All objects of a kind.
+    async def list(
+        self, kind: Kind, namespace: str | None, selector: str = "", *, fields: str = ""
+    ) -> list[Document]:
+        """All objects of a kind that a label selector and a field selector match.
 
         Raises:
             ApiError: no list.

@@ -135,12 +135,15 @@ class Cluster:
                 return None
             raise
 
-    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Document]:
+    async def list(
+        self, kind: Kind, namespace: str | None, selector: str = "", *, fields: str = ""
+    ) -> list[Document]:
         """See `api.ClusterApi`."""
         items: list[Document] = []
         token = ""
         while True:
             query = {"limit": str(PAGE), "labelSelector": selector, "continue": token}
+            query["fieldSelector"] = fields
             page = await self._request("GET", kind.path(namespace), query)
             # Items of a list come without what the list itself says.
             own = {"apiVersion": kind.api_version, "kind": kind.name}

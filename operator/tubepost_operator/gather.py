@@ -15,8 +15,19 @@ from typing import Final, TypeVar
 
 from tubepost_operator.api import ApiError, ClusterApi
 from tubepost_operator.cache import Cache
-from tubepost_operator.kinds import CHILDREN, POD, RELATED, SECRET
-from tubepost_operator.observed import Child, Document, Found, Key, Need, PodList, PodMetrics, Secret, Trial
+from tubepost_operator.kinds import CHILDREN, EVENT, POD, RELATED, SECRET
+from tubepost_operator.observed import (
+    Child,
+    Document,
+    Found,
+    Key,
+    LastEvent,
+    Need,
+    PodList,
+    PodMetrics,
+    Secret,
+    Trial,
+)
 from tubepost_operator.pods import PodAsker, read_pod
 from tubepost_operator.settings import Settings
 from tubepost_operator.snapshot import PushDomainSnapshot, ReferencedSnapshot, Snapshot
@@ -99,6 +110,8 @@ class Gatherer:
                 found[need] = await self._get(need)
             elif isinstance(need, Trial):
                 found[need] = await self._try(need)
+            elif isinstance(need, LastEvent):
+                found[need] = await self._told(need.about)
         await asyncio.gather(*(self._ask(need) for need in wanted if isinstance(need, PodMetrics)))
         for need in wanted:
             if isinstance(need, PodList | PodMetrics):
@@ -126,6 +139,17 @@ class Gatherer:
                 raise
             return None  # a webhook that takes no dry runs, or a refusal, which the write will meet
         return self._cache.tried(need.child, need.applied, answer)
+
+    async def _told(self, about: Key) -> str:
+        fields = f"involvedObject.kind={about.kind},involvedObject.name={about.name}"
+        try:
+            found = await self._cluster.list(EVENT, about.namespace, fields=fields)
+        except ApiError as error:
+            if not error.rejection:
+                raise
+            return ""  # a role of an older release
+        last = max(found, key=lambda event: str(event.get("lastTimestamp") or ""), default=None)
+        return f"{last.get('reason', '')}: {last.get('message', '')}".strip(": ") if last else ""
 
     async def _list(self, need: PodList) -> None:
         """Addresses and states of pods."""

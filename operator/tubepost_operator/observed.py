@@ -237,7 +237,15 @@ class Trial:
     manifest: Document = field(repr=False, compare=False)
 
 
-Need = Key | PodList | PodMetrics | Trial
-"""Something to read: an object, a list of pods, a pod's metrics, or a trial."""
-Found = Secret | Child | tuple[Pod, ...] | None
-"""What was read: an object, None when there is none; of pods, all of the PushDomain as they are known now."""
+@dataclass(frozen=True, slots=True)
+class LastEvent:
+    """Names a request: what was told last of an object, by an event."""
+
+    about: Key
+
+
+Need = Key | PodList | PodMetrics | Trial | LastEvent
+"""Something to read: an object, a list of pods, a pod's metrics, a trial, or an event."""
+Found = Secret | Child | tuple[Pod, ...] | str | None
+"""What was read: an object, None when there is none; of pods, all of the PushDomain as they are known now;
+what an event says."""

@@ -68,7 +68,12 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
         ("get", "list", "patch", "watch"),
         "where dispatchers can be asked for metrics; an annotation has the kubelet refresh volumes at once",
     ),
-    Permission("", ("events",), ("create",), "changes of conditions"),
+    Permission(
+        "",
+        ("events",),
+        ("create", "list"),
+        "changes of conditions; what is told of a claim without a volume",
+    ),
     Permission(
         "coordination.k8s.io",
         ("leases",),

@@ -14,6 +14,7 @@ from tubepost_operator.observed import (
     Fight,
     Found,
     Key,
+    LastEvent,
     LiveStatus,
     Need,
     Pod,
@@ -83,7 +84,7 @@ class PushDomainSnapshot(Snapshot):
     `unconfirmed_for`: seconds since a pod was first seen to run something else than the selected
     configuration; 0 while none does. `fights`: over which children. `may_upgrade`: the rollout limit has
     room for it. `last_published`: name of the ConfigMap and text of the configuration that was published
-    at the last reconcile.
+    at the last reconcile. `told`: by events, of some objects.
     """
 
     settings: Settings
@@ -97,13 +98,16 @@ class PushDomainSnapshot(Snapshot):
     fights: Mapping[Key, Fight] = field(default_factory=dict)
     may_upgrade: bool = True
     last_published: tuple[str, str] | None = None
+    told: Mapping[Key, str] = field(default_factory=dict)
 
     def with_read(self, found: Mapping[Need, Found]) -> Self:
         """The snapshot with what has been read in addition."""
-        children, pods = dict(self.children), self.pods
+        children, pods, told = dict(self.children), self.pods, dict(self.told)
         for need, value in found.items():
             if isinstance(value, tuple):
                 pods = value
+            elif isinstance(need, LastEvent):
+                told[need.about] = value if isinstance(value, str) else ""
             elif isinstance(need, Trial):
                 if isinstance(value, Child) and need.child in children:
                     children[need.child] = replace(children[need.child], trial=value.trial)
@@ -111,7 +115,7 @@ class PushDomainSnapshot(Snapshot):
                 children[value.meta.key] = value
             elif isinstance(need, Key):
                 children.pop(need, None)
-        return replace(Snapshot.with_read(self, found), children=children, pods=pods)
+        return replace(Snapshot.with_read(self, found), children=children, pods=pods, told=told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -289,8 +289,8 @@ class Cluster:
         client = f"reach-{service}-{secrets.token_hex(3)}"
         self.job(namespace, client, self.image("dispatcher"), command, timeout + 60)
 
-    def volume(self, name: str, size: str = "1Gi") -> None:
-        """Make a PersistentVolume on the node's disk, bound by claims with storageClassName `name`.
+    def volume(self, name: str, size: str = "1Gi", *, storage_class: str = "") -> None:
+        """Make a PersistentVolume on the node's disk, bound by claims of a class, by default called like it.
 
         The cluster has no provisioner; a claim takes it, and what it held is kept until the cluster goes.
 
@@ -304,7 +304,7 @@ class Cluster:
             "capacity": {"storage": size},
             "accessModes": ["ReadWriteOnce"],
             "persistentVolumeReclaimPolicy": "Retain",
-            "storageClassName": name,
+            "storageClassName": storage_class or name,
             "hostPath": {"path": path, "type": "Directory"},
         }
         self.apply(

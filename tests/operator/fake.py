@@ -115,14 +115,19 @@ class FakeCluster:
         found = self.objects.get((kind.name, namespace or "", name))
         return copy.deepcopy(found) if found else None
 
-    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> list[Document]:
+    async def list(
+        self, kind: Kind, namespace: str | None, selector: str = "", *, fields: str = ""
+    ) -> list[Document]:
         self._request("LIST", kind, selector)
         await asyncio.sleep(0)
         self._check(kind.name, namespace)
         return [
             copy.deepcopy(document)
             for (name, space, _), document in self.objects.items()
-            if name == kind.name and namespace in {None, space} and _selected(document, selector)
+            if name == kind.name
+            and namespace in {None, space}
+            and _selected(document, selector)
+            and all(_value(document, *field.split("=")) for field in filter(None, fields.split(",")))
         ]
 
     async def apply(
@@ -327,6 +332,13 @@ class FakePods:
         self.asked.append(url)
         await asyncio.sleep(0)
         return self.reports.get(url.split("//")[1].split(":", maxsplit=1)[0], PodReport())
+
+
+def _value(document: Document, path: str, value: str) -> bool:
+    found: Any = document
+    for step in path.split("."):
+        found = found.get(step, {})
+    return bool(found == value)
 
 
 def _is_own(document: Document) -> bool:

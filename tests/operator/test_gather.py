@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.operator.cases import snapshot
 from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import push_domain, route, secret_document
 from tests.operator.test_scrape import pod
@@ -12,7 +13,7 @@ from tubepost_operator.cache import Cache
 from tubepost_operator.gather import Gatherer, observe_push_domain, observe_referenced, read_secret
 from tubepost_operator.metadata import read_meta
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Document, Key, Need, PodList, PodMetrics, PodReport
+from tubepost_operator.observed import Document, Key, LastEvent, Need, PodList, PodMetrics, PodReport
 from tubepost_operator.settings import Settings
 from tubepost_operator.snapshot import PushDomainSnapshot
 
@@ -182,3 +183,39 @@ def test_what_surrounds_an_object() -> None:
     seen = gathering.observe()
     assert seen.routes.keys() == {"apns"}
     assert seen.unread_secrets == ("cert",)
+
+
+async def test_what_is_told_of_an_object_is_its_last_event(cluster: FakeCluster) -> None:
+    about = Key("PersistentVolumeClaim", "default", "queue-alerts-0")
+    gatherer = Gatherer(cluster, Cache(), FakePods())
+
+    async def told() -> str:
+        seen = await gatherer.gather(
+            snapshot("first-publish"), lambda seen: () if seen.told else (LastEvent(about),)
+        )
+        return seen.told[about]
+
+    assert await told() == ""
+    for number, (name, time, message) in enumerate(
+        (
+            (about.name, "2026-11-23T12:00:00Z", "old"),
+            (about.name, "2026-11-23T12:00:09Z", "no class"),
+            ("x", "9", "x"),
+        )
+    ):
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"event-{number}", "namespace": "default"},
+            "involvedObject": {"kind": about.kind, "name": name},
+            "reason": "ProvisioningFailed",
+            "message": message,
+            "lastTimestamp": time,
+        }
+        cluster.put(event)
+    assert await told() == "ProvisioningFailed: no class"
+    cluster.fail = lambda verb, *_: ApiError(403, "forbidden") if verb == "LIST" else None
+    assert await told() == ""
+    cluster.fail = lambda verb, *_: ApiError(500, "no") if verb == "LIST" else None
+    with pytest.raises(ApiError):
+        await told()

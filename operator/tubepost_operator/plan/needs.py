@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from tubepost_operator.kinds import READ_IN_FULL
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Key, Need, PodList, PodMetrics, Trial
+from tubepost_operator.observed import Key, LastEvent, Need, PodList, PodMetrics, Trial
 from tubepost_operator.plan.drift import applied, drift
 from tubepost_operator.plan.push_domain import Decision
-from tubepost_operator.plan.workloads import claim_key, workload_body
+from tubepost_operator.plan.workloads import SHOWN_CLAIMS, claim_key, unbound, workload_body
 from tubepost_operator.snapshot import PushDomainSnapshot, Snapshot
 
 
@@ -34,7 +34,15 @@ def for_plan(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
     """What it takes to plan, once that is decided: whether names are free, and what the pods run."""
     wanted = (*decision.manifests, *_claims(seen, decision))
     unknown = tuple(key for key in wanted if key not in seen.children and key not in seen.read)
-    return unknown or _trials(seen, decision) or _of_pods(seen, decision)
+    return unknown or _trials(seen, decision) or _of_claims(seen, decision) or _of_pods(seen, decision)
+
+
+def _of_claims(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
+    """Why claims have no volume, where pods wait for them."""
+    if decision.kind != "StatefulSet" or not _degraded(seen, decision):
+        return ()
+    wanted = tuple(LastEvent(key) for key in sorted(unbound(seen)))
+    return tuple(item for item in wanted[:SHOWN_CLAIMS] if item not in seen.read)
 
 
 def _trials(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:

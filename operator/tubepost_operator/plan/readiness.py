@@ -232,7 +232,7 @@ def _lacking(
     return bad(
         condition,
         Reason.CLAIM_PENDING,
-        f"{text}. Without a volume: {'; '.join(claims[:3])}. Remedy: `kubectl --namespace "
+        f"{text}. Without a volume: {'; '.join(claims)}. Remedy: `kubectl --namespace "
         f"{snapshot.namespace} describe pvc` says why; see that the StorageClass exists and can make "
         f"volumes, or name another one in queue.disk.claim.storageClassName. {why}".rstrip(),
     )

@@ -31,6 +31,8 @@ from tubepost_operator.snapshot import PushDomainSnapshot
 
 QUIET: Final = 2.0
 """Seconds for which a pod has to say that nothing is in its queue: its figures are of a moment ago."""
+SHOWN_CLAIMS: Final = 3
+"""Claims without a volume that a message names."""
 _KINDS: Final[tuple[WorkloadKind, ...]] = ("Deployment", "StatefulSet")
 
 
@@ -276,16 +278,25 @@ def _retiring(
     return replace(selected, config=config, config_map=name, queue=QueueVolume.EMPTY_DIR)
 
 
+def unbound(snapshot: PushDomainSnapshot) -> dict[Key, Mapping[str, Any]]:
+    """The claims of the StatefulSet that have no volume."""
+    return {
+        key: child.body
+        for key, child in snapshot.children.items()
+        if key.kind == CLAIM.name
+        and child.body is not None
+        and (child.body.get("status") or {}).get("phase") != "Bound"
+    }
+
+
 def unbound_claims(snapshot: PushDomainSnapshot) -> list[str]:
-    """The claims of the StatefulSet that have no volume, in words."""
+    """The first of them in words, with what is told of them."""
     found = []
-    for key, child in sorted(snapshot.children.items()):
-        status = (child.body or {}).get("status") or {}
-        if key.kind != CLAIM.name or child.body is None or status.get("phase") == "Bound":
-            continue
-        spec = child.body["spec"]
+    for key, body in sorted(unbound(snapshot).items())[:SHOWN_CLAIMS]:
+        spec = body["spec"]
         size = ((spec.get("resources") or {}).get("requests") or {}).get("storage", "?")
         of = f"StorageClass {spec['storageClassName']}" if spec.get("storageClassName") else "no StorageClass"
-        phase = status.get("phase", "Pending")
-        found.append(f"{CLAIM.name} {key.namespace}/{key.name} ({size}, {of}) is {phase}")
+        phase = (body.get("status") or {}).get("phase", "Pending")
+        told = f" ({snapshot.told[key].rstrip('.')})" if snapshot.told.get(key) else ""
+        found.append(f"{CLAIM.name} {key.namespace}/{key.name} ({size}, {of}) is {phase}{told}")
     return found

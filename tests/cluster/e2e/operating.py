@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.cluster.e2e.release import TOKEN, Release
-from tests.cluster.handle import container, pod_spec
+from tests.cluster.handle import TooSlow, container, pod_spec
 from tubepost_credentials.throwaway import KeyPair, make_apns_certificate, make_ca
 
 Document = dict[str, Any]
@@ -25,7 +25,7 @@ import asyncio, json, os, sys
 from tubepost_cli.message import push_message
 
 host, port, rate, sessions, token, domain = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), sys.argv[5], sys.argv[6]
-stats = {"acknowledged": 0, "refused": [], "cut": [], "sessions": 0, "closed": 0, "done": False}
+stats = {"acknowledged": 0, "taken": [], "refused": [], "cut": [], "sessions": 0, "closed": 0, "done": False}
 numbers = iter(range(10**9))
 stopping = asyncio.Event()
 
@@ -94,6 +94,7 @@ async def session():
             if code != 250:
                 raise ValueError(text)
             stats["acknowledged"] += 1
+            stats["taken"].append(waiting)
             waiting = None
         except ValueError as error:
             stats["refused"].append(f"{stage}: {error}")
@@ -120,6 +121,13 @@ async def main():
     await asyncio.sleep(600)
 
 asyncio.run(main())
+"""
+
+# Runs beside the simulator: changes its switches.
+_CHAOS = """
+import sys, urllib.request
+url, headers = "http://127.0.0.1:2198/api/v1/chaos", {"Content-Type": "application/json"}
+urllib.request.urlopen(urllib.request.Request(url, sys.argv[1].encode(), headers, method="PATCH"))
 """
 
 # Runs beside the simulator: texts of all that it took.
@@ -305,6 +313,14 @@ class Operated:
         )
         return list(json.loads(text))
 
+    def chaos(self, **switches: Any) -> None:
+        """Change switches of the simulator (`latencyMs`, `errors`, ...)."""
+        self.release.cluster.exec(
+            self.namespace,
+            f"deploy/{self.release.name}-simulator",
+            *("python", "-c", _CHAOS, json.dumps(switches)),
+        )
+
     @contextlib.contextmanager
     def traffic(self, rate: float = 50.0, sessions: int = 5) -> Iterator[Traffic]:
         """Messages at a rate, from a pod, by the Service's name, for the duration; whatever is refused counts."""
@@ -351,13 +367,25 @@ class Traffic:
 
     def check(self, *, reconnects: bool) -> Document:
         """Nothing was refused, nothing cut, nothing lost; `reconnects`: whether sessions may have been closed."""
-        stats = self.stats()
+        stats = self.delivered()
         assert stats["refused"] == [], stats
         assert stats["cut"] == [], stats
         if not reconnects:
             assert stats["closed"] == 0, stats
-        alerts = {alert for alert in self.operated.alerts() if alert.startswith("n-")}
-        assert len(alerts) >= stats["acknowledged"], stats
+        return stats
+
+    def delivered(self, timeout: float = 30) -> Document:
+        """Whatever was acknowledged is at APNs, from a queue within `timeout` seconds; the other counts."""
+        stats = self.stats()
+        taken = {f"n-{number}" for number in stats.pop("taken")}
+        assert len(taken) == stats["acknowledged"]
+        with contextlib.suppress(TooSlow):
+            cluster = self.operated.release.cluster
+            cluster.until("the rest of the queue", lambda: taken <= set(self.operated.alerts()), timeout)
+        alerts = self.operated.alerts()
+        lost = taken - set(alerts)
+        assert not lost, (sorted(lost)[:20], stats)
+        stats["doubles"] = sum(alert in taken for alert in alerts) - len(taken)
         return stats
 
 

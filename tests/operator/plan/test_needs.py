@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.operator.cases import applied, snapshot
 from tests.operator.plan import moving
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Child, Key, Meta, Pod, PodList, PodMetrics, PodReport
+from tubepost_operator.observed import Child, Key, LastEvent, Meta, Pod, PodList, PodMetrics, PodReport
 from tubepost_operator.plan import needs
 from tubepost_operator.plan.push_domain import decide
 from tubepost_operator.snapshot import PushDomainSnapshot
@@ -143,3 +143,12 @@ def test_pods_whose_queue_is_waited_for_are_asked_though_they_are_not_ready() ->
 def test_claims_are_read_in_full() -> None:
     seen = moving.claims(moving.settled(moving.CLAIM), Child(moving.claim(0).meta))
     assert needs.for_decision(seen) == (Key("PersistentVolumeClaim", "default", "queue-alerts-0"),)
+
+
+def test_why_a_claim_has_no_volume_is_asked_where_pods_wait_for_it() -> None:
+    pending = moving.claims(moving.settled(moving.CLAIM), moving.claim(0, "Pending"))
+    event = LastEvent(Key("PersistentVolumeClaim", "default", "queue-alerts-0"))
+    seen = moving.available(pending, "StatefulSet", 0)
+    assert needs.for_plan(seen, decide(seen)) == (event,)
+    assert needs.for_plan(seen.with_read({event: "why"}), decide(seen)) == ()
+    assert needs.for_plan(pending, decide(pending)) == ()

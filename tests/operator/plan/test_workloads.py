@@ -256,12 +256,11 @@ def test_a_claim_stays_as_it_was_made_but_for_its_retention() -> None:
     assert (claim_now.size, claim_now.storage_class, claim_now.retention) == ("2Gi", "fast", "Delete")
 
 
-def test_claims_without_a_volume_are_named() -> None:
+def test_claims_without_a_volume_are_named_with_what_is_told_of_them() -> None:
     seen = claims(settled(CLAIM), claim(0, "Pending"), claim(1))
-    assert unbound_claims(seen) == [
-        "PersistentVolumeClaim default/queue-alerts-0 (2Gi, StorageClass fast) is Pending"
-    ]
-    assert (
-        "no StorageClass"
-        in unbound_claims(claims(settled(CLAIM), claim(0, "Lost", storageClassName=None)))[0]
-    )
+    text = "PersistentVolumeClaim default/queue-alerts-0 (2Gi, StorageClass fast) is Pending"
+    assert unbound_claims(seen) == [text]
+    told = replace(seen, told={claim(0).meta.key: "ProvisioningFailed: no such class."})
+    assert unbound_claims(told) == [f"{text} (ProvisioningFailed: no such class)"]
+    lost = claims(settled(CLAIM), claim(0, "Lost", storageClassName=None))
+    assert unbound_claims(lost)[0].endswith("(2Gi, no StorageClass) is Lost")
