@@ -122,12 +122,13 @@ def life(events: Sequence[Document], queued: Sequence[Document], now: float) -> 
         first = (mine or here)[0]
         if lines:
             lines.append("")
-        lines.append(f"apns-id {shown(apns_id)}")
+        if apns_id:
+            lines.append(f"apns-id {shown(apns_id)}")
         user = f", user {first['user']}" if first.get("user") else ""
         lines.append(
             _at(
                 first["accepted"],
-                f"accepted from {first['sender'] or '<>'} for {first['recipient']}"
+                f"received from {first['sender'] or '<>'} for {first['recipient']}"
                 f" (client {first.get('client') or 'not known'}{user})",
             )
         )
@@ -156,6 +157,8 @@ def _event(one: Document) -> str:
         return f"{verdict}: {why}, {tries}{detail}{double}"
     if what == "deferred":
         return f"failed for now: {why}, {tries}{detail}{double}; next try {moment(one.get('due', ''))}"
+    if what == "refused":
+        return f"refused: {one.get('reason', '')}{detail}"
     if what == "attempt":
         return f"failed for now: {why}, {tries}{detail}{double}; tried again at once"
     return f"{what} by an operator{detail}"

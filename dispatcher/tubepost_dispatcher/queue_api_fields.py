@@ -109,8 +109,8 @@ EVENT: Final = (
     Parameter(
         "event",
         "string",
-        "`attempt`: failed, and tried again at once; `deferred`: put off until `due`; `ended`; `held`, "
-        "`released`, `flushed` by an operator who named the message.",
+        "`attempt`: failed, and tried again at once; `deferred`: put off until `due`; `ended`; `refused`: the"
+        " sender was told so, and keeps it; `held`, `released`, `flushed`: an operator named the message.",
     ),
     Parameter(
         "outcome", "string", "`delivered`, `transient`, `permanent`, `discarded` (Blackhole), `queued`."

@@ -49,7 +49,12 @@ class Queue:
         self.dispatcher = dispatcher
 
     def send(
-        self, token: str = BUSY, *, sender: str = "news@example.com", domain: str = "push.example.com"
+        self,
+        token: str = BUSY,
+        *,
+        sender: str = "news@example.com",
+        domain: str = "push.example.com",
+        expected: int = 250,
     ) -> str:
         """Inject a message; its id."""
         message = push_message(
@@ -61,8 +66,8 @@ class Queue:
             session.rcpt(f"device@{domain}")
             code, text = session.data(message)
         found = re.search(rb"\b[0-9a-f]{25}\b", text)
-        assert code == 250, text
-        assert found, f"the 250 names no message id: {text!r}"
+        assert code == expected, text
+        assert found, f"the reply names no message id: {text!r}"
         return found[0].decode()
 
     def __call__(self, *arguments: str, status: int = 0) -> Result:
@@ -103,7 +108,7 @@ def queue(dispatcher: Dispatcher) -> Queue:
 def test_the_life_of_a_message_from_its_250_to_its_end(queue: Queue) -> None:
     name = queue.send(GOOD)
     traced = wait_until(lambda: queue("trace", name).output if _known(queue, name, "delivered") else "")
-    assert "accepted from news@example.com for device@push.example.com (client 127.0.0.1)" in traced
+    assert "received from news@example.com for device@push.example.com (client 127.0.0.1)" in traced
     assert "delivered, attempt 1 by apns" in traced
     (event,) = queue.json("trace", name)["events"]
     assert (event["event"], event["outcome"], event["tokenPrefix"]) == ("ended", "delivered", "cdcdcdcd")
@@ -266,6 +271,8 @@ def test_without_a_queue_there_is_a_journal_in_memory(tmp_path: Path) -> None:
         assert "No queue: the dispatcher was started without --queue-dir" in direct("summary").output
         name = direct.send(GOOD)
         assert "delivered, attempt 1 by apns" in direct("trace", name).output
+        name = direct.send("no token", expected=550)
+        assert "refused: " in direct("trace", name).output
         assert "in memory, until a worker ends" in direct("trace", "nowhere", status=1).output
 
 

@@ -154,13 +154,12 @@ class BaseAcceptance(ABC, Generic[MessageT]):
             self._context.accounting.noted_mail(transaction.message_id, received)
             self._take_mail(message, received.content)
         else:
-            self._context.log.message_refused(transaction, received, self._context.wall())
+            self._context.message_refused(transaction, received)
             self._answer(message, received)
 
     def _refuse(self, message: MessageT, notifications: Iterable[Notification], reply: Reply) -> None:
-        wall = self._context.wall()
         for notification in notifications:
-            self._context.log.notification_refused(notification, reply, wall)
+            self._context.notification_refused(notification, reply)
         self._answer(message, reply)
 
     # -- mail -----------------------------------------------------------------------------------------

@@ -137,6 +137,10 @@ class Journal:
         """It was discarded, since the delivery mode of its domain is Blackhole."""
         self._add(_line("ended", self._wall(), notification, "", _DISCARDED, 0.0))
 
+    def refused(self, notification: Notification, outcome: Outcome) -> None:
+        """Its sender was told so, and keeps it; delivery never had it."""
+        self._add(_line("refused", self._wall(), notification, "", outcome, 0.0))
+
     def operated(self, notification: Notification, event: str, note: str) -> None:
         """An operator has done something with it: `held`, `released` or `flushed`; who and why."""
         outcome = Outcome(OutcomeKind.TRANSIENT, "", detail=note)

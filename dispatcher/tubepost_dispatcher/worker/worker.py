@@ -69,7 +69,7 @@ class Worker:
         self._journal = Journal(None if queue_dir is None else partition_path(queue_dir, index))
         listeners = (MetricsListener(metrics), log, self._journal)
         self._deliverer = Deliverer(active.domains, listeners, metrics)
-        self._context = AcceptanceContext(log, metrics, self._journal.blackholed)
+        self._context = AcceptanceContext(log, metrics, self._journal)
         self._queue: WorkerQueue | None = None
         self._queued: QueuedAcceptance | None = None
         if queue_dir is not None:

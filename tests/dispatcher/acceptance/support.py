@@ -103,6 +103,20 @@ class FakePutting:
         self.abandoned = True
 
 
+class FakeJournal:
+    """Keeps what delivery never had."""
+
+    def __init__(self) -> None:
+        self.discarded: list[Notification] = []
+        self.refusals: list[tuple[Notification, Outcome]] = []
+
+    def blackholed(self, notification: Notification) -> None:
+        self.discarded.append(notification)
+
+    def refused(self, notification: Notification, outcome: Outcome) -> None:
+        self.refusals.append((notification, outcome))
+
+
 @dataclass
 class FakeQueue:
     """A queue whose disk answers when the test says so."""
@@ -171,8 +185,8 @@ class Bench:
         log = DeliveryLog(self.hub, clock["wall"])
         listeners = (MetricsListener(self.metrics), log)
         self.deliverer = Deliverer(self.active.domains, listeners, self.metrics, chance=lambda: 0.5, **clock)
-        self.discarded: list[Notification] = []
-        self.context = AcceptanceContext(log, self.metrics, self.discarded.append, **clock)
+        self.journal = FakeJournal()
+        self.context = AcceptanceContext(log, self.metrics, self.journal, **clock)
         self.queue = FakeQueue()
         self.acceptance: DirectAcceptance | QueuedAcceptance = DirectAcceptance(
             self.active, self.deliverer, self.context, self.queue

@@ -148,7 +148,7 @@ def test_modes_that_send_nothing(mode: DeliveryMode, code: int, result: str) -> 
     assert bench.pools[0].requests == []
     assert bench.messages(result) == 1
     assert bench.count("tubepost_blackholed_total") == (mode is DeliveryMode.BLACKHOLE)
-    assert len(bench.discarded) == (mode is DeliveryMode.BLACKHOLE)
+    assert len(bench.journal.discarded) == (mode is DeliveryMode.BLACKHOLE)
 
 
 def test_blackhole_still_refuses_what_could_not_be_sent() -> None:
@@ -196,6 +196,10 @@ def test_a_malformed_payload_is_refused_and_logged() -> None:
     assert bench.replies[0][:2] == (554, "5.6.0")
     assert bench.hub.events[0].kind == "permfail"
     assert bench.hub.events[0].status == 4
+    ((what, outcome),) = bench.journal.refusals
+    assert (what.message_id, what.recipient, what.push.token) == ("m1", "sub@apn_example.com", b"")
+    assert (outcome.kind, outcome.reason) == (DEAD.kind, bench.hub.events[-1].reason)
+    assert outcome.detail == " ".join(map(str, bench.replies[0]))
 
 
 def test_the_throttle_delays_and_then_refuses() -> None:

@@ -112,7 +112,7 @@ def test_what_is_for_nobody_is_counted_and_dropped() -> None:
     assert bench.queue.puttings == []
     assert bench.replies.pop() == (250, "2.0.0", "Discarded: delivery mode is Blackhole")
     assert bench.count("tubepost_blackholed_total") == 1
-    assert [one.message_id for one in bench.discarded] == ["m1"]
+    assert [one.message_id for one in bench.journal.discarded] == ["m1"]
     bench.send("x", OTHER)
     bench.queue.answer()
     assert bench.replies.pop() == (

@@ -15,7 +15,7 @@ from tubepost_dispatcher.queue import journal as module
 from tubepost_dispatcher.queue.journal import FIELDS, Journal
 from tubepost_dispatcher.queue.journal_file import NAME, search
 from tubepost_dispatcher.queue_api_fields import EVENT
-from tubepost_dispatcher.reasons.catalogue import local_outcome
+from tubepost_dispatcher.reasons.catalogue import local_outcome, permanent_outcome
 
 POLICY = RetryPolicy(first=1.0, most=1.0)
 TOKEN = "ab" * 32
@@ -117,6 +117,16 @@ async def test_what_is_discarded_is_told(directory: Path | None) -> None:
     journal = Journal(directory)
     journal.blackholed(notification(1))
     assert await told(journal) == [("ended", "discarded", "Blackhole", 0)]
+    await journal.close()
+
+
+async def test_what_is_refused_is_told(directory: Path | None) -> None:
+    journal = Journal(directory)
+    refused = permanent_outcome("MissingTopic", f"554 5.6.0 no topic for {TOKEN}")
+    journal.refused(notification(1, push=PushPart(b"", b"")), refused)
+    (line,) = await journal.trace("m1")
+    assert (line["event"], line["outcome"], line["reason"]) == ("refused", "permanent", "MissingTopic")
+    assert line["detail"] == "554 5.6.0 no topic for abababab..."
     await journal.close()
 
 
