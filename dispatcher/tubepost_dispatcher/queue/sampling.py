@@ -17,7 +17,9 @@ from tubepost_dispatcher.store.port import Count, Failure, FailureKind, Figures,
 INTERVAL: Final = 1.0
 """Seconds between two samples."""
 REST: Final = 20
-"""Counting a queue takes at most one part in so many of its stores' time."""
+"""Counting a queue takes at most one part in so many of its stores' time,"""
+MOST_REST: Final = 60.0
+"""or so many seconds between two counts: a count that took long says how it was long ago."""
 _EVERYTHING: Final = Filter()
 _OPEN: Final = frozenset({FailureKind.FULL, FailureKind.BUSY})
 """What a partition that is open and delivered may have to answer."""
@@ -163,6 +165,9 @@ class QueueSampler:
         self._sample_figures(partitions)
         for gone in self._counted.keys() - partitions.keys():
             del self._counted[gone]
+        for number, store in partitions.items():
+            if store.figures.commits and not store.figures.entries:
+                self._counted[number] = {}  # that is known without counting
         now = self._clock()
         if not self._counting and now >= self._count_at:
             self._counting = True
@@ -200,7 +205,7 @@ class QueueSampler:
         """Count one stretch of the first partition of `left`, then the next."""
         if not left:
             self._counting = False
-            self._count_at = self._clock() + (self._clock() - begun) * REST
+            self._count_at = self._clock() + min(MOST_REST, (self._clock() - begun) * REST)
             return
         left[0][1].tally(_EVERYTHING, self._wall(), after, partial(self._counted_some, left, begun, sums))
 

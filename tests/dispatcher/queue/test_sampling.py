@@ -12,7 +12,7 @@ from tubepost_api.config import DeliveryConfig, DeliveryMode, EntryConfig
 from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.queue.sampling import REST, QueueSampler, Sums, state_of, sum_up
+from tubepost_dispatcher.queue.sampling import MOST_REST, REST, QueueSampler, Sums, state_of, sum_up
 from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.store.memory import MemoryStore
 from tubepost_dispatcher.store.port import Count, Failure, FailureKind, Figures, Tally, entry
@@ -198,6 +198,30 @@ def test_a_large_queue_is_counted_seldom_and_one_at_a_time() -> None:
     assert store.asked == []
     bench.second()
     assert len(store.asked) == 1
+
+
+def test_a_count_is_never_much_older_than_it_took() -> None:
+    bench = Bench()
+    store = bench.slow()
+    bench.start()
+    bench.loop.advance(200.0)
+    store.asked.pop()[1](one_counted(following=None))
+    bench.loop.advance(MOST_REST - 2.0)
+    assert store.asked == []
+    bench.loop.advance(3.0)
+    assert len(store.asked) == 1
+
+
+def test_that_a_queue_is_empty_is_known_without_counting() -> None:
+    bench = Bench()
+    store = bench.slow()
+    bench.start()
+    bench.loop.advance(100.0)
+    store.asked.pop()[1](one_counted(following=None))
+    store.figures = Figures(entries=0, commits=1)
+    bench.second()
+    assert store.asked == []
+    assert bench.value("notifications", domain=NAME, route="") is None
 
 
 def one_counted(following: int | None) -> Tally:
