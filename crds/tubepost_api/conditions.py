@@ -113,6 +113,10 @@ class Reason(Word):
         "Pods of the dispatcher are refused, cannot be placed, or do not start; the message says why.",
     )
     UNAVAILABLE = ("Unavailable", "No replica of the dispatcher is ready.")
+    STALE_SECRET = (
+        "StaleSecret",
+        "Pods have an old version of an immutable Secret that was made anew; they are stopped and started.",
+    )
     CONTESTED = (
         "Contested",
         "Somebody changes an object of the PushDomain again and again; it is put back ever more rarely.",

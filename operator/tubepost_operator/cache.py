@@ -6,13 +6,19 @@ with it: `remove`, `remove_meta` and `remove_secret` are the only places that ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from tubepost_operator.access import Access
 from tubepost_operator.kinds import READ_IN_FULL, RELATED
-from tubepost_operator.metadata import object_key, push_domain_of, read_meta, told_by_user
+from tubepost_operator.metadata import (
+    is_newer,
+    is_older,
+    object_key,
+    push_domain_of,
+    read_meta,
+    told_by_user,
+)
 from tubepost_operator.names import Names
 from tubepost_operator.observed import (
     Child,
@@ -77,6 +83,7 @@ class Cache:
         self._others: dict[Key, _Other] = {}
         self._by_push_domain: dict[tuple[str, str], dict[Key, None]] = {}
         self._secrets: dict[tuple[str, str], _SecretEntry] = {}
+        self._immutable: set[tuple[str, str]] = set()
         # By uid: a list may bring a pod before the watch does.
         self._pods: dict[str, _PodEntry] = {}
 
@@ -86,7 +93,7 @@ class Cache:
         """Take an object of ours; whether something is new that matters to its plan."""
         key = object_key(document)
         known = self._own.get(key)
-        if known is not None and _older(document, known.document):
+        if known is not None and is_older(document, known.document):
             return False
         now = document["metadata"]
         then = known.document["metadata"] if known is not None else {}
@@ -123,7 +130,7 @@ class Cache:
     def set_status(self, key: Key, document: Document) -> None:
         """Take the answer to a write of a status, which a watch will tell as well, later."""
         known = self._own.get(key)
-        if known is not None and not _older(document, known.document):
+        if known is not None and not is_older(document, known.document):
             known.document = document
 
     # -- what is remembered of a PushDomain -----------------------------------------------------------
@@ -208,7 +215,7 @@ class Cache:
         """Take the metadata of a child or pod; what was known before is returned, itself when it is older."""
         entry = self._others.get(meta.key)
         known = entry.meta if entry is not None else None
-        if known is not None and known.uid == meta.uid and _number(known.version) > _number(meta.version):
+        if known is not None and known.uid == meta.uid and is_newer(known.version, meta.version):
             return meta
         if entry is None or known is None or known.uid != meta.uid:
             if known is not None:
@@ -379,22 +386,12 @@ class Cache:
             return None
         return known.contents
 
-    def set_secret(self, namespace: str, secret: Secret) -> None:
-        """A Secret was read."""
-        known = self._secrets.get((namespace, secret.name))
-        if known is not None:
-            known.contents = secret
-
-
-def _older(document: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """Whether a document is older than the known one: a watch tells later than the answer to a write."""
-    now, then = document["metadata"], known["metadata"]
-    return bool(
-        now.get("uid") == then.get("uid")
-        and _number(now.get("resourceVersion")) < _number(then.get("resourceVersion"))
-    )
-
-
-def _number(version: str | None) -> int:
-    # Versions of one kind are numbers that grow, as Kubernetes has promised since 1.35 and always done.
-    return int(version) if version and version.isdigit() else 0
+    def set_secret(self, namespace: str, secret: Secret) -> Secret:
+        """A Secret was read; it is returned with whether one of its name was ever immutable."""
+        place = namespace, secret.name
+        if secret.immutable:
+            self._immutable.add(place)
+        kept = replace(secret, immutable=place in self._immutable)
+        if place in self._secrets:
+            self._secrets[place].contents = kept
+        return kept

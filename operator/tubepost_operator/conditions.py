@@ -40,6 +40,7 @@ _OPERATOR_FAULTS: Final = (Reason.NO_ACCESS, Reason.OPERATOR_ERROR)
 _PROGRAM_FAULTS: Final = (
     Reason.PENDING,
     Reason.PODS_FAIL,
+    Reason.STALE_SECRET,
     Reason.CONTESTED,
     Reason.PAUSED,
     *_OPERATOR_FAULTS,

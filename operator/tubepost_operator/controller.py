@@ -23,6 +23,7 @@ from tubepost_operator.api import ApiError, ClusterApi
 from tubepost_operator.apply import Applier, fields
 from tubepost_operator.cache import Cache
 from tubepost_operator.conditions import EventReason
+from tubepost_operator.emptying import Emptying
 from tubepost_operator.fights import Fights
 from tubepost_operator.gather import Gatherer, observe_push_domain, observe_referenced
 from tubepost_operator.holding import Hold, Holdings, yielded_text
@@ -32,12 +33,15 @@ from tubepost_operator.observed import Document, Key
 from tubepost_operator.plan import needs
 from tubepost_operator.plan.children import rolled_out, upgrading
 from tubepost_operator.plan.logger import plan_logger
-from tubepost_operator.plan.push_domain import decide, plan_push_domain
+from tubepost_operator.plan.pause import is_paused
+from tubepost_operator.plan.push_domain import Decision, decide, plan_push_domain
 from tubepost_operator.plan.route import plan_route
+from tubepost_operator.plan.stale_secret import may_be_emptied, stale_secrets
 from tubepost_operator.plan.trouble import no_access, operator_error, plan_trouble
 from tubepost_operator.pods import PodAsker
 from tubepost_operator.rollout_limit import RolloutLimit
 from tubepost_operator.settings import Settings
+from tubepost_operator.snapshot import PushDomainSnapshot
 from tubepost_operator.workqueue import WorkQueue
 
 _LOG = logging.getLogger("tubepost.reconcile")
@@ -99,6 +103,7 @@ class Controller:
         self._initial: set[Key] = set()
         self._fights = Fights()
         self._holdings = Holdings(settings.holder)
+        self._emptying = Emptying()
 
     # -- enqueueing ----------------------------------------------------------------------------------
 
@@ -228,6 +233,7 @@ class Controller:
     def _forget(self, key: Key) -> None:
         self.queue.forget(key)
         self._holdings.forget(key)
+        self._emptying.forget(key)
         self.changed(self.rollouts.finished(key))
         self._metrics.upgrades_waiting.set(self.rollouts.waiting)
 
@@ -266,6 +272,7 @@ class Controller:
                 if (fight := self._fights.of(child, self._clock())) is not None
             },
         )
+        seen = self._emptying_of(key, seen, decision)
         plan = plan_push_domain(seen, decision)
         self._track_rollout(
             key,
@@ -287,6 +294,15 @@ class Controller:
             raise Rejected(422, f"refused: {message}")
         await self._report(key, document, plan)
         return plan
+
+    def _emptying_of(self, key: Key, seen: PushDomainSnapshot, decision: Decision) -> PushDomainSnapshot:
+        """The snapshot with whether its pods have to go first, because of an old immutable Secret."""
+        stale = bool(stale_secrets(seen, decision.digest)) and not is_paused(seen.document)
+        stale = stale and may_be_emptied(seen, decision.arranged)
+        before = self._emptying.done(key, decision.digest)
+        pods = [pod.meta.uid for pod in seen.pods if not pod.sidecar]
+        emptying = self._emptying.look(key, decision.digest, pods, self._clock(), stale=stale)
+        return replace(seen, emptying=emptying, emptied_before=before)
 
     async def _left_alone(self, key: Key, document: Document, hold: Hold) -> Plan:
         """What another operator has written: ask whether it lives, or leave it alone."""

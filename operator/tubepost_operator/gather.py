@@ -127,9 +127,7 @@ class Gatherer:
             return None
         if key.kind != SECRET.name:
             return self._cache.take(key, document)
-        secret = read_secret(document)
-        self._cache.set_secret(key.namespace, secret)
-        return secret
+        return self._cache.set_secret(key.namespace, read_secret(document))
 
     async def _try(self, need: Trial) -> Child | None:
         try:
@@ -170,7 +168,8 @@ def read_secret(document: Document) -> Secret:
         except (binascii.Error, ValueError):
             data[name] = b""
     metadata = document["metadata"]
-    return Secret(metadata["name"], metadata.get("resourceVersion", ""), data)
+    immutable = document.get("immutable") is True
+    return Secret(metadata["name"], metadata.get("resourceVersion", ""), data, immutable)
 
 
 def _secrets(cache: Cache, key: Key) -> tuple[dict[str, Secret], tuple[str, ...]]:

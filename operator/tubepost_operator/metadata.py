@@ -51,3 +51,26 @@ def told_by_user(metadata: Mapping[str, Any]) -> list[object]:
     """The annotations of a PushDomain that are its user's word to the operator."""
     annotations = metadata.get("annotations") or {}
     return [annotations.get(name) for name in (Names.PAUSED_ANNOTATION, Names.ABANDON_ANNOTATION)]
+
+
+def paused_text(metadata: Mapping[str, Any]) -> str | None:
+    """What the annotation says that stops writing, None without it."""
+    value = (metadata.get("annotations") or {}).get(Names.PAUSED_ANNOTATION)
+    return None if value is None else str(value)
+
+
+def is_older(document: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether a document is older than the known one: a watch tells later than the answer to a write."""
+    now, then = document["metadata"], known["metadata"]
+    return now.get("uid") == then.get("uid") and is_newer(
+        then.get("resourceVersion"), now.get("resourceVersion")
+    )
+
+
+def is_newer(version: str | None, other: str | None) -> bool:
+    """Whether one resource version comes after another of the same kind.
+
+    They are numbers that grow, as Kubernetes has promised since 1.35 and always done.
+    """
+    one, two = (int(text) if text and text.isdigit() else 0 for text in (version, other))
+    return one > two

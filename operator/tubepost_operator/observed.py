@@ -66,11 +66,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A Secret's contents; its `repr` holds none of them."""
+    """A Secret's contents; its `repr` holds none of them.
+
+    `immutable`: it is, or one of its name was before.
+    """
 
     name: str
     version: str
     data: Mapping[str, bytes] = field(repr=False)
+    immutable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,11 +80,12 @@ class PushDomainSnapshot(Snapshot):
     """A PushDomain and its surroundings.
 
     `routes` and `loggers` are all of the namespace. `children` are the objects with our labels, and those
-    that were found under a name that a child needs. `rejected`: writes that the API server has just refused.
-    `unconfirmed_for`: seconds since a pod was first seen to run something else than the selected
+    that were found under a name that a child needs. `rejected`: writes that the API server has just
+    refused. `unconfirmed_for`: seconds since a pod was first seen to run something else than the selected
     configuration; 0 while none does. `fights`: over which children. `may_upgrade`: the rollout limit has
     room for it. `last_published`: name of the ConfigMap and text of the configuration that was published
-    at the last reconcile. `told`: by events, of some objects.
+    at the last reconcile. `told`: by events, of some objects. `emptying`: all pods are to be stopped
+    first; `emptied_before`: they were, for the selected configuration.
     """
 
     settings: Settings
@@ -99,6 +100,8 @@ class PushDomainSnapshot(Snapshot):
     may_upgrade: bool = True
     last_published: tuple[str, str] | None = None
     told: Mapping[Key, str] = field(default_factory=dict)
+    emptying: bool = False
+    emptied_before: bool = False
 
     def with_read(self, found: Mapping[Need, Found]) -> Self:
         """The snapshot with what has been read in addition."""

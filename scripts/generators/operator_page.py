@@ -15,7 +15,7 @@ from tubepost_api.podtemplate import GRACE
 from tubepost_dispatcher.supervisor import file_watch
 from tubepost_operator import cluster, controller, election, fights, holding, liveness, metadata_watch
 from tubepost_operator.kinds import CHILDREN, OWN
-from tubepost_operator.plan import push_domain
+from tubepost_operator.plan import push_domain, stale_secret
 from tubepost_operator.resources import configmap, container
 from tubepost_operator.settings import LEASE_MARGIN, Settings
 from tubepost_operator.workqueue import WorkQueue
@@ -70,6 +70,7 @@ def _figures() -> Mapping[str, str]:
         "watchDead": liveness.SILENT_AFTER,
         "refusedPause": controller.REFUSED_PAUSE,
         "free": fights.FREE,
+        "staleAfter": stale_secret.STALE_AFTER,
         "answer": holding.ANSWER,
         "yielded": holding.YIELDED,
         "peace": fights.PEACE,

@@ -6,7 +6,7 @@ from tests.operator.objects import logger, push_domain, route
 from tubepost_operator.cache import Cache
 from tubepost_operator.metadata import object_key, read_meta
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Document, Key, PodReport
+from tubepost_operator.observed import Document, Key, PodReport, Secret
 
 
 def pod(name: str = "alerts-1", version: str = "5", **labels: str) -> Document:
@@ -132,3 +132,13 @@ def test_claims_are_with_the_children() -> None:
     cache.put_meta(read_meta(pod("queue-alerts-0", "9", **labels), "PersistentVolumeClaim"))
     (child,) = cache.children_of("default", "alerts")
     assert child.body is None, "it has changed, and is to be read again"
+
+
+def test_a_secret_that_was_immutable_once_stays_suspicious() -> None:
+    cache = Cache()
+    cache.put_secret("default", "cert", "1")
+    assert cache.set_secret("default", Secret("cert", "1", {}, immutable=True)).immutable
+    cache.remove_secret("default", "cert")
+    cache.put_secret("default", "cert", "2")
+    assert cache.set_secret("default", Secret("cert", "2", {})).immutable
+    assert not cache.set_secret("other", Secret("cert", "2", {})).immutable

@@ -16,6 +16,7 @@ from tubepost_operator.fights import FREE
 from tubepost_operator.kinds import CHILDREN, OWN, RELATED
 from tubepost_operator.observed import Document, Key, PodReport
 from tubepost_operator.plan import push_domain as push_domain_module
+from tubepost_operator.plan import stale_secret
 from tubepost_operator.plan.children import wanted_children
 from tubepost_operator.plan.workloads import Arrangement
 from tubepost_operator.rbac import PERMISSIONS
@@ -130,6 +131,45 @@ async def test_a_fight_is_said_and_not_fought_at_any_price(cluster: FakeCluster)
         assert "scaleTargetRef name kind PushDomain" in told
         text = generate_latest(running.metrics.registry).decode()
     assert f'tubepost_operator_repairs_total{{kind="Deployment"}} {FREE}.0' in text
+
+
+async def test_pods_with_an_old_immutable_secret_are_stopped_and_started(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stale_secret, "STALE_AFTER", 0.2)
+    furnish(cluster)
+    cluster.put({**secret_document(), "immutable": True})
+    pods = FakePods()
+
+    def replicas() -> int:
+        return int(cluster.get_now("Deployment", "alerts")["spec"]["replicas"])
+
+    def drain(document: Document) -> None:
+        document["metadata"]["deletionTimestamp"] = "2026-11-23T12:00:00Z"
+
+    async with start(cluster, pods) as running:
+        await made(running)
+        cluster.start_pod("alerts-1", ip="10.0.0.7")
+        old = cluster.get_now("PushDomain", "alerts")["status"]["config"]["hash"]
+        pods.reports["10.0.0.7"] = PodReport(old)
+        await running.rest()
+        cluster.remove("Secret", "cert")
+        await running.until(lambda: cluster.condition("alerts")[1] == "SecretNotFound")
+        # Made anew, and not even immutable: what the kubelet keeps is the old one.
+        cluster.put(secret_document())
+        await running.until(lambda: cluster.condition("alerts", "Programmed") == ("False", "StaleSecret"))
+        assert replicas() == 0
+        cluster.edit("Pod", "alerts-1", drain)
+        await running.rest()
+        assert replicas() == 0, "until the last pod is gone"
+        cluster.remove("Pod", "alerts-1")
+        await running.until(lambda: replicas() == 1)
+        new = cluster.get_now("PushDomain", "alerts")["status"]["config"]["hash"]
+        pods.reports["10.0.0.8"] = PodReport(new)
+        cluster.start_pod("alerts-2", ip="10.0.0.8")
+        cluster.roll_out()
+        await running.until(lambda: cluster.condition("alerts")[0] == "True")
+        assert [event for event in cluster.events if event["reason"] == "StaleSecret"]
 
 
 async def test_of_two_operators_one_yields_in_words(cluster: FakeCluster) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tubepost_operator.metadata import object_key, push_domain_of, read_meta
+from tubepost_operator.metadata import is_newer, is_older, object_key, paused_text, push_domain_of, read_meta
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Key
 
@@ -38,3 +38,21 @@ def test_which_push_domain_a_pod_belongs_to() -> None:
 
 def test_keys() -> None:
     assert object_key(document()) == Key("Pod", "shop", "x")
+
+
+def test_what_the_annotation_says_that_stops_writing() -> None:
+    assert paused_text({}) is None
+    assert paused_text({"annotations": None}) is None
+    assert paused_text({"annotations": {Names.PAUSED_ANNOTATION: "true"}}) == "true"
+
+
+def test_a_watch_tells_later_than_the_answer_to_a_write() -> None:
+    def at(version: str | None, uid: str = "a") -> dict[str, Any]:
+        return {"metadata": {"uid": uid, "resourceVersion": version}}
+
+    assert is_older(at("9"), at("10"))
+    assert not is_older(at("10"), at("9"))
+    assert not is_older(at("9", "b"), at("10")), "another object of the same name"
+    assert is_newer("10", "9")
+    assert not is_newer(None, "9")
+    assert not is_newer("opaque", "other")

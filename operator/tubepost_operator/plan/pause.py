@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tubepost_operator.names import Names
+from tubepost_operator.metadata import paused_text
 from tubepost_operator.observed import Document
 from tubepost_operator.plan.children import ChildrenPlan
 
 
 def is_paused(document: Document) -> bool:
     """Whether a PushDomain is paused: the annotation is there and does not say `false`."""
-    value = (document["metadata"].get("annotations") or {}).get(Names.PAUSED_ANNOTATION)
-    return value is not None and str(value).strip().lower() not in {"false", "no", "0"}
+    value = paused_text(document["metadata"])
+    return value is not None and value.strip().lower() not in {"false", "no", "0"}
 
 
 def withheld(children: ChildrenPlan) -> ChildrenPlan:

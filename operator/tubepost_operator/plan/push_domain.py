@@ -37,6 +37,7 @@ from tubepost_operator.plan.pause import is_paused, withheld
 from tubepost_operator.plan.queue_conditions import abandoned, queue_conditions
 from tubepost_operator.plan.readiness import programmed, ready
 from tubepost_operator.plan.select import Selection, select_config
+from tubepost_operator.plan.stale_secret import emptied
 from tubepost_operator.plan.workloads import Arrangement, arrange, kind_of, present_kind, workload_body
 from tubepost_operator.snapshot import PushDomainSnapshot
 
@@ -114,9 +115,8 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
     decision = decision or decide(snapshot)
     candidate, selection, digest = decision.candidate, decision.selection, decision.digest
     arranged = decision.arranged
-    children = (
-        plan_children(snapshot, arranged, decision.manifests) if arranged is not None else ChildrenPlan()
-    )
+    manifests = emptied(decision.manifests) if snapshot.emptying else decision.manifests
+    children = plan_children(snapshot, arranged, manifests) if arranged is not None else ChildrenPlan()
     paused = is_paused(snapshot.document)
     if paused:
         children = withheld(children)
@@ -344,6 +344,8 @@ def _again(
     if children.conflicts:
         times.append(CONFLICT_INTERVAL)
     times += [fight.wait + 0.1 if fight.wait else fight.left + 1.0 for fight in snapshot.fights.values()]
+    if snapshot.emptying:
+        times.append(5.0)
     waiting = snapshot.unconfirmed_for
     if waiting:
         times.append(0.5 if waiting < SETTLING else 3.0 if waiting < 60 else 15.0)

@@ -16,6 +16,8 @@ from tubepost_operator.plan.drift import remedy as fight_remedy
 from tubepost_operator.plan.moves import WorkloadKind
 from tubepost_operator.plan.remedies import remedy
 from tubepost_operator.plan.select import Selection
+from tubepost_operator.plan.stale_secret import STALE_AFTER, stale_secrets
+from tubepost_operator.plan.stale_secret import message as stale_message
 from tubepost_operator.plan.workloads import kind_of, unbound_claims, workload, workload_body
 from tubepost_operator.snapshot import PushDomainSnapshot
 
@@ -84,6 +86,9 @@ def programmed(
         return bad(
             _PROGRAMMED, Reason.CONTESTED, " ".join(_contested(snapshot.name, *item) for item in fights)
         )
+    stale = stale_secrets(snapshot, digest)
+    if snapshot.emptying or (stale and not children.paused):
+        return bad(_PROGRAMMED, Reason.STALE_SECRET, stale_message(snapshot, stale))
     return _rolled(snapshot, children, kind) or _confirmed(snapshot, children, digest, kind)
 
 
@@ -157,7 +162,8 @@ def _confirmed(
         return bad(
             _PROGRAMMED,
             Reason.PENDING,
-            f"{len(answered) - len(others)} of {len(answered)} pods run the new configuration.",
+            f"{len(answered) - len(others)} of {len(answered)} pods run the new "
+            f"configuration.{_late(snapshot)}",
         )
     message = f"Configuration {digest} runs."
     if not asked:
@@ -173,6 +179,17 @@ def _confirmed(
     if stale:
         message += f" {stale} pods with a sidecar mount an older set of Secrets; recreate them."
     return good(_PROGRAMMED, Reason.PROGRAMMED, message + _by_the_cluster(children))
+
+
+def _late(snapshot: PushDomainSnapshot) -> str:
+    """What may be the matter when pods do not take it up for long."""
+    if snapshot.unconfirmed_for < STALE_AFTER:
+        return ""
+    return (
+        " It takes unusually long. Remedy: see the log of the pods; if a Secret was immutable before it was "
+        "made anew, make it under another name: kubelets keep an immutable one as long as a pod on the node "
+        "mounts it."
+    )
 
 
 def _by_the_cluster(children: ChildrenPlan) -> str:
