@@ -13,7 +13,7 @@ from tubepost_operator.observed import Fight, Key
 from tubepost_operator.plan.causes import causes
 from tubepost_operator.plan.children import ChildrenPlan, rolled_out
 from tubepost_operator.plan.drift import remedy as fight_remedy
-from tubepost_operator.plan.moves import WorkloadKind
+from tubepost_operator.plan.moves import WorkloadKind, other
 from tubepost_operator.plan.remedies import remedy
 from tubepost_operator.plan.select import Selection
 from tubepost_operator.plan.stale_secret import STALE_AFTER, stale_secrets
@@ -117,6 +117,10 @@ def _rolled(
     status, wanted = body.get("status") or {}, body["spec"].get("replicas", 1)
     updated, there = status.get("updatedReplicas", 0), status.get("replicas", 0)
     seen = status.get("observedGeneration", 0) >= body["metadata"].get("generation", 1)
+    available, before = status.get("availableReplicas", 0), other(kind)
+    if workload(snapshot, before) is not None and available < wanted:
+        text = f"The {before} stays until all replicas of the {kind} are ready, {available} of {wanted} are"
+        return _lacking(_PROGRAMMED, Reason.PENDING, text, snapshot, kind)
     if rolled_out(snapshot, kind) or (scaled_to_zero and not there):
         return None
     if seen and updated == there == wanted:
@@ -235,7 +239,10 @@ def ready(
         }
         reason = Reason.PENDING if starting else Reason.UNAVAILABLE
         return _lacking(_READY, reason, f"None of {replicas} replicas is ready", snapshot, kind)
-    return good(_READY, Reason.READY, f"{min(available, replicas)} of {replicas} replicas are ready.")
+    text = f"{min(available, replicas)} of {replicas} replicas are ready."
+    if available < replicas and (claims := unbound_claims(snapshot)):
+        text += f" Without a volume: {'; '.join(claims)}."
+    return good(_READY, Reason.READY, text)
 
 
 def _lacking(

@@ -127,3 +127,19 @@ def test_pods_of_the_old_workload_do_not_confirm_nor_hold_up() -> None:
 def test_a_stateful_set_that_is_made_is_said_to_be() -> None:
     begun = moving.wanting(moving.settled(moving.DIRECT), moving.CLAIM)
     assert of_programmed(begun).message == "The StatefulSet is being applied."
+
+
+def test_the_old_workload_stays_until_the_new_one_is_complete() -> None:
+    both = moving.joined(moving.settled(moving.DIRECT), moving.settled(moving.CLAIM, replicas=2))
+    seen = moving.wanting(moving.available(both, "StatefulSet", 1), moving.CLAIM, replicas=2)
+    found = of_programmed(seen)
+    assert (found.status, found.reason) == ("False", Reason.PENDING)
+    assert (
+        found.message == "The Deployment stays until all replicas of the StatefulSet are ready, 1 of 2 are."
+    )
+    pending = moving.claims(seen, moving.claim(1, "Pending"))
+    assert of_programmed(pending).reason is Reason.CLAIM_PENDING
+    alone = moving.available(moving.settled(moving.CLAIM, replicas=2), "StatefulSet", 1)
+    some = ready(moving.claims(alone, moving.claim(1, "Pending")), [], 2, "StatefulSet")
+    assert some.status == "True"
+    assert some.message.startswith("1 of 2 replicas are ready. Without a volume: PersistentVolumeClaim ")
