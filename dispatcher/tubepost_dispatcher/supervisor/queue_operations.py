@@ -18,8 +18,9 @@ _LOG = logging.getLogger("tubepost.supervisor")
 
 BUDGET: Final = 1.0
 """Seconds after which a request is answered with what has been done, and where to go on."""
-STEP_TIMEOUT: Final = 5.0
-"""Seconds that a worker may take for one step: its disk may be slow."""
+STEP_TIMEOUT: Final = 3.0
+"""Seconds that a worker may take for one step, since its disk may be slow. Two of them and `BUDGET` are less
+than an HTTP answer may take."""
 MOST_GROUPS: Final = 1_000
 """Groups of one answer; beyond, the smallest are put together."""
 MOST_LINES: Final = 2_000
@@ -72,12 +73,18 @@ class QueueOperations:
 
     async def trace(self, query: Query) -> Answer:
         """What journals and queue have about the selection's ids."""
-        answer = await self.notifications(query)
-        if query.cursor is None:
-            asked = Step("trace", selection=query.selection)
-            results = await asyncio.gather(*(self._ask(one, asked, answer) for one in self._workers()))
-            lines = [line for result in results if result is not None for line in result.lines]
-            answer.lines = sorted(lines, key=lambda line: line.get("at", 0.0))[-MOST_LINES:]
+        if query.cursor is not None:
+            return await self.notifications(query)
+        # At the same time: a worker that does not answer is waited for once.
+        beside = Answer(0.0)
+        asked = Step("trace", selection=query.selection)
+        answer, results = await asyncio.gather(
+            self.notifications(query),
+            asyncio.gather(*(self._ask(one, asked, beside) for one in self._workers())),
+        )
+        lines = [line for result in results if result is not None for line in result.lines]
+        answer.lines = sorted(lines, key=lambda line: line.get("at", 0.0))[-MOST_LINES:]
+        answer.problems += [problem for problem in beside.problems if problem not in answer.problems]
         return answer
 
     async def change(self, change: Change) -> Answer:

@@ -12,6 +12,7 @@ from tubepost_dispatcher.queue_step import Answer, Partition, Queued, Step, Step
 from tubepost_dispatcher.supervisor import queue_operations as module
 from tubepost_dispatcher.supervisor.queue_operations import QueueOperations
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
+from tubepost_runtime.endpoints import ANSWER_TIMEOUT
 
 NOW = 1_800_000_000.0
 
@@ -139,6 +140,20 @@ async def test_a_partition_that_nobody_has_is_told() -> None:
     (problem,) = answer.problems
     assert problem.startswith("partition 07: no worker has it")
     assert total(answer) == 1
+
+
+def test_an_answer_comes_before_http_gives_up() -> None:
+    assert 2 * module.STEP_TIMEOUT + module.BUDGET < ANSWER_TIMEOUT - 1.0
+
+
+async def test_a_trace_says_once_which_worker_is_silent() -> None:
+    silent, other = FakeWorker(1, (1, 5)), FakeWorker(0, (0, 1))
+    silent.error = TimeoutError()
+    other.lines = ({"at": 2.0, "id": "m1"},)
+    answer = await Bench(other, silent).operations.trace(Query(Selection(ids=("m1",))))
+    assert len(answer.problems) == 1
+    assert len(answer.lines) == 1
+    assert {step.work for step in silent.steps} == {"partitions", "trace"}, "at the same time"
 
 
 async def test_without_a_worker_that_is_said() -> None:
