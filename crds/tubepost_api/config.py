@@ -144,6 +144,8 @@ class ListenerConfig(_Compiled):
     starttls: StartTlsConfig = StartTlsConfig()
     auth: AuthConfig | None = None
     allowed_networks: tuple[str, ...] = ()
+    proxy_networks: tuple[str, ...] = later(())
+    """Whose connections begin with a header of the PROXY protocol."""
     limits: ListenerLimits = ListenerLimits()
 
     def references(self, name: str) -> Iterator[SecretReference]:

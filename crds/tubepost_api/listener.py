@@ -96,6 +96,18 @@ ADMIN_PORT: Final = 9091
 """Port of /status in a dispatcher's pod, on its loopback."""
 
 
+class ProxyProtocolSpec(SpecModel):
+    """The PROXY protocol, versions 1 and 2."""
+
+    trusted_networks: Annotated[
+        tuple[Network, ...],
+        Field(min_length=1, max_length=64, json_schema_extra=UNIQUE),
+        AfterValidator(no_repeats),
+    ]
+    """IP networks of the load balancers. Connections from there have to begin with the header; from elsewhere
+    a header is refused."""
+
+
 class ListenerSpec(SpecModel):
     """The SMTP listener."""
 
@@ -113,7 +125,10 @@ class ListenerSpec(SpecModel):
     allowed_networks: Annotated[
         tuple[Network, ...], Field(max_length=64, json_schema_extra=UNIQUE), AfterValidator(no_repeats)
     ] = ()
-    """IP networks whose hosts may connect; empty: all."""
+    """IP networks whose hosts may connect; empty: all. Behind a load balancer with proxyProtocol these are
+    the clients'."""
+    proxy_protocol: ProxyProtocolSpec | None = None
+    """The PROXY protocol, by which a load balancer says whom it connects."""
     limits: LimitsSpec = LimitsSpec()
     """Bounds."""
 
@@ -169,5 +184,6 @@ def to_config(spec: ListenerSpec, *, hostname: str) -> ListenerConfig:
         starttls=starttls,
         auth=auth,
         allowed_networks=spec.allowed_networks,
+        proxy_networks=spec.proxy_protocol.trusted_networks if spec.proxy_protocol else (),
         limits=converted(spec.limits, ListenerLimits),
     )

@@ -30,6 +30,8 @@ from tubepost_dispatcher.smtp.auth_throttle import FIRST_WAIT, FREE, LONGEST_WAI
 from tubepost_dispatcher.smtp.commands import MAX_COMMAND_LINE, MAX_ENVELOPE_LINE, RECIPIENT_OVERSHOOT
 from tubepost_dispatcher.smtp.data import FILE_ABOVE, MEMORY_BUDGET
 from tubepost_dispatcher.smtp.flow import MAX_HELD
+from tubepost_dispatcher.smtp.proxied import HEADER_TIMEOUT, MAX_WAITING
+from tubepost_dispatcher.smtp.proxy_header import MAX_V2
 from tubepost_dispatcher.smtp.session import COMMANDS_PER_TURN
 from tubepost_dispatcher.smtp.timeouts import MIN_DATA_RATE
 from tubepost_dispatcher.text import MAX_TEXT
@@ -62,6 +64,18 @@ _CONNECTIONS = (
         "room, idle ones first",
         "TooManyConnections",
         f"{_SMTP}admission.py::test_a_full_listener_serves_another_address",
+    ),
+    Attack(
+        "Choose an address by a PROXY header",
+        "read from `proxyProtocol.trustedNetworks` alone",
+        "ProxyHeader",
+        f"{_SMTP}proxied.py::test_who_is_not_trusted_cannot_choose_an_address",
+    ),
+    Attack(
+        "Connect through the load balancer and say nothing, or send half a PROXY header",
+        f"{HEADER_TIMEOUT:g} s, {MAX_WAITING:,} connections of a worker, {MAX_V2:,} bytes",
+        "ProxyHeaderExpected",
+        f"{_SMTP}proxied.py::test_a_header_that_does_not_come_is_not_waited_for",
     ),
     Attack(
         "Stay by commands that do nothing",

@@ -64,6 +64,7 @@ OTHER: Mapping[str, Mapping[str, object]] = {
         "listener.auth.required": False,
         "listener.auth.requireTls": False,
         "listener.allowedNetworks": ["192.0.2.0/24"],
+        "listener.proxyProtocol.trustedNetworks": ["192.0.2.0/24"],
         "listener.limits.maxMessageSize": 70_000,
         "listener.limits.maxHeaderSize": 70_000,
         "listener.limits.maxLineLength": 70_000,

@@ -15,6 +15,7 @@ NAMES = (
     "http2_engine",
     "log_line",
     "mcmt_message",
+    "proxy_header",
     "queue_request",
     "secret_reader",
     "smtp_session",

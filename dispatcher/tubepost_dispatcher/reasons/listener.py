@@ -123,8 +123,19 @@ _SESSIONS = (
         554,
         "5.5.1",
         "PROXY protocol header not supported",
-        "A load balancer sent a header of the PROXY protocol, version 1 or 2.",
-        "Switch the PROXY protocol off for this port.",
+        "A header of the PROXY protocol came from an address that is not in "
+        "spec.listener.proxyProtocol.trustedNetworks.",
+        "Add the load balancer's network there, or switch the PROXY protocol off for this port.",
+    ),
+    listener_row(
+        "ProxyHeaderExpected",
+        421,
+        "4.3.2",
+        "PROXY protocol header expected",
+        "A peer in spec.listener.proxyProtocol.trustedNetworks sent no header of the PROXY protocol for TCP "
+        "within 5 s.",
+        "Switch the PROXY protocol on at the load balancer, or take the peer's network out of "
+        "trustedNetworks.",
     ),
     listener_row(
         "TlsTooEarly",

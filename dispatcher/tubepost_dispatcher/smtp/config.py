@@ -8,7 +8,7 @@ import ipaddress
 import secrets
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Generic
 
 from tubepost_api.config import ListenerConfig, StartTlsMode
@@ -24,7 +24,7 @@ _COMPARE_KEY = secrets.token_bytes(32)
 class EffectiveConfig(Generic[DomainT]):
     """What a session uses from MAIL to the reply; replaced as a whole, never changed.
 
-    Raises ValueError when a network of `allowed_networks` is malformed.
+    Raises ValueError when a network of `allowed_networks` or `proxy_networks` is malformed.
     """
 
     __slots__ = (
@@ -41,6 +41,7 @@ class EffectiveConfig(Generic[DomainT]):
         "max_recipients",
         "networks",
         "plain_size",
+        "proxy_networks",
         "tls",
         "tls_required",
         "users",
@@ -59,6 +60,8 @@ class EffectiveConfig(Generic[DomainT]):
         self.max_recipients = limits.max_recipients or sys.maxsize
         self.hostname = config.hostname
         self.networks = tuple(ipaddress.ip_network(n, strict=False) for n in config.allowed_networks)
+        self.proxy_networks = tuple(ipaddress.ip_network(n, strict=False) for n in config.proxy_networks)
+        """Whose connections begin with a PROXY header."""
         mode = config.starttls.mode
         self.tls = None if mode is StartTlsMode.DISABLED else tls
         # Without a usable certificate Required still means required: nothing is taken in the clear.
@@ -91,13 +94,11 @@ class EffectiveConfig(Generic[DomainT]):
 
     def allows(self, address: str) -> bool:
         """Whether a client of this IP address may connect."""
-        if not self.networks:
-            return True
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(ip in network for network in self.networks)
+        return not self.networks or _within(address, self.networks)
+
+    def proxies(self, address: str) -> bool:
+        """Whether a peer of this IP address has to send a PROXY header."""
+        return _within(address, self.proxy_networks)
 
     def password_matches(self, name: bytes, password: bytes) -> bool:
         """Check a password in constant time, whether or not the name exists."""
@@ -109,6 +110,14 @@ class EffectiveConfig(Generic[DomainT]):
         """Seconds after which an idle client is closed, less while places are `scarce`; 0 means never."""
         timeout = self.limits.command_timeout
         return min(timeout or TIMEOUT_UNDER_LOAD, TIMEOUT_UNDER_LOAD) if scarce else timeout
+
+
+def _within(address: str, networks: Collection[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(ip in network for network in networks)
 
 
 def _digest(secret: bytes) -> bytes:

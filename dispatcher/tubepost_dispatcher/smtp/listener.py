@@ -56,6 +56,7 @@ class ListenerState(Generic[DomainT]):
         "_refusals",
         "_rejections",
         "auth_throttle",
+        "awaiting_header",
         "config",
         "draining",
         "emptied",
@@ -94,6 +95,8 @@ class ListenerState(Generic[DomainT]):
         self.session_ids = SessionIds()
         self.memory = Memory()
         self.auth_throttle = AuthThrottle()
+        self.awaiting_header = 0
+        """Connections of load balancers whose PROXY header has not come yet."""
         self.turns = TurnBudget()
         self.sessions: set[OpenSession] = set()
         self.shares: Shares[OpenSession] = Shares()

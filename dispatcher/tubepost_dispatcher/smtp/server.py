@@ -17,6 +17,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.listener import ListenerState
+from tubepost_dispatcher.smtp.proxied import ProxiedConnection
 from tubepost_dispatcher.smtp.session import SmtpSession
 from tubepost_dispatcher.transaction import Acceptance, DomainT
 
@@ -88,7 +89,7 @@ class SmtpServer(Generic[DomainT]):
             # each time.
             at_once = 1 if isinstance(loop, asyncio.SelectorEventLoop) else BACKLOG
             self._servers[inode] = await loop.create_server(
-                lambda: SmtpSession(listener, loop), sock=own, backlog=at_once
+                lambda: _protocol(listener, loop), sock=own, backlog=at_once
             )
             own.listen(BACKLOG)
         for inode in self._servers.keys() - wanted.keys():
@@ -195,3 +196,10 @@ class SmtpServer(Generic[DomainT]):
             if self._exhausted:
                 self._exhausted = False
                 log.info("listener: file descriptors are available again")
+
+
+def _protocol(listener: ListenerState[DomainT], loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
+    """What a new connection begins with, by the configuration in force."""
+    if listener.config.proxy_networks:
+        return ProxiedConnection(listener, loop)
+    return SmtpSession(listener, loop)

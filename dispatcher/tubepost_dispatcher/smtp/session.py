@@ -65,6 +65,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         "_transaction",
         "_transport",
         "client",
+        "peer",
     )
 
     _reading: flow.Reading
@@ -88,6 +89,8 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         self._tls_fault = ""
         self.client = ""
         """The client's address."""
+        self.peer: tuple[str, int] | None = None
+        """Its address and port where they are not the socket's."""
 
     # ---- what the event loop calls -------------------------------------------------------------------
 
@@ -96,7 +99,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
         # A cast, since uvloop's transports do not derive from asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._reading = flow.Reading(self._transport)
-        address, port = printable_address(transport.get_extra_info("peername"))
+        address, port = self.peer or printable_address(transport.get_extra_info("peername"))
         if not address:
             # The connection was reset before it was accepted. Nobody is there to be refused.
             self._gone = True

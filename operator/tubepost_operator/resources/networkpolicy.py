@@ -20,7 +20,9 @@ def network_policy(source: Source) -> Document:
     listener = source.config.listener
     smtp: dict[str, Any] = {"ports": [_tcp("smtp")]}
     if listener.allowed_networks:
-        smtp["from"] = [{"ipBlock": {"cidr": _cidr(network)}} for network in listener.allowed_networks]
+        # Load balancers stand for clients whose addresses only the dispatcher learns.
+        networks = dict.fromkeys((*listener.allowed_networks, *listener.proxy_networks))
+        smtp["from"] = [{"ipBlock": {"cidr": _cidr(network)}} for network in networks]
     return child(
         source,
         "NetworkPolicy",
