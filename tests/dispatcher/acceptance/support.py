@@ -243,7 +243,7 @@ class QueuedBench(Bench):
         self.deliverer.swap(domains)
         self.acceptance = QueuedAcceptance(self.active, self.deliverer, self.context, self.queue)
 
-    def send(self, *to: str, content: bytes | None = None) -> Transaction[Domain]:
+    def send(self, *to: str, content: bytes | None = None, message_id: str = "m1") -> Transaction[Domain]:
         """A message to these local parts, or whole addresses."""
         session = SessionFacts("192.0.2.1", 4711)
         recipients = []
@@ -254,6 +254,6 @@ class QueuedBench(Bench):
             assert not isinstance(serving, Reply)
             recipients.append(Recipient(f"{local}@{domain}", domain, serving))
         content = message(part()) if content is None else content
-        transaction = Transaction(self, session, "m1", "alerts@sender.example", recipients, content)
+        transaction = Transaction(self, session, message_id, "alerts@sender.example", recipients, content)
         self.acceptance.accept(transaction)
         return transaction
