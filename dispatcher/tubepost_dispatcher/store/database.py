@@ -16,15 +16,15 @@ from typing import Any, Final
 
 import apsw
 
-from tubepost_dispatcher.store.port import FailureKind, Filter, Kept, LaneHead, Page, Tally
+from tubepost_dispatcher.store.port import Entry, FailureKind, Filter, Kept, LaneHead, Page, Tally
 from tubepost_dispatcher.store.row import (
     COLUMNS,
     COUNTED,
-    FRESH,
     GROUP,
     READ,
     condition,
     counted,
+    insert,
     is_fresh,
     sound,
     values_of,
@@ -41,8 +41,8 @@ LEAST_LANE: Final = 0
 """No lane is lower."""
 _EXACT: Final = 16
 """Rows up to which an INSERT has as many as there are: that is one statement, and a commit of its own."""
-_ROWS: Final = (256, 64, *range(_EXACT, 0, -1))
-"""Rows of an INSERT. A few sizes, so that prepared statements are found again."""
+_ROWS: Final = (256, 64, _EXACT)
+"""Rows of an INSERT above that. A few sizes, so that prepared statements are found again."""
 _TABLES: Final = """
 CREATE TABLE queue(
   key INTEGER PRIMARY KEY, message_id TEXT NOT NULL, domain TEXT NOT NULL, sender TEXT NOT NULL,
@@ -148,7 +148,7 @@ class Database:
         except apsw.Error as error:
             raise diagnose(error) from None
 
-    def insert(self, rows: Sequence[Kept]) -> None:
+    def insert(self, rows: Sequence[tuple[int, Entry]]) -> None:
         """Insert rows; durable when it returns."""
         if len(rows) > _EXACT:
             with self.transaction():
@@ -159,24 +159,19 @@ class Database:
         except apsw.Error as error:
             raise diagnose(error) from None
 
-    def write(self, rows: Sequence[Kept], *, conflict: str = "ABORT") -> None:
+    def write(self, rows: Sequence[tuple[int, Entry]], *, conflict: str = "ABORT") -> None:
         """Insert rows; `conflict` is ABORT, REPLACE or IGNORE."""
         start = 0
         if conflict == "REPLACE" and rows:
             present = "SELECT count(*) FROM queue WHERE key IN carray(?)"
-            self.entries -= int(self._rows(present, (_array([one.key for one in rows]),))[0][0])
+            self.entries -= int(self._rows(present, (_array([key for key, _ in rows]),))[0][0])
         fresh = is_fresh(rows)
-        columns = FRESH if fresh else COLUMNS
-        row = "(" + ",".join("?" * (columns.count(",") + 1)) + ")"
-        for size in _ROWS:
-            statement = (
-                f"INSERT OR {conflict} INTO queue({columns}) VALUES "  # noqa: S608 - constants
-                + ",".join([row] * size)
-            )
-            while len(rows) - start >= size:
-                self._db.execute(statement, values_of(rows[start : start + size], fresh=fresh))
-                self.entries += self._db.changes()
-                start += size
+        while left := len(rows) - start:
+            size = left if left <= _EXACT else next(size for size in _ROWS if size <= left)
+            some = rows[start : start + size]
+            self._db.execute(insert(size, fresh=fresh, conflict=conflict), values_of(some, fresh=fresh))
+            self.entries += self._db.changes()
+            start += size
 
     def remove(self, keys: Sequence[int], *, remember: bool = False) -> None:
         """Delete rows; `remember` that they are gone, for a salvage that has not come to them yet."""

@@ -125,7 +125,7 @@ class Partition:
         if self._database is None or not (puts or self._again or self._ended):
             return
         key = self._next_key
-        rows = [Kept(number, one) for number, one in enumerate((e for put in puts for e in put.entries), key)]
+        rows = list(enumerate((one for put in puts for one in put.entries), key))
         self._next_key += len(rows)
         try:
             self._commit(self._database, rows)
@@ -287,14 +287,14 @@ class Partition:
         self._failed(Failure(FailureKind.FULL, text))
         return self._failure
 
-    def _commit(self, database: Database, rows: Sequence[Kept]) -> None:
+    def _commit(self, database: Database, rows: Sequence[tuple[int, Entry]]) -> None:
         begun = self._clock()
         if not (self._again or self._ended):
             database.insert(rows)
         else:
             with database.transaction():
                 database.write(rows)
-                database.write([Kept(*one) for one in self._again.items()], conflict="REPLACE")
+                database.write(list(self._again.items()), conflict="REPLACE")
                 database.remove(list(self._ended), remember=self._salvage is not None)
         self._fresh = False
         self._measure_at = self._measure_at or self._clock() + PAUSE
