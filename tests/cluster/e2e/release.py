@@ -46,6 +46,28 @@ def merged(*values: Mapping[str, Any]) -> Document:
     return result
 
 
+def definition(kind: str, group: str) -> Document:
+    """A custom resource definition that takes anything."""
+    plural = f"{kind.lower()}s"
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "names": {"kind": kind, "plural": plural},
+            "scope": "Namespaced",
+            "versions": [version],
+        },
+    }
+
+
 @dataclass(frozen=True)
 class Release:
     """The chart, installed in a namespace and serving that namespace alone, so that tests run side by side."""

@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.cluster import fixtures, lifecycle, means
+from tests.cluster.e2e.release import definition
 from tests.cluster.layout import PROJECT
 
 pytestmark = [pytest.mark.xdist_group("pages"), pytest.mark.timeout(600)]
@@ -86,28 +86,6 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         lifecycle.down(name)
 
 
-def definition(kind: str) -> dict[str, Any]:
-    """A custom resource definition that takes anything."""
-    plural = f"{kind.lower()}s"
-    version = {
-        "name": "v1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
-        "spec": {
-            "group": "monitoring.coreos.com",
-            "names": {"kind": kind, "plural": plural},
-            "scope": "Namespaced",
-            "versions": [version],
-        },
-    }
-
-
 def test_snippets_are_what_is_indented() -> None:
     page = "# A\n\nx:\n\n    one\n      two\n\n    three\n\ny\n\n```yaml\n    no\n```\n\n## B\n\n    four\n"
     assert snippets(page) == ["one\n  two\n\nthree", "four"]
@@ -135,7 +113,10 @@ def test_the_readmes_installation_and_the_pages_after_it(shell: Shell) -> None:
         assert answers, page
     assert "delivered: 250" in answers[0]
     # As much of the Prometheus operator as Helm has to know.
-    definitions = [definition("ServiceMonitor"), definition("PodMonitor"), definition("PrometheusRule")]
+    definitions = [
+        definition(kind, "monitoring.coreos.com")
+        for kind in ("ServiceMonitor", "PodMonitor", "PrometheusRule")
+    ]
     (shell.directory / "monitoring.yaml").write_text(yaml.safe_dump_all(definitions))
     shell.run(
         "kubectl apply -f monitoring.yaml && kubectl wait --for=condition=Established -f monitoring.yaml"

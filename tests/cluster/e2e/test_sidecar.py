@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.e2e.release import TOKEN, Release
+from tests.cluster.e2e.release import TOKEN, Release, definition
 from tests.cluster.faults import Faults
 from tests.cluster.handle import Cluster, container, pod_spec
+from tubepost_credentials.throwaway import make_ca, make_server_certificate
 from tubepost_operator.webhook.inject import CONTAINER, HTTP_PORT_ANNOTATION, SMTP_PORT_ANNOTATION
 
 _SLEEP = ["python", "-c", "import signal; signal.sigwait([signal.SIGTERM])"]
@@ -248,3 +250,39 @@ def test_with_the_leader_stopped_new_pods_still_get_one(release: Release, faults
             pod = start(release, app(release, f"shop-{number}"), timeout=90)
             assert pod["spec"]["initContainers"][0]["name"] == CONTAINER
             assert "delivered: 250" in release.send(pod["metadata"]["name"], "x", container="app")
+
+
+def test_the_certificate_may_be_cert_managers(release: Release) -> None:
+    """The test does what cert-manager and its injector do: fills the Secret, and writes caBundle."""
+    cluster, namespace, place = release.cluster, release.namespace, f"--namespace={release.namespace}"
+    cluster.apply([definition(kind, "cert-manager.io") for kind in ("Issuer", "Certificate")])
+    for name in ("issuers", "certificates"):
+        cluster.wait("default", f"crd/{name}.cert-manager.io", "condition=Established")
+    authority = make_ca()
+    pair = make_server_certificate(authority, [f"tubepost-webhook.{namespace}.svc"])
+    values = {"tls.crt": pair.certificate_pem, "tls.key": pair.key_pem, "ca.crt": authority.certificate_pem}
+    data = {key: base64.b64encode(value).decode() for key, value in values.items()}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "tubepost-webhook-tls"},
+        "type": "kubernetes.io/tls",
+        "data": data,
+    }
+    cluster.apply([secret], place)
+    release.install({"webhook": {"certManager": {"enabled": True}}})
+    configuration = f"tubepost-{namespace}"
+    bundle = [{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": data["ca.crt"]}]
+    cluster.kubectl(
+        "patch", "mutatingwebhookconfiguration", configuration, "--type=json", f"--patch={json.dumps(bundle)}"
+    )
+    (requested,) = cluster.get("certificates.cert-manager.io", place)["items"]
+    assert requested["spec"]["secretName"] == "tubepost-webhook-tls"
+    assert f"tubepost-webhook.{namespace}.svc" in requested["spec"]["dnsNames"]
+    release.apply_example()
+    pod = start(release, app(release, "shop"))
+    assert "delivered: 250" in release.send(pod["metadata"]["name"], "x", container="app")
+    # Nobody else writes either.
+    assert cluster.get("secret", "tubepost-webhook-tls", place)["data"] == data
+    webhook = cluster.get("mutatingwebhookconfiguration", configuration)["webhooks"][0]
+    assert webhook["clientConfig"]["caBundle"] == data["ca.crt"]
