@@ -89,6 +89,12 @@ from tubepost_runtime.tasks import TaskSet
     "whatever the mode of acceptance.",
 )
 @click.option(
+    "--queue-volatile",
+    is_flag=True,
+    help="The directory is lost with this dispatcher, as a sidecar's emptyDir is: deliver what is possible "
+    "before the end. (A Deployment's is, too.)",
+)
+@click.option(
     "--workload",
     type=click.Choice(["Deployment", "StatefulSet"]),
     help="In a pod: the kind of its workload. A pod of one that the configuration does not name takes no "
@@ -130,6 +136,7 @@ def command(
     in_process: bool,
     grace: float,
     queue_dir: Path | None,
+    queue_volatile: bool,
     workload: Literal["Deployment", "StatefulSet"] | None,
     ordinal: int,
     retire_after: float,
@@ -164,6 +171,7 @@ def command(
         strict=not lenient,
         log_format=log_format,
         queue_dir=queue_dir,
+        queue_volatile=queue_volatile,
         workload=workload,
         ordinal=ordinal,
         retire_after=retire_after,

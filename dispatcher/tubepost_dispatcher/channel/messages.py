@@ -124,7 +124,7 @@ class ReopenLogs:
 class Drain:
     """End in order, within `grace` seconds. `Drained` is the last that the worker says.
 
-    `last`: the pod ends, and its volumes may go with it; else what is in the queue has a successor.
+    `last`: the volume of the queue goes with the dispatcher; else what is in it has a successor.
     """
 
     grace: float

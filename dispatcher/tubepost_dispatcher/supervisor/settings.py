@@ -17,9 +17,9 @@ class SupervisorSettings:
     `workers` 0: as the configuration says, or by the CPU limit. `smtp_port` None: the configuration's.
     `strict`: refuse to start with credentials that cannot be read (else their routes are held).
     `in_process`: one worker, in this process, for a debugger. `queue_dir`: where the queue is, if there is
-    one. `workload` and, of a StatefulSet, `ordinal`: whose pod this is, None outside of a cluster.
-    `retire_after`: seconds for which mail is still taken once the pod is to take none, so that its address
-    is withdrawn first.
+    one; `queue_volatile`: it goes with the dispatcher, whatever its workload. `workload` and, of a
+    StatefulSet, `ordinal`: whose pod this is, None outside of a cluster. `retire_after`: seconds for which
+    mail is still taken once the pod is to take none, so that its address is withdrawn first.
     """
 
     smtp_host: str = "127.0.0.1"
@@ -34,9 +34,19 @@ class SupervisorSettings:
     log_format: Literal["text", "json"] = "text"
     in_process: bool = False
     queue_dir: Path | None = None
+    queue_volatile: bool = False
     workload: Literal["Deployment", "StatefulSet"] | None = None
     ordinal: int = 0
     retire_after: float = 0.0
+
+    @property
+    def loses_queue(self) -> bool:
+        """Whether the volume of the queue goes with the dispatcher: a Deployment's or a sidecar's emptyDir.
+
+        The configuration does not tell: it may be about a claim already while this pod retires, and a sidecar
+        has an emptyDir in any case.
+        """
+        return self.queue_volatile or self.workload == "Deployment"
 
 
 def unservable(config: DispatcherConfig, settings: SupervisorSettings) -> tuple[Problem, ...]:

@@ -56,7 +56,7 @@ class Supervisor:
             settings.grace,
             in_process=settings.in_process,
             queue_dir=settings.queue_dir,
-            in_pod=settings.workload is not None,
+            loses_queue=settings.loses_queue,
         )
         self._queue: QueueDirectory | None = None
         if settings.queue_dir is not None:

@@ -296,7 +296,7 @@ class WorkerHandle:
 
         Args:
             grace: seconds.
-            last: the pod ends, and its volumes may go with it; else what is in the queue has a successor.
+            last: the volume of the queue goes with the dispatcher; else what is in it has a successor.
 
         Returns:
             How many sessions were cut, -1 when the worker was killed or died before it could say so.

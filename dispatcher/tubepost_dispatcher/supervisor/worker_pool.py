@@ -70,7 +70,7 @@ class WorkerPool:
         grace: seconds that a worker that is no longer wanted has to finish.
         in_process: run workers on this event loop, for a debugger, instead of in processes of their own.
         queue_dir: where the partitions of the queue are, None without one.
-        in_pod: whether a volume may go when the dispatcher ends.
+        loses_queue: whether the volume of the queue goes with the dispatcher.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class WorkerPool:
         *,
         in_process: bool = False,
         queue_dir: Path | None = None,
-        in_pod: bool = False,
+        loses_queue: bool = False,
     ) -> None:
         self._totals = totals
         self._metrics = metrics
@@ -90,7 +90,7 @@ class WorkerPool:
         self._grace = grace
         self._in_process = in_process
         self._queue_dir = queue_dir
-        self._in_pod = in_pod
+        self._loses_queue = loses_queue
         self._workers: dict[int, WorkerHandle] = {}
         self._leaving: set[WorkerHandle] = set()
         self._failures: dict[int, int] = {}
@@ -370,7 +370,9 @@ class WorkerPool:
         """End all workers in order; the numbers of sessions cut and of workers killed."""
         self._ending = True
         handles = [*self._workers.values(), *self._leaving]
-        results = await asyncio.gather(*(handle.drain(self._grace, last=self._in_pod) for handle in handles))
+        results = await asyncio.gather(
+            *(handle.drain(self._grace, last=self._loses_queue) for handle in handles)
+        )
         return sum(result for result in results if result > 0), sum(1 for result in results if result < 0)
 
     async def kill(self) -> None:

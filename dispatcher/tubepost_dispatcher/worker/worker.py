@@ -224,7 +224,7 @@ class Worker:
 
         Args:
             grace: seconds for all of it.
-            last: the pod ends, and its volumes may go with it; else what is in the queue has a successor.
+            last: the volume of the queue goes with the dispatcher; else what is in it has a successor.
 
         Returns:
             The number of sessions that had to be cut.

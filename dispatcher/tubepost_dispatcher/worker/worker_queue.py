@@ -129,15 +129,13 @@ class WorkerQueue:
 
         Args:
             grace: seconds.
-            last: the pod ends; else what is in the queue has a successor.
+            last: the volume goes with the dispatcher; else what is in the queue has a successor.
         """
         end = time.monotonic() + grace
-        # Without a queue in force nothing is said of the volume.
-        leaving = last and self._config is not None and not self._config.persistent
-        if leaving:
+        if last:
             await self._deliver_until(end)
         left = await self.queue.drain(max(0.0, end - time.monotonic()))
-        if left and leaving:
+        if left and last:
             await self._tell_what_is_left()
 
     async def _deliver_until(self, end: float) -> None:
@@ -159,12 +157,15 @@ class WorkerQueue:
         except TimeoutError:
             counted = " counted so far"
         by_domain = ", ".join(f"{name}: {count}" for name, count in domains.most_common(_DOMAINS))
+        # With a claim in force this is a pod that retires, or a sidecar.
+        on_claim = self._config is not None and self._config.persistent
         _LOG.error(
             "queue: %d notifications are left on a volume that goes with its pod (%s%s). They are delivered "
-            "if this container starts again. Remedy: give spec.queue.disk a claim",
+            "if this container starts again. Remedy: %s",
             self.queue.queued,
             by_domain,
             counted,
+            "give pods more time to end" if on_claim else "give spec.queue.disk a claim",
         )
         named = list(ids)[:NAMED]
         _LOG.warning("queue: left behind, the first %d messages: %s", len(named), ", ".join(named))

@@ -217,7 +217,9 @@ def _with_options(arguments: Sequence[str], options: Mapping[str, str]) -> list[
             skip = True
         elif argument.partition("=")[0] not in options:
             result.append(argument)
-    return [*result, *(part for option in options.items() for part in option)]
+    # Its queue is on an emptyDir, also where the PushDomain has claims.
+    volatile = ["--queue-volatile"] if "--queue-dir" in result else []
+    return [*result, *volatile, *(part for option in options.items() for part in option)]
 
 
 def _probe(path: str, port: int, **figures: int) -> dict[str, Any]:

@@ -19,6 +19,21 @@ def test_a_queue_needs_a_directory() -> None:
     assert unservable(bundle().config, SupervisorSettings()) == ()
 
 
+@pytest.mark.parametrize(
+    ("workload", "volatile", "loses"),
+    [
+        (None, False, False),
+        (None, True, True),
+        ("Deployment", False, True),
+        ("StatefulSet", False, False),
+    ],
+)
+def test_whose_queue_goes_with_it(
+    workload: Literal["Deployment", "StatefulSet"] | None, volatile: bool, loses: bool
+) -> None:
+    assert SupervisorSettings(workload=workload, queue_volatile=volatile).loses_queue is loses
+
+
 ALL = ServingWorkload(kind="Deployment")
 TWO = ServingWorkload(kind="StatefulSet", replicas=2)
 

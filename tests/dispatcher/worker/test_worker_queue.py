@@ -64,18 +64,19 @@ async def test_what_is_left_on_a_volume_of_the_pod_is_told(
     await it.it.drain(5.0, last=True)
     await it.it.close()
     assert "3 notifications are left on a volume that goes with its pod (apn_example.com: 3)" in caplog.text
+    assert "Remedy: give spec.queue.disk a claim" in caplog.text
     assert "left behind, the first 2 messages: m1, m2\n" in caplog.text
 
 
-@pytest.mark.parametrize(("persistent", "last"), [(True, True), (False, False)])
+@pytest.mark.parametrize("persistent", [True, False])
 async def test_what_is_left_to_a_successor_is_not_waited_for(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, persistent: bool, last: bool
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, persistent: bool
 ) -> None:
     it = Bench(tmp_path, persistent=persistent)
     await it.put(1, 2)
     await until(lambda: len(it.pool.requests) == 2)
     async with asyncio.timeout(10):
-        await it.it.drain(0.1, last=last)
+        await it.it.drain(0.1, last=False)
     await it.it.close()
     assert it.pool.requests == []
     assert "left" not in caplog.text
@@ -102,7 +103,9 @@ async def test_a_volume_of_the_pod_is_emptied_as_far_as_time_allows(
     assert "left" not in caplog.text
 
 
-async def test_a_change_of_the_configuration_reaches_the_queue(tmp_path: Path) -> None:
+async def test_a_pod_that_retires_for_claims_is_emptied_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     it = Bench(tmp_path, persistent=False, mode=DeliveryMode.SUSPEND)
     await it.put(1)
     assert it.it.problems == {0: ""}
@@ -110,6 +113,8 @@ async def test_a_change_of_the_configuration_reaches_the_queue(tmp_path: Path) -
     async with asyncio.timeout(10):
         await it.it.drain(0.1, last=True)
     await it.it.close()
+    assert "1 notifications are left" in caplog.text
+    assert "Remedy: give pods more time to end" in caplog.text
 
 
 async def test_bounds_and_reserve_are_those_of_the_configuration_in_force(tmp_path: Path) -> None:

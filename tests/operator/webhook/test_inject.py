@@ -242,6 +242,7 @@ def test_its_queue_is_on_an_empty_dir_and_it_never_retires(place: QueueVolume) -
     result = injected(pod(), pod_template(source))
     container = sidecar(result)
     assert option(container, "--queue-dir") == DIRECTORY
+    assert "--queue-volatile" in container["args"]
     assert not {"--workload", "--ordinal"} & set(container["args"])
     assert not any("$(" in argument for argument in container["args"])
     assert "env" not in container
