@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -148,7 +148,7 @@ class Operations:
         else:
             queue.recall(slot, keys)
         # In the same turn as the recall: nobody is handed them in between.
-        taken = await _told(slot.store.take, keys)
+        taken = await _taken(slot, keys)
         if isinstance(taken, Failure):
             return StepResult(problem=_problem(slot, taken))
         changed: list[Entry] = []
@@ -267,6 +267,20 @@ def _text(value: bytes | None) -> str:
 
 def _problem(slot: Slot, failure: Failure) -> str:
     return f"partition {slot.number:02d}: {failure.text}"
+
+
+async def _taken(slot: Slot, keys: Sequence[int]) -> Sequence[Kept] | Failure:
+    """Take entries; they are given back when whoever asked has gone meanwhile."""
+    answer: asyncio.Future[Sequence[Kept] | Failure] = asyncio.get_running_loop().create_future()
+
+    def told(found: Sequence[Kept] | Failure) -> None:
+        if not answer.done():
+            answer.set_result(found)
+        elif not isinstance(found, Failure):
+            slot.store.release([one.key for one in found])
+
+    slot.store.take(keys, told)
+    return await answer
 
 
 async def _told(ask: Callable[..., None], *values: Any) -> Any:

@@ -53,6 +53,8 @@ LAST_WORDS = 2.0
 """Seconds that the last message to the supervisor may take."""
 OPEN_PATIENCE = 10.0
 """Seconds that a worker waits for the partition that its predecessor still has, before it serves without."""
+STEP_PATIENCE = 30.0
+"""Seconds that a step of a request about the queue may take."""
 MAX_OPEN_MESSAGES = 20_000
 """Messages between DATA and reply beyond which new sessions are refused."""
 
@@ -143,7 +145,11 @@ class WorkerProcess:
         result = StepResult(problem="the worker is starting")
         try:
             if self._worker is not None:
-                result = await self._worker.operate(message.step)
+                async with asyncio.timeout(STEP_PATIENCE):
+                    result = await self._worker.operate(message.step)
+        except TimeoutError:
+            # The supervisor has given up long ago; nothing is to pile up here while a disk hangs.
+            result = StepResult(problem="the disk does not answer")
         except Exception:  # noqa: BLE001 - the supervisor must get an answer
             _LOG.exception("a step of a request about the queue failed")
             result = StepResult(problem="internal error, see the worker's log")

@@ -394,6 +394,23 @@ async def test_a_large_queue_is_counted_in_steps_that_leave_room_for_mail(tmp_pa
     await bench.close()
 
 
+async def test_what_was_taken_for_a_step_that_was_given_up_is_given_back() -> None:
+    bench = Bench(None)
+    await bench.deferred(1)
+    answers: list[Any] = []
+    original = bench.store.take
+    bench.store.take = lambda keys, done: original(keys, lambda found: answers.append((done, found)))  # type: ignore[method-assign]
+    step = asyncio.create_task(bench.change(Action.DROP))
+    await eventually(lambda: bool(answers))
+    assert await told(bench.store.next_due) is None, "it is taken"
+    step.cancel()
+    await asyncio.wait({step})
+    done, found = answers.pop()
+    done(found)
+    assert await told(bench.store.next_due) is not None
+    await bench.close()
+
+
 async def test_what_was_taken_meanwhile_and_changed_is_not_met_by_a_stale_page() -> None:
     """Between the page and the taking an entry is tried, and is no longer what the filter names."""
     bench = Bench(None)

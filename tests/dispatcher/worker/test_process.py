@@ -136,6 +136,15 @@ async def test_it_answers_steps_about_the_queue(bench: Bench, monkeypatch: pytes
     monkeypatch.setattr(bench.process._worker, "operate", fail)
     assert (await asked()).problem == "internal error, see the worker's log"
 
+    async def hang(step: Step) -> StepResult:
+        await asyncio.Event().wait()
+        raise AssertionError(step)
+
+    monkeypatch.setattr(module, "STEP_PATIENCE", 0.01)
+    monkeypatch.setattr(bench.process._worker, "operate", hang)
+    assert (await asked()).problem == "the disk does not answer"
+    assert not bench.process._operating
+
 
 async def test_a_supervisor_that_is_gone_ends_it(bench: Bench) -> None:
     await bench.start()
