@@ -103,6 +103,16 @@ def test_pods_on_claims_are_deleted_evicted_and_scaled_away_and_nothing_is_lost_
             )
             operated.serving(2)
             traffic.more()
+        before = {pod["metadata"]["uid"] for pod in operated.pods()}
+        operated.patch("pushdomain", "alerts", podTemplate={"labels": {"roll": "once"}})
+        cluster.until(
+            "other pods, one by one",
+            lambda: not before & {pod["metadata"]["uid"] for pod in operated.pods(leaving=True)},
+            180,
+        )
+        operated.serving(2)
+        traffic.more()
+
         cluster.kubectl("scale", "pushdomain/alerts", "--replicas=1", operated.place)
         cluster.until(
             "a pod that is waited for", lambda: operated.condition("QueueSettled")[1] == "QueueDraining"
@@ -112,6 +122,41 @@ def test_pods_on_claims_are_deleted_evicted_and_scaled_away_and_nothing_is_lost_
         assert operated.pod()["metadata"]["name"] == "alerts-0"
         operated.ready()
         traffic.more()
+    figure(str(traffic.check(reconnects=True)))
+
+
+@pytest.mark.timeout(900, func_only=True)
+def test_queues_on_empty_dirs_come_move_to_claims_and_back_and_go_and_nothing_is_lost_or_refused(
+    operated: Operated,
+) -> None:
+    cluster = operated.release.cluster
+    empty_dir = {"queue": {"disk": {"claim": None, "maxSize": "100Mi"}}}
+
+    def volumes() -> set[str]:
+        return {volume["name"] for pod in operated.pods(leaving=True) for volume in pod["spec"]["volumes"]}
+
+    with operated.traffic() as traffic:
+        operated.patch("pushdomain", "alerts", acceptance={"mode": "Queued"}, **empty_dir)
+        cluster.until("the condition", lambda: operated.condition("QueueDurable")[1] == "Ephemeral")
+        cluster.until("a pod with a queue", lambda: "queue" in volumes(), 90)
+        operated.ready(timeout=120)
+        traffic.more(100)
+
+        operated.patch("pushdomain", "alerts", **on_claims(operated, 1))
+        moved(operated, "StatefulSet")
+        traffic.more(100)
+
+        operated.patch("pushdomain", "alerts", **empty_dir)
+        moved(operated, "Deployment")
+        cluster.until("the end of the old pods", lambda: owners(operated) == {"ReplicaSet"}, 90)
+        traffic.more(100)
+
+        pod = operated.pod()["metadata"]["uid"]
+        operated.patch("pushdomain", "alerts", acceptance={"mode": "Direct"}, queue=None)
+        cluster.until("pods without a queue", lambda: "queue" not in volumes(), 180)
+        assert operated.pod()["metadata"]["uid"] != pod
+        operated.ready()
+        traffic.more(100)
     figure(str(traffic.check(reconnects=True)))
 
 
@@ -131,3 +176,29 @@ def test_what_a_killed_process_has_acknowledged_is_delivered_by_the_next(
         operated.serving(1)
         traffic.more()
     figure(str(traffic.delivered(timeout=60)))
+
+
+@pytest.mark.timeout(600, func_only=True)
+def test_a_claim_without_a_volume_is_told_with_the_reason_while_the_old_workload_serves(
+    operated: Operated,
+) -> None:
+    cluster = operated.release.cluster
+    spec = dict(on_claims(operated, 1))
+    # The class of the volumes that there are, but larger than each of them.
+    spec["queue"] = {"disk": {"claim": {"size": "2Gi", "storageClassName": operated.namespace}}}
+    with operated.traffic(rate=20, sessions=2) as traffic:
+        operated.patch("pushdomain", "alerts", **spec)
+        cluster.until("the reason", lambda: operated.condition()[1] == "ClaimPending", 90)
+        message = cluster.until(
+            "what the cluster says of the claim",
+            lambda: next((text for text in [operated.condition()[2]] if "Pending (" in text), None),
+            90,
+        )
+        figure(message)
+        assert f"PersistentVolumeClaim {operated.namespace}/queue-alerts-0 (2Gi" in message
+        assert workloads(operated) == {"Deployment", "StatefulSet"}
+        traffic.more(40)
+        cluster.volume(f"{operated.namespace}-large", "2Gi", storage_class=operated.namespace)
+        moved(operated, "StatefulSet")
+        traffic.more(40)
+    figure(str(traffic.check(reconnects=True)))
