@@ -45,7 +45,7 @@ characters. An empty one becomes `Status` and the number.
 
 ## Reasons of Tubepost's own
 
-APNs gave no answer, or was not asked. All are transient: nothing is lost by them.
+APNs gave no answer, or was not asked. All but Expired are transient: nothing is lost by them.
 """
 
 _OWN_TAIL = """

@@ -261,11 +261,12 @@ class Feeder:
             self._turns.read(lane, count, 0, more=False)
             self._ask_later(lane)
             return
-        taken = answer
         if self._stopped or lane.slot.leaving:
-            taken = ()
-        elif len(answer) > count:
-            taken = sorted(answer, key=_promise)[:count]
+            # Nothing more is read of the lane.
+            store.release([one.key for one in answer])
+            self._turns.read(lane, count, 0, more=False)
+            return
+        taken = sorted(answer, key=_promise)[:count] if len(answer) > count else answer
         if len(taken) < len(answer):
             keys = {one.key for one in taken}
             back = [one for one in answer if one.key not in keys]
@@ -313,6 +314,7 @@ class Feeder:
             if not gone.active:
                 del self._senders[gone]
         self._sweeps += 1
+        self._feed_soon()  # the wall clock may have been set
         for slot in self._slots.values():
             figures = slot.store.figures
             set_aside = (figures.quarantined, figures.damaged, figures.failure is None)

@@ -37,6 +37,7 @@ class Bench:
         chance: Callable[[], float] = lambda: 0.5,
         **values: Any,
     ) -> None:
+        self.wall_ahead = 0.0
         self.pools = pools or (FakePool(),)
         self.pool = self.pools[0]
         self.loop = loop or FakeLoop()
@@ -69,7 +70,7 @@ class Bench:
         self.loop.run_until_idle()
 
     def wall(self) -> float:
-        return WALL + self.loop.now
+        return WALL + self.loop.now + self.wall_ahead
 
     def _store(self, slot: int) -> Store:
         if slot not in self.stores:

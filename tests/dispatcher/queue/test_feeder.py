@@ -363,3 +363,48 @@ def test_a_throttle_has_little_in_memory_and_loses_no_turn(messages: int, second
             pool.answer(DELIVERED)
             delivered += 1
     assert 19 * messages <= delivered <= 22 * messages
+
+
+def test_a_partition_that_is_given_back_is_not_read_any_more() -> None:
+    loop = FakeLoop()
+    other = MemoryStore(loop)
+    before = Bench(loop=loop, stores={0: other})
+    before.pool.held_until = float("inf")
+    for number in range(50):
+        before.stored(number)
+    before.queue._feeder.stop()
+    other.release(list(other._taken))
+    bench = Bench(loop=loop, stores={7: other}, adopted=(7,))
+    bench.pool.withdrawable = False
+    assert len(bench.sent) == 50
+    for number in range(200, 300):
+        bench.stored(number)
+    given_back = bench.queue.slots[7]
+    others = [request for request in bench.pool.requests if request.owner.owner.slot is given_back]
+    bench.queue.adopt(())
+    reads: list[Any] = []
+    due = other.due
+
+    def counted(*args: Any, **kwargs: Any) -> None:
+        reads.append(args)
+        due(*args, **kwargs)
+
+    other.due = counted  # type: ignore[method-assign]
+    bench.queue.feed_soon()
+    loop.advance(30.0)
+    assert len(reads) <= 2
+    for request in others:
+        bench.pool.requests.remove(request)
+        request.on_outcome(request, REFUSED)
+    loop.run_until_idle()
+    assert other._closed
+    assert len(other._kept) == 50
+
+
+def test_a_wall_clock_that_was_set_forward_is_noticed() -> None:
+    bench = Bench()
+    bench.stored(1)
+    bench.pool.answer(REFUSED)
+    bench.wall_ahead = 7_200.0
+    bench.loop.advance(module.SWEEP + 0.1)
+    assert bench.sent == ["m1"]
