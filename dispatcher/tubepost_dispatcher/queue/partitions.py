@@ -80,7 +80,6 @@ class Partitions:
             await closed.wait()
 
     def _answered(self, slot: Slot, failure: Failure | None) -> None:
-        if failure is not None:
-            _LOG.error("queue %02d: cannot be opened: %s", slot.number, failure.text)
+        del failure  # the store has said it, and tries again
         slot.opened = True
         self._opened()

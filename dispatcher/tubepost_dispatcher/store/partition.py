@@ -368,7 +368,9 @@ class Partition:
 
     def _failed(self, failure: Failure) -> None:
         if self._failure is None or self._failure.kind is not failure.kind:
-            _LOG.error("queue %s: %s: %s", self._path, failure.kind.value, failure.text)
+            # A partition that is handed over is locked for a moment.
+            level = logging.WARNING if failure.kind is FailureKind.LOCKED else logging.ERROR
+            _LOG.log(level, "queue %s: %s: %s", self._path, failure.kind.value, failure.text)
         self._failure = failure
         self.figures = self.figures._replace(failure=failure)
 
