@@ -39,9 +39,9 @@ LOOKED_AT: Final = 5_000
 """Rows that one page looks at, or one step of a tally: some milliseconds."""
 LEAST_LANE: Final = 0
 """No lane is lower."""
-_EXACT: Final = 16
+_EXACT: Final = 32
 """Rows up to which an INSERT has as many as there are: that is one statement, and a commit of its own."""
-_ROWS: Final = (256, 64, _EXACT)
+_ROWS: Final = (256, 128, 64, _EXACT)
 """Rows of an INSERT above that. A few sizes, so that prepared statements are found again."""
 _TABLES: Final = """
 CREATE TABLE queue(

@@ -33,6 +33,8 @@ RESERVE: Final = 64 * 1024 * 1024
 """Bytes of the volume that stay free: for what ends and what is tried again, and for the log."""
 PAUSE: Final = 1.0
 """Seconds between two attempts to open a partition, and between two looks at its size."""
+LOOK: Final = 0.1
+"""Seconds between two looks at the space of the volume, as long as there is enough."""
 LOG_PAGES: Final = 2_000
 """Pages of 4 KiB in the log at which it is copied back."""
 
@@ -82,6 +84,7 @@ class Partition:
         self._failure: Failure | None = None
         self._not_before = float("-inf")
         self._measure_at: float | None = None
+        self._free, self._look_at = 0, float("-inf")
         self._fresh = False
         """The database replaces one that was set aside, and nothing was written to it yet."""
         self._next_key = 0
@@ -277,13 +280,15 @@ class Partition:
 
     def _full(self) -> Failure | None:
         assert self._directory is not None
-        try:
-            free = self._directory.free()
-        except Trouble as trouble:
-            return trouble.failure
-        if free >= self.reserve:
+        if self._failure is not None or self._clock() >= self._look_at:
+            try:
+                self._free = self._directory.free()
+            except Trouble as trouble:
+                return trouble.failure
+            self._look_at = self._clock() + LOOK
+        if self._free >= self.reserve:
             return None
-        text = f"{self._path}: {free} bytes free on the volume, {self.reserve} are kept in reserve"
+        text = f"{self._path}: {self._free} bytes free on the volume, {self.reserve} are kept in reserve"
         self._failed(Failure(FailureKind.FULL, text))
         return self._failure
 

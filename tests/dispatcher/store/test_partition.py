@@ -169,6 +169,7 @@ def test_below_the_reserve_nothing_is_taken_but_what_ended_is_removed(
     store = Sync(tmp_path / "p", reserve=1_000)
     (key,) = keys_of(store.put(an_entry(1)))
     free = 999
+    store.clock.now += module.LOOK
     assert kind_of(store.put(an_entry(2))) is FailureKind.FULL
     store.ended(key)
     assert store.all() == {}
