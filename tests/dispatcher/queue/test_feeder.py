@@ -408,3 +408,15 @@ def test_a_wall_clock_that_was_set_forward_is_noticed() -> None:
     bench.wall_ahead = 7_200.0
     bench.loop.advance(module.SWEEP + 0.1)
     assert bench.sent == ["m1"]
+
+
+@pytest.mark.parametrize("mode", [DeliveryMode.BLACKHOLE, DeliveryMode.REFUSE])
+def test_what_ends_without_a_route_does_not_wait_for_one(mode: DeliveryMode) -> None:
+    pool = FakePool()
+    bench = Bench(routed("a", pool), pool)
+    bench.stored(1)
+    pool.held_until = float("inf")
+    pool.answer(REFUSED)
+    bench.swap(routed("a", pool, DeliveryConfig(mode=mode)))
+    bench.loop.advance(3_600.0)
+    assert bench.queue.queued == 0
