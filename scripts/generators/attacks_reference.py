@@ -11,18 +11,14 @@ from runpy import run_path
 from typing import NamedTuple
 
 from tubepost_api.config import ListenerLimits
-from tubepost_credentials.pem import MAX_PEM_SIZE
 from tubepost_dispatcher.acceptance.relay import MAX_HAND_OVERS, MAX_OCTETS
 from tubepost_dispatcher.apns.breaker import DISTINCT_TOKENS, DISTINCT_TOKENS_ONE_SOURCE
 from tubepost_dispatcher.apns.dialing import MAX_PROXY_ANSWER
 from tubepost_dispatcher.apns.http2.results import EngineLimits
 from tubepost_dispatcher.apns.pool.answers import MAX_MOVES
 from tubepost_dispatcher.apns.pool.policy import MOST_DIALS
-from tubepost_dispatcher.config.documents import MAX_DEPTH, MAX_DIGITS, MAX_NODES
-from tubepost_dispatcher.config.manifests import MAX_FILE_SIZE
 from tubepost_dispatcher.delivery.metrics_listener import UNKNOWN_REASONS
 from tubepost_dispatcher.delivery.retry import DOUBTFUL_SENDS
-from tubepost_dispatcher.feeds.sinks import MAX_BUFFERED as LOGGER_BUFFER
 from tubepost_dispatcher.intake.mcmt.limits import DEFAULT_LIMITS as MCMT
 from tubepost_dispatcher.reasons.catalogue import REASONS
 from tubepost_dispatcher.smtp.auth import MAX_AUTH_FAILURES, MAX_AUTH_LINE
@@ -35,12 +31,10 @@ from tubepost_dispatcher.smtp.proxy_header import MAX_V2
 from tubepost_dispatcher.smtp.session import COMMANDS_PER_TURN
 from tubepost_dispatcher.smtp.timeouts import MIN_DATA_RATE
 from tubepost_dispatcher.text import MAX_TEXT
-from tubepost_runtime.endpoints import ANSWER_TIMEOUT, MAX_CONNECTIONS
-from tubepost_runtime.line_writer import MAX_BUFFERED as PROCESS_LOG_BUFFER
-from tubepost_runtime.repeats import BURST, WINDOW
 
 _LIMITS, _HTTP2 = ListenerLimits(), EngineLimits()
 _QUEUE = run_path(__file__.replace("attacks_reference", "_queue_attacks"))["ROWS"]
+_PROCESS = run_path(__file__.replace("attacks_reference", "_process_attacks"))
 
 
 class Attack(NamedTuple):
@@ -319,79 +313,13 @@ _PEERS = (
     ),
 )
 
-_CONFIGURATION = (
-    Attack(
-        "Expand aliases to gigabytes",
-        f"{MAX_NODES:,} values of a file, {MAX_FILE_SIZE:,} bytes",
-        "a problem",
-        "dispatcher/config/test_documents.py::test_aliases_cannot_stand_for_gigabytes",
-    ),
-    Attack(
-        "Nest without end, or write numbers without end",
-        f"{MAX_DEPTH} levels, {MAX_DIGITS} digits",
-        "a problem",
-        "dispatcher/config/test_documents.py::test_nesting_is_bounded",
-    ),
-    Attack(
-        "Put something else into a Secret",
-        f"{MAX_PEM_SIZE:,} bytes of PEM",
-        "a problem that holds no byte of it",
-        "credentials/test_secrets.py::test_what_cannot_be_read_is_told_without_a_byte_of_it",
-    ),
-    Attack(
-        "Write a domain pattern that takes for ever",
-        "linear time: RE2",
-        "a problem, where RE2 cannot have it",
-        "api/test_patterns.py",
-    ),
-)
-
-_WATCHING = (
-    Attack(
-        "Open connections to the metrics port and say nothing",
-        f"{MAX_CONNECTIONS} connections, fewer where descriptors are scarce; the idlest makes room",
-        "the connection is closed",
-        "runtime/test_endpoints.py::test_connections_that_say_nothing_do_not_keep_a_probe_out",
-    ),
-    Attack(
-        "Ask for what takes long",
-        f"{ANSWER_TIMEOUT:g} s; metrics are rendered once for all who ask at a time",
-        "503",
-        "runtime/test_endpoints.py::test_metrics_that_take_too_long",
-    ),
-    Attack(
-        "Fill standard error, so that who writes to it waits",
-        f"a thread writes; {PROCESS_LOG_BUFFER:,} bytes wait, the rest is dropped and counted",
-        "nothing",
-        "runtime/test_line_writer.py::test_nobody_waits_for_a_pipe_that_is_not_read_and_what_is_dropped_is_said",
-    ),
-    Attack(
-        "Fill the log with one line over and over",
-        f"{BURST} lines of a kind in {WINDOW:g} s, the others are counted",
-        "nothing",
-        "runtime/test_process_log.py::test_repeated_lines_of_one_kind_are_held_back_and_counted",
-    ),
-    Attack(
-        "Read no delivery log",
-        f"{LOGGER_BUFFER:,} bytes wait, the rest is dropped and counted",
-        "nothing",
-        "dispatcher/feeds/test_sinks.py::test_the_buffer_is_bounded_and_what_is_beyond_is_counted",
-    ),
-    Attack(
-        "Forge a line of the delivery log, or have it show a whole token",
-        "values are escaped; a token stands whole where a format has `%dt`",
-        "nothing",
-        "dispatcher/feeds/test_format.py::test_a_token_within_another_field_is_hidden_from_both_kinds_of_lines",
-    ),
-)
-
 ATTACKS: Sequence[tuple[str, Sequence[Attack]]] = (
     ("Connections to the SMTP port", _CONNECTIONS),
     ("SMTP commands", _COMMANDS),
     ("Messages", _MESSAGES),
     ("An APNs peer, a proxy, a relay", _PEERS),
-    ("Manifests and Secrets", _CONFIGURATION),
-    ("Metrics, health and logs", _WATCHING),
+    ("Manifests and Secrets", [Attack(*row) for row in _PROCESS["CONFIGURATION"]]),
+    ("Metrics, health and logs", [Attack(*row) for row in _PROCESS["WATCHING"]]),
     ("The queue", [Attack(*row) for row in _QUEUE]),
 )
 
