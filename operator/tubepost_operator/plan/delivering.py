@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from tubepost_api.conditions import ConditionType, Reason
-from tubepost_api.config import DeliveryMode, DispatcherConfig
+from tubepost_api.config import AcceptanceMode, DeliveryMode, DispatcherConfig
 from tubepost_operator.conditions import PlannedCondition, bad, good, unknown
 from tubepost_operator.observed import LiveStatus
 from tubepost_operator.plan.select import Selection
@@ -42,7 +42,9 @@ def delivering(snapshot: PushDomainSnapshot, selection: Selection, replicas: int
     modes = {entry.delivery.mode for entry in config.entries}
     if DeliveryMode.DELIVER not in modes:
         if DeliveryMode.SUSPEND in modes:
-            return bad(_DELIVERING, Reason.SUSPENDED, "Messages are answered 451: delivery.mode is Suspend.")
+            queued = config.acceptance.mode is AcceptanceMode.QUEUED
+            what = "Messages stay in the queue" if queued else "Messages are answered 451"
+            return bad(_DELIVERING, Reason.SUSPENDED, f"{what}: delivery.mode is Suspend.")
         if DeliveryMode.BLACKHOLE in modes:
             return bad(_DELIVERING, Reason.BLACKHOLED, "Messages are discarded: delivery.mode is Blackhole.")
         return bad(_DELIVERING, Reason.REFUSED, "Messages are answered 550: delivery.mode is Refuse.")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,25 @@ def test_delivering_is_false_where_the_spec_says_so(mode: str, reason: Reason) -
     found = delivering(seen, decide(seen).selection, 1)
     assert (found.status, found.reason) == ("False", reason)
     assert mode in found.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({}, "Messages are answered 451"),
+        ({"acceptance": {"mode": "Queued"}, "queue": {"disk": {}}}, "Messages stay in the queue"),
+    ],
+)
+def test_what_is_suspended_is_refused_or_kept(spec: dict[str, Any], words: str) -> None:
+    seen = running()
+    seen = replace(
+        seen,
+        document={
+            **seen.document,
+            "spec": {**seen.document["spec"], "delivery": {"mode": "Suspend"}, **spec},
+        },
+    )
+    assert delivering(seen, decide(seen).selection, 1).message.startswith(words)
 
 
 def test_nothing_is_delivered_while_every_attempt_fails() -> None:
