@@ -8,6 +8,7 @@ looked through again now and then.
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
@@ -144,8 +145,9 @@ class Feeder:
         """Another configuration is in force."""
         self._domains = domains
         self._groups = {}
+        group_of = functools.cache(self._group_of)  # many lanes are of one domain
         for senders in self._senders.values():
-            self._turns.regroup(senders, self._group_of)
+            self._turns.regroup(senders, group_of)
         self._windows = {key: self._windows[key] for key in self._windows if key in self._named()}
         self._feed_soon()
 
@@ -279,7 +281,9 @@ class Feeder:
             store.next_due(partial(self._following, lane), lane=lane.ident)
         self._arrived.extend((lane, one) for one in taken)
         if self._arrived and not self._handing_over:
-            self._hand_over()
+            # Not now: the answers for many lanes may have come in this turn.
+            self._handing_over = True
+            self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
         self._handing_over = False

@@ -307,7 +307,7 @@ def test_a_large_batch_is_handed_over_in_several_turns() -> None:
     bench = Bench()
     bench.pool.held_until = float("inf")
     for number in range(1_500):
-        bench.stored(number)
+        bench.stored(number, sender=f"{'abcdefghij'[number % 10]}@x.example")
     while bench.pool.requests:
         bench.pool.answer(REFUSED)
     bench.pool.held_until = 0.0
