@@ -209,3 +209,31 @@ async def test_a_claim_grows_or_it_is_said_that_it_cannot(cluster: FakeCluster) 
         message = next(item["message"] for item in conditions if item["type"] == "Ready")
         assert "PersistentVolumeClaim default/queue-alerts-0: only dynamically provisioned" in message
         assert "Remedy: allow expansion in the StorageClass" in message
+
+
+async def test_a_stateful_set_that_somebody_changes_or_deletes_is_put_back(cluster: FakeCluster) -> None:
+    furnish(cluster, acceptance={"mode": "Queued"}, queue=CLAIM)
+    pods = Saying()
+    async with start(cluster, pods) as running:
+        await on_claims(running, pods)
+        wanted = cluster.get_now("StatefulSet", "alerts")["spec"]
+
+        def as_wanted() -> bool:
+            return bool(cluster.get_now("StatefulSet", "alerts")["spec"] == wanted)
+
+        def no_roll(document: Document) -> None:
+            document["spec"] = {**document["spec"], "updateStrategy": {"type": "OnDelete"}}
+
+        def scale(document: Document) -> None:
+            document["spec"] = {**document["spec"], "replicas": 7}
+
+        cluster.edit("StatefulSet", "alerts", no_roll)
+        await running.until(as_wanted)
+        # What takes mail meanwhile is emptied first; here it has no claims yet.
+        cluster.edit("StatefulSet", "alerts", scale)
+        await running.until(as_wanted)
+        cluster.remove("StatefulSet", "alerts")
+        await running.until(lambda: "StatefulSet" in workloads(cluster))
+        assert as_wanted()
+        assert workloads(cluster) == {"StatefulSet"}
+        await running.until(lambda: sum(event["reason"] == "Repaired" for event in cluster.events) >= 2)
