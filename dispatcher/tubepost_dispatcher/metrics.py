@@ -179,10 +179,10 @@ class Metrics(MetricSet):
         "state",
     )
     queue_quarantined_files = gauge(
-        "tubepost_queue_quarantined_files", "Damaged database files that were set aside beside the queue."
+        pod_metrics.QUEUE_QUARANTINED, "Damaged database files that were set aside beside the queue."
     )
     queue_damaged_entries = gauge(
-        "tubepost_queue_damaged_entries", "Damaged entries that were set aside inside the queue."
+        pod_metrics.QUEUE_DAMAGED, "Damaged entries that were set aside inside the queue."
     )
     in_flight = gauge("tubepost_in_flight", "Messages between the end of DATA and the reply.")
     retiring = gauge(

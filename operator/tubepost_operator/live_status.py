@@ -33,7 +33,7 @@ def read_metrics(text: str) -> PodReport:
     refused, refused_digest = False, ""
     entries = 0
     partitions: dict[str, float] = {}
-    retiring = False
+    retiring, set_aside = False, 0
     sessions = 0
     attempts: dict[tuple[str, str, str], float] = {}
     held: set[str] = set()
@@ -59,13 +59,23 @@ def read_metrics(text: str) -> PodReport:
                     entries = int(value)
                 case pod_metrics.QUEUE_PARTITIONS:
                     partitions[labels["state"]] = value
+                case pod_metrics.QUEUE_QUARANTINED | pod_metrics.QUEUE_DAMAGED:
+                    set_aside += int(value)
                 case pod_metrics.RETIRING:
                     retiring = value > 0
     # What is in a partition that is not open, nobody knows.
     known = partitions.get("owned") and not any(partitions.get(state) for state in _CLOSED)
     queued = entries if known else None
     return PodReport(
-        digest or "", refused, sessions, attempts, frozenset(held), refused_digest, queued, retiring
+        digest or "",
+        refused,
+        sessions,
+        attempts,
+        frozenset(held),
+        refused_digest,
+        queued,
+        retiring,
+        set_aside,
     )
 
 

@@ -124,7 +124,8 @@ class PodReport:
     `digest` is that of configuration and Secrets in force; None: the pod did not answer. `attempts` counts
     by route, outcome and reason since the pod started. `refused_digest` is that of what it has refused, empty
     where it could not read it or is of a release that does not say. `queued`: notifications in its queue,
-    None where it does not say. `retiring`: it takes no more mail. `at`: when it said so, monotonic seconds.
+    None where it does not say. `retiring`: it takes no more mail. `set_aside`:
+    damaged files and entries beside its queue. `at`: when it said so, monotonic seconds.
     """
 
     digest: str | None = None
@@ -135,6 +136,7 @@ class PodReport:
     refused_digest: str = ""
     queued: int | None = None
     retiring: bool = False
+    set_aside: int = 0
     at: float = field(default=0.0, compare=False)
 
     @property

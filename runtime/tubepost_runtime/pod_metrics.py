@@ -17,6 +17,8 @@ ATTEMPTS_TOTAL: Final = f"{ATTEMPTS}_total"
 ROUTE_HELD: Final = "tubepost_route_held"
 QUEUE_ENTRIES: Final = "tubepost_queue_entries"
 QUEUE_PARTITIONS: Final = "tubepost_queue_partitions"
+QUEUE_QUARANTINED: Final = "tubepost_queue_quarantined_files"
+QUEUE_DAMAGED: Final = "tubepost_queue_damaged_entries"
 RETIRING: Final = "tubepost_retiring"
 
 NAMES: Final = (
@@ -28,6 +30,8 @@ NAMES: Final = (
     ROUTE_HELD,
     QUEUE_ENTRIES,
     QUEUE_PARTITIONS,
+    QUEUE_QUARANTINED,
+    QUEUE_DAMAGED,
     RETIRING,
 )
 """All of them."""

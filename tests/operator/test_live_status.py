@@ -36,6 +36,9 @@ def test_a_dispatchers_own_metrics_are_understood() -> None:
     metrics.retiring.set(1)
     report = read_metrics(generate_latest(metrics.registry).decode())
     assert (report.queued, report.retiring) == (12, True)
+    metrics.queue_quarantined_files.set(1)
+    metrics.queue_damaged_entries.set(2)
+    assert read_metrics(generate_latest(metrics.registry).decode()).set_aside == 3
     for state in ("locked", "failed", "orphaned"):
         metrics.queue_partitions.labels(state).set(1)
         assert read_metrics(generate_latest(metrics.registry).decode()).queued is None

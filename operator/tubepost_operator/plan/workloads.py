@@ -170,7 +170,16 @@ def _queue_pod(snapshot: PushDomainSnapshot, pod: Pod, in_place: str) -> QueuePo
         return replace(found, left=report.queued or None, trouble="" if report.queued else "still serves")
     if not report.quiet or pod.quiet_for < QUIET:
         return replace(found, trouble="ends its last sessions")
+    if report.set_aside and not _outlives(snapshot, kind):
+        return replace(found, trouble="empty, but damaged parts of its queue were set aside there")
     return replace(found, left=0)
+
+
+def _outlives(snapshot: PushDomainSnapshot, kind: WorkloadKind) -> bool:
+    """Whether a pod's volume stays when the pod goes for good."""
+    body = workload_body(snapshot, kind)
+    claim = of_stateful_set(body) if body is not None else None
+    return claim is not None and claim.retention == "Retain"
 
 
 def _bound(snapshot: PushDomainSnapshot, ordinal: int) -> bool:

@@ -68,6 +68,7 @@ def pod(
     retiring: bool = True,
     digest: str | None = "x",
     sessions: int = 0,
+    set_aside: int = 0,
     **fields: Any,
 ) -> Pod:
     """A pod; one that is named like a StatefulSet's is one."""
@@ -77,7 +78,7 @@ def pod(
     meta = Meta(
         Key("Pod", "default", name), f"uid-{name}", "1", 0, {}, annotations, "o", owner, "", deleting=False
     )
-    report = PodReport(digest, sessions=sessions, queued=queued, retiring=retiring)
+    report = PodReport(digest, sessions=sessions, queued=queued, retiring=retiring, set_aside=set_aside)
     values: dict[str, Any] = {
         "ready": not retiring,
         "url": f"http://{name}/metrics",

@@ -264,3 +264,16 @@ def test_claims_without_a_volume_are_named_with_what_is_told_of_them() -> None:
     assert unbound_claims(told) == [f"{text} (ProvisioningFailed: no such class)"]
     lost = claims(settled(CLAIM), claim(0, "Lost", storageClassName=None))
     assert unbound_claims(lost)[0].endswith("(2Gi, no StorageClass) is Lost")
+
+
+@pytest.mark.parametrize(("retention", "waits"), [("Retain", False), ("Delete", True)])
+def test_what_was_set_aside_is_not_deleted_with_its_volume(retention: str, waits: bool) -> None:
+    spec = {**CLAIM, "queue": {"disk": {"claim": {"retention": retention}}}}
+    old = settled(spec, pods=(pod("alerts-0", queue="Claim", set_aside=1),))
+    settlement = found(wanting(joined(old, settled(DIRECT)), DIRECT)).settlement
+    assert [one.trouble for one in settlement.draining] == (
+        ["empty, but damaged parts of its queue were set aside there"] if waits else []
+    )
+    assert settlement.remove_old is not waits
+    empty_dir = settled(EMPTY_DIR, pods=(pod("alerts-1-abcde", queue="EmptyDir", set_aside=1),))
+    assert not found(wanting(joined(empty_dir, settled(CLAIM)), CLAIM)).settlement.remove_old
