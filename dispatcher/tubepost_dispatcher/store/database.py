@@ -39,9 +39,9 @@ LOOKED_AT: Final = 5_000
 """Rows that one page looks at, or one step of a tally: some milliseconds."""
 LEAST_LANE: Final = 0
 """No lane is lower."""
-_EXACT: Final = 32
+_EXACT: Final = 64
 """Rows up to which an INSERT has as many as there are: that is one statement, and a commit of its own."""
-_ROWS: Final = (256, 128, 64, _EXACT)
+_ROWS: Final = (256, 128, _EXACT)
 """Rows of an INSERT above that. A few sizes, so that prepared statements are found again."""
 _TABLES: Final = """
 CREATE TABLE queue(
@@ -77,7 +77,7 @@ class Database:
         """Rows in the queue, those of an open transaction included."""
         try:
             flags = apsw.SQLITE_OPEN_READWRITE | (0 if read_only else apsw.SQLITE_OPEN_CREATE)
-            self._db = apsw.Connection(str(path), flags=flags, vfs=vfs or None, statementcachesize=100)
+            self._db = apsw.Connection(str(path), flags=flags, vfs=vfs or None, statementcachesize=150)
         except apsw.Error as error:
             raise diagnose(error, opening=True) from None
         try:

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 LINGER: Final = 0.1
 """Seconds that what ended waits for a commit to ride on, before it gets one of its own."""
-TOGETHER: Final = 64
+TOGETHER: Final = 128
 """What ended rides on a commit when there is as much of it: removed together, it costs less."""
 TOLD_AT_ONCE: Final = 100
 """Callers that hear of a commit in one turn of the event loop: each goes on with its session then."""
