@@ -148,7 +148,8 @@ class Feeder:
         group_of = functools.cache(self._group_of)  # many lanes are of one domain
         for senders in self._senders.values():
             self._turns.regroup(senders, group_of)
-        self._windows = {key: self._windows[key] for key in self._windows if key in self._named()}
+        named = self._named()
+        self._windows = {key: window for key, window in self._windows.items() if key in named}
         self._feed_soon()
 
     def look_again(self) -> None:

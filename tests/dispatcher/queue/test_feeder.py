@@ -420,3 +420,20 @@ def test_what_ends_without_a_route_does_not_wait_for_one(mode: DeliveryMode) -> 
     bench.swap(routed("a", pool, DeliveryConfig(mode=mode)))
     bench.loop.advance(3_600.0)
     assert bench.queue.queued == 0
+
+
+def test_a_route_keeps_its_window_over_a_change_and_is_forgotten_with_its_last_domain() -> None:
+    bench, down, up = two_routes()
+    bench.stored(1, domain="a.example")
+    bench.loop.clock.now += 1.0
+    down.answer(REFUSED)
+    feeder = bench.queue._feeder
+    lane = feeder.lane(bench.queue.slots[0], bench.notification(1, domain="a.example"))
+    size = lane.group.window.size
+    assert size < START
+    bench.table["a.example"] = routed("a", FakePool())
+    bench.queue.swap(domains_of(bench.table))
+    assert lane.group.window.size == size
+    bench.queue.swap(domains_of({"b.example": routed("b", up)}))
+    bench.queue.swap(domains_of({"a.example": routed("a", FakePool()), "b.example": routed("b", up)}))
+    assert lane.group.window.size == START
