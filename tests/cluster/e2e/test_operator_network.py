@@ -15,7 +15,7 @@ from tests.cluster.handle import Cluster
 # Connects from a pod as a load balancer does; prints the first reply.
 _BALANCER = """
 import socket, sys
-with socket.create_connection((sys.argv[1], 25), 10) as connection:
+with socket.create_connection((sys.argv[1], 2525), 10) as connection:
     connection.sendall(sys.argv[2].encode() + bytes([13, 10]))
     print(connection.makefile().readline())
 """
