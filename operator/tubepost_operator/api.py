@@ -137,7 +137,9 @@ class ClusterApi(Protocol):
             NotLeader: withheld.
         """
 
-    async def remove_fields(self, kind: Kind, document: Document, places: Sequence[str]) -> Document:
+    async def remove_fields(
+        self, kind: Kind, document: Document, places: Sequence[str], *, dry_run: bool = False
+    ) -> Document:
         """Remove fields (JSON Pointers, in this order) from an object that was read.
 
         Returns:

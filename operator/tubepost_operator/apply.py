@@ -105,6 +105,7 @@ class Applier:
             apply.key,
             apply.manifest["metadata"].get("annotations", {}).get(Names.APPLIED_ANNOTATION, ""),
             answer,
+            answer if places else None,
         )
 
     async def _scale(self, owner: Key, scale: Scale) -> None:

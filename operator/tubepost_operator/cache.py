@@ -47,15 +47,18 @@ class _Own:
 
 @dataclass(slots=True)
 class _Other:
-    """A child or pod.
-
-    `body` is of the version of `meta`, `in_sync` the fingerprint when it was compared, `trial` as in `Child`.
-    """
+    """A child or pod. `body` is of the version of `meta`, `in_sync` the fingerprint when it was compared."""
 
     meta: Meta
     body: Document | None = None
     in_sync: str = ""
     trial: tuple[str, Document] | None = None
+    cleaned: tuple[str, Document] | None = None
+
+    def child(self) -> Child:
+        """The child as plans are made from it."""
+        in_sync = self.in_sync == self.meta.fingerprint
+        return Child(self.meta, self.body, in_sync, self.trial, self.cleaned)
 
 
 @dataclass(slots=True)
@@ -96,7 +99,8 @@ class Cache:
         if known is not None and is_older(document, known.document):
             return False
         now = document["metadata"]
-        then = known.document["metadata"] if known is not None else {}
+        before = known.document if known is not None else {}
+        then = before.get("metadata", {})
         if known is not None and now.get("uid") == then.get("uid"):
             known.document, known.references = document, references(document)
         else:
@@ -106,6 +110,7 @@ class Cache:
             known is None
             or any(now.get(field) != then.get(field) for field in ("uid", "generation", "deletionTimestamp"))
             or told_by_user(now) != told_by_user(then)
+            or document.get("status") != before.get("status")  # somebody else's: ours is known already
         )
 
     def remove(self, key: Key) -> None:
@@ -157,13 +162,7 @@ class Cache:
             known.published = (name, text)
 
     def unconfirmed_for(self, key: Key, digest: str | None, now: float) -> float:
-        """Seconds since this configuration was first waited for; 0 without one (`digest` None).
-
-        Args:
-            key: the PushDomain.
-            digest: the configuration that some pods do not run yet.
-            now: monotonic seconds.
-        """
+        """Seconds since a configuration was first waited for, which some pods do not run yet; else 0."""
         known = self._own.get(key)
         if known is None:
             return 0.0
@@ -266,7 +265,7 @@ class Cache:
             for key in self._by_push_domain.get((namespace, name), {})
             if key.kind in RELATED
         ]
-        return [Child(entry.meta, entry.body, self.in_sync(entry.meta), entry.trial) for entry in entries]
+        return [entry.child() for entry in entries]
 
     def take(self, key: Key, document: Document) -> Child:
         """Take a child, or somebody else's object of a child's name, as it was read."""
@@ -275,7 +274,7 @@ class Cache:
             self.put_meta(meta)
             self._keep(meta, document)
         entry = self._others.get(key)
-        return Child(meta, document, trial=entry.trial if entry is not None else None)
+        return Child(meta, document) if entry is None else replace(entry.child(), meta=meta, body=document)
 
     def written(self, key: Key, document: Document) -> None:
         """Take the answer to a write of ours: a child as it is now."""
@@ -284,13 +283,14 @@ class Cache:
         self._keep(meta, document)
         self.set_in_sync(meta)
 
-    def tried(self, key: Key, applied: str, answer: Document) -> Child | None:
-        """Take what the API server makes of a manifest with this hash."""
+    def tried(self, key: Key, applied: str, answer: Document, left: Document | None) -> Child | None:
+        """Take what the API server makes of a manifest with this hash, and of a removal beside it."""
         entry = self._others.get(key)
         if entry is None:
             return None
         entry.trial = (applied, answer)
-        return Child(entry.meta, entry.body, self.in_sync(entry.meta), entry.trial)
+        entry.cleaned = (applied, left) if left is not None else entry.cleaned
+        return entry.child()
 
     def _keep(self, meta: Meta, document: Document) -> None:
         entry = self._others[meta.key]

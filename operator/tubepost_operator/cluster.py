@@ -174,15 +174,16 @@ class Cluster:
                 return None
             raise
 
-    async def remove_fields(self, kind: Kind, document: Document, places: Sequence[str]) -> Document:
+    async def remove_fields(
+        self, kind: Kind, document: Document, places: Sequence[str], *, dry_run: bool = False
+    ) -> Document:
         """See `api.ClusterApi`."""
         metadata = document["metadata"]
         path = kind.path(metadata.get("namespace"), metadata["name"])
         version = {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
         patch = [version, *({"op": "remove", "path": place} for place in places)]
-        return await self._request(
-            "PATCH", path, {"fieldManager": Names.FIELD_MANAGER}, patch, _JSON_PATCH, repeat=False
-        )
+        query = {"fieldManager": Names.FIELD_MANAGER, "dryRun": "All" if dry_run else ""}
+        return await self._request("PATCH", path, query, patch, _JSON_PATCH, repeat=False)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """See `api.ClusterApi`."""

@@ -43,7 +43,9 @@ class Enqueuer:
                 self._removed(key, known)
             return
         if self._cache.put(document):
-            self._changed(self._concerned(key, known, document))
+            # A status, or a word of the user's to the operator, is the object's own affair.
+            alone = known is not None and _desire(known) == _desire(document)
+            self._changed([key] if alone else self._concerned(key, known, document))
 
     def known(self, kind: str) -> frozenset[Key]:
         """The objects of a kind that are known."""
@@ -130,6 +132,11 @@ class Enqueuer:
             meta.deleting,
         )
         return not (same and self._cache.in_sync(meta))
+
+
+def _desire(document: Document) -> list[object]:
+    """What changes with the desired state of an object of ours."""
+    return [document["metadata"].get(field) for field in ("uid", "generation", "deletionTimestamp")]
 
 
 def _owner(meta: Meta) -> list[Key]:

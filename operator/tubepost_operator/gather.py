@@ -130,13 +130,17 @@ class Gatherer:
         return self._cache.set_secret(key.namespace, read_secret(document))
 
     async def _try(self, need: Trial) -> Child | None:
+        kind = CHILDREN[need.child.kind]
         try:
-            answer = await self._cluster.apply(CHILDREN[need.child.kind], need.manifest, dry_run=True)
+            answer = await self._cluster.apply(kind, need.manifest, dry_run=True)
+            left = None
+            if need.remove:
+                left = await self._cluster.remove_fields(kind, need.live, need.remove, dry_run=True)
         except ApiError as error:
             if not error.rejection:
                 raise
             return None  # a webhook that takes no dry runs, or a refusal, which the write will meet
-        return self._cache.tried(need.child, need.applied, answer)
+        return self._cache.tried(need.child, need.applied, answer, left)
 
     async def _told(self, about: Key) -> str:
         fields = f"involvedObject.kind={about.kind},involvedObject.name={about.name}"

@@ -82,13 +82,19 @@ class Child:
     """A child as it is. `body` None: it was not read at this version.
 
     `in_sync`: it was compared with its manifest, or written by us, and its desired state has not changed
-    since. `trial`: what the API server made of a manifest, with the hash of what was applied.
+    since. `trial`: what the API server made of a manifest, with the hash of what was applied. `cleaned`: the
+    same, of a removal of all that others have added: what is left of that are defaults.
     """
 
     meta: Meta
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     in_sync: bool = False
     trial: tuple[str, Mapping[str, Any]] | None = field(default=None, repr=False)
+    cleaned: tuple[str, Mapping[str, Any]] | None = field(default=None, repr=False)
+
+    def cleaned_of(self, applied: str) -> Mapping[str, Any] | None:
+        """What is left after a removal, beside the manifest with this hash; None when that is not known."""
+        return self.cleaned[1] if self.cleaned is not None and self.cleaned[0] == applied else None
 
     def trial_of(self, applied: str) -> Mapping[str, Any] | None:
         """What the API server made of the manifest with this hash, None when that is not known."""
@@ -236,11 +242,16 @@ class PodMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Names a request: what the API server would make of a child's manifest (a dry run)."""
+    """Names a request: what the API server would make of a child's manifest (a dry run).
+
+    And of the removal of places (JSON Pointers) from the child as it is, where there are any.
+    """
 
     child: Key
     applied: str
     manifest: Document = field(repr=False, compare=False)
+    live: Document = field(repr=False, compare=False)
+    remove: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,8 @@ class PushDomainSnapshot(Snapshot):
                 told[need.about] = value if isinstance(value, str) else ""
             elif isinstance(need, Trial):
                 if isinstance(value, Child) and need.child in children:
-                    children[need.child] = replace(children[need.child], trial=value.trial)
+                    known = children[need.child]
+                    children[need.child] = replace(known, trial=value.trial, cleaned=value.cleaned)
             elif isinstance(value, Child):
                 children[value.meta.key] = value
             elif isinstance(need, Key):

@@ -32,6 +32,8 @@ class FakeCluster:
         self.objects: dict[tuple[str, str, str], Document] = {}
         self.requests: list[tuple[str, str, str]] = []
         self.events: list[Document] = []
+        self.default: Callable[[Document], None] = lambda _: None
+        """The server's defaults: fills in what is not there."""
         self.mutate: Callable[[Document], None] = lambda _: None
         """A policy of the cluster: changes what is applied on its way in."""
         self.fail: Callable[[str, str, str], ApiError | None] = lambda *_: None
@@ -164,9 +166,11 @@ class FakeCluster:
             self._store((kind.name, namespace, name), merged, status=subresource == "status")
         )
 
-    async def remove_fields(self, kind: Kind, document: Document, places: Sequence[str]) -> Document:
+    async def remove_fields(
+        self, kind: Kind, document: Document, places: Sequence[str], *, dry_run: bool = False
+    ) -> Document:
         metadata = document["metadata"]
-        self._request("REMOVE", kind, metadata["name"])
+        self._request("TRY" if dry_run else "REMOVE", kind, metadata["name"])
         await asyncio.sleep(0)
         key = (kind.name, metadata.get("namespace", ""), metadata["name"])
         known = copy.deepcopy(self.objects[key])
@@ -178,8 +182,12 @@ class FakeCluster:
             for step in parents:
                 parent = parent[int(step)] if isinstance(parent, list) else parent[step]
             del parent[int(last) if isinstance(parent, list) else last]
-        # The server forgets whoever owned nothing else.
-        known["metadata"].pop("managedFields", None)
+        self.default(known)
+        if known.get("spec") != self.objects[key].get("spec"):
+            # The server forgets whoever owned nothing else.
+            known["metadata"].pop("managedFields", None)
+        if dry_run:
+            return known
         return copy.deepcopy(self._store(key, known))
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:

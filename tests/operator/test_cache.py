@@ -25,16 +25,22 @@ def pod(name: str = "alerts-1", version: str = "5", **labels: str) -> Document:
     }
 
 
-def test_only_what_the_spec_is_about_is_new() -> None:
+def test_only_what_matters_to_a_plan_is_new() -> None:
     cache = Cache()
     document = push_domain()
     assert cache.put(document)
     later = {**document, "metadata": {**document["metadata"], "resourceVersion": "2"}, "status": {"a": 1}}
-    assert not cache.put(later)
+    cache.set_status(object_key(document), later)
+    assert not cache.put(later), "the echo of our own write"
     assert cache.get(object_key(document)) == later
+    labelled = {**later, "metadata": {**later["metadata"], "labels": {"a": "b"}, "resourceVersion": "3"}}
+    assert not cache.put(labelled)
+    forged = {**later, "metadata": {**later["metadata"], "resourceVersion": "4"}, "status": {"a": 2}}
+    assert cache.put(forged), "somebody else's"
+    later = forged
     assert not cache.put(document), "older than what is known"
     assert cache.get(object_key(document)) == later
-    newer = {**later, "metadata": {**later["metadata"], "generation": 2, "resourceVersion": "3"}}
+    newer = {**later, "metadata": {**later["metadata"], "generation": 2, "resourceVersion": "5"}}
     assert cache.put(newer)
     again = {**document, "metadata": {**document["metadata"], "uid": "another"}}
     assert cache.put(again)

@@ -374,6 +374,66 @@ async def test_what_is_restored_without_owners_is_taken_back(cluster: FakeCluste
         assert cluster.requests == []
 
 
+async def test_what_the_server_fills_in_is_nobody_s_even_where_a_restore_named_it(
+    cluster: FakeCluster,
+) -> None:
+    """`kubectl create` of a backup makes its writer the owner of every default."""
+    restored = {
+        "manager": "kubectl-create",
+        "fieldsV1": {"f:spec": {"f:minReadySeconds": {}, "f:paused": {}}},
+    }
+
+    def default(document: Document) -> None:
+        if document["kind"] == "Deployment":
+            document["spec"].setdefault("minReadySeconds", 0)
+
+    def restore(document: Document) -> None:
+        document["spec"] |= {"minReadySeconds": 0, "paused": True}
+        document["metadata"]["managedFields"] = [restored]
+
+    cluster.default = default
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+        cluster.edit("Deployment", "alerts", restore)
+        await running.until(lambda: "paused" not in cluster.get_now("Deployment", "alerts")["spec"])
+        cluster.edit("Deployment", "alerts", lambda it: it["metadata"].update(managedFields=[restored]))
+        await running.rest()
+        cluster.requests.clear()
+        for _ in range(3):
+            cluster.roll_out()
+            await running.rest()
+        assert [request for request in cluster.writes() if request[1] == "Deployment"] == []
+        assert cluster.get_now("Deployment", "alerts")["spec"]["minReadySeconds"] == 0
+    cluster.requests.clear()
+    async with start(cluster) as running:
+        await running.rest()
+        assert ("TRY", "Deployment", "alerts") in cluster.requests
+        assert cluster.writes() == []
+        assert cluster.condition("alerts") == ("True", "Ready")
+
+
+async def test_a_status_that_somebody_else_wrote_is_put_back(cluster: FakeCluster) -> None:
+    furnish(cluster)
+
+    def forge(document: Document) -> None:
+        document["status"] = {
+            "conditions": [{"type": "Ready", "status": "False", "reason": "Me", "message": ""}]
+        }
+
+    async with start(cluster) as running:
+        await made(running)
+        for kind, name in (("PushDomain", "alerts"), ("ApnRoute", "apns")):
+            before = cluster.get_now(kind, name)["status"]
+            cluster.edit(kind, name, forge)
+            await running.until(lambda kind=kind, name=name: cluster.condition(name, of=kind)[0] == "True")
+            await running.rest()
+            after = cluster.get_now(kind, name)["status"]
+            assert {item["type"] for item in after["conditions"]} == {
+                item["type"] for item in before["conditions"]
+            }
+
+
 async def test_the_last_good_configuration_stays_until_the_reference_is_mended(cluster: FakeCluster) -> None:
     furnish(cluster)
     async with start(cluster) as running:

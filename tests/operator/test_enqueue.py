@@ -51,16 +51,17 @@ def test_a_push_domain_concerns_what_it_begins_or_ceases_to_use() -> None:
     }
 
 
-def test_a_status_alone_concerns_nobody() -> None:
+def test_a_status_of_ours_concerns_nobody_and_somebody_else_s_the_object_alone() -> None:
     watching = furnished()
-    document = push_domain(loggers=["log"])
-    later = newer(document, generation=1)
-    watching.enqueuer.own(False, {**later, "status": {"observedGeneration": 1}})
+    key = Key("ApnRoute", "default", "apns")
+    written = {**newer(route(), generation=1), "status": {"observedGeneration": 1}}
+    watching.cache.set_status(key, written)
+    watching.enqueuer.own(False, written)
     assert watching.take() == set()
-    assert watching.cache.get(Key("PushDomain", "default", "alerts")) == {
-        **later,
-        "status": {"observedGeneration": 1},
-    }
+    forged = {**written, "metadata": {**written["metadata"], "resourceVersion": "99"}, "status": {}}
+    watching.enqueuer.own(False, forged)
+    assert watching.take() == {str(key)}
+    assert watching.cache.get(key) == forged
 
 
 def test_a_route_concerns_itself_and_its_users() -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Child, Document, Key, Repair
+from tubepost_operator.observed import Child, Document, Key, Repair, Trial
 from tubepost_operator.plan.compare import Difference, differences
-from tubepost_operator.plan.managed_fields import Pointer, additions, place_name, writer
+from tubepost_operator.plan.managed_fields import Pointer, additions, place_name, pointer_text, writer
 
 SHOWN: Final = 3
 """Changes that a message tells."""
@@ -46,19 +46,37 @@ def drift(child: Child, manifest: Document) -> list[Change]:
         for found in differences(live, manifest)
         if as_made.get(found.name, _MISSING) != found.live
     ]
-    added = [_added(live, place) for place in additions(live, manifest)]
+    left = child.cleaned_of(applied(manifest))
+    defaults = (
+        {place_name(left, place): _at(left, place) for place in additions(left, manifest)} if left else {}
+    )
+    added = [
+        _added(live, place)
+        for place in additions(live, manifest)
+        if defaults.get(place_name(live, place), _MISSING) != _at(live, place)
+    ]
     return [*changed, *added]
 
 
 def on_admission(child: Child, manifest: Document) -> list[str]:
     """What the cluster makes different of what we write, as texts."""
-    trial = child.trial_of(applied(manifest))
-    if trial is None or child.body is None:
+    made = child.trial_of(applied(manifest))
+    if made is None or child.body is None:
         return []
     return [
         f"{found.name} is {_shown(found.live)}, not {_shown(found.wanted)}"
-        for found in differences(trial, manifest)
+        for found in differences(made, manifest)
     ]
+
+
+def trial(key: Key, child: Child, manifest: Document) -> Trial | None:
+    """The question to the API server that tells what of a difference is nobody's doing; None without one."""
+    if child.body is None or not drift(child, manifest):
+        return None
+    places = additions(child.body, manifest)
+    return Trial(
+        key, applied(manifest), manifest, dict(child.body), tuple(pointer_text(place) for place in places)
+    )
 
 
 def applied(manifest: Document) -> str:
@@ -131,6 +149,16 @@ def _changed(live: Mapping[str, Any], found: Difference) -> Change:
 def _added(live: Mapping[str, Any], place: Pointer) -> Change:
     name, by = place_name(live, place), writer(live, place)
     return Change(name, f"{name} was added{_by(by)}", by, added=True)
+
+
+def _at(value: Any, place: Pointer) -> Any:
+    """The value at a place, None where there is none."""
+    for step in place:
+        if isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            value = value.get(step) if isinstance(value, Mapping) else None
+    return value
 
 
 def _by(manager: str) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from tubepost_operator.kinds import READ_IN_FULL
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Key, LastEvent, Need, PodList, PodMetrics, Trial
-from tubepost_operator.plan.drift import applied, drift
+from tubepost_operator.observed import Key, LastEvent, Need, PodList, PodMetrics
+from tubepost_operator.plan.drift import applied, trial
 from tubepost_operator.plan.push_domain import Decision
 from tubepost_operator.plan.workloads import SHOWN_CLAIMS, claim_key, unbound, workload_body
 from tubepost_operator.snapshot import PushDomainSnapshot, Snapshot
@@ -52,10 +52,10 @@ def _trials(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
         child = seen.children.get(key)
         if child is None or child.meta.owner != seen.uid or child.meta.deleting:
             continue
-        trial = Trial(key, applied(manifest), manifest)
-        same = child.meta.annotations.get(Names.APPLIED_ANNOTATION) == trial.applied
-        if same and trial not in seen.read and any(not change.added for change in drift(child, manifest)):
-            wanted.append(trial)
+        if child.meta.annotations.get(Names.APPLIED_ANNOTATION) == applied(manifest):
+            question = trial(key, child, manifest)
+            if question is not None and question not in seen.read:
+                wanted.append(question)
     return tuple(wanted)
 
 
