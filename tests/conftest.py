@@ -10,8 +10,13 @@ import logging
 from collections.abc import Callable, Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.leaks import EVERYTHING, Leaks, install
+
+# How long an example takes on a machine that others use too says nothing about the code.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 LEAKS = Leaks()
 _STASH = pytest.StashKey[Callable[[], None]]()
