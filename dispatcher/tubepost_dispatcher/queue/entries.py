@@ -59,5 +59,6 @@ def held_back(entry: Entry) -> Entry:
 def expired_outcome(notification: Notification, reason: str) -> Outcome:
     """How a notification ends that has expired; `reason`: of its last attempt, empty without one."""
     tries = notification.attempt
-    why = f"after {tries} attempts, the last one: {reason}" if tries or reason else "it was never tried"
-    return permanent_outcome("Expired", why)
+    attempts = "1 attempt" if tries == 1 else f"{tries} attempts"
+    why = f"after {attempts}, the last one: {reason}" if tries or reason else "before it was tried"
+    return permanent_outcome("Expired", f"expired {why}")

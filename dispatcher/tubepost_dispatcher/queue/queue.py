@@ -125,7 +125,7 @@ class Queue:
             self._loop.call_soon(done, _CLOSED)
             return Putting((), (), (), done, self._stored, taken=False)
         kept, entries, lanes = [], [], []
-        now = self._wall()
+        now, late = self._wall(), False
         for item in items:
             notification, domain = item
             if domain.options.mode is DeliveryMode.BLACKHOLE:
@@ -137,7 +137,8 @@ class Queue:
             kept.append(item)
             lanes.append(lane)
             entries.append(fresh_entry(notification, lane, now, expires))
-        taken = self._feeder.reserve(lanes)
+            late |= expires <= now  # it is not sent, and ends when it is read back
+        taken = not late and self._feeder.reserve(lanes)
         putting = Putting(kept, entries, lanes, done, self._stored, taken=taken)
         self._own.store.put(entries, putting.answered, take=taken)
         return putting

@@ -343,6 +343,10 @@ class Database:
                 self.write([one for one in rows if one.key not in gone], conflict="IGNORE")
             self._db.execute("INSERT OR REPLACE INTO salvage VALUES (?, ?)", (name, done_to))
 
+    def gone(self) -> list[int]:
+        """Keys that ended before they were salvaged."""
+        return [int(key) for (key,) in self._rows("SELECT key FROM gone")]
+
     def salvage_over(self) -> None:
         """Forget what was remembered for salvage."""
         with self.transaction():
@@ -376,9 +380,11 @@ class Database:
         self.checkpoint(truncate=True)
         self.abandon()
 
-    def abandon(self) -> None:
-        """Close, and leave the files as they are."""
+    def abandon(self, *, merge: bool = False) -> None:
+        """Close, and leave the files as they are; `merge`: but copy the log back if that is possible."""
         with contextlib.suppress(apsw.Error):
+            if merge:
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             self._db.close(True)
 
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

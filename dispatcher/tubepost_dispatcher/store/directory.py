@@ -39,6 +39,7 @@ class Directory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._in_use: dict[Path, tuple[int, int]] = {}
         try:
             (path / "current").mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -64,6 +65,24 @@ class Directory:
     def database(self) -> Path:
         """The database in use."""
         return self.path / "current" / FILE
+
+    def opened(self) -> None:
+        """Remember which files are in use now."""
+        files = (self.path / "lock", self.database, self.database.with_name(f"{FILE}-wal"))
+        self._in_use = {file: found for file in files if (found := _identity(file))}
+
+    def check(self) -> None:
+        """See whether the files in use are where they were.
+
+        Raises:
+            Trouble: one is not, and what is written to it would go with the process. REPLACE if it is the
+                database, REOPEN if the database is there, and only the lock or the log is not.
+        """
+        for file, identity in self._in_use.items():
+            if _identity(file) != identity:
+                there = _identity(self.database) == self._in_use.get(self.database)
+                text = f"{file} was deleted or moved while it was in use"
+                raise Trouble(Remedy.REOPEN if there else Remedy.REPLACE, FailureKind.FAILED, text)
 
     def close(self) -> None:
         """Give the lock back."""
@@ -135,6 +154,15 @@ class Directory:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Device and inode; None: there is no such file, or nobody can tell."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _trouble(error: OSError) -> Trouble:

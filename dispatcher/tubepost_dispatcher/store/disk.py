@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from tubepost_dispatcher.store.database import Database
-from tubepost_dispatcher.store.partition import RESERVE, Partition, Put
+from tubepost_dispatcher.store.partition import RESERVE, Partition
 from tubepost_dispatcher.store.port import (
     Done,
     Entry,
@@ -32,6 +32,7 @@ from tubepost_dispatcher.store.port import (
     Page,
     Tally,
 )
+from tubepost_dispatcher.store.put import Put
 
 _LOG = logging.getLogger("tubepost.store")
 

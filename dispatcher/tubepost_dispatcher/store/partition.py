@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from tubepost_dispatcher.store.database import Database
 from tubepost_dispatcher.store.directory import Directory
@@ -20,6 +20,7 @@ from tubepost_dispatcher.store.port import (
     Kept,
     Page,
 )
+from tubepost_dispatcher.store.put import Put, Tell, nobody, refuse
 from tubepost_dispatcher.store.salvage import Salvage
 from tubepost_dispatcher.store.sweep import Sweep
 from tubepost_dispatcher.store.taken import Taken
@@ -37,18 +38,6 @@ LOOK: Final = 0.1
 """Seconds between two looks at the space of the volume, as long as there is enough."""
 LOG_PAGES: Final = 2_000
 """Pages of 4 KiB in the log at which it is copied back."""
-
-
-class Put(NamedTuple):
-    """Entries to store, all or none."""
-
-    entries: Sequence[Entry]
-    done: Callable[[Sequence[int] | Failure], None]
-    take: bool
-
-
-Tell = Callable[[Callable[[], None]], None]
-"""Sees to it that somebody is told, on the event loop."""
 
 
 class Partition:
@@ -85,6 +74,9 @@ class Partition:
         self._not_before = float("-inf")
         self._measure_at: float | None = None
         self._free, self._look_at = 0, float("-inf")
+        self._check_at = float("-inf")
+        self._lost: list[Database] = []
+        """Databases whose files are in no directory any more, open until what is in them is saved."""
         self._fresh = False
         """The database replaces one that was set aside, and nothing was written to it yet."""
         self._next_key = 0
@@ -102,6 +94,19 @@ class Partition:
 
     def open(self) -> Failure | None:
         """Open it, unless it is open; why it cannot be."""
+        if self._directory is not None and self._database is not None and self._clock() >= self._check_at:
+            self._check_at = self._clock() + LOOK
+            try:
+                self._directory.check()
+            except Trouble as trouble:
+                self._failed(trouble.failure)
+                if trouble.remedy is Remedy.REPLACE:
+                    self._lost.append(self._database)
+                else:
+                    self._database.abandon(merge=True)
+                self._directory.close()
+                self._database = self._directory = self._salvage = None
+                self._not_before = float("-inf")
         if self._database is None and self._clock() >= self._not_before:
             self._not_before = self._clock() + PAUSE
             try:
@@ -123,7 +128,7 @@ class Partition:
         if failure is None and puts:
             failure = self._full()
         if failure is not None:
-            _refuse(puts, failure, tell)
+            refuse(puts, failure, tell)
             puts = ()
         if self._database is None or not (puts or self._again or self._ended):
             return
@@ -137,7 +142,7 @@ class Partition:
                 # They may have reached the file all the same, and must not come back from it.
                 self._ended.update(range(key, self._next_key))
             self._handle(trouble)
-            _refuse(puts, trouble.failure, tell)
+            refuse(puts, trouble.failure, tell)
             if puts and trouble.remedy is Remedy.ROLL_BACK:
                 self.write((), (), (), tell)
             return
@@ -204,7 +209,7 @@ class Partition:
     def idle(self) -> None:
         """One step of what is done when nobody waits."""
         if self._database is None or self._ended or self._again:
-            self.write((), (), (), _nobody)
+            self.write((), (), (), nobody)
         if self._database is not None and self._failure is not None and self._full() is None:
             self._succeeded()  # there was too little space
         if self._database is not None and self._measure_at is not None and self._clock() >= self._measure_at:
@@ -215,6 +220,7 @@ class Partition:
                 self.figures = self.figures._replace(entries=self._database.entries)
                 self._fresh = False
                 if over:
+                    del self._lost[-1:]
                     self._salvage = None
                     self._next_salvage(self._database, self._directory)
                 self._taken.look_again()
@@ -225,7 +231,9 @@ class Partition:
     def close(self) -> None:
         """Write what waits, and close."""
         if self._ended or self._again:
-            self.write((), (), (), _nobody)
+            self.write((), (), (), nobody)
+        while self._lost and self._salvage is not None:
+            self.idle()
         if self._database is not None:
             try:
                 self._database.close()
@@ -262,6 +270,7 @@ class Partition:
                 database.keep_keys_above(self._next_key)
             self.figures = self.figures._replace(damaged=database.damaged(), entries=database.entries)
             self._measure(database)
+            directory.opened()
             self._next_salvage(database, directory)
         except Trouble:
             database.abandon()
@@ -273,7 +282,10 @@ class Partition:
     def _next_salvage(self, database: Database, directory: Directory) -> None:
         aside = directory.to_salvage()
         self.figures = self.figures._replace(quarantined=directory.set_aside_count())
-        if aside is not None:
+        if self._lost:
+            # The latest first: it has what was copied out of those before it.
+            self._salvage = Salvage(self._path / f"deleted-{len(self._lost)}", self._vfs, self._lost[-1])
+        elif aside is not None:
             self._salvage = Salvage(aside, self._vfs)
         else:
             database.salvage_over()
@@ -384,12 +396,3 @@ class Partition:
             _LOG.warning("queue %s: works again", self._path)
         self._failure = None
         self.figures = self.figures._replace(failure=None)
-
-
-def _nobody(told: Callable[[], None]) -> None:
-    raise AssertionError(told)  # no puts, nobody to tell
-
-
-def _refuse(puts: Sequence[Put], failure: Failure, tell: Tell) -> None:
-    for put in puts:
-        tell(partial(put.done, failure))

@@ -27,11 +27,13 @@ class Salvage:
     Args:
         aside: the directory that was set aside.
         vfs: SQLite's way to the disk.
+        opened: the database itself, where it is in no directory any more; `aside` is its name then.
     """
 
-    def __init__(self, aside: Path, vfs: str) -> None:
+    def __init__(self, aside: Path, vfs: str, opened: Database | None = None) -> None:
         self._aside = aside
         self._vfs = vfs
+        self._opened = opened
         self._old: Database | None = None
         self._at = -1
         self._upper = _ABOVE
@@ -47,12 +49,16 @@ class Salvage:
             Trouble: of the new database, not of the old one.
         """
         if self._old is None:
-            self._at = database.salvaged_to(self._aside.name)
+            self._at = database.salvaged_to(self._aside.name) if self._opened is None else -1
             try:
-                self._old = Database(self._aside / FILE, vfs=self._vfs, read_only=True)
+                self._old = self._opened or Database(self._aside / FILE, vfs=self._vfs, read_only=True)
                 self._damaged = self._old.damaged()
+                ended = self._old.gone() if self._opened is not None else ()
             except Trouble as trouble:
                 return self._over(directory, trouble)
+            if ended:
+                with database.transaction():
+                    database.remove(ended, remember=True)
         rows, damaged, last = self._read(self._old)
         self._damaged += damaged
         if last is None:
@@ -91,7 +97,9 @@ class Salvage:
     def _over(self, directory: Directory, trouble: Trouble | None) -> bool:
         if self._old is not None:
             self._old.abandon()
-        if trouble is None and not self._broken and not self._damaged:
+        if self._opened is not None:
+            _LOG.error("queue: %d entries saved of what had been deleted: %s", self._saved, self._aside)
+        elif trouble is None and not self._broken and not self._damaged:
             directory.discard(self._aside)
             _LOG.warning("queue: all %d entries of %s saved", self._saved, self._aside)
         else:

@@ -14,6 +14,7 @@ class Remedy(enum.Enum):
 
     ROLL_BACK = "nothing was written, and the file is as it was"
     REOPEN = "close the file, and look again later"
+    REPLACE = "it is in no directory any more: go on with a fresh one, and save what is in it"
     SET_ASIDE = "the file is not to be trusted: go on with a fresh one, and save what can be read"
 
 

@@ -26,7 +26,7 @@ from tubepost_api.config import DeliveryConfig, DeliveryMode
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import PushPart
-from tubepost_dispatcher.queue.entries import UNREADABLE
+from tubepost_dispatcher.queue.entries import UNREADABLE, expired_outcome
 from tubepost_dispatcher.queue.item import Item
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.queue import Queue
@@ -143,6 +143,24 @@ def test_what_cannot_be_tried_before_it_expires_ends_as_expired() -> None:
     bench.pool.answer(local_outcome("ConnectFailed"))
     assert bench.ends == [("m1", "Expired")]
     assert (bench.queue.queued, bench.queue.active) == (0, 0)
+
+
+def test_what_has_expired_when_it_comes_is_not_sent() -> None:
+    bench = Bench()
+    bench.stored(1, push=PushPart(b"ab" * 32, b"{}", expiration=int(bench.wall()) - 10))
+    bench.stored(2, push=PushPart(b"ab" * 32, b"{}", expiration=0))
+    assert bench.sent == ["m2"]
+    assert bench.ends == [("m1", "Expired")]
+    assert bench.queue.queued == 1
+
+
+def test_one_that_expired_says_so_and_what_kept_it() -> None:
+    for attempt, reason, said in (
+        (0, "", "expired before it was tried"),
+        (1, "Forbidden", "expired after 1 attempt, the last one: Forbidden"),
+        (3, "Forbidden", "expired after 3 attempts, the last one: Forbidden"),
+    ):
+        assert expired_outcome(notification(1, attempt=attempt), reason).detail == said
 
 
 def test_what_expired_while_it_was_stored_is_not_sent() -> None:

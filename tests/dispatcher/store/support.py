@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import apsw
 
 from tubepost_dispatcher.notification import Notification, PushPart
-from tubepost_dispatcher.store.partition import Partition, Put
+from tubepost_dispatcher.store.partition import Partition
 from tubepost_dispatcher.store.port import Entry, Failure, Filter, Kept, Page, entry
+from tubepost_dispatcher.store.put import Put
 
 T = TypeVar("T")
 NAME = "apn_example.com"

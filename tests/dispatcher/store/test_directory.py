@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tubepost_dispatcher.store.directory import FILE, Directory
 from tubepost_dispatcher.store.port import FailureKind
-from tubepost_dispatcher.store.trouble import Trouble
+from tubepost_dispatcher.store.trouble import Remedy, Trouble
 
 
 def test_it_is_made_and_locked_with_the_owner_s_process_id(tmp_path: Path) -> None:
@@ -88,4 +89,35 @@ def test_each_error_of_the_system_is_a_failure(
         directory.free()
     assert caught.value.failure.kind is kind
     assert "somewhere" in caught.value.failure.text
+    directory.close()
+
+
+@pytest.mark.parametrize(
+    ("gone", "remedy"),
+    [
+        ("current/queue.db", Remedy.REPLACE),
+        ("current", Remedy.REPLACE),
+        ("", Remedy.REPLACE),
+        ("lock", Remedy.REOPEN),
+        ("current/queue.db-wal", Remedy.REOPEN),
+    ],
+)
+@pytest.mark.parametrize("another", [False, True])
+def test_a_file_in_use_that_is_not_there_any_more_is_noticed(
+    tmp_path: Path, gone: str, remedy: Remedy, another: bool
+) -> None:
+    directory = Directory(tmp_path / "p")
+    for name in ("queue.db", "queue.db-wal"):
+        (directory.path / "current" / name).touch()
+    directory.check()
+    directory.opened()
+    directory.check()
+    (directory.path / gone).rename(tmp_path / "moved")
+    if another:
+        shutil.copytree(tmp_path / "moved", directory.path / gone) if (tmp_path / "moved").is_dir() else (
+            directory.path / gone
+        ).touch()
+    with pytest.raises(Trouble, match="deleted or moved while it was in use") as caught:
+        directory.check()
+    assert caught.value.remedy is remedy
     directory.close()
