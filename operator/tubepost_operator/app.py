@@ -98,10 +98,15 @@ class Operator:
 
     async def _lead(self) -> None:
         def watch_own(
-            namespace: str | None, kinds: Sequence[Kind], tell: Tell, begun: Noted, noted: Noted
+            namespace: str | None,
+            kinds: Sequence[Kind],
+            tell: Tell,
+            begun: Noted,
+            noted: Noted,
+            refused: Noted,
         ) -> Coroutine[Any, Any, None]:
             connection = self._cluster.connection_info()
-            return watch_objects(connection, namespace, kinds, tell, begun, noted, self._metrics)
+            return watch_objects(connection, namespace, kinds, tell, begun, noted, refused, self._metrics)
 
         self._leadership = Leadership(
             self._settings, self._cluster, watch_own, self._asker, self._metrics, self._liveness

@@ -37,9 +37,10 @@ Tell = Callable[[bool, Document], None]
 """Called with whether an object was deleted, and the object."""
 Noted = Callable[[str], None]
 """Called with the plural of a kind, from any thread."""
-WatchOwn = Callable[[str | None, Sequence[Kind], Tell, Noted, Noted], Coroutine[Any, Any, None]]
-"""Watches kinds in a namespace until it cannot go on, or is cancelled. Calls back with the objects; when the
-watch of a kind has begun; and whenever anything arrives on it."""
+WatchOwn = Callable[[str | None, Sequence[Kind], Tell, Noted, Noted, Noted], Coroutine[Any, Any, None]]
+"""Watches kinds in a namespace until it cannot go on, or is cancelled. Calls back with the objects; and,
+with the plural of a kind, when its watch has begun, whenever anything arrives on it, and when it is
+refused."""
 
 
 class OwnWatch:
@@ -82,6 +83,7 @@ class OwnWatch:
         }
         self._failures = dict.fromkeys(self._sources, 0)
         self._heard: dict[str, float] = {}
+        self._lost: set[str] = set()
         self.listed = asyncio.Event()
         """Every kind was listed, or is refused."""
         for source in self._sources.values():
@@ -143,9 +145,10 @@ class OwnWatch:
         """Until the watch ends, falls silent, or there is more to watch."""
         began = self._clock()
         self._heard = {}
+        self._lost.clear()
         missing = [source for source in self._sources.values() if source.kind not in kinds]
         task = asyncio.create_task(
-            self._watch(self._namespace, kinds, self._enqueuer.own, self._begin, self._hear)
+            self._watch(self._namespace, kinds, self._enqueuer.own, self._begin, self._hear, self._lose)
         )
         try:
             while True:
@@ -158,7 +161,7 @@ class OwnWatch:
                 if silent:
                     _LOG.warning("%s: nothing comes from the watch of %s", self._name(), ", ".join(silent))
                     return
-                if any([await self._list(source) for source in missing]):
+                if self._lost or any([await self._list(source) for source in missing]):
                     return
         finally:
             task.cancel()
@@ -166,6 +169,10 @@ class OwnWatch:
 
     def _begin(self, plural: str) -> None:
         self._heard.setdefault(plural, self._clock())
+
+    def _lose(self, plural: str) -> None:
+        if plural in self._sources:
+            self._lost.add(plural)
 
     def _hear(self, plural: str) -> None:
         self._heard[plural] = self._clock()

@@ -253,6 +253,7 @@ class FakeCluster:
         tell: Callable[[bool, Document], None],
         begun: Callable[[str], None],
         noted: Callable[[str], None],
+        refused: Callable[[str], None],
     ) -> None:
         """Tell of all that are there, then of what changes, as kopf does; end when one kind is refused.
 

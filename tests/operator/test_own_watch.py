@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -128,6 +129,29 @@ async def test_a_watch_that_brings_nothing_is_begun_anew(
         # Each time everything is listed, so that nothing is missed meanwhile.
         await seen.until(lambda: seen.cache.get(Key("PushDomain", "one", "alerts")))
     assert set(begun) == {"one"}
+
+
+async def test_a_watch_that_hangs_after_a_refusal_is_begun_anew(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kopf does not always end when a definition is deleted under it."""
+    begun = 0
+
+    async def hang(*given: Any) -> None:
+        nonlocal begun
+        begun += 1
+        *_, start, note, refuse = given
+        for kind in OWN.values():
+            start(kind.plural)
+            note(kind.plural)
+        refuse("v1alpha1")
+        if begun == 1:
+            refuse("pushdomains")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(cluster, "watch_own", hang)
+    async with watching(cluster) as seen:
+        await seen.until(lambda: begun == 2)
 
 
 async def test_an_api_server_that_is_away_is_no_refusal_and_not_what_a_restart_mends(

@@ -17,7 +17,7 @@ Noted = Callable[[str], None]
 
 
 def make_session(
-    connection: ConnectionInfo, begun: Noted, noted: Noted, metrics: OperatorMetrics
+    connection: ConnectionInfo, begun: Noted, noted: Noted, refused: Noted, metrics: OperatorMetrics
 ) -> aiohttp.ClientSession:
     """Make a session. The token is looked up for every request: it changes while the process runs.
 
@@ -25,6 +25,7 @@ def make_session(
         connection: how to reach the API server.
         begun: called when a kind is listed, which a watch begins with; that alone is no sign that it works.
         noted: called whenever a watch brings anything.
+        refused: called when a kind may not be listed or watched, or is not there.
         metrics: counts requests.
     """
 
@@ -42,10 +43,12 @@ def make_session(
             metrics.api_requests.labels(method, "none").inc()
             raise
         metrics.api_requests.labels(method, str(response.status)).inc()
+        plural = request.url.path.rpartition("/")[2]
+        if response.status in {403, 404}:
+            refused(plural)
         if not watch and response.status == 200:
-            begun(request.url.path.rpartition("/")[2])
+            begun(plural)
         if watch and response.status == 200:
-            plural = request.url.path.rpartition("/")[2]
             stream = _Observed(response.content, lambda: noted(plural))
             response.content = cast("aiohttp.StreamReader", stream)
         return response

@@ -27,8 +27,9 @@ _LOG = logging.getLogger("tubepost.handlers")
 Tell = Callable[[bool, Document], None]
 """Called with whether an object was deleted, and the object."""
 
-STOP_TIMEOUT: Final = 15.0
-"""Seconds for kopf to end."""
+STOP_TIMEOUT: Final = 3.0
+"""Seconds for kopf to end; one that hangs in its own tasks is left behind, and what it still tells is not
+heard."""
 
 
 async def watch_objects(
@@ -38,6 +39,7 @@ async def watch_objects(
     tell: Tell,
     begun: Noted,
     noted: Noted,
+    refused: Noted,
     metrics: OperatorMetrics,
 ) -> None:
     """Watch until kopf gives up, as it does when a kind cannot be watched, or until cancelled.
@@ -51,6 +53,7 @@ async def watch_objects(
         tell: called with every object, at first with all that exist.
         begun: called, in another thread, with the plural of a kind when it is listed.
         noted: the same, whenever anything arrives on its watch.
+        refused: the same, when it may not be watched, or is not there: kopf does not always end then.
         metrics: counts requests.
     """
     loop = asyncio.get_running_loop()
@@ -58,13 +61,15 @@ async def watch_objects(
     ended = asyncio.Event()
 
     def pass_on(gone: bool, document: Document) -> None:
+        if stop.is_set():
+            return
         with contextlib.suppress(RuntimeError):  # our loop may have ended meanwhile
             loop.call_soon_threadsafe(tell, gone, document)
 
     def run() -> None:
         try:
             kopf.run(
-                registry=registry(connection, kinds, pass_on, begun, noted, metrics),
+                registry=registry(connection, kinds, pass_on, (begun, noted, refused), metrics),
                 settings=settings(),
                 clusterwide=namespace is None,
                 namespaces=() if namespace is None else (namespace,),
@@ -90,8 +95,7 @@ def registry(
     connection: ConnectionInfo,
     kinds: Sequence[Kind],
     pass_on: Tell,
-    begun: Noted,
-    noted: Noted,
+    heard: tuple[Noted, Noted, Noted],
     metrics: OperatorMetrics,
 ) -> kopf.OperatorRegistry:
     """The handlers: a login, and one that passes on every event of our kinds.
@@ -103,7 +107,7 @@ def registry(
 
     @kopf.on.login(registry=result)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        session = make_session(connection, begun, noted, metrics)
+        session = make_session(connection, *heard, metrics)
         return kopf.AiohttpSession(server=connection.server, aiohttp_session=session)
 
     for kind in kinds:

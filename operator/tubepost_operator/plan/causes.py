@@ -17,14 +17,15 @@ _NOT_MADE: Final = frozenset({"ReplicaSetCreateError"})
 """Reasons of the condition Progressing with which it has not even come to pods."""
 
 
-def causes(workload: Mapping[str, Any] | None, pods: Iterable[Pod]) -> str:
+def causes(workload: Mapping[str, Any] | None, pods: Iterable[Pod], event: str = "") -> str:
     """What keeps replicas from running, with the remedy, as sentences; empty when nobody says anything.
 
     Args:
         workload: the Deployment or StatefulSet as the API server has it.
         pods: those with a dispatcher; of sidecars their owners know.
+        event: what was told last of a StatefulSet, which has no condition for this.
     """
-    told = dict.fromkeys([*_of_workload(workload), *_of_pods(pods)])
+    told = dict.fromkeys([*_of_workload(workload), *_of_event(event), *_of_pods(pods)])
     return " ".join(f"{what}. Remedy: {do}." for what, do in list(told)[:SHOWN])
 
 
@@ -34,6 +35,14 @@ def _of_workload(workload: Mapping[str, Any] | None) -> Iterator[tuple[str, str]
         message = str(condition.get("message") or "").strip().rstrip(".")
         if message and (refused or condition.get("reason") in _NOT_MADE):
             yield f"The API server refuses the pods: {_without_name(message)}", remedy(message)
+
+
+def _of_event(event: str) -> Iterator[tuple[str, str]]:
+    reason, _, message = event.partition(": ")
+    if reason == "FailedCreate":
+        # create Pod alerts-0 in StatefulSet alerts failed error: pods "alerts-0" is forbidden: ...
+        text = message.partition(" failed error: ")[2] or message
+        yield f"The API server refuses the pods: {_without_name(text.rstrip('.'))}", remedy(message)
 
 
 def _of_pods(pods: Iterable[Pod]) -> Iterator[tuple[str, str]]:

@@ -38,11 +38,15 @@ def for_plan(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
 
 
 def _of_claims(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
-    """Why claims have no volume, where pods wait for them."""
+    """Why claims have no volume where pods wait for them, and why a StatefulSet makes no pods."""
     if decision.kind != "StatefulSet" or not _degraded(seen, decision):
         return ()
-    wanted = tuple(LastEvent(key) for key in sorted(unbound(seen)))
-    return tuple(item for item in wanted[:SHOWN_CLAIMS] if item not in seen.read)
+    wanted = [LastEvent(key) for key in sorted(unbound(seen))[:SHOWN_CLAIMS]]
+    body = workload_body(seen, "StatefulSet") or {}
+    if (body.get("status") or {}).get("replicas", 0) < body.get("spec", {}).get("replicas", 1):
+        # A StatefulSet has no condition for pods that are refused: it is told by an event alone.
+        wanted.append(LastEvent(Key("StatefulSet", seen.namespace, seen.name)))
+    return tuple(item for item in wanted if item not in seen.read)
 
 
 def _trials(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:

@@ -249,7 +249,11 @@ def _lacking(
     condition: ConditionType, reason: Reason, text: str, snapshot: PushDomainSnapshot, kind: WorkloadKind
 ) -> PlannedCondition:
     """A condition about pods that are not there, with what keeps them from it."""
-    why = causes(workload_body(snapshot, kind), snapshot.pods)
+    why = causes(
+        workload_body(snapshot, kind),
+        snapshot.pods,
+        snapshot.told.get(Key(kind, snapshot.namespace, snapshot.name), ""),
+    )
     claims = unbound_claims(snapshot) if kind == "StatefulSet" else []
     if not claims:
         return bad(condition, Reason.PODS_FAIL if why else reason, f"{text}. {why}".rstrip())

@@ -49,7 +49,7 @@ async def test_every_piece_of_a_watch_is_a_sign_of_life(server: Server) -> None:
     tokens = iter(["Bearer one", "Bearer two"])
     metrics = OperatorMetrics()
     connection = ConnectionInfo(server.url, None, None, None, True, lambda: next(tokens))
-    session = make_session(connection, begun.append, noted.append, metrics)
+    session = make_session(connection, begun.append, noted.append, begun.append, metrics)
     try:
         url = f"{server.url}/apis/tubepost.io/v1alpha1/pushdomains"
         async with asyncio.timeout(5):
@@ -79,7 +79,7 @@ async def test_every_piece_of_a_watch_is_a_sign_of_life(server: Server) -> None:
 async def test_a_connection_that_goes_silent_gives_no_sign(server: Server) -> None:
     noted: list[str] = []
     connection = ConnectionInfo(server.url, None, None, None, True, lambda: "")
-    session = make_session(connection, noted.append, noted.append, OperatorMetrics())
+    session = make_session(connection, *[noted.append] * 3, OperatorMetrics())
     try:
         url = f"{server.url}/apis/tubepost.io/v1alpha1/pushdomains"
         async with session.get(

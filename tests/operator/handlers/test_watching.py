@@ -93,6 +93,7 @@ async def test_kopf_tells_and_writes_nothing(tmp_path: Path) -> None:
                 lambda gone, document: told.append((gone, document["metadata"]["name"])),
                 begun.append,
                 noted.append,
+                begun.append,
                 metrics,
             )
         )

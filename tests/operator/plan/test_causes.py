@@ -69,6 +69,15 @@ def test_what_keeps_a_pod_from_running_has_a_remedy(trouble: str, remedy: str) -
     assert remedy in text
 
 
+def test_pods_of_a_stateful_set_are_refused_in_an_event() -> None:
+    event = f"FailedCreate: create Pod alerts-0 in StatefulSet alerts failed error: {QUOTA}"
+    text = causes({}, (), event)
+    assert text.startswith("The API server refuses the pods: exceeded quota: small")
+    assert "Remedy: raise the ResourceQuota" in text
+    assert causes({}, (), "SuccessfulCreate: create Pod alerts-0 in StatefulSet alerts successful") == ""
+    assert causes({}, (), "") == ""
+
+
 def test_alike_causes_are_told_once_and_not_those_of_others() -> None:
     one = pod(trouble="ErrImagePull x", ready=False)
     leaving = replace(pod(trouble="exit code 1", ready=False), meta=replace(one.meta, deleting=True))

@@ -152,3 +152,14 @@ def test_why_a_claim_has_no_volume_is_asked_where_pods_wait_for_it() -> None:
     assert needs.for_plan(seen, decide(seen)) == (event,)
     assert needs.for_plan(seen.with_read({event: "why"}), decide(seen)) == ()
     assert needs.for_plan(pending, decide(pending)) == ()
+
+
+def test_why_a_stateful_set_makes_no_pods_is_asked() -> None:
+    seen = moving.available(moving.settled(moving.CLAIM), "StatefulSet", 0)
+    key = Key("StatefulSet", "default", "alerts")
+    body = dict(seen.children[key].body or {})
+    body["status"] = {**body["status"], "replicas": 0}
+    children = {**seen.children, key: replace(seen.children[key], body=body)}
+    refused = replace(seen, children=children)
+    assert LastEvent(key) in needs.for_plan(refused, decide(refused))
+    assert LastEvent(key) not in needs.for_plan(seen, decide(seen))
