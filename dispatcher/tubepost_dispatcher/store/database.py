@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import apsw
 
+from tubepost_dispatcher.store.log import lost_commits
 from tubepost_dispatcher.store.port import Entry, FailureKind, Filter, Kept, LaneHead, Page, Tally
 from tubepost_dispatcher.store.row import (
     COLUMNS,
@@ -82,12 +83,9 @@ class Database:
             raise diagnose(error, opening=True) from None
         try:
             self._prepare(path, read_only=read_only)
-        except apsw.Error as error:
+        except (apsw.Error, Trouble) as error:
             self.abandon()
-            raise diagnose(error, opening=True) from None
-        except Trouble:
-            self.abandon()
-            raise
+            raise (error if isinstance(error, Trouble) else diagnose(error, opening=True)) from None
 
     def _prepare(self, path: Path, *, read_only: bool) -> None:
         db = self._db
@@ -108,8 +106,12 @@ class Database:
                 f"{path} has schema {version}, written by a later release; this one reads up to {SCHEMA}."
                 " Run that release again, or move the file away",
             )
+        self.lost = lost_commits(path, max(db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)[0], 0))
+        """Commits in the log, behind a place that cannot be read."""
         if read_only:
             return
+        if self.lost:
+            raise Trouble(Remedy.SET_ASIDE, FailureKind.FAILED, f"the log of {path} is damaged")
         # Our own checkpoints: SQLite's automatic ones do not report that they failed.
         db.set_wal_hook(self._logged)
         db.pragma("journal_mode", "wal")

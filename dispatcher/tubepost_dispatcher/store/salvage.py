@@ -52,7 +52,7 @@ class Salvage:
             self._at = database.salvaged_to(self._aside.name) if self._opened is None else -1
             try:
                 self._old = self._opened or Database(self._aside / FILE, vfs=self._vfs, read_only=True)
-                self._damaged = self._old.damaged()
+                self._damaged = self._old.damaged() + self._old.lost
                 ended = self._old.gone() if self._opened is not None else ()
             except Trouble as trouble:
                 return self._over(directory, trouble)
