@@ -135,6 +135,7 @@ def run(
         try:
             load = Load(port, variant.connections, pipelined=variant.pipelined)
             result = uvloop.run(_measure(program, load, bounds, greeted))
+            _arrived(sink, load.accepted)
         except (LoadError, OSError) as error:
             said = output.read_text(errors="replace")[-3000:]
             raise LoadError(f"{variant.name}: {error}\n{said}") from error
@@ -192,6 +193,13 @@ async def _greeting(program: subprocess.Popen[bytes], port: int) -> None:
             raise LoadError(f"the program greets with {line!r}")
         return
     raise LoadError(f"the program did not listen within {READY} s")
+
+
+def _arrived(sink: GoPeer, messages: int) -> None:
+    """Wait until a queue is empty: what it had when it is stopped it would keep."""
+    end = time.monotonic() + READY
+    while sink.get("/stats")["distinct"] < messages and time.monotonic() < end:
+        time.sleep(0.05)
 
 
 def _stop(program: subprocess.Popen[bytes]) -> None:
