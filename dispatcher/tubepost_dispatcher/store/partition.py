@@ -89,8 +89,10 @@ class Partition:
     @property
     def idle_work(self) -> float | None:
         """Seconds after which `idle` has something to do; None: nothing."""
+        if self._salvage is not None:
+            return max(self._not_before - self._clock(), 0.0)
         waiting = self._failure is not None or self._measure_at is not None or self._ended or self._again
-        return 0.0 if self._salvage is not None else PAUSE if waiting else None
+        return PAUSE if waiting else None
 
     def open(self) -> Failure | None:
         """Open it, unless it is open; why it cannot be."""
@@ -210,11 +212,12 @@ class Partition:
         """One step of what is done when nobody waits."""
         if self._database is None or self._ended or self._again:
             self.write((), (), (), nobody)
-        if self._database is not None and self._failure is not None and self._full() is None:
+        paused = self._clock() < self._not_before
+        if self._database is not None and self._failure is not None and not paused and self._full() is None:
             self._succeeded()  # there was too little space
         if self._database is not None and self._measure_at is not None and self._clock() >= self._measure_at:
             self.reading(self._measure)
-        if self._salvage is not None and self._database is not None and self._directory is not None:
+        if self._salvage and self._database and self._directory and not paused:
             try:
                 over = self._salvage.step(self._database, self._directory)
                 self.figures = self.figures._replace(entries=self._database.entries)
@@ -225,14 +228,13 @@ class Partition:
                     self._next_salvage(self._database, self._directory)
                 self._taken.look_again()
             except Trouble as trouble:
-                self._salvage = None
                 self._handle(trouble)
 
     def close(self) -> None:
         """Write what waits, and close."""
         if self._ended or self._again:
             self.write((), (), (), nobody)
-        while self._lost and self._salvage is not None:
+        while self._lost and self._salvage is not None and self._clock() >= self._not_before:
             self.idle()
         if self._database is not None:
             try:
@@ -364,13 +366,13 @@ class Partition:
 
     def _handle(self, trouble: Trouble) -> None:
         self._failed(trouble.failure)
+        self._not_before = self._clock() + PAUSE
         if trouble.remedy is Remedy.ROLL_BACK:
             return
         if self._database is not None:
             self._database.abandon()
             self._database = None
         self._salvage = None
-        self._not_before = self._clock() + PAUSE
         if trouble.remedy is Remedy.SET_ASIDE and self._directory is not None:
             try:
                 if self._fresh:
@@ -394,5 +396,5 @@ class Partition:
     def _succeeded(self) -> None:
         if self._failure is not None:
             _LOG.warning("queue %s: works again", self._path)
-        self._failure = None
+        self._failure, self._not_before = None, float("-inf")
         self.figures = self.figures._replace(failure=None)

@@ -60,18 +60,20 @@ class Salvage:
                 with database.transaction():
                     database.remove(ended, remember=True)
         rows, damaged, last = self._read(self._old)
-        self._damaged += damaged
         if last is None:
+            self._damaged += damaged
             if self._broken and not self._backwards:
                 self._backwards = True
                 return False
             return self._over(directory, None)
+        # Where that fails the same step is taken again.
+        database.salvage(self._aside.name, rows, self._at if self._backwards else last)
+        self._damaged += damaged
+        self._saved += len(rows)
         if self._backwards:
             self._upper = last
         else:
             self._at = last
-        database.salvage(self._aside.name, rows, self._at)
-        self._saved += len(rows)
         return False
 
     def _read(self, old: Database) -> tuple[list[Kept], int, int | None]:
