@@ -260,7 +260,11 @@ def test_the_certificate_may_be_cert_managers(release: Release) -> None:
         cluster.wait("default", f"crd/{name}.cert-manager.io", "condition=Established")
     authority = make_ca()
     pair = make_server_certificate(authority, [f"tubepost-webhook.{namespace}.svc"])
-    values = {"tls.crt": pair.certificate_pem, "tls.key": pair.key_pem, "ca.crt": authority.certificate_pem}
+    values = {
+        "tls.crt": pair.certificate_pem,
+        "tls.key": pair.private_key_pem,
+        "ca.crt": authority.certificate_pem,
+    }
     data = {key: base64.b64encode(value).decode() for key, value in values.items()}
     secret = {
         "apiVersion": "v1",
