@@ -134,9 +134,9 @@ def test_a_volume_that_is_read_only_until_somebody_mends_it(site: QueueSite) -> 
     ("fault", "code", "kind"),
     [
         ("fdatasync:error=EIO:when=60..63", 451, "failed"),
-        ("pwrite64:error=EIO:when=400..420", 451, "failed"),
+        ("pwrite64:error=EIO:when=400..408", 451, "failed"),
         ("pwrite64:error=ENOSPC:when=400..450", 452, "full"),
-        ("pwrite64:error=EROFS:when=400..450", 451, ""),
+        ("pwrite64:error=EROFS:when=400..410", 451, ""),
     ],
 )
 def test_a_disk_that_fails_for_a_while(site: QueueSite, fault: str, code: int, kind: str) -> None:
