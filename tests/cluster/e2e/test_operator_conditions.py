@@ -117,7 +117,7 @@ def test_certificates_out_of_time_or_place(operated: Operated) -> None:
     cluster.until("Expired", lambda: reason("late") == "Expired")
     cluster.until("WrongEnvironment", lambda: reason("sandbox") == "WrongEnvironment")
     row = cluster.kubectl("get", "apnroute", "late", operated.place).splitlines()[1].split()
-    assert row[1:3] == ["False", "Certificate"]
+    assert row[1:4] == ["False", "Unknown", "Certificate"]  # Ready, Delivering, Auth
     operated.apply(secret("late", certificate()))
     cluster.until("mended", lambda: reason("late") == "NotUsed")
 
