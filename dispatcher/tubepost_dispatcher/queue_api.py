@@ -119,7 +119,7 @@ def _summary(answer: Answer) -> dict[str, Any]:
         "partitions": [_partition(one) for one in answer.partitions],
         "groups": [_group(one) for one in answer.groups],
         "lookedAt": answer.looked_at,
-        "journal": {"outlivesWorkers": answer.lines_kept, "linesLost": answer.lines_lost},
+        "journal": _journal(answer),
     }
 
 
@@ -131,7 +131,7 @@ def _trace(answer: Answer) -> dict[str, Any]:
     return {
         **_notifications(answer),
         "events": [_event(line) for line in answer.lines],
-        "journal": {"outlivesWorkers": answer.lines_kept, "linesLost": answer.lines_lost},
+        "journal": _journal(answer),
     }
 
 
@@ -152,6 +152,10 @@ def _frame(answer: Answer) -> dict[str, Any]:
         "next": None if answer.following is None else str(answer.following),
         "problems": answer.problems,
     }
+
+
+def _journal(answer: Answer) -> dict[str, Any]:
+    return {"outlivesWorkers": answer.lines_kept, "linesLost": answer.lines_lost}
 
 
 def _partition(one: Partition) -> dict[str, Any]:

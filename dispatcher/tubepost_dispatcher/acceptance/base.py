@@ -34,6 +34,9 @@ LARGE: Final = 256 * 1024
 MANY: Final = 100
 """Recipients above which the same is true, since it may have to be read for each of them."""
 
+DISCARDED: Final = "Discarded: delivery mode is Blackhole"
+"""Text of the 250 to a message of which nothing is delivered."""
+
 MessageT = TypeVar("MessageT", bound="PendingMessage")
 
 

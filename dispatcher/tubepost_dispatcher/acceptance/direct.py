@@ -13,7 +13,7 @@ from typing import Final
 
 from tubepost_api.config import AcceptanceOverflow, DeliveryMode
 from tubepost_dispatcher.acceptance.active import ActiveConfig
-from tubepost_dispatcher.acceptance.base import BaseAcceptance, PendingMessage
+from tubepost_dispatcher.acceptance.base import DISCARDED, BaseAcceptance, PendingMessage
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.deadlines import Deadlines
 from tubepost_dispatcher.acceptance.queue_port import NotificationQueue
@@ -124,7 +124,7 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
             self._deliverer.settle(delivery, outcome, again=push.email is None)
         elif mode is DeliveryMode.BLACKHOLE:
             context.discard(notification)
-            self._answer(message, Reply(250, "2.0.0", "Discarded: delivery mode is Blackhole"))
+            self._answer(message, Reply(250, "2.0.0", DISCARDED))
         elif push.email is None:
             self._deliverer.start(delivery)
         else:

@@ -11,7 +11,7 @@ from functools import partial
 
 from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.acceptance.active import ActiveConfig
-from tubepost_dispatcher.acceptance.base import BaseAcceptance, PendingMessage
+from tubepost_dispatcher.acceptance.base import DISCARDED, BaseAcceptance, PendingMessage
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.queue_port import NotificationQueue
 from tubepost_dispatcher.delivery.deliverer import Deliverer
@@ -136,7 +136,7 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
 
 def _text(message_id: str, stored: int, discarded: int) -> str:
     if not stored:
-        return "Discarded: delivery mode is Blackhole"
+        return DISCARDED
     text = f"Queued as {message_id}"
     if stored > 1 or discarded:
         text += f", {stored} notification{'s' if stored > 1 else ''}"

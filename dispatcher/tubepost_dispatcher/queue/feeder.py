@@ -195,15 +195,13 @@ class Feeder:
             key = (domain.options.mode, id(domain.throttle), *pools)
         found = self._groups.get(key)
         if found is None:
-            names = None if domain is None else tuple(route.name for route in domain.routes)
-            window = self._windows.setdefault(names, Window())
+            window = self._windows.setdefault(_routes(domain), Window())
             found = self._groups[key] = Group(window, domain, _most(domain))
             self._look_at(found, self._clock())
         return found
 
     def _named(self) -> set[Hashable]:
-        domains = [group.domain for group in self._groups.values()]
-        return {None if one is None else tuple(route.name for route in one.routes) for one in domains}
+        return {_routes(group.domain) for group in self._groups.values()}
 
     def _look_at(self, group: Group, now: float) -> None:
         closed = self._takes_nothing(group, now)
@@ -269,11 +267,11 @@ class Feeder:
             store.release([one.key for one in answer])
             self._turns.read(lane, count, 0, more=False)
             return
-        taken = sorted(answer, key=_promise)[:count] if len(answer) > count else answer
-        if len(taken) < len(answer):
-            keys = {one.key for one in taken}
-            back = [one for one in answer if one.key not in keys]
-            store.release([one.key for one in back])
+        taken = answer
+        if len(answer) > count:
+            best = sorted(answer, key=_promise)
+            taken = best[:count]
+            store.release([one.key for one in best[count:]])
         more = len(answer) == limit or len(taken) < len(answer)
         self._turns.read(lane, count, len(taken), more=more)
         if more:
@@ -370,6 +368,11 @@ class Feeder:
             slot.store.lanes(answer[-1].lane, LANES, partial(self._scanned, slot))
         else:
             slot.scanning = False
+
+
+def _routes(domain: Domain | None) -> tuple[str, ...] | None:
+    """The names of a domain's routes: those who have them share a window."""
+    return None if domain is None else tuple(route.name for route in domain.routes)
 
 
 def _most(domain: Domain | None) -> int:

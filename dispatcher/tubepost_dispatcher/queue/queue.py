@@ -26,13 +26,7 @@ from tubepost_dispatcher.delivery.schedule import due_again, taken_over
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
-from tubepost_dispatcher.queue.entries import (
-    entry_of,
-    expired_outcome,
-    fresh_entry,
-    held_back,
-    read_entry,
-)
+from tubepost_dispatcher.queue.entries import entry_of, expired_outcome, fresh_entry, held_back, read_entry
 from tubepost_dispatcher.queue.feeder import Feeder
 from tubepost_dispatcher.queue.item import Item, Putting
 from tubepost_dispatcher.queue.journal import Journal
@@ -122,15 +116,13 @@ class Queue:
                 never from inside this call.
         """
         if self._closed:
-            self._loop.call_soon(done, _CLOSED)
-            return Putting((), (), (), done, self._stored, taken=False)
+            return self._turned_away(done)
         kept, entries, lanes = [], [], []
         now, late = self._wall(), False
         for item in items:
             notification, domain = item
             if domain.options.mode is DeliveryMode.BLACKHOLE:
-                self._metrics.blackholed.inc()
-                self._journal.blackholed(notification)
+                self._discard(notification)
                 continue
             expires = self._patience.of(domain)[0].expires(notification)
             lane = self._feeder.lane(self._own, notification)
@@ -157,8 +149,7 @@ class Queue:
             None where the schedule has no further attempt for it: nothing is stored, `done` is not called.
         """
         if self._closed:
-            self._loop.call_soon(done, _CLOSED)
-            return Putting((), (), (), done, self._stored, taken=False)
+            return self._turned_away(done)
         notification, domain = delivery.notification, delivery.domain
         # All those attempts are the first one of the schedule.
         notification.awaited_attempts = max(0, notification.attempt - 1)
@@ -180,6 +171,14 @@ class Queue:
         putting = Putting([(notification, domain)], [entry], [lane], stored, self._stored, taken=False)
         self._own.store.put([entry], putting.answered, take=False)
         return putting
+
+    def _turned_away(self, done: Callable[[Failure | None], None]) -> Putting:
+        self._loop.call_soon(done, _CLOSED)
+        return Putting((), (), (), done, self._stored, taken=False)
+
+    def _discard(self, notification: Notification) -> None:
+        self._metrics.blackholed.inc()
+        self._journal.blackholed(notification)
 
     @property
     def failure(self) -> Failure | None:
@@ -297,8 +296,7 @@ class Queue:
             self._feeder.gone(lane, fresh=False)
             self.expire(lane, one)
         elif domain.options.mode is DeliveryMode.BLACKHOLE:
-            self._metrics.blackholed.inc()
-            self._journal.blackholed(notification)
+            self._discard(notification)
             lane.slot.store.ended(one.key)
             self._feeder.gone(lane, fresh=False)
         elif domain.options.mode is DeliveryMode.REFUSE:
