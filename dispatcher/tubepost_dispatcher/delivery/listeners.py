@@ -9,6 +9,7 @@ from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.delivery.domain import Domain, Route
 from tubepost_dispatcher.delivery.headers import RequestHeaders
 from tubepost_dispatcher.delivery.retry import RetryPolicy
+from tubepost_dispatcher.follow_up import OutgoingMail
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome
 
@@ -22,6 +23,7 @@ class Delivery:
         "end_at",
         "ended",
         "failed_routes",
+        "follow_up",
         "headers",
         "instant_retries",
         "notification",
@@ -61,6 +63,8 @@ class Delivery:
         """Attempts that APNs may have taken without our knowing, and those since."""
         self.ended = False
         self.failed_routes: tuple[str, ...] = ()
+        self.follow_up: OutgoingMail | None = None
+        """The mail that follows the end, instead of a report; set before listeners and owner hear of it."""
         self.instant_retries = 0
         self.request: ApnsRequest[Delivery] | None = None
         self.timer: asyncio.TimerHandle | None = None
