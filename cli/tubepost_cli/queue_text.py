@@ -107,6 +107,7 @@ def one_notification(one: Document, now: float) -> list[str]:
         ("push type", one["pushType"]),
         ("priority", one["priority"]),
         ("collapse id", one["collapseId"]),
+        ("channel", one.get("channelId", "")),
         ("partition", f"{one['partition']:02d}"),
     ]
     return [f"{name + ':':<14} {shown(str(value), 300)}" for name, value in pairs if value not in ("", None)]
@@ -125,10 +126,11 @@ def life(events: Sequence[Document], queued: Sequence[Document], now: float) -> 
         if apns_id:
             lines.append(f"apns-id {shown(apns_id)}")
         user = f", user {first['user']}" if first.get("user") else ""
+        channel = f", channel {first['channelId']}" if first.get("channelId") else ""
         lines.append(
             _at(
                 first["accepted"],
-                f"received from {first['sender'] or '<>'} for {first['recipient']}"
+                f"received from {first['sender'] or '<>'} for {first['recipient']}{channel}"
                 f" (client {first.get('client') or 'not known'}{user})",
             )
         )

@@ -9,8 +9,11 @@ MAX_TOPIC: Final = 255
 """Bytes of the longest topic."""
 MAX_COLLAPSE_ID: Final = 64
 """Bytes of the longest apns-collapse-id."""
+MAX_CHANNEL_ID: Final = 256
+"""Bytes of the longest apns-channel-id. Apple names no bound; those that it has given are below 64."""
 
 _TOPIC = re.compile(rb"[0-9A-Za-z._\-]+")
+_BASE64 = re.compile(rb"(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?")
 _COLLAPSE_ID = re.compile(rb"[!-~](?:[ -~]*[!-~])?")
 
 
@@ -22,3 +25,8 @@ def is_topic(value: bytes) -> bool:
 def is_collapse_id(value: bytes) -> bool:
     """Whether `value` can be an apns-collapse-id: printable ASCII, at most `MAX_COLLAPSE_ID` bytes."""
     return len(value) <= MAX_COLLAPSE_ID and _COLLAPSE_ID.fullmatch(value) is not None
+
+
+def is_channel_id(value: bytes) -> bool:
+    """Whether `value` can be an apns-channel-id: base64 (RFC 4648 section 4), 1 to `MAX_CHANNEL_ID` bytes."""
+    return 0 < len(value) <= MAX_CHANNEL_ID and _BASE64.fullmatch(value) is not None

@@ -19,13 +19,15 @@ class PushPart:
     """One `message/vnd.msys.apn` part, checked: nothing in it needs escaping any more.
 
     `payload` is a JSON object, byte for byte as the sender wrote it (but for a repaired trailing comma).
-    The `apns-*` values are None where the part has no such header. `token` is lower-case hex. `background`
+    The `apns-*` values are None where the part has no such header. `token` is lower-case hex, empty where a
+    `channel_id` stands for it (base64): the part is a broadcast. `background`
     and `is_mdm` say what the payload looks like, for parts (and routes) that name no push type.
     """
 
     __slots__ = (
         "apns_id",
         "background",
+        "channel_id",
         "collapse_id",
         "expiration",
         "is_mdm",
@@ -53,6 +55,7 @@ class PushPart:
         warnings: tuple[str, ...] = (),
         background: bool = False,
         is_mdm: bool = False,
+        channel_id: bytes | None = None,
     ) -> None:
         self.token = token
         self.payload = payload
@@ -70,6 +73,8 @@ class PushPart:
         """`aps` asks for `content-available` and shows, badges and plays nothing."""
         self.is_mdm = is_mdm
         """The payload has a member `mdm`."""
+        self.channel_id = channel_id
+        """Goes to the subscribers of this channel, not to one device."""
 
 
 class Notification:
@@ -173,6 +178,10 @@ def encode(notification: Notification) -> bytes:
         "attempt": notification.attempt,
     }
     # One by one: this is done for every message of a queue.
+    if push.channel_id is not None:
+        # Without a token, a release that knows no channels holds it back as unreadable.
+        document["channelId"] = push.channel_id.decode("ascii")
+        del document["token"]
     if push.topic is not None:
         document["topic"] = push.topic.decode("ascii")
     if push.push_type is not None:
@@ -225,8 +234,9 @@ def decode(stored: bytes) -> Notification:
         )
     try:
         apns_id = document["apnsId"].encode("ascii")
+        channel_id = _bytes(document.get("channelId"))
         push = PushPart(
-            document["token"].encode("ascii"),
+            document["token"].encode("ascii") if channel_id is None else b"",
             document["payload"].encode("utf-8"),
             topic=_bytes(document.get("topic")),
             push_type=_bytes(document.get("pushType")),
@@ -238,6 +248,7 @@ def decode(stored: bytes) -> Notification:
             warnings=tuple(document.get("warnings", ())),
             background=document.get("background", False),
             is_mdm=document.get("mdm", False),
+            channel_id=channel_id,
         )
         return Notification(
             push,

@@ -11,6 +11,8 @@ PAYLOAD_LIMIT: Final = 4_096
 """Bytes of the largest payload (Apple, "Generating a remote notification")."""
 VOIP_PAYLOAD_LIMIT: Final = 5_120
 """Bytes of the largest VoIP payload."""
+BROADCAST_PAYLOAD_LIMIT: Final = 5_120
+"""Bytes of the largest payload to a channel (Apple, "Sending broadcast push notification requests")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +47,7 @@ _TYPES = (
     PushType("controls", ".push-type.controls", help="Reloads controls."),
 )
 
+BROADCAST_TYPE: Final = "liveactivity"
+"""The push type of every notification to a channel."""
 PUSH_TYPES: Final[Mapping[str, PushType]] = MappingProxyType({spec.name: spec for spec in _TYPES})
 """Every push type that is known, in the order of Apple's documentation."""

@@ -193,6 +193,7 @@ def _queued(one: Queued) -> dict[str, Any]:
         "sender": one.sender,
         "recipient": one.recipient,
         "tokenPrefix": one.token_prefix,
+        "channelId": one.channel_id,
         "accepted": _time(one.accepted),
         "nextTry": None if one.due is None else _time(one.due),
         "expires": _time(one.expires),

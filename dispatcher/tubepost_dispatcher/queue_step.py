@@ -67,7 +67,8 @@ class Queued:
     """A notification in the queue. Device tokens are in short form, and there is no payload.
 
     Times in unix seconds; `due` None: not before it is released. `reason` and `route` are those of the last
-    attempt. `hold`: who holds it, when and why. `apns_expiration` None: the sender gave none.
+    attempt. `hold`: who holds it, when and why. `apns_expiration` None: the sender gave none. `channel_id`:
+    of a broadcast, which has no token.
     """
 
     message_id: str
@@ -93,6 +94,7 @@ class Queued:
     priority: int | None = None
     collapse_id: str = ""
     apns_expiration: int | None = None
+    channel_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

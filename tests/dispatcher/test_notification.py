@@ -25,11 +25,14 @@ pushes = st.builds(
     background=st.booleans(),
     is_mdm=st.booleans(),
 )
+broadcasts = st.builds(
+    PushPart, st.just(b""), st.dictionaries(TEXT, TEXT).map(orjson.dumps), channel_id=ASCII.filter(bool)
+)
 
 
 @st.composite
 def notifications(draw: st.DrawFn) -> Notification:
-    push = draw(pushes)
+    push = draw(pushes | broadcasts)
     apns_id = draw(ASCII)
     if draw(st.booleans()):
         push.apns_id = apns_id
@@ -110,3 +113,10 @@ def test_where_bounces_go() -> None:
     push.return_path = ""
     assert Notification(push, b"i", "m", "s@x", "r@d", "d").return_path == ""
     assert Notification(push, b"i", "m", "s@x", '"a@b"@d', "d").local_part == '"a@b"'
+
+
+def test_a_broadcast_has_no_token_so_that_an_older_release_holds_it_back() -> None:
+    push = PushPart(b"", b"{}", channel_id=b"dHN0LXNyY2gtY2hubA==")
+    stored = orjson.loads(encode(Notification(push, b"id", "m1", "a@b.example", "c@d.example", "d.example")))
+    assert stored["channelId"] == "dHN0LXNyY2gtY2hubA=="
+    assert "token" not in stored  # what reads it without knowing channels finds it incomplete

@@ -122,6 +122,7 @@ async def test_a_list_and_a_trace(bench: Bench) -> None:
             "sender": "s@b.example",
             "recipient": "r@a.example",
             "tokenPrefix": "abab",
+            "channelId": "",
             "accepted": "2027-01-15T08:00:00.250Z",
             "nextTry": None,
             "expires": "2027-01-15T08:01:00.250Z",

@@ -1,4 +1,8 @@
-"""Header blocks of notification requests ("Sending notification requests to APNs")."""
+"""Header blocks of notification requests.
+
+Sources: Apple, "Sending notification requests to APNs" and "Sending broadcast push notification requests to
+APNs".
+"""
 
 from __future__ import annotations
 
@@ -35,6 +39,8 @@ class BlockBuilder:
         Raises:
             ValueError: a value that is not allowed in a header field. Callers check that beforehand.
         """
+        if request.channel_id:
+            return self._broadcast(request)
         key = (request.topic, request.push_type, request.priority, request.expiration)
         common = self._cache.get(key)
         if common is None:
@@ -49,6 +55,19 @@ class BlockBuilder:
         if request.collapse_id:
             block += field(b"apns-collapse-id", request.collapse_id)
         return block
+
+    def _broadcast(self, request: ApnsRequest[object]) -> bytes:
+        """The same for a channel: the app is in the path, and there is no topic and no collapse id."""
+        return (
+            self._prefix
+            + path_field(b"/4/broadcasts/apps/" + request.topic)
+            + self._authorization
+            + field(b"apns-channel-id", request.channel_id)
+            + field(b"apns-push-type", request.push_type)
+            + field(b"apns-priority", b"%d" % request.priority)
+            + field(b"apns-expiration", b"%d" % request.expiration)
+            + field(b"apns-request-id", request.apns_id)
+        )
 
     def _remember(self, key: tuple[bytes, bytes, int, int]) -> bytes:
         topic, push_type, priority, expiration = key

@@ -25,6 +25,7 @@ class ApnsRequest(Generic[OwnerT_co]):
 
     __slots__ = (
         "apns_id",
+        "channel_id",
         "collapse_id",
         "expiration",
         "give_up_at",
@@ -58,14 +59,17 @@ class ApnsRequest(Generic[OwnerT_co]):
         on_outcome: Callable[[ApnsRequest[OwnerT_co], Outcome], None],
         owner: OwnerT_co,
         source: bytes = b"",
+        channel_id: bytes = b"",
     ) -> None:
         self.token = token
-        """Lower-case hex digits."""
+        """Lower-case hex digits, empty for a broadcast."""
+        self.channel_id = channel_id
+        """Base64: a broadcast to this channel; empty: to the device of `token`."""
         self.payload = payload
         self.apns_id = apns_id
-        """Lower-case UUID; the same one for every repetition."""
+        """Lower-case UUID; the same one for every repetition. A broadcast's `apns-request-id`."""
         self.topic = topic
-        """Never empty: resolved from part, route or certificate."""
+        """Never empty: resolved from part, route or certificate. The app's bundle id for a broadcast."""
         self.push_type = push_type
         self.priority = priority
         self.expiration = expiration

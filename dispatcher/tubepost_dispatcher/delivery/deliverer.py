@@ -248,6 +248,7 @@ class Deliverer:
                 on_outcome=self._on_outcome,
                 owner=delivery,
                 source=(notification.user or notification.client_address).encode("utf-8", "replace"),
+                channel_id=push.channel_id or b"",
             )
         else:
             request.topic = headers.topic

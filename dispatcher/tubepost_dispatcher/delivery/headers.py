@@ -9,13 +9,18 @@ from tubepost_api.config import RouteDefaults
 from tubepost_dispatcher.header_values import MAX_TOPIC, is_collapse_id, is_topic
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.outcome import Outcome
-from tubepost_dispatcher.push_types import PUSH_TYPES, PushType
+from tubepost_dispatcher.push_types import (
+    BROADCAST_PAYLOAD_LIMIT,
+    BROADCAST_TYPE,
+    PUSH_TYPES,
+    PushType,
+)
 from tubepost_dispatcher.reasons.catalogue import permanent_outcome
 from tubepost_dispatcher.text import printable
 
 _MAX_PLANS: Final = 1_024  # senders choose topics: what they choose must not grow without bound
 
-_PlanKey = tuple[bytes | None, bytes | None, int | None, bool, bool]
+_PlanKey = tuple[bytes | None, bytes | None, int | None, bool, bool, bool]
 
 
 _BY_SUFFIX: Final = tuple(
@@ -93,8 +98,12 @@ def resolve(part: PushPart, facts: RouteFacts, *, now: int, expiry: float) -> Re
     with the type's suffix added where it is missing. Priority: the part's, else the route's default if the
     type allows it, else the type's. Expiration: the part's, else the type's fixed one, else `now` + `expiry`.
     What cannot be sent like this is a permanent outcome that says why.
+
+    What goes to a channel is a Live Activity, whatever the route's default is; its topic is the app's bundle
+    id (without a suffix), and a certificate is as good as a token.
     """
-    key = (part.push_type, part.topic, part.priority, part.background, part.is_mdm)
+    broadcast = part.channel_id is not None
+    key = (part.push_type, part.topic, part.priority, part.background, part.is_mdm, broadcast)
     plan = facts._plans.get(key)  # noqa: SLF001 - the cache of these facts, private to this module
     if plan is None:
         plan = _remember(part, facts, key)
@@ -117,6 +126,10 @@ def resolve(part: PushPart, facts: RouteFacts, *, now: int, expiry: float) -> Re
             f"apns-expiration {expiration} with push type {plan.name}, which allows {plan.fixed_expiration}",
         )
     collapse_id = part.collapse_id
+    if broadcast:
+        if collapse_id is not None:
+            return permanent_outcome("BadCollapseId", "a notification to a channel has no apns-collapse-id")
+        collapse_id = b""
     return RequestHeaders(
         plan.topic,
         plan.push_type,
@@ -135,7 +148,13 @@ def _remember(part: PushPart, facts: RouteFacts, key: _PlanKey) -> _Plan | Outco
 
 
 def _plan(part: PushPart, facts: RouteFacts) -> _Plan | Outcome:
+    broadcast = part.channel_id is not None
     name = _push_type(part, facts)
+    if broadcast and name != BROADCAST_TYPE:
+        return permanent_outcome(
+            "InvalidPushType",
+            f"a notification to a channel has push type {BROADCAST_TYPE}, not {printable(name)}",
+        )
     spec = PUSH_TYPES.get(name)
     if spec is None:
         return permanent_outcome(
@@ -148,7 +167,7 @@ def _plan(part: PushPart, facts: RouteFacts) -> _Plan | Outcome:
             f"topic {printable(part.topic or b'', 100)} is for push type {of_topic.name} and apns-push-type "
             f"says {name}; send one that fits, or leave one of the two out",
         )
-    if spec.token_only and facts.auth == "certificate":
+    if spec.token_only and facts.auth == "certificate" and not broadcast:
         return permanent_outcome(
             "PushTypeNotAllowed",
             f"push type {name} needs token authentication, the route has a certificate",
@@ -165,12 +184,18 @@ def _plan(part: PushPart, facts: RouteFacts) -> _Plan | Outcome:
         return permanent_outcome(
             "BadPriority", f"apns-priority {priority} with push type {name}, which allows {allowed}"
         )
-    return _Plan(spec, topic, priority)
+    plan = _Plan(spec, topic, priority)
+    if broadcast:
+        plan.topic = topic.removesuffix(spec.suffix.encode("ascii"))
+        plan.payload_limit = BROADCAST_PAYLOAD_LIMIT
+    return plan
 
 
 def _push_type(part: PushPart, facts: RouteFacts) -> str:
     if part.push_type is not None:
         return part.push_type.decode("ascii", "replace")
+    if part.channel_id is not None:
+        return BROADCAST_TYPE
     if part.topic is not None and (found := _type_of_topic(part.topic, facts)) is not None:
         return found.name
     if facts.defaults.push_type is not None:

@@ -80,6 +80,7 @@ class DeliveryLog:
                 push_type=headers.push_type.decode("ascii", "replace") if headers else "",
                 dead_token_timestamp=outcome.timestamp,
                 user=notification.user,
+                channel_id="" if push.channel_id is None else push.channel_id.decode("ascii"),
             )
         )
 
@@ -148,6 +149,7 @@ class DeliveryLog:
                 reason=reason,
                 attempt=0,
                 user=notification.user,
+                channel_id="" if push.channel_id is None else push.channel_id.decode("ascii"),
             )
         )
 

@@ -25,6 +25,7 @@ class LogEvent:
     __slots__ = (
         "apns_id",
         "attempt",
+        "channel_id",
         "context",
         "dead_token_timestamp",
         "destination_address",
@@ -74,6 +75,7 @@ class LogEvent:
         push_type: str = "",
         dead_token_timestamp: int = 0,
         user: str = "",
+        channel_id: str = "",
     ) -> None:
         self.kind: EventKind = kind
         self.time = time
@@ -87,7 +89,7 @@ class LogEvent:
         self.domain = domain
         """Recipient domain [%d]."""
         self.device_token = device_token
-        """Lower-case hex digits, in full [%dt]; the formatters shorten it elsewhere."""
+        """Lower-case hex digits, in full [%dt]; the formatters shorten it elsewhere. Empty: a broadcast."""
         self.apns_id = apns_id
         """[%ti]"""
         self.message_bytes = message_bytes
@@ -118,3 +120,10 @@ class LogEvent:
         """APNs' timestamp of a 410, milliseconds since the epoch; 0 otherwise."""
         self.user = user
         """Authenticated SMTP user, empty without."""
+        self.channel_id = channel_id
+        """The channel of a broadcast, base64 [%dt]; empty for what goes to a device."""
+
+    @property
+    def addressee(self) -> str:
+        """Where it goes: the device token, or the channel."""
+        return self.device_token or self.channel_id

@@ -36,7 +36,7 @@ _ATTRIBUTES = {
     "i": "message_id",
     "sa": "source_address",
     "d": "domain",
-    "dt": "device_token",
+    "dt": "addressee",
     "ti": "apns_id",
     "B": "message_bytes",
     "b": "route",

@@ -55,6 +55,9 @@ FIELDS: tuple[JsonField, ...] = (
     JsonField(
         "tokenPrefix", "string", _ALWAYS, "", "First digits of the device token: eight, at most half of it."
     ),
+    JsonField(
+        "channelId", "string", "broadcasts", "%dt", "The channel (`apns-channel-id`); there is no token."
+    ),
     JsonField("topic", "string", _ALWAYS, "", "The apns-topic."),
     JsonField("pushType", "string", _ALWAYS, "", "The apns-push-type."),
     JsonField("messageBytes", "integer", _ALWAYS, "%B", "Size of the mail as received."),
@@ -114,6 +117,8 @@ def json_line(event: LogEvent) -> bytes:
             record["deadToken"] = token
             if event.dead_token_timestamp:
                 record["deadTokenTimestamp"] = event.dead_token_timestamp
+    if event.channel_id:
+        record["channelId"] = event.channel_id
     if event.user:
         record["user"] = hide_tokens(event.user, token)
     if event.context:

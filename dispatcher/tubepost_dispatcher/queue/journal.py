@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from tubepost_dispatcher.delivery.listeners import Delivery
-from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.notification import Notification, PushPart
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.queue.journal_file import JournalFile, search
 from tubepost_dispatcher.text import BARE_TOKEN, hide_tokens, short_token
@@ -48,9 +48,11 @@ _Line = tuple[
 ]  # fmt: skip
 """What `_values` makes a line of; a plain tuple, the cheapest thing to make. Holds on to no payload."""
 _ID: Final = 2
+_BROADCAST: Final = b"#"
+"""Before a channel id that stands where other notifications have their device token."""
 FIELDS: Final = (
     "at", "id", "event", "outcome", "apnsId", "domain", "sender", "recipient", "tokenPrefix", "accepted",
-    "attempt", "route", "client", "user", "reason", "status", "detail", "possibleDouble", "due",
+    "attempt", "route", "client", "user", "reason", "status", "detail", "possibleDouble", "due", "channelId",
 )  # fmt: skip
 """What a line in the file has, in this order; later releases add some at the end."""
 
@@ -275,8 +277,14 @@ class Journal:
 def _line(event: str, at: float, what: Notification, route: str, outcome: Outcome, due: float) -> _Line:
     return (
         event, at, what.message_id, what.apns_id, what.domain, what.sender, what.recipient,
-        what.push.token, what.user, what.client_address, what.accepted_at, what.attempt, route, outcome, due,
+        what.push.token or _channel(what.push), what.user, what.client_address, what.accepted_at,
+        what.attempt, route, outcome, due,
     )  # fmt: skip
+
+
+def _channel(push: PushPart) -> bytes:
+    """Where a broadcast goes, in the place of the device token."""
+    return _BROADCAST + push.channel_id if push.channel_id is not None else b""
 
 
 def _route(delivery: Delivery) -> str:
@@ -301,8 +309,11 @@ def _values(line: _Line) -> tuple[Any, ...]:
         attempt, route, outcome, due,
     ) = line  # fmt: skip
     token = token_bytes.decode("ascii", "replace")
+    channel = None
+    if token_bytes[:1] == _BROADCAST:
+        token, channel = "", token[1:]
     # Nothing shorter has a token in it.
-    least = min(len(token), BARE_TOKEN)
+    least = min(len(token) or BARE_TOKEN, BARE_TOKEN)
     if len(sender) >= least:
         sender = hide_tokens(sender, token)
     if len(recipient) >= least:
@@ -321,9 +332,10 @@ def _values(line: _Line) -> tuple[Any, ...]:
         recipient, short_token(token), accepted, attempt, route, client, user,
     )  # fmt: skip
     if delivered:
-        return common
+        return common if channel is None else (*common, None, None, None, None, None, channel)
     detail = hide_tokens(outcome.detail, token)
-    return (*common, outcome.reason, outcome.status, detail, outcome.possible_double, due or None)
+    failed = (*common, outcome.reason, outcome.status, detail, outcome.possible_double, due or None)
+    return failed if channel is None else (*failed, channel)
 
 
 def _encoded(values: tuple[Any, ...]) -> bytes:

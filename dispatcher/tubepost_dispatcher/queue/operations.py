@@ -251,6 +251,7 @@ def _queued(slot: Slot, one: Kept, now: float) -> Queued:
         priority=push.priority,
         collapse_id=hide_tokens(_text(push.collapse_id), token),
         apns_expiration=push.expiration,
+        channel_id=_text(push.channel_id),
     )
 
 

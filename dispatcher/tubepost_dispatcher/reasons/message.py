@@ -101,6 +101,7 @@ MESSAGE_REASONS: Final[tuple[ReasonSpec, ...]] = (
 
 SHARED: Final = frozenset(
     {
+        "BadChannelId",
         "BadCollapseId",
         "BadDeviceToken",
         "BadExpirationDate",

@@ -64,3 +64,21 @@ def test_the_cache_is_bounded() -> None:
         builder.block(make(expiration=expiration))
     assert len(builder._cache) <= CACHE_SIZE
     assert decoded(builder.block(make(expiration=7)))["apns-expiration"] == "7"
+
+
+def test_a_broadcast_has_the_app_in_its_path_and_the_channel_in_a_header() -> None:
+    builder = BlockBuilder("api.push.apple.com", 443)
+    builder.authorize(b"bearer one")
+    one = make(channel_id=b"dHN0LXNyY2gtY2hubA==", token=b"", push_type=b"liveactivity", expiration=7)
+    assert decoded(builder.block(one)) == {
+        ":method": "POST",
+        ":scheme": "https",
+        ":authority": "api.push.apple.com",
+        ":path": "/4/broadcasts/apps/com.example.app",
+        "authorization": "bearer one",
+        "apns-channel-id": "dHN0LXNyY2gtY2hubA==",
+        "apns-push-type": "liveactivity",
+        "apns-priority": "10",
+        "apns-expiration": "7",
+        "apns-request-id": "an-id",
+    }

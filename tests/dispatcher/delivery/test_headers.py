@@ -172,3 +172,37 @@ def test_what_senders_choose_does_not_pile_up() -> None:
     for number in range(_MAX_PLANS + 10):
         settled(part(topic=b"t%d" % number), route)
     assert len(route._plans) <= _MAX_PLANS
+
+
+CHANNEL = b"dHN0LXNyY2gtY2hubA=="
+
+
+@pytest.mark.parametrize("topic", [None, b"com.example.app", b"com.example.app.push-type.liveactivity"])
+@pytest.mark.parametrize("auth", ["certificate", "token"])
+def test_a_broadcast_is_a_live_activity_of_the_app_with_either_credential(
+    topic: bytes | None, auth: Literal["certificate", "token"]
+) -> None:
+    route = facts("com.example.app", auth=auth, push_type="alert", collapse_id="of-the-route")
+    found = settled(part(channel_id=CHANNEL, topic=topic), route)
+    assert (found.topic, found.push_type) == (b"com.example.app", b"liveactivity")
+    assert (found.priority, found.expiration, found.collapse_id) == (10, 1_060, b"")
+    # The same part for a device is another plan.
+    if auth == "certificate":
+        refused(part(push_type=b"liveactivity", topic=topic), route, "PushTypeNotAllowed")
+    else:
+        assert settled(part(push_type=b"liveactivity", topic=topic), route).topic.endswith(b".liveactivity")
+
+
+def test_what_a_broadcast_cannot_be() -> None:
+    reply = refused(part(channel_id=CHANNEL, push_type=b"alert"), facts(), "InvalidPushType")
+    assert 'push type liveactivity, not "alert"' in reply.text
+    refused(part(channel_id=CHANNEL, topic=b"com.example.app.voip"), facts(), "BadTopic")
+    refused(part(channel_id=CHANNEL, collapse_id=b"x"), facts(), "BadCollapseId")
+    refused(part(channel_id=CHANNEL), facts(default=None), "MissingTopic")
+    refused(part(channel_id=CHANNEL), facts("com.example.other"), "TopicDisallowed")
+
+
+def test_a_broadcast_may_have_5120_bytes_where_a_live_activity_has_4096() -> None:
+    assert settled(part(b"x" * 5_120, channel_id=CHANNEL), facts())
+    assert "5121 bytes" in refused(part(b"x" * 5_121, channel_id=CHANNEL), facts(), "PayloadTooLarge").text
+    refused(part(b"x" * 4_097, push_type=b"liveactivity"), facts(), "PayloadTooLarge")

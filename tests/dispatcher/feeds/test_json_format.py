@@ -65,7 +65,14 @@ def test_a_user_is_named_where_there_is_one(make_event: MakeEvent) -> None:
 
 def test_the_reference_names_every_field_and_no_other(make_event: MakeEvent) -> None:
     full = json_line(
-        make_event("permfail", http_status=410, dead_token_timestamp=1, user="app", context={"campaign": "x"})
+        make_event(
+            "permfail",
+            http_status=410,
+            dead_token_timestamp=1,
+            user="app",
+            context={"campaign": "x"},
+            channel_id="dHN0LXNyY2gtY2hubA==",
+        )
     )
     assert list(json.loads(full)) == [field.name for field in FIELDS]
     kinds = {"string": str, "integer": int, "number": float, "object": dict}
@@ -87,3 +94,9 @@ def test_any_text_comes_back_from_one_printable_line(text: str) -> None:
 def test_the_heartbeat() -> None:
     record: dict[str, Any] = json.loads(json_heartbeat(1767225660.0, "alerts"))
     assert record == {"time": "2026-01-01T00:01:00.000Z", "event": "heartbeat", "pushDomain": "alerts"}
+
+
+def test_a_broadcast_shows_its_channel(make_event: MakeEvent) -> None:
+    record = json.loads(json_line(make_event(device_token="", channel_id="dHN0LXNyY2gtY2hubA==")))
+    assert (record["channelId"], record["tokenPrefix"]) == ("dHN0LXNyY2gtY2hubA==", "")
+    assert "channelId" not in json.loads(json_line(make_event()))

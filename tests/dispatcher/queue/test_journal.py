@@ -234,9 +234,25 @@ async def test_the_reference_has_the_fields_of_a_line() -> None:
     journal = Journal(None)
     journal.ended(delivery(notification(1, user="user")), DELIVERED, 0.0)
     journal.deferred(notification(1), BUSY, 1.0, "route0")
+    journal.ended(delivery(notification(1, push=PushPart(b"", b"{}", channel_id=b"YWI="))), DELIVERED, 0.0)
     names = {one.name for one in EVENT}
     assert names == set(FIELDS)
     for line in await journal.trace("m1"):
         assert line.keys() <= {one.name for one in EVENT}
         names -= line.keys()
     assert not names, "no line has these"
+
+
+async def test_the_lines_of_a_broadcast_name_its_channel(directory: Path | None) -> None:
+    journal = Journal(directory)
+    push = PushPart(b"", b"{}", channel_id=b"dHN0LXNyY2gtY2hubA==")
+    what = Notification(push, b"id", "m1", "a@b.example", "news@c.example", "c.example")
+    journal.refused(what, permanent_outcome("ChannelNotRegistered", "gone"))
+    one = delivery(what)
+    journal.ended(one, DELIVERED, 0.0)
+    lines = await journal.trace("m1")
+    assert [(line["channelId"], line["tokenPrefix"], line["recipient"]) for line in lines] == [
+        ("dHN0LXNyY2gtY2hubA==", "", "news@c.example")
+    ] * 2
+    assert "reason" not in lines[1]
+    await journal.close()

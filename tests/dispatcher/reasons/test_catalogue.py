@@ -27,7 +27,9 @@ from tubepost_dispatcher.reasons.spec import Action, ReasonSpec, Source
 
 DOCUMENTED = {
     400: "BadCollapseId BadExpirationDate BadMessageId BadPriority BadTopic DuplicateHeaders InvalidPushType "
-    "MissingDeviceToken MissingTopic PayloadEmpty TopicDisallowed BadDeviceToken DeviceTokenNotForTopic IdleTimeout",
+    "MissingDeviceToken MissingTopic PayloadEmpty TopicDisallowed BadDeviceToken DeviceTokenNotForTopic IdleTimeout "
+    "BadChannelId CannotCreateChannelConfig ChannelNotRegistered FeatureNotEnabled MissingChannelId "
+    "MissingPushType TopicMismatch",
     403: "BadCertificate BadCertificateEnvironment Forbidden InvalidProviderToken MissingProviderToken "
     "BadEnvironmentKeyIdInToken BadEnvironmentKeyInToken ExpiredProviderToken UnrelatedKeyIdInToken",
     404: "BadPath",

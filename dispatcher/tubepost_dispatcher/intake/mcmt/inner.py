@@ -150,13 +150,21 @@ def _finish(
 ) -> PushPart | Reply:
     raw_token = fields.pop(b"x-device-token", None)
     where = "X-Device-Token"
+    if b"apns-channel-id" in fields:
+        if raw_token is not None:
+            return refusal(
+                "BadChannelId",
+                "the part has X-Device-Token and apns-channel-id: it goes to a device or to a channel",
+            )
+        return _build(b"", text, fields, limits)
     if raw_token is None:
         raw_token = fallback_token()
         where = "the device token of the message"
         if raw_token is None:
             return refusal(
                 "MissingDeviceToken",
-                "no X-Device-Token, no context variable DLV_Dest_ID, and the recipient is no device token",
+                "no X-Device-Token, no apns-channel-id, no context variable DLV_Dest_ID, and the recipient "
+                "is no device token",
             )
     token = read_token(raw_token, where)
     if isinstance(token, Reply):
@@ -177,7 +185,9 @@ def _build(
     part.warnings = payload.warnings
     part.background = payload.background
     part.is_mdm = payload.is_mdm
-    if len(token) < 64 or len(token) & 1:  # the tokens that APNs has given so far are 32 bytes and more
+    if token and (
+        len(token) < 64 or len(token) & 1
+    ):  # the tokens that APNs has given so far are 32 bytes and more
         part.warnings = (*part.warnings, "unusual-token-length")
     if fields:
         refused = read_values(fields, part)

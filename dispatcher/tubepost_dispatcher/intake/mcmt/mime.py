@@ -38,6 +38,7 @@ PUSH_FIELDS: Final = frozenset(
         b"apns-priority",
         b"apns-expiration",
         b"apns-collapse-id",
+        b"apns-channel-id",
         b"apns-id",
     }
 )

@@ -6,7 +6,14 @@ import binascii
 import re
 from typing import Final
 
-from tubepost_dispatcher.header_values import MAX_COLLAPSE_ID, MAX_TOPIC, is_collapse_id, is_topic
+from tubepost_dispatcher.header_values import (
+    MAX_CHANNEL_ID,
+    MAX_COLLAPSE_ID,
+    MAX_TOPIC,
+    is_channel_id,
+    is_collapse_id,
+    is_topic,
+)
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
@@ -177,6 +184,18 @@ def _collapse_id(value: bytes, part: PushPart) -> Reply | None:
     return None
 
 
+def _channel_id(value: bytes, part: PushPart) -> Reply | None:
+    if not is_channel_id(value):
+        return refusal(
+            "BadChannelId",
+            f"apns-channel-id {printable(value)} is not base64 of at most {MAX_CHANNEL_ID} bytes",
+        )
+    if len(value) >= _WHOLE_TOKEN and _HEX.fullmatch(value):
+        return refusal("BadChannelId", "apns-channel-id is a device token; that goes into X-Device-Token")
+    part.channel_id = value
+    return None
+
+
 def _apns_id(value: bytes, part: PushPart) -> Reply | None:
     value = value.lower()
     if _UUID.fullmatch(value) is None:
@@ -198,6 +217,7 @@ _SETTERS: Final = {
     b"apns-priority": _priority,
     b"apns-expiration": _expiration,
     b"apns-collapse-id": _collapse_id,
+    b"apns-channel-id": _channel_id,
     b"apns-id": _apns_id,
     b"return-path": _return_path,
 }

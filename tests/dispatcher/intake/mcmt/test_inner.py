@@ -193,3 +193,36 @@ def test_padding_of_a_large_part_is_taken_away_step_by_step() -> None:
     noted: list[str] = []
     assert decode_body(line * 5_000 + b"\r\nend= ", QUOTED_PRINTABLE, noted) == b"x" * 350_000 + b"\r\nend"
     assert noted == ["quoted-printable-padding"]
+
+
+CHANNEL = b"apns-channel-id: dHN0LXNyY2gtY2hubA=="
+
+
+@pytest.mark.parametrize(
+    ("body", "head"),
+    [
+        (CHANNEL + b"\r\n\r\n" + PAYLOAD, ()),
+        (PAYLOAD, (CHANNEL,)),
+        (PAYLOAD, (CHANNEL.replace(b"apns", b"APNS"),)),
+        (base64.b64encode(CHANNEL + b"\r\n\r\n" + PAYLOAD), (B64,)),
+    ],
+)
+def test_a_channel_stands_for_the_token(body: bytes, head: tuple[bytes, ...]) -> None:
+    def nobody_asks() -> bytes:
+        raise AssertionError("the token of the message is looked for")
+
+    block = b"\r\n" + b"".join(line + b"\r\n" for line in head)
+    found = read_push_part(body, part_head(block, 70), DEFAULT_LIMITS, nobody_asks)
+    assert isinstance(found, PushPart), found
+    assert (found.token, found.channel_id, found.warnings) == (b"", b"dHN0LXNyY2gtY2hubA==", ())
+
+
+def test_a_part_goes_to_a_device_or_to_a_channel() -> None:
+    both = refused(HEADER + b"\r\n" + CHANNEL + b"\r\n\r\n" + PAYLOAD)
+    assert (both.reason, both.code) == ("BadChannelId", 550)
+    assert "X-Device-Token and apns-channel-id" in both.text
+    assert refused(HEADER + b"\r\n\r\n" + PAYLOAD, CHANNEL).reason == "BadChannelId"
+    token = refused(b"apns-channel-id: " + TOKEN + b"\r\n\r\n" + PAYLOAD)
+    assert "is a device token" in token.text
+    assert TOKEN.decode() not in token.text
+    assert "no apns-channel-id" in refused(b"x: y\r\n\r\n" + PAYLOAD).text
