@@ -55,9 +55,6 @@ FIELDS: tuple[JsonField, ...] = (
     JsonField(
         "tokenPrefix", "string", _ALWAYS, "", "First digits of the device token: eight, at most half of it."
     ),
-    JsonField(
-        "channelId", "string", "broadcasts", "%dt", "The channel (`apns-channel-id`); there is no token."
-    ),
     JsonField("topic", "string", _ALWAYS, "", "The apns-topic."),
     JsonField("pushType", "string", _ALWAYS, "", "The apns-push-type."),
     JsonField("messageBytes", "integer", _ALWAYS, "%B", "Size of the mail as received."),
@@ -75,6 +72,9 @@ FIELDS: tuple[JsonField, ...] = (
         _GONE,
         "",
         "Since when it is dead: APNs' timestamp, milliseconds since the epoch; absent where APNs gave none.",
+    ),
+    JsonField(
+        "channelId", "string", "broadcasts", "%dt", "The channel (`apns-channel-id`); there is no token."
     ),
     JsonField("user", "string", "authenticated senders", "", "Name that the SMTP client authenticated as."),
     JsonField(
