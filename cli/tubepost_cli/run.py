@@ -16,6 +16,7 @@ from tubepost_dispatcher.config.source import ConfigSource, ManifestSource, Moun
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
 from tubepost_runtime import process_log
+from tubepost_runtime.addresses import with_port
 from tubepost_runtime.tasks import TaskSet
 
 
@@ -228,8 +229,8 @@ def _announce(supervisor: Supervisor, settings: SupervisorSettings, simulated: S
     config = supervisor.prepared.config
     lines = [
         f"PushDomain {config.namespace}/{config.name} is served:",
-        f"  SMTP     {settings.smtp_host}:{supervisor.smtp_port}",
-        f"  metrics  http://{settings.http_host}:{supervisor.http_port}/metrics",
+        f"  SMTP     {with_port(settings.smtp_host, supervisor.smtp_port)}",
+        f"  metrics  http://{with_port(settings.http_host, supervisor.http_port)}/metrics",
         f"  status   http://127.0.0.1:{supervisor.admin_port}/status",
     ]
     if settings.queue_dir is not None:

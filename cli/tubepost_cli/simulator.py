@@ -12,6 +12,7 @@ import click
 
 from tubepost_simulator import ChaosError, Simulator, SimulatorSettings, TokenKey
 from tubepost_simulator.chaos import Chaos, patch
+from tubepost_simulator.transport import with_port
 
 PORT = click.IntRange(0, 65535)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -139,8 +140,8 @@ async def _serve(settings: SimulatorSettings, server_ca: bytes | None, ca_file: 
     async with Simulator(settings) as simulator:
         if ca_file is not None:
             await asyncio.to_thread(ca_file.write_bytes, server_ca or simulator.ca_pem)
-        click.echo(f"APNs, simulated ({settings.environment}):  https://{settings.host}:{simulator.port}")
-        click.echo(
-            f"what it got, and its switches:  http://{settings.host}:{simulator.api_port}/api/v1/notifications"
-        )
+        api = with_port(settings.host, simulator.api_port)
+        apns = with_port(settings.host, simulator.port)
+        click.echo(f"APNs, simulated ({settings.environment}):  https://{apns}")
+        click.echo(f"what it got, and its switches:  http://{api}/api/v1/notifications")
         await stop.wait()

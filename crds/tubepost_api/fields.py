@@ -11,7 +11,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
@@ -91,14 +91,22 @@ def _positive(text: str) -> None:
         raise ValueError("must be more than zero")
 
 
+_MAPPED: Final = 96
+"""Bits before the IPv4 address in a mapped one, `::ffff:192.0.2.1` (RFC 4291, section 2.5.5.2)."""
+
+
 def _network(text: str) -> None:
     try:
-        ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError as error:
         if "host bits" in str(error):
             wider = ipaddress.ip_network(text, strict=False)
             raise ValueError(f"{text!r} names a host inside a network; the network is {wider}") from error
         raise ValueError(f"{text!r} is not an IP network") from error
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is not None and network.prefixlen >= _MAPPED:
+        plain = f"{mapped}/{network.prefixlen - _MAPPED}"
+        raise ValueError(f"{text!r} is an IPv4 network in IPv6's form; clients have IPv4 addresses: {plain}")
 
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from tubepost_dispatcher.queue_api import QueueRequests, queue_changes, queue_reads
 from tubepost_runtime import endpoints
+from tubepost_runtime.addresses import LOOPBACK
 from tubepost_runtime.endpoints import Endpoints, Handler, body_response, text_response
 from tubepost_runtime.single_flight import SingleFlight
 
@@ -29,7 +30,7 @@ class AdminEndpoint(Endpoints):
     which no web page can send here without being asked for permission first.
 
     Args:
-        host: a loopback address.
+        host: a loopback address; `localhost` for those of both families.
         port: port to bind, 0 for any.
         status: the document; may be a coroutine function; never runs twice at the same time.
         sock: a bound socket to listen on, instead of host and port; owned and closed by this object.
@@ -41,7 +42,7 @@ class AdminEndpoint(Endpoints):
 
     def __init__(
         self,
-        host: str = "127.0.0.1",
+        host: str = LOOPBACK,
         port: int = 0,
         status: Callable[[], Mapping[str, Any] | Awaitable[Mapping[str, Any]]] = dict,
         *,
@@ -83,7 +84,7 @@ class AdminEndpoint(Endpoints):
 
 
 def _is_loopback(address: str) -> bool:
-    if address == "localhost":
+    if address == LOOPBACK:
         return True
     try:
         return ipaddress.ip_address(address).is_loopback

@@ -13,6 +13,7 @@ import aiohttp
 
 from tubepost_operator.live_status import read_metrics
 from tubepost_operator.observed import PodDetails, PodReport
+from tubepost_runtime.addresses import with_port
 
 HTTP_PORTS: Final = ("http", "tubepost-http")
 """Names of the port for metrics: in dispatcher pods, and of sidecars."""
@@ -52,8 +53,7 @@ def read_pod(document: Mapping[str, Any]) -> PodDetails:
     )
     url = None
     if address and port:
-        host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{port}/metrics"
+        url = f"http://{with_port(address, port)}/metrics"
     began = any(
         item.get("restartCount")
         or item.get("lastState")

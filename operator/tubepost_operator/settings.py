@@ -12,6 +12,7 @@ from typing import Final, Literal
 from pydantic import ValidationError
 
 from tubepost_api.podtemplate import PodTemplateSpec
+from tubepost_runtime.addresses import ALL
 
 LEASE_DURATION: Final = 12
 """Seconds without a renewal after which the Lease is free. Whole ones: so they are written into the Lease."""
@@ -61,7 +62,7 @@ class Settings:
     webhook_configuration: str = "tubepost-webhook"
     webhook_on_refusal: Literal["fail", "ignore"] = "fail"
     webhook_certificate: Literal["Own", "Given"] = "Own"
-    health_host: str = "0.0.0.0"  # noqa: S104 - probes and scrapers come by the pod's network
+    health_host: str = ALL
     health_port: int = 8080
     log_level: Literal["Debug", "Info", "Warning", "Error"] = "Info"
     log_format: Literal["text", "json"] = "text"

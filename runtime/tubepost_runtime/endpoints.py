@@ -19,6 +19,7 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from tubepost_runtime.addresses import bind_all
 from tubepost_runtime.single_flight import SingleFlight
 
 _LOG = logging.getLogger("tubepost.http")
@@ -45,7 +46,7 @@ class Endpoints:
     """A server with a table of paths: GET and HEAD for what is read, POST for what changes something.
 
     Args:
-        host: address to bind.
+        host: address to bind; `::` for all of both families, `localhost` for loopback of both.
         port: port to bind, 0 for any.
         paths: who answers what, GET and HEAD only.
         changes: who answers what, POST only.
@@ -67,7 +68,7 @@ class Endpoints:
         self._paths = paths
         self._changes = changes or {}
         self._web: web.Server | None = None
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._port = 0
         self._affordable = MAX_CONNECTIONS
 
@@ -85,22 +86,25 @@ class Endpoints:
         # Scrapers and probes come every few seconds: an access log would drown everything else.
         self._web = web.Server(self._answer, access_log=None, keepalive_timeout=KEEP_ALIVE, lingering_time=0)
         loop = asyncio.get_running_loop()
-        if self._sock is not None:
-            self._server = await loop.create_server(self._protocol, sock=self._sock)
-        else:
-            self._server = await loop.create_server(self._protocol, self._host, self._requested_port)
-        self._port = self._server.sockets[0].getsockname()[1]
+        given = self._sock
+        bound = bind_all(self._host, self._requested_port) if given is None else [given]
+        self._port = bound[0].getsockname()[1]
+        for sock in bound:
+            self._servers.append(await loop.create_server(self._protocol, sock=sock))
         self._affordable = max(FEWEST_CONNECTIONS, spare_descriptors() // 3)
 
     async def stop(self) -> None:
         """Close the listening socket and every connection; does nothing when not started."""
-        if self._server is None or self._web is None:
+        if not self._servers or self._web is None:
             return
-        server, self._server = self._server, None
-        server.close()
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
         await self._web.shutdown(1.0)
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(server.wait_closed(), 1.0)
+            async with asyncio.timeout(1.0):
+                for server in servers:
+                    await server.wait_closed()
 
     def _protocol(self) -> asyncio.BaseProtocol:
         assert self._web is not None
@@ -136,7 +140,7 @@ class ProcessEndpoints(Endpoints):
     """`/metrics`, `/livez` and `/readyz`.
 
     Args:
-        host: address to bind, e.g. `0.0.0.0` or `::`.
+        host: address to bind; `::` for all of both families.
         port: port to bind, 0 for any.
         metrics: the metrics as they are now; may be a coroutine function. Never runs twice at the same time
             for one format: requests that come meanwhile get the same answer.

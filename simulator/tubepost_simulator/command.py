@@ -13,6 +13,7 @@ import click
 from tubepost_simulator import chaos as switches
 from tubepost_simulator.server import Simulator
 from tubepost_simulator.settings import SimulatorSettings, TokenKey
+from tubepost_simulator.transport import with_port
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -106,7 +107,7 @@ async def _serve(instance: Simulator) -> None:
         loop.add_signal_handler(number, stopped.set)
     async with instance:
         host = instance.settings.host
-        click.echo(f"APNs ({instance.settings.environment}): https://{host}:{instance.port}")
-        click.echo(f"API: http://{host}:{instance.api_port}/api/v1/")
+        click.echo(f"APNs ({instance.settings.environment}): https://{with_port(host, instance.port)}")
+        click.echo(f"API: http://{with_port(host, instance.api_port)}/api/v1/")
         await stopped.wait()
     click.echo("stopped")

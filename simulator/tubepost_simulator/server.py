@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -19,6 +20,18 @@ from tubepost_simulator.settings import Environment, SimulatorSettings
 _BACKLOG = 1_024
 _TLS_TIMEOUT = 30.0
 _STOP_TIMEOUT = 5.0
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A bound socket; for `::` of both families, where the machine has both.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104 - what `::` stands for
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
 
 
 class Simulator:
@@ -72,8 +85,7 @@ class Simulator:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: ClientConnection(context, loop),
-            context.settings.host,
-            context.settings.port,
+            sock=_bind(context.settings.host, context.settings.port),
             ssl=self._tls,
             backlog=_BACKLOG,
             ssl_handshake_timeout=_TLS_TIMEOUT,
@@ -84,7 +96,9 @@ class Simulator:
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         try:
             await self._runner.setup()
-            await web.TCPSite(self._runner, context.settings.host, context.settings.api_port).start()
+            await web.SockSite(
+                self._runner, _bind(context.settings.host, context.settings.api_port), backlog=_BACKLOG
+            ).start()
         except BaseException:
             await self.stop()
             raise

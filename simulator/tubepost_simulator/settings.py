@@ -43,7 +43,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class SimulatorSettings:
-    """Settings of a simulator. Times are in seconds; port 0 means any free one.
+    """Settings of a simulator. Times are in seconds; port 0 means any free one, host `::` all addresses.
 
     Without `server_certificate` and `server_key` (PEM) it makes its own, valid for `hosts`, from a throw-away
     authority. Client certificates are accepted from `client_ca` (PEM) or, when that is None, from the

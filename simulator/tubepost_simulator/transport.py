@@ -57,6 +57,11 @@ class Stream:
         self.timer: asyncio.TimerHandle | None = None
 
 
+def with_port(host: str, port: int) -> str:
+    """`host:port`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class H2Transport(asyncio.Protocol):
     """What the simulator does with a connection as a whole; `connection.ClientConnection` adds the requests.
 
@@ -110,7 +115,7 @@ class H2Transport(asyncio.Protocol):
             self.certificate = read_certificate(certificate)
             self._limit.by_certificate = self._limit.proven = True
         host, port = transport.get_extra_info("peername")[:2]
-        self.peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.peer = with_port(host, port)
         self.opened_at = time.time()
         self._last_request = self._loop.time()
         chaos = self._board.chaos

@@ -197,6 +197,7 @@ CASES: list[Case] = [
     ("auth in clear", _listener(auth={"secretName": "users", "requireTls": False}), None),
     ("auth without secret", _listener(auth={}), "spec.listener.auth.secretName"),
     ("networks", _listener(allowedNetworks=["10.0.0.0/8", "2001:db8::/32", "192.0.2.1"]), None),
+    ("network of IPv6 that begins with zeros", _listener(allowedNetworks=["::/0", "::fffe:0:0/95"]), None),
     ("network", _listener(allowedNetworks=["example.com"]), "spec.listener.allowedNetworks[0]"),
     ("hostname", _listener(hostname="mail.example.com"), None),
     ("hostname with port", _listener(hostname="mail.example.com:25"), "spec.listener.hostname"),

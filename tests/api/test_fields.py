@@ -57,6 +57,8 @@ def test_what_is_taken(kind: Any, value: object) -> None:
         (Host, "a..b"),
         (Network, "10.0.0.0/33"),
         (Network, "10.0.0.1/8"),
+        (Network, "::ffff:10.0.0.0/104"),
+        (Network, "::ffff:10.0.0.7"),
         (Duration, "0ns"),
         (Duration, 5),
         (Size, True),

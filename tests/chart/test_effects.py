@@ -133,6 +133,7 @@ OTHER: dict[str, Any] = {
         "credentialsNamespaces": ["other"],
         "image": IMAGE,
         "environment": "Production",
+        "service": {"annotations": TEXTS, "ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6"]},
         "clientCa": "-----BEGIN CERTIFICATE-----",
         "chaos": {"latencyMs": 7},
         "resources": RESOURCES,

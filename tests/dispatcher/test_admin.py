@@ -60,6 +60,15 @@ async def test_the_admin_endpoint_answers_loopback_names_only(host: str, code: i
     await admin.stop()
 
 
+async def test_the_admin_endpoint_has_the_loopback_of_both_families() -> None:
+    admin = AdminEndpoint()
+    await admin.start()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for address in ("127.0.0.1", "[::1]", "localhost"):
+            assert (await client.get(f"http://{address}:{admin.port}/status")).status_code == 200
+    await admin.stop()
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.com", ""])
 def test_the_admin_endpoint_serves_on_loopback_only(host: str) -> None:
     with pytest.raises(ValueError, match="loopback only"):

@@ -34,6 +34,25 @@ async def test_stop_cuts_connections_and_keeps_the_record() -> None:
         await simulator.start()
 
 
+async def test_both_families_are_served() -> None:
+    simulator = Simulator(settings(host="::"))
+    async with simulator:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for address in ("127.0.0.1", "[::1]"):
+                url = f"http://{address}:{simulator.api_port}/api/v1/health"
+                assert (await client.get(url)).status_code == 200
+        for address in ("127.0.0.1", "::1"):
+            _, writer = await asyncio.open_connection(address, simulator.port)
+            writer.close()
+
+
+async def test_without_ipv6_the_addresses_of_ipv4_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    async with Simulator(settings(host="::")) as simulator:
+        _, writer = await asyncio.open_connection("127.0.0.1", simulator.port)
+        writer.close()
+
+
 async def test_port_in_use_leaves_nothing_open() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -205,12 +205,12 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
-{{/* IP families of the operator's Services. */}}
+{{/* IP families of a Service. Call with its values. */}}
 {{- define "tubepost.ipFamilies" -}}
-{{- with .Values.operator.service.ipFamilyPolicy }}
+{{- with .ipFamilyPolicy }}
 ipFamilyPolicy: {{ . }}
 {{- end }}
-{{- with .Values.operator.service.ipFamilies }}
+{{- with .ipFamilies }}
 ipFamilies:
   {{- toYaml . | nindent 2 }}
 {{- end }}

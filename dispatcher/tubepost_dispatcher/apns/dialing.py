@@ -16,6 +16,7 @@ from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from tubepost_dispatcher.text import foreign
+from tubepost_runtime.addresses import with_port
 
 MAX_PROXY_ANSWER = 8192
 """Bytes of a proxy's answer to CONNECT that are read."""
@@ -122,7 +123,8 @@ async def dial(
 
 def _where(target: Target) -> str:
     proxy = target.proxy
-    return f"{target.host}:{target.port}" + (f" through {proxy.host}:{proxy.port}" if proxy else "")
+    through = f" through {with_port(proxy.host, proxy.port)}" if proxy else ""
+    return with_port(target.host, target.port) + through
 
 
 async def _tcp(loop: asyncio.AbstractEventLoop, target: Target, timeout: float) -> socket.socket:
@@ -160,14 +162,14 @@ async def _tcp(loop: asyncio.AbstractEventLoop, target: Target, timeout: float) 
             raise
         else:
             return sock
-    raise DialError("ConnectFailed", f"{host}:{port}: {problem}")
+    raise DialError("ConnectFailed", f"{with_port(host, port)}: {problem}")
 
 
 async def _through(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, target: Target, proxy: Proxy
 ) -> None:
-    name = f"[{target.host}]" if ":" in target.host else target.host
-    request = f"CONNECT {name}:{target.port} HTTP/1.1\r\nHost: {name}:{target.port}\r\n"
+    name, where = with_port(target.host, target.port), with_port(proxy.host, proxy.port)
+    request = f"CONNECT {name} HTTP/1.1\r\nHost: {name}\r\n"
     if proxy.authorization:
         request += f"Proxy-Authorization: {proxy.authorization}\r\n"
     answer = b""
@@ -177,15 +179,15 @@ async def _through(
         while b"\r\n\r\n" not in answer:
             data = await loop.sock_recv(sock, MAX_PROXY_ANSWER - len(answer))
             if not data or len(answer) + len(data) >= MAX_PROXY_ANSWER:
-                raise DialError("ProxyRefused", f"{proxy.host}:{proxy.port}: no whole answer to CONNECT")
+                raise DialError("ProxyRefused", f"{where}: no whole answer to CONNECT")
             answer += data
     except OSError as error:
-        raise DialError("ProxyRefused", f"{proxy.host}:{proxy.port}: {_text(error)}") from None
+        raise DialError("ProxyRefused", f"{where}: {_text(error)}") from None
     status = _STATUS_LINE.match(answer)
     if status is None or not status.group(1).startswith(b"2"):
         said = b" ".join(part for part in status.groups() if part).decode("latin-1") if status else "no HTTP"
         said = foreign(said, *proxy.secrets)
-        raise DialError("ProxyRefused", f"{proxy.host}:{proxy.port}: {said}")
+        raise DialError("ProxyRefused", f"{where}: {said}")
 
 
 async def _tls(

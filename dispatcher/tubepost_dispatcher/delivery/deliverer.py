@@ -23,6 +23,7 @@ from tubepost_dispatcher.delivery.headers import resolve
 from tubepost_dispatcher.delivery.listeners import Delivery, DeliveryListener, DeliveryOwner
 from tubepost_dispatcher.delivery.retry import DOUBTFUL_SENDS, INSTANT_RETRIES, RetryPolicy, next_attempt
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.networks import network_of
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.pod_limits.interface import Bucket
@@ -234,6 +235,7 @@ class Deliverer:
         request = delivery.request
         if request is None:
             push = notification.push
+            source = notification.user or network_of(notification.client_address)
             delivery.request = request = ApnsRequest(
                 token=push.token,
                 payload=push.payload,
@@ -247,7 +249,7 @@ class Deliverer:
                 give_up_at=delivery.end_at,
                 on_outcome=self._on_outcome,
                 owner=delivery,
-                source=(notification.user or notification.client_address).encode("utf-8", "replace"),
+                source=source.encode("utf-8", "replace"),
                 channel_id=push.channel_id or b"",
             )
         else:

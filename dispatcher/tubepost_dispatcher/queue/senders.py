@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from tubepost_dispatcher.networks import network_of
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.queue.lanes import Group, Lane
 from tubepost_dispatcher.queue.slot import Slot
@@ -24,11 +25,12 @@ def sender_key(notification: Notification) -> str:
     """Who sent it: the authenticated user, and the sender's address without what changes with each message.
 
     Bounce addresses have the recipient or a number in them (VERP): of the local part only what is before the
-    first digit, `+`, `-` or `=` counts. Where there is neither user nor address it is the client.
+    first digit, `+`, `-` or `=` counts. Where there is neither user nor address it is the client, of IPv6 its
+    /64.
     """
     local, _, domain = notification.sender.rpartition("@")
     if not domain:
-        return f"{notification.user} {'' if notification.user else notification.client_address}"
+        return f"{notification.user} {'' if notification.user else network_of(notification.client_address)}"
     stem = _STEM.match(local)
     assert stem is not None
     return f"{notification.user} {stem[0] or local}@{domain}".lower()
@@ -62,7 +64,7 @@ class Senders:
             notification.domain,
             notification.sender,
             notification.user,
-            "" if notification.sender or notification.user else notification.client_address,
+            "" if notification.sender or notification.user else network_of(notification.client_address),
         )
         found = self._remembered.get(key)
         if found is None:

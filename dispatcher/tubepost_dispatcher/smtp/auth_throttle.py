@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final, TypeVar
 
-from tubepost_dispatcher.smtp.networks import network_of
+from tubepost_dispatcher.networks import network_of
 from tubepost_runtime.backoff import Exponential
 
 FREE: Final = 5

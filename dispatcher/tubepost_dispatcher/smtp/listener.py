@@ -10,6 +10,7 @@ from typing import Generic, Protocol
 from prometheus_client import Counter
 
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.networks import network_of
 from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.pod_limits.local import LocalLimits
 from tubepost_dispatcher.smtp import replies
@@ -18,7 +19,6 @@ from tubepost_dispatcher.smtp.auth_throttle import AuthThrottle
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.data import DataReceiver, Memory
 from tubepost_dispatcher.smtp.message_ids import MessageIds, SessionIds
-from tubepost_dispatcher.smtp.networks import network_of
 from tubepost_dispatcher.smtp.session_limits import Full, SessionLimits
 from tubepost_dispatcher.smtp.turn_budget import TurnBudget
 from tubepost_dispatcher.transaction import DomainT

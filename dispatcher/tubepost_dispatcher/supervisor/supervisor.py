@@ -29,6 +29,7 @@ from tubepost_dispatcher.supervisor.sockets import ListenerSockets
 from tubepost_dispatcher.supervisor.worker_pool import WorkerPool
 from tubepost_dispatcher.totals import Totals, take_samples
 from tubepost_runtime import process_log
+from tubepost_runtime.addresses import LOOPBACK
 from tubepost_runtime.endpoints import ProcessEndpoints
 from tubepost_runtime.tasks import TaskSet
 
@@ -92,7 +93,7 @@ class Supervisor:
         queue = QueueOperations(
             lambda: self._pool.serving, lambda: self._queue.orphaned if self._queue is not None else ()
         )
-        self._admin = AdminEndpoint("127.0.0.1", settings.admin_port, self._status, queue=queue)
+        self._admin = AdminEndpoint(LOOPBACK, settings.admin_port, self._status, queue=queue)
         self._volume = QueueVolume(settings.queue_dir, self._metrics) if settings.queue_dir else None
 
     # -- state ----------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from tubepost_operator.plan.candidate import invalid_route
 from tubepost_operator.plan.delivering import route_delivering
 from tubepost_operator.plan.status_only import plan_status
 from tubepost_operator.snapshot import ReferencedSnapshot
+from tubepost_runtime.addresses import with_port
 
 
 def plan_route(snapshot: ReferencedSnapshot) -> Plan:
@@ -76,11 +77,10 @@ def _route_status(route: ApnRoute | None, facts: CredentialFacts | None) -> Docu
     if route is None or facts is None:
         return {}
     config = route_config(route)
-    host = f"[{config.host}]" if ":" in config.host else config.host
     return {
         "credential": facts.kind,
         "environment": config.environment,
-        "address": f"{host}:{config.port}",
+        "address": with_port(config.host, config.port),
         "topics": list(facts.topics),
         "notAfter": stamp(facts.not_after) if facts.not_after else None,
     }

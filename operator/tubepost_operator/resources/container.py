@@ -15,6 +15,7 @@ from tubepost_operator.quantities import amount
 from tubepost_operator.resources import queue
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.queue import QueueVolume
+from tubepost_runtime.addresses import ALL
 
 NAME: Final = "dispatcher"
 CONFIG_DIRECTORY: Final = "/etc/tubepost/config"
@@ -71,11 +72,11 @@ def container(source: Source) -> Document:
             "run",
             *("--config", CONFIG_DIRECTORY),
             *("--secrets", SECRETS_DIRECTORY),
-            *("--host", "0.0.0.0"),  # noqa: S104 - a pod's address is not known beforehand
+            *("--host", ALL),  # a pod's addresses, and their families, are not known beforehand
             # A new port in the configuration must not move the listener of a pod that is about to go: the
             # Service reaches each pod by the port that its own template names.
             *("--port", str(source.config.listener.port)),
-            *("--http-host", "0.0.0.0"),  # noqa: S104 - the same
+            *("--http-host", ALL),
             *("--http-port", str(HTTP_PORT)),
             *("--admin-port", str(ADMIN_PORT)),
             *("--grace", str(grace)),

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tubepost_operator.names import Names, short_hash
 from tubepost_operator.resources.queue import ORDINAL_VARIABLE
+from tubepost_runtime.addresses import LOOPBACK
 
 SMTP_PORT_ANNOTATION: Final = "tubepost.io/sidecar-smtp-port"
 """Annotation by which a pod asks for another port of the listener than its PushDomain's."""
@@ -159,7 +160,7 @@ def _container(
     smtp_port, http_port = ports
     dispatcher = source["containers"][0]
     security = {**_SECURITY, **_identity(source.get("securityContext") or {}, app)}
-    options = {"--host": "127.0.0.1", "--http-port": str(http_port), "--admin-port": str(http_port + 1)}
+    options = {"--host": LOOPBACK, "--http-port": str(http_port), "--admin-port": str(http_port + 1)}
     if smtp_port is not None:
         options["--port"] = str(smtp_port)
     mounts = [

@@ -16,7 +16,7 @@ def test_the_demo_delivers_within_a_restricted_pod(cluster: Cluster, namespace: 
 
 def test_a_simulator_in_a_pod_answers_at_its_service(cluster: Cluster, namespace: str) -> None:
     labels = {"app": "simulator"}
-    args = ["simulator", "--host", "0.0.0.0"]
+    args = ["simulator", "--host", "::"]
     probe = {"httpGet": {"path": "/api/v1/notifications", "port": "api"}, "periodSeconds": 1}
     ports = [{"name": "apns", "containerPort": 2197}, {"name": "api", "containerPort": 2198}]
     simulator = container(

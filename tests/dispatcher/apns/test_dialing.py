@@ -112,3 +112,31 @@ async def test_a_refused_connection_is_told_in_words(host: str) -> None:
         await dial(asyncio.get_running_loop(), target, asyncio.Protocol, 5.0)
     assert caught.value.detail.endswith(": Connection refused")
     assert "(" not in caught.value.detail
+
+
+async def test_an_ipv6_address_is_told_with_brackets() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as closed:
+        port = closed.getsockname()[1]
+    target = Target("::1", port, client_context(RouteTls(), None, None))
+    with pytest.raises(DialError) as caught:
+        await dial(asyncio.get_running_loop(), target, asyncio.Protocol, 5.0)
+    assert caught.value.detail == f"[::1]:{port}: ::1: Connection refused"
+
+
+async def test_a_proxy_by_an_ipv6_address_is_asked_for_an_ipv6_address() -> None:
+    asked = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode().splitlines()[:2])
+        writer.write(b"HTTP/1.1 403 no\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "::1", 0)
+    port = server.sockets[0].getsockname()[1]
+    proxy = parse_proxy(f"http://[::1]:{port}", None)
+    target = Target("2001:db8::7", 2197, client_context(RouteTls(), None, None), proxy)
+    with pytest.raises(DialError) as caught:
+        await dial(asyncio.get_running_loop(), target, asyncio.Protocol, 5.0)
+    server.close()
+    assert asked == [["CONNECT [2001:db8::7]:2197 HTTP/1.1", "Host: [2001:db8::7]:2197"]]
+    assert caught.value.detail == f"[::1]:{port}: 403 no"

@@ -32,6 +32,16 @@ def senders() -> Senders:
             True,
         ),
         ({"sender": "", "client_address": "1"}, {"sender": "", "client_address": "2"}, False),
+        (
+            {"sender": "", "client_address": "2001:db8::1"},
+            {"sender": "", "client_address": "2001:db8::2"},
+            True,
+        ),
+        (
+            {"sender": "", "client_address": "2001:db8::1"},
+            {"sender": "", "client_address": "2001:db9::1"},
+            False,
+        ),
         ({"sender": "", "user": "x", "client_address": "1"}, {"sender": "", "user": "x"}, True),
     ],
 )

@@ -29,3 +29,25 @@ def test_a_port_that_another_program_has_is_refused() -> None:
         with pytest.raises(OSError, match="in use"):
             sockets.ensure(1)
         sockets.close()
+
+
+@pytest.mark.parametrize("host", ["::", "localhost"])
+def test_workers_serve_both_families(host: str) -> None:
+    sockets = ListenerSockets(host, 0)
+    try:
+        sockets.ensure(2)
+        shares = [sockets.of_worker(index, 2) for index in range(2)]
+        assert len(shares[0]) == len(shares[1])
+        assert {sock.getsockname()[1] for share in shares for sock in share} == {sockets.port}
+        for address in ("127.0.0.1", "::1"):
+            socket.create_connection((address, sockets.port), 3).close()
+    finally:
+        sockets.close()
+
+
+def test_a_port_that_another_program_has_in_one_family_is_refused() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6, reuse_port=True) as other:
+        sockets = ListenerSockets("localhost", other.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            sockets.ensure(1)
+        sockets.close()

@@ -131,6 +131,21 @@ async def test_a_message_travels_and_is_counted(running: Running) -> None:
     assert await running.metric('tubepost_messages_total{kind="push",result="accepted"}') == 1
 
 
+async def test_all_ports_take_connections_of_both_families(tmp_path: Path) -> None:
+    async with serving(
+        tmp_path, {"listener": {"allowedNetworks": ["127.0.0.0/8", "::1"]}}, smtp_host="::", http_host="::"
+    ) as it:
+        found = it.supervisor
+        for host in ("127.0.0.1", "::1"):
+            for port in (found.smtp_port, found.http_port, found.admin_port):
+                _, writer = await asyncio.open_connection(host, port)
+                writer.close()
+            # Over the socket of both families an IPv4 client is still one.
+            reader, writer = await asyncio.open_connection(host, found.smtp_port)
+            assert (await reader.readline()).startswith(b"220 ")
+            writer.close()
+
+
 async def test_a_changed_file_is_put_in_force_without_cutting_a_session(running: Running) -> None:
     pids = await running.workers()
     with smtplib.SMTP("127.0.0.1", running.supervisor.smtp_port, timeout=30) as session:

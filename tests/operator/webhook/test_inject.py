@@ -52,7 +52,7 @@ def test_a_plain_pod() -> None:
     assert container["restartPolicy"] == "Always"
     assert container["image"] == "registry.example/dispatcher:9"
     assert set(own["args"]) - set(container["args"]) == {"9090", "9091"}
-    assert option(container, "--host") == "127.0.0.1"
+    assert option(container, "--host") == "localhost"
     assert option(container, "--config") == "/etc/tubepost/config"
     assert option(container, "--port") == "2525"
     assert result["spec"]["imagePullSecrets"] == [{"name": "pull"}]
@@ -99,10 +99,10 @@ def test_pod_security_restricted() -> None:
 
 def test_options_in_either_form_are_replaced() -> None:
     template = copy.deepcopy(TEMPLATE)
-    template["spec"]["containers"][0]["args"] = ["run", "--host=0.0.0.0", "--http-port", "1", "--lenient"]
+    template["spec"]["containers"][0]["args"] = ["run", "--host=::", "--http-port", "1", "--lenient"]
     arguments = sidecar(injected(pod(), template))["args"]
     ports = ["--http-port", str(DEFAULT_HTTP_PORT), "--admin-port", str(DEFAULT_HTTP_PORT + 1)]
-    assert arguments == ["run", "--lenient", "--host", "127.0.0.1", *ports]
+    assert arguments == ["run", "--lenient", "--host", "localhost", *ports]
 
 
 def test_the_command_line_is_one_that_the_dispatcher_takes() -> None:
@@ -112,8 +112,8 @@ def test_the_command_line_is_one_that_the_dispatcher_takes() -> None:
     first, *rest = container["args"]
     assert first == "run"
     with command.make_context("run", rest) as context:
-        assert context.params["host"] == "127.0.0.1"
-        assert context.params["http_host"] == "0.0.0.0"
+        assert context.params["host"] == "localhost"
+        assert context.params["http_host"] == "::"
         assert context.params["port"] == 1025
         assert context.params["http_port"] == DEFAULT_HTTP_PORT
         assert context.params["lenient"] is True

@@ -40,6 +40,7 @@ from tubepost_dispatcher.apns.tls import client_context
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.reasons.catalogue import local_outcome
+from tubepost_runtime.addresses import with_port
 
 _LOG = logging.getLogger("tubepost.apns")
 
@@ -186,7 +187,7 @@ class Pool:
         self._gauges.refresh()
         facts = self._credential.describe(now, wall)
         return {
-            "endpoint": f"{self._route.host}:{self._route.port}",
+            "endpoint": with_port(self._route.host, self._route.port),
             "state": "closing" if self._closing else "held" if facts["held"] else "open",
             "pending": len(self._waiting),
             **self._connections.describe(now),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tubepost_dispatcher.smtp.networks import network_of
+from tubepost_dispatcher.networks import network_of
 
 
 @pytest.mark.parametrize(
