@@ -38,6 +38,7 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/apns/pool/filling.py": "tests/dispatcher/apns/pool/test_pool.py",
     "dispatcher/tubepost_dispatcher/apns/pool/options.py": VALUES,
     "dispatcher/tubepost_dispatcher/apns/request.py": VALUES,
+    "dispatcher/tubepost_dispatcher/bounces/words.py": "tests/dispatcher/bounces/test_report.py",
     "dispatcher/tubepost_dispatcher/channel/messages.py": "tests/dispatcher/channel/test_codec.py encodes and decodes each of them",
     "dispatcher/tubepost_dispatcher/delivery/domain.py": "tests/dispatcher/delivery/test_deliverer.py and test_pools.py",
     "dispatcher/tubepost_dispatcher/delivery/listeners.py": VALUES,

@@ -92,6 +92,8 @@ class Notification:
         "context",
         "domain",
         "dsn",
+        "expires",
+        "headers",
         "message_id",
         "push",
         "recipient",
@@ -116,6 +118,8 @@ class Notification:
         accepted_at: float = 0.0,
         attempt: int = 0,
         awaited_attempts: int = 0,
+        headers: str = "",
+        expires: float = 0.0,
     ) -> None:
         self.push = push
         self.apns_id = apns_id
@@ -144,6 +148,11 @@ class Notification:
         """Attempts made so far."""
         self.awaited_attempts = awaited_attempts
         """Those of them that were made, in quick succession, while the sender waited for the outcome."""
+        self.headers = headers
+        """The mail's header block as far as it is kept, for reports to its sender; lines ended by CRLF."""
+        self.expires = expires
+        """Unix seconds at which a queue gives it up, where its sender is to hear before that that it is late;
+        else 0.0, and the queue alone knows."""
 
     @property
     def scheduled_attempts(self) -> int:
@@ -212,6 +221,10 @@ def encode(notification: Notification) -> bytes:
         document["clientAddress"] = notification.client_address
     if notification.awaited_attempts:
         document["awaitedAttempts"] = notification.awaited_attempts
+    if notification.headers:
+        document["headers"] = notification.headers
+    if notification.expires:
+        document["expires"] = notification.expires
     return orjson.dumps(document)
 
 
@@ -265,6 +278,8 @@ def decode(stored: bytes) -> Notification:
             accepted_at=document["acceptedAt"],
             attempt=document["attempt"],
             awaited_attempts=document.get("awaitedAttempts", 0),
+            headers=document.get("headers", ""),
+            expires=document.get("expires", 0.0),
         )
     except (KeyError, AttributeError, TypeError, UnicodeEncodeError) as error:
         raise ValueError(f"a stored notification is incomplete or damaged: {error!r}") from None

@@ -51,6 +51,8 @@ def notifications(draw: st.DrawFn) -> Notification:
         accepted_at=draw(st.floats(0, 2e9)),
         attempt=draw(st.integers(0, 1_000)),
         awaited_attempts=draw(st.integers(0, 1_000)),
+        headers=draw(TEXT),
+        expires=draw(st.floats(0, 2e9)),
     )
 
 

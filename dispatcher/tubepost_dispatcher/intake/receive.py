@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Generic
 
 from tubepost_api.config import McmtReception
+from tubepost_dispatcher.intake.kept_headers import kept_headers
 from tubepost_dispatcher.intake.mcmt.message import McmtMessage
 from tubepost_dispatcher.intake.mcmt.parser import is_mcmt, parse_message
 from tubepost_dispatcher.intake.mcmt.values import RELATIVE_EXPIRATION
@@ -75,6 +76,7 @@ def receive(
     relay: bool,
     next_id: Callable[[], bytes],
     now: float,
+    keep_headers: bool = False,
 ) -> Push[DomainT] | Mail | Reply:
     """Read a message for its recipients.
 
@@ -87,6 +89,7 @@ def receive(
         relay: whether there is a relay for mail.
         next_id: makes an apns-id for a notification that has none.
         now: unix seconds.
+        keep_headers: whether notifications have the header block with them, for reports to their sender.
     """
     content = transaction.content
     if reception is not McmtReception.ALLOW:
@@ -117,6 +120,7 @@ def receive(
     given: set[bytes] = set()
     parts = message.parts
     _count_from_now(parts, now)
+    headers = kept_headers(content) if keep_headers else ""
     for recipient in recipients:
         if message.token_of_recipient and notifications:
             read = parse_message(content, recipient_local_part=_local_part(recipient))
@@ -125,7 +129,9 @@ def receive(
                 return read._replace(text=f"for {printable(recipient.address)}: {read.text}"[:MAX_REPLY_TEXT])
             parts = read.parts
             _count_from_now(parts, now)
-        notifications += _notifications(transaction, recipient, message, parts, given, next_id, now)
+        notifications += _notifications(
+            transaction, recipient, message, parts, given, next_id, now, headers
+        )  # fmt: skip
     return Push(notifications, recipients, message.email, message.ignored)
 
 
@@ -137,6 +143,7 @@ def _notifications(
     given: set[bytes],
     next_id: Callable[[], bytes],
     now: float,
+    headers: str,
 ) -> Iterator[Notification]:
     """One for each part; `given` are the apns-ids of the message's own that have their notification."""
     dsn = recipient.dsn
@@ -153,7 +160,7 @@ def _notifications(
                 part.warnings = (*part.warnings, APNS_ID_REPEATED)
         else:
             given.add(apns_id)
-        yield Notification(
+        notification = Notification(
             part,
             apns_id,
             transaction.message_id,
@@ -167,6 +174,9 @@ def _notifications(
             size,
             now,
         )
+        if headers and notification.return_path:
+            notification.headers = headers
+        yield notification
 
 
 def _count_from_now(parts: Iterable[PushPart], now: float) -> None:
