@@ -13,7 +13,7 @@ from tubepost_simulator import api
 from tubepost_simulator.chaos import Chaos, ConnectionAction, GoAway, StreamsAfter
 from tubepost_simulator.command import simulator
 from tubepost_simulator.magic import BEHAVIOUR_PREFIX, BEHAVIOURS, REASON_CODES, REASON_PREFIX
-from tubepost_simulator.reasons import REASONS
+from tubepost_simulator.reasons import ABOUT_CHANNELS, REASONS
 from tubepost_simulator.validation import PUSH_TYPES
 from tubepost_simulator.validation import __doc__ as validation_doc
 
@@ -70,6 +70,12 @@ def outputs() -> dict[str, str]:
                 (f"`{REASON_PREFIX}{code}`", str(reason.status), f"`{reason}`", REASONS[reason].help)
                 for code, reason in sorted(REASON_CODES.items())
             ],
+        ),
+        "Broadcasts and the management of channels have no device token. These reasons are theirs alone; a switch"
+        " (`failNext`, `errors`) gives any reason at all.",
+        _table(
+            ("status", "reason", "otherwise given when"),
+            [(str(reason.status), f"`{reason}`", REASONS[reason].help) for reason in sorted(ABOUT_CHANNELS)],
         ),
         "## Behaviours and their magic device tokens",
         "`NNN` is a decimal number. Attempts are counted by `apns-id`.",

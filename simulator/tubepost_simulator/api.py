@@ -7,6 +7,7 @@
 | `GET /api/v1/wait?count=N&timeout=S` | waits for N of them; answers `{"count": N, "reached": true}` |
 | `GET /api/v1/stats` | counts since the start, and the present state |
 | `GET /api/v1/connections` | open connections |
+| `GET /api/v1/channels` | broadcast channels of all apps |
 | `GET /api/v1/chaos` | all switches |
 | `PATCH /api/v1/chaos` | changes the switches named in a JSON object, all or none; answers all of them |
 | `GET /api/v1/health` | `{"status": "ok"}` with ports and environment |
@@ -15,7 +16,8 @@
 `wait` counts from the start or the last DELETE and waits at most S seconds (10 unless given, 300 at most);
 `reached` is false when that was not enough.
 
-Filters of notifications, all of them must hold: `token`, `topic`, `apns_id`, `status`, `reason` (equal),
+Filters of notifications, all of them must hold: `token`, `topic`, `channel_id`, `apns_id`, `status`,
+`reason` (equal),
 `since` (received at or after, unix seconds), `after` (number greater than), `limit` (the newest so many,
 1,000 unless given, at most 100,000).
 """
@@ -58,6 +60,7 @@ def application(context: Context, ca_pem: bytes) -> web.Application:
     app.router.add_get("/api/v1/wait", handlers.wait)
     app.router.add_get("/api/v1/stats", handlers.stats)
     app.router.add_get("/api/v1/connections", handlers.connections)
+    app.router.add_get("/api/v1/channels", handlers.channels)
     app.router.add_get("/api/v1/chaos", handlers.chaos)
     app.router.add_patch("/api/v1/chaos", handlers.patch_chaos)
     app.router.add_get("/api/v1/health", handlers.health)
@@ -123,6 +126,7 @@ def _seconds(name: str, value: str) -> float:
 _FILTERS: dict[str, Callable[[str, str], Any]] = {
     "token": _lower,
     "topic": _text,
+    "channel_id": _text,
     "apns_id": _text,
     "status": _integer,
     "reason": _text,
@@ -159,6 +163,9 @@ class _Handlers:
 
     async def connections(self, _request: web.Request) -> web.Response:
         return _answer({"connections": [connection.as_dict() for connection in self._context.connections]})
+
+    async def channels(self, _request: web.Request) -> web.Response:
+        return _answer({"channels": self._context.policy.channels.as_dict()})
 
     async def chaos(self, _request: web.Request) -> web.Response:
         return _answer(self._context.chaos())

@@ -26,12 +26,12 @@ from h2.exceptions import ProtocolError
 from tubepost_simulator import wire
 from tubepost_simulator.chaos import DropMoment, GoAway, LastStreamId, Stall
 from tubepost_simulator.context import Context
+from tubepost_simulator.exchange import ConnectionAuth, Reply, Request
 from tubepost_simulator.journal import Notification
 from tubepost_simulator.magic import Behaviour, BehaviourKind
 from tubepost_simulator.reasons import Reason
 from tubepost_simulator.stream_limit import MAX_STREAMS
 from tubepost_simulator.transport import H2Transport, Stream
-from tubepost_simulator.validation import ConnectionAuth, Reply, Request
 
 _MAX_BODY = 16_384
 """More than this is not waited for: 413 and the stream is closed."""
@@ -286,8 +286,12 @@ class ClientConnection(H2Transport):
             reason="" if reason is None else reason.value,
             detail=reply.detail[:_MAX_TEXT],
             behaviour="" if behaviour is None else behaviour.kind.value,
+            channel_id=reply.channel_id[:_MAX_TEXT],
         )
-        self._journal.add(record)
+        if reply.operation is None:
+            self._journal.add(record)
+        elif reason is None:
+            self._policy.channels.carry_out(reply)
         return record
 
     # ---- answering
@@ -315,10 +319,12 @@ class ClientConnection(H2Transport):
 
     def _send_answer(self, number: int, reply: Reply) -> bool:
         """Hand the answer to `h2`; False while the client's flow-control window is too small for it."""
-        apns_id = reply.apns_id.encode()
+        named = (reply.id_field.encode(), reply.apns_id.encode())
         reason = reply.reason
         if reason is None:
-            headers = [(b":status", b"200"), (b"apns-id", apns_id)]
+            if reply.operation is not None:
+                return self._send_managed(number, reply, named)
+            headers = [(b":status", b"200"), named]
             if self._sandbox:
                 headers.append((b"apns-unique-id", str(uuid.uuid4()).encode()))
             self._h2.send_headers(number, headers, end_stream=True)
@@ -326,8 +332,24 @@ class ClientConnection(H2Transport):
         body = wire.error_body(reason, reply.timestamp)
         if self._h2.local_flow_control_window(number) < len(body):
             return False
-        self._h2.send_headers(number, [(b":status", b"%d" % reason.status), (b"apns-id", apns_id)])
+        self._h2.send_headers(number, [(b":status", b"%d" % reason.status), named])
         self._h2.send_data(number, body, end_stream=True)
+        return True
+
+    def _send_managed(self, number: int, reply: Reply, named: tuple[bytes, bytes]) -> bool:
+        """The same for what was asked about channels."""
+        if not reply.begun:
+            reply.begun = True
+            headers = [(b":status", b"%d" % reply.status), named]
+            if reply.operation == "create":
+                headers.append((b"apns-channel-id", reply.channel_id.encode()))
+            self._h2.send_headers(number, headers, end_stream=not reply.body)
+        while reply.body:
+            room = min(self._h2.local_flow_control_window(number), self._h2.max_outbound_frame_size)
+            if room <= 0:
+                return False
+            piece, reply.body = reply.body[:room], reply.body[room:]
+            self._h2.send_data(number, piece, end_stream=not reply.body)
         return True
 
     def _finish(self, number: int) -> None:

@@ -40,6 +40,8 @@ class Notification:
     reason: str
     detail: str
     behaviour: str = ""
+    channel_id: str = ""
+    """Of a broadcast, whose `token` is empty."""
     answered: bool = False
     attempt: int = 1
 
@@ -62,6 +64,7 @@ class Notification:
             "receivedAt": self.received_at,
             "apnsId": self.apns_id,
             "token": self.token,
+            "channelId": self.channel_id,
             "topic": self.topic,
             "pushType": self.push_type,
             "priority": self.priority,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from tubepost_simulator.reasons import Reason
+from tubepost_simulator.reasons import ABOUT_CHANNELS, Reason
 
 REASON_PREFIX = "dead"
 BEHAVIOUR_PREFIX = "beef"
@@ -99,7 +99,7 @@ BEHAVIOURS: tuple[BehaviourSpec, ...] = (
 def _reason_codes() -> dict[str, Reason]:
     codes: dict[str, Reason] = {}
     counts: dict[int, int] = {}
-    for reason in sorted(Reason):
+    for reason in sorted(set(Reason) - ABOUT_CHANNELS):
         place = counts.get(reason.status, 0)
         counts[reason.status] = place + 1
         codes[f"{reason.status}{place:x}"] = reason
@@ -107,7 +107,7 @@ def _reason_codes() -> dict[str, Reason]:
 
 
 REASON_CODES: dict[str, Reason] = _reason_codes()
-"""The four digits after `dead`, for every reason."""
+"""The four digits after `dead`, for every reason that a push to a device can get."""
 
 _FIXED = {spec.code: spec.kind for spec in BEHAVIOURS if "N" not in spec.code}
 _NUMBERED = {spec.code[0]: spec.kind for spec in BEHAVIOURS if "N" in spec.code}

@@ -32,6 +32,12 @@ class Reason(enum.StrEnum):
     DEVICE_TOKEN_NOT_FOR_TOPIC = "DeviceTokenNotForTopic"
     DUPLICATE_HEADERS = "DuplicateHeaders"
     IDLE_TIMEOUT = "IdleTimeout"
+    BAD_CHANNEL_ID = "BadChannelId"
+    CANNOT_CREATE_CHANNEL_CONFIG = "CannotCreateChannelConfig"
+    CHANNEL_NOT_REGISTERED = "ChannelNotRegistered"
+    FEATURE_NOT_ENABLED = "FeatureNotEnabled"
+    MISSING_CHANNEL_ID = "MissingChannelId"
+    MISSING_PUSH_TYPE = "MissingPushType"
     INVALID_PUSH_TYPE = "InvalidPushType"
     MISSING_DEVICE_TOKEN = "MissingDeviceToken"
     MISSING_TOPIC = "MissingTopic"
@@ -78,7 +84,17 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.IDLE_TIMEOUT: ReasonInfo(
         400, "Comes in a GOAWAY when the connection was idle; as an answer only by magic token or switch."
     ),
-    Reason.INVALID_PUSH_TYPE: ReasonInfo(400, "`apns-push-type` is not one of Apple's."),
+    Reason.BAD_CHANNEL_ID: ReasonInfo(400, "`apns-channel-id` is not base64."),
+    Reason.CANNOT_CREATE_CHANNEL_CONFIG: ReasonInfo(400, "The app has 10,000 channels already."),
+    Reason.CHANNEL_NOT_REGISTERED: ReasonInfo(400, "The app has no such channel."),
+    Reason.FEATURE_NOT_ENABLED: ReasonInfo(400, "Only by switch."),
+    Reason.MISSING_CHANNEL_ID: ReasonInfo(400, "No `apns-channel-id`."),
+    Reason.MISSING_PUSH_TYPE: ReasonInfo(
+        400, "No `apns-push-type` of a broadcast, or `push-type` of a channel."
+    ),
+    Reason.INVALID_PUSH_TYPE: ReasonInfo(
+        400, "The push type is not one of Apple's, or not one for channels."
+    ),
     Reason.MISSING_DEVICE_TOKEN: ReasonInfo(400, "The path ends where the device token should stand."),
     Reason.MISSING_TOPIC: ReasonInfo(
         400, "No `apns-topic`, and the credential does not stand for exactly one topic."
@@ -107,11 +123,11 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.UNRELATED_KEY_ID_IN_TOKEN: ReasonInfo(
         403, "The connection's first push came with a token of another key or team."
     ),
-    Reason.BAD_PATH: ReasonInfo(404, "The path does not begin with `/3/device/`."),
+    Reason.BAD_PATH: ReasonInfo(404, "The path is none of those that APNs has."),
     Reason.METHOD_NOT_ALLOWED: ReasonInfo(405, "The method is not POST."),
     Reason.EXPIRED_TOKEN: ReasonInfo(410, "The device is registered as expired. With `timestamp`."),
     Reason.UNREGISTERED: ReasonInfo(410, "The device is registered as gone. With `timestamp`."),
-    Reason.PAYLOAD_TOO_LARGE: ReasonInfo(413, "More than 4,096 bytes (VoIP: 5,120)."),
+    Reason.PAYLOAD_TOO_LARGE: ReasonInfo(413, "More than 4,096 bytes (VoIP and broadcasts: 5,120)."),
     Reason.TOO_MANY_PROVIDER_TOKEN_UPDATES: ReasonInfo(
         429, "A second provider token on this connection whose `iat` is less than 20 minutes newer."
     ),
@@ -121,3 +137,15 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.SHUTDOWN: ReasonInfo(503, "Comes in a GOAWAY; as an answer only by magic token or switch."),
 }
 """Total over `Reason`."""
+
+ABOUT_CHANNELS = frozenset(
+    {
+        Reason.BAD_CHANNEL_ID,
+        Reason.CANNOT_CREATE_CHANNEL_CONFIG,
+        Reason.CHANNEL_NOT_REGISTERED,
+        Reason.FEATURE_NOT_ENABLED,
+        Reason.MISSING_CHANNEL_ID,
+        Reason.MISSING_PUSH_TYPE,
+    }
+)
+"""Reasons that a push to a device never gets."""

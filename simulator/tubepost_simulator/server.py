@@ -156,6 +156,10 @@ class Simulator:
 
     # ---- questions and switches
 
+    def add_channel(self, bundle: str, policy: int = 0) -> str:
+        """Make a broadcast channel of an app; `policy` 1 keeps its latest message. Returns its id."""
+        return self._context.policy.channels.add(bundle, policy)
+
     @property
     def notifications(self) -> list[Notification]:
         """All processed requests that are still kept, rejected ones included, oldest first."""

@@ -68,6 +68,8 @@ class SimulatorSettings:
     devices: Mapping[str, Device] = field(default_factory=dict)
     accept_unknown_devices: bool = True
     token_digits: int = 0
+    max_channels: int = 10_000
+    """Broadcast channels of each app (Apple's own limit)."""
     check_payload: bool = True
     chaos: Chaos = field(default_factory=Chaos)
     idle_timeout: float = 0.0

@@ -15,23 +15,34 @@ APNs", "Handling notification responses from APNs"). Here a request with several
 7. the payload (PayloadTooLarge, PayloadEmpty);
 8. magic device tokens.
 
-On a connection with a client certificate, `authorization` is not looked at.
+On a connection with a client certificate, `authorization` is not looked at. Broadcasts
+(`/4/broadcasts/apps/BUNDLE`) and the management of channels (`/1/apps/BUNDLE/channels`,
+`/1/apps/BUNDLE/all-channels`, which Apple serves on ports of their own) have these checks:
+
+1. path and method; repeated fields; `apns-request-id` (BadMessageId); who sends, as above; whether the
+   credential covers the app (TopicDisallowed);
+2. the channel (MissingChannelId, BadChannelId), but for a new one and for the list of all;
+3. of a broadcast `apns-push-type` (MissingPushType, InvalidPushType), `apns-expiration`, which must be there,
+   and `apns-priority`; the payload, of at most 5,120 bytes;
+4. of a new channel `push-type` and `message-storage-policy` in the body, and whether there is room for it
+   (CannotCreateChannelConfig);
+5. whether the channel is this app's (ChannelNotRegistered).
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import orjson
 
-from tubepost_simulator import magic
+from tubepost_simulator import broadcast, magic
+from tubepost_simulator.channels import ChannelStore
+from tubepost_simulator.exchange import ConnectionAuth, Reply, Request
 from tubepost_simulator.identity import ClientCertificate
-from tubepost_simulator.magic import Behaviour
-from tubepost_simulator.provider_tokens import TokenVerifier, VerifiedToken
+from tubepost_simulator.provider_tokens import TokenVerifier
 from tubepost_simulator.reasons import Reason
 from tubepost_simulator.settings import Device, Environment, SimulatorSettings
 
@@ -67,99 +78,11 @@ _HEX = re.compile(r"[0-9a-f]{1,400}")
 _EXPIRATION = re.compile(r"[0-9]{1,18}")
 _PRIORITIES = {"10": 10, "5": 5, "1": 1}
 _MAX_COLLAPSE_ID = 64
-_REPEATABLE = frozenset({"cookie"})  # RFC 9113 section 8.2.3
 _DAY_MS = 86_400_000
 
 
-class Request:
-    """A request as received. `body_size` counts also what was not kept of an oversized body."""
-
-    __slots__ = ("body", "body_size", "fields", "method", "path", "repeated")
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        headers: Iterable[tuple[str, str]],
-        body: bytes,
-        body_size: int | None = None,
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.body = body
-        self.body_size = len(body) if body_size is None else body_size
-        self.fields: dict[str, str] = {}
-        self.repeated = ""
-        fields = self.fields
-        for name, value in headers:
-            if name in fields and name not in _REPEATABLE:
-                self.repeated = name
-            fields[name] = value
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionAuth:
-    """What earlier requests on the same connection have established: the provider token in use."""
-
-    token: VerifiedToken | None = None
-
-
-class Reply:
-    """The answer, and what was understood of the request on the way to it.
-
-    `reason` None: accepted. `detail` explains a rejection to people. `timestamp` (ms) comes with 410.
-    `behaviour` is a magic token's. `state` is what the connection's next request meets.
-    """
-
-    __slots__ = (
-        "apns_id",
-        "auth",
-        "behaviour",
-        "collapse_id",
-        "detail",
-        "expiration",
-        "identity",
-        "priority",
-        "push_type",
-        "reason",
-        "state",
-        "timestamp",
-        "token",
-        "topic",
-    )
-
-    def __init__(self, state: ConnectionAuth) -> None:
-        self.state = state
-        self.reason: Reason | None = None
-        self.detail = ""
-        self.timestamp = 0
-        self.behaviour: Behaviour | None = None
-        self.apns_id = ""
-        self.auth = ""
-        """`certificate`, `token`, or empty when neither was accepted."""
-        self.identity = ""
-        """The certificate's subject, or `team/key`."""
-        self.token = ""
-        self.topic = ""
-        self.push_type = ""
-        self.priority: int | None = None
-        self.expiration: int | None = None
-        self.collapse_id: str | None = None
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return 200 if self.reason is None else self.reason.status
-
-    def refuse(self, reason: Reason, detail: str = "") -> Reply:
-        """Make this a rejection; returns itself."""
-        self.reason = reason
-        self.detail = detail
-        return self
-
-
 class Policy:
-    """The rules that one simulator judges by. Holds nothing that changes but caches and known devices."""
+    """The rules that one simulator judges by. What changes in it: caches, known devices and channels."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
         """Take the rules from `settings`.
@@ -169,6 +92,7 @@ class Policy:
         """
         self.environment: Environment = settings.environment
         self.devices: Mapping[str, Device] = settings.devices
+        self.channels = ChannelStore(settings.max_channels)
         self._verifier = TokenVerifier(settings.token_keys, verify=settings.verify_tokens)
         self._lifetime = settings.token_lifetime
         self._update_interval = settings.token_update_interval
@@ -182,6 +106,8 @@ class Policy:
         """Judge one request; `now` is in unix seconds. Never raises, whatever the request holds."""
         reply = Reply(state)
         fields = request.fields
+        if broadcast.is_about_channels(request.path):
+            return self._validate_channel(reply, request, certificate, now)
         apns_id = fields.get("apns-id", "")
         good_id = bool(_UUID.fullmatch(apns_id))
         reply.apns_id = apns_id if good_id else str(uuid.uuid4())
@@ -214,6 +140,17 @@ class Policy:
             return reply.refuse(found, "magic device token")
         reply.behaviour = found
         return reply
+
+    def _validate_channel(
+        self, reply: Reply, request: Request, certificate: ClientCertificate | None, now: float
+    ) -> Reply:
+        refused = broadcast.check_request(reply, request)
+        if refused is None:
+            if certificate is None:
+                refused = self._check_token(reply, request.fields, now)
+            else:
+                refused = self._check_certificate(reply, certificate)
+        return refused or broadcast.check(reply, request, certificate, self.channels)
 
     def _check_certificate(self, reply: Reply, certificate: ClientCertificate) -> Reply | None:
         if not certificate.topics:

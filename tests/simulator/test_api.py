@@ -45,6 +45,7 @@ async def test_notifications_show_everything(simulator: Simulator, api: httpx.As
         "number": 1,
         "apnsId": apns_id,
         "token": "ab",
+        "channelId": "",
         "topic": TOPIC,
         "pushType": "alert",
         "priority": 5,
@@ -179,3 +180,10 @@ async def test_health_and_authority(simulator: Simulator, api: httpx.AsyncClient
         "apiPort": simulator.api_port,
     }
     assert (await api.get("/api/v1/ca")).content == simulator.ca_pem
+
+
+async def test_channels(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    channel = simulator.add_channel(TOPIC, policy=1)
+    assert (await api.get("/api/v1/channels")).json() == {
+        "channels": [{"id": channel, "bundle": TOPIC, "messageStoragePolicy": 1}]
+    }

@@ -34,6 +34,7 @@ from tubepost_simulator import (
     reason_token,
     wire,
 )
+from tubepost_simulator.reasons import ABOUT_CHANNELS
 
 GONE = 1_700_000_000_000
 FOREIGN_KEY = make_token_key()
@@ -158,7 +159,7 @@ async def test_bad_certificates(simulator: Simulator) -> None:
 
 async def test_every_magic_reason(simulator: Simulator) -> None:
     async with http_client(simulator) as client:
-        for reason in Reason:
+        for reason in sorted(set(Reason) - ABOUT_CHANNELS):
             response = await post(client, reason_token(reason, "abc"))
             assert response.status_code == REASONS[reason].status
             assert response.json()["reason"] == reason.value
@@ -438,3 +439,37 @@ def test_field_blocks_never_crash(block: list[tuple[str, str]]) -> None:
 def test_error_bodies() -> None:
     assert json.loads(wire.error_body(Reason.UNREGISTERED, 5)) == {"reason": "Unregistered", "timestamp": 5}
     assert wire.goaway_data("") == b""
+
+
+async def test_channels_by_a_client_of_another_make(simulator: Simulator) -> None:
+    path = f"/1/apps/{TOPIC}/channels"
+    own = {"authorization": bearer(), "apns-request-id": "00000000-0000-4000-8000-000000000001"}
+    async with http_client(simulator) as client:
+        made = await client.post(
+            path, json={"push-type": "LiveActivity", "message-storage-policy": 0}, headers=own
+        )
+        assert (made.status_code, made.content) == (201, b"")
+        assert made.headers["apns-request-id"] == own["apns-request-id"]
+        channel = {**own, "apns-channel-id": made.headers["apns-channel-id"]}
+        read = await client.get(path, headers=channel)
+        assert read.json() == {"message-storage-policy": 0, "push-type": "LiveActivity"}
+        fields = {**channel, "apns-push-type": "liveactivity", "apns-expiration": "0"}
+        sent = await client.post(f"/4/broadcasts/apps/{TOPIC}", json={"aps": {}}, headers=fields)
+        assert (sent.status_code, sent.headers["apns-request-id"]) == (200, own["apns-request-id"])
+        assert "apns-unique-id" in sent.headers
+        (record,) = simulator.notifications  # what is done with channels is no notification
+        assert (record.channel_id, record.token) == (channel["apns-channel-id"], "")
+        simulator.apply_chaos({"failNext": {"ServiceUnavailable": 1}})
+        assert (await client.delete(path, headers=channel)).status_code == 503
+        assert (await client.delete(path, headers=channel)).status_code == 204
+        gone = await client.post(f"/4/broadcasts/apps/{TOPIC}", json={"aps": {}}, headers=fields)
+        assert (gone.status_code, gone.json()) == (400, {"reason": "ChannelNotRegistered"})
+        assert gone.headers["apns-request-id"] == own["apns-request-id"]
+
+
+async def test_a_list_of_channels_larger_than_the_clients_window(simulator: Simulator) -> None:
+    channels = [simulator.add_channel(TOPIC) for _ in range(5_000)]
+    async with http_client(simulator) as client:
+        listed = await client.get(f"/1/apps/{TOPIC}/all-channels", headers={"authorization": bearer()})
+    assert len(listed.content) > 65_535
+    assert listed.json() == {"channels": channels}

@@ -141,13 +141,6 @@ APNS_REASONS: tuple[ReasonSpec, ...] = (
         "Enable Broadcast for the app's identifier in Apple's developer account.",
     ),
     _refused(
-        "TopicMismatch",
-        "5.7.1",
-        6,
-        "The app of the request is not one of the credential's.",
-        "Correct the topic, or use a certificate or key that covers it.",
-    ),
-    _refused(
         "CannotCreateChannelConfig",
         "5.2.2",
         4,

@@ -29,7 +29,7 @@ DOCUMENTED = {
     400: "BadCollapseId BadExpirationDate BadMessageId BadPriority BadTopic DuplicateHeaders InvalidPushType "
     "MissingDeviceToken MissingTopic PayloadEmpty TopicDisallowed BadDeviceToken DeviceTokenNotForTopic IdleTimeout "
     "BadChannelId CannotCreateChannelConfig ChannelNotRegistered FeatureNotEnabled MissingChannelId "
-    "MissingPushType TopicMismatch",
+    "MissingPushType",
     403: "BadCertificate BadCertificateEnvironment Forbidden InvalidProviderToken MissingProviderToken "
     "BadEnvironmentKeyIdInToken BadEnvironmentKeyInToken ExpiredProviderToken UnrelatedKeyIdInToken",
     404: "BadPath",
