@@ -67,6 +67,7 @@ TESTED_ELSEWHERE = {
     "operator/tubepost_operator/observed.py": VALUES,
     "operator/tubepost_operator/plan/status_only.py": GOLDEN,
     "simulator/tubepost_simulator/__main__.py": ENTRY,
+    "simulator/tubepost_simulator/exchange.py": VALUES,
     "simulator/tubepost_simulator/settings.py": VALUES,
 }
 """Modules without a test file of their own: what tests them, or why nothing does."""

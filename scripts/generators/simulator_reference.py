@@ -28,6 +28,9 @@ _REASON_TOKENS = f"""\
 A device token that begins with `{REASON_PREFIX}` and four more digits is answered with a reason, once
 everything else about the request was found right. The digits after that are free, so that any number of
 tokens has the same effect."""
+_ABOUT_CHANNELS = """\
+Broadcasts and the management of channels have no device token. These reasons are theirs alone; the switches
+`failNext` and `errors` give any reason at all."""
 _SWITCHES = f"""\
 Set by `--chaos` at the start, read and changed at `/api/v1/chaos`. Counts are per connection unless the table
 says otherwise; 0 is off. In a PATCH, `goaway` is merged, every other switch replaced, null restores a
@@ -71,8 +74,7 @@ def outputs() -> dict[str, str]:
                 for code, reason in sorted(REASON_CODES.items())
             ],
         ),
-        "Broadcasts and the management of channels have no device token. These reasons are theirs alone; a switch"
-        " (`failNext`, `errors`) gives any reason at all.",
+        _ABOUT_CHANNELS,
         _table(
             ("status", "reason", "otherwise given when"),
             [(str(reason.status), f"`{reason}`", REASONS[reason].help) for reason in sorted(ABOUT_CHANNELS)],
