@@ -24,7 +24,8 @@ class Outcome:
     epoch) on a 410, else 0. `possible_double`: the request was sent and its answer lost, so that a
     repetition may be a second notification. `retry_at_once`: the cause is already mended (new token, dead
     connection replaced), an immediate repetition makes sense, once. `held_until`: monotonic seconds before
-    which this route takes no requests, 0.0 when it does.
+    which this route takes no requests, 0.0 when it does. `unique_id`: the answer's `apns-unique-id`, which
+    only Apple's development environment gives.
     """
 
     kind: OutcomeKind
@@ -36,3 +37,4 @@ class Outcome:
     possible_double: bool = False
     retry_at_once: bool = False
     held_until: float = 0.0
+    unique_id: str = ""

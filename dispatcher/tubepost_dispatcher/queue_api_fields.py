@@ -132,6 +132,7 @@ EVENT: Final = (
     Parameter("detail", "string", "In words."),
     Parameter("possibleDouble", "boolean", "APNs may have taken it all the same."),
     Parameter("due", "time", "Of `deferred`: the next try."),
+    Parameter("apnsUniqueId", "string", "APNs' `apns-unique-id`, which its development environment gives."),
 )
 BODY: Final = (
     Parameter("filter", "object", "Which notifications: the parameters above; `id` may be a list."),

@@ -6,6 +6,7 @@ from typing import Any
 
 from tubepost_api.config import LoggerFormats
 from tubepost_api.logformat import MACROS
+from tubepost_dispatcher.context import OURS
 from tubepost_dispatcher.feeds.events import LogEvent
 from tubepost_dispatcher.feeds.format import compile_format, split_line
 from tubepost_dispatcher.feeds.json_format import FIELDS, json_line
@@ -68,6 +69,49 @@ gives the Return-Path
 
     {hostile}
 
+## Momentum's meaning, and its parsers
+
+Some macros never meant here what they meant in Momentum, whose manual takes each from a context variable.
+`compatibility: Momentum` in the ApnLogger chooses Momentum's meaning and a form that its parsers can read:
+
+| Macro | `compatibility: Tubepost` | `compatibility: Momentum` | Either way |
+| --- | --- | --- | --- |
+| `%sa` | where bounces go: Return-Path, else as on the right | DLV_Source_Addr, else MAIL FROM | `%rp` |
+| `%B` | bytes of the mail as received | DLV_Msg_Length: bytes sent to APNs, or 0 | `%mb`, `%ob` |
+| `%H` | the client's address | DLV_Remote_IP_Address: that of the APNs server | `%ca`, `%pa` |
+| `%i`, `%t`, `%d`, `%da`, `%dt`, `%ti`, `%S`, `%e` | as in Momentum | the same | |
+| `%b`, `%g` | names of ApnRoute and PushDomain, where Momentum had binding and binding group | the same | |
+| `%vctx_mess{{DLV_Dest_ID}}` | shortened; Momentum wrote the token in full | the same | `%dt` |
+
+`%S` is 0 for a delivery, where Momentum's DLV_Response_Status was empty; so is
+`%vctx_mess{{DLV_Response_Status}}` here. `%e` begins with APNs' reason, a word that Momentum did not know.
+Through an HTTP proxy the server's address is the proxy's.
+
+Momentum's manual defines no escapes, so a parser written for its lines undoes none: it shows `\\x40`, `\\"`
+and `\\\\` as they stand, most visibly in `%sa` of the default line of permanent failures, which is not
+in quotes. With `compatibility: Momentum` values stand as they are. Only what would break the line is
+replaced: what cannot be printed by a blank, a double quote inside quotes by an apostrophe. A default delivery
+and permanent failure then read
+
+    {old_delivery}
+    {old_permfail}
+
+The price is Momentum's too: an unquoted value that holds an `@`, as in the second line, makes more fields
+than the format has, and a sender can choose how many. Count the fields of such a line from its end, or put
+`%sa` and `%da` in quotes. With a new parser, keep `compatibility: Tubepost`.
+
+## Context variables
+
+`%vctx_mess{{NAME}}` and policy hooks see the variables that the sender set (header field
+`X-Tubepost-Context: NAME=value`), and these, which are Tubepost's to set:
+
+| Variable | Value |
+| --- | --- |
+{ours}
+A sender that sets one of them is not refused: the variable is ignored, and the push part counted as
+`context-reserved` in `tubepost_push_part_warnings_total`. `spec.context.addresses: Ignore` of the PushDomain
+does the same for DLV_Source_Addr and DLV_Dest_Addr, with the warning `context-address-ignored`.
+
 ## JSON
 
 | Field | Type | In | Macro | Meaning |
@@ -117,6 +161,9 @@ def outputs() -> dict[str, str]:
         hostile_source=_HOSTILE.replace("\n", " "),
         hostile=hostile,
         hostile_fields=len(split_line(hostile)),
+        old_delivery=compile_format(defaults.delivery, "Momentum")(_event()),
+        old_permfail=compile_format(defaults.permfail, "Momentum")(_event(status=8, error="BadDeviceToken")),
+        ours="".join(_row(f"`{name}`", text) for name, text in OURS.items()),
         fields="".join(
             _row(f"`{field.name}`", field.type, field.present, _code(field.macro), _cell(field.help))
             for field in FIELDS
@@ -140,7 +187,10 @@ _VALUES: dict[str, Any] = {
     "message_bytes": 731,
     "route": "production",
     "push_domain": "alerts",
-    "remote_ip": "10.0.0.3",
+    "client_address": "10.0.0.3",
+    "origin": "app@example.com",
+    "peer": "17.188.143.34",
+    "sent_bytes": 402,
     "topic": "com.example.app",
     "push_type": "alert",
     "duration_ms": 41.5,

@@ -76,6 +76,8 @@ class Connection(asyncio.Protocol):
         """When a request was last answered on it; before the first, when it was begun."""
         self.goaway_reason = ""
         """What GOAWAY gave as its reason, `none` without one, empty before it."""
+        self.peer = ""
+        """IP address of the server, or of the proxy; empty before the handshake."""
         self.proven = False
         """A push was accepted on it."""
         self.rest_until = 0.0
@@ -134,6 +136,7 @@ class Connection(asyncio.Protocol):
             flight = self._flights[timeout] = {}
         flight[request] = stream_id
         request.sent_at = now
+        request.header_size, request.peer = len(block), self.peer
         self.submitted += 1
         if now + timeout * PING_SHARE < self._alarm.at:
             self._alarm.set(now + timeout * PING_SHARE)
@@ -167,6 +170,8 @@ class Connection(asyncio.Protocol):
         """Send preface and SETTINGS."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        name = transport.get_extra_info("peername")
+        self.peer = str(name[0]) if name else ""
         self._liveness = Liveness(self._clock())
         self.flush()
 

@@ -29,10 +29,12 @@ class ApnsRequest(Generic[OwnerT_co]):
         "collapse_id",
         "expiration",
         "give_up_at",
+        "header_size",
         "moves",
         "on_outcome",
         "owner",
         "payload",
+        "peer",
         "priority",
         "push_type",
         "queue",
@@ -84,5 +86,18 @@ class ApnsRequest(Generic[OwnerT_co]):
         """The queue in which it waits, None elsewhere. Which one it is matters, not what it can do."""
         self.sent_at = 0.0
         """When it was last put on a connection; monotonic seconds."""
+        self.header_size = 0
+        """Bytes of its header block, encoded, where it was put last; 0: it was not sent."""
+        self.peer = ""
+        """IP address of the server (or proxy) that it was last put on a connection to."""
         self.moves = 0
         """How often it was taken off a connection because the server had not seen it."""
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of header block and payload as they were sent last; 0: it was not sent."""
+        return self.header_size + len(self.payload) if self.header_size else 0
+
+    def unsend(self) -> None:
+        """Forget where it was sent: another attempt begins."""
+        self.header_size, self.peer = 0, ""

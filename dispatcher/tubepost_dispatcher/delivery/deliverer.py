@@ -343,6 +343,8 @@ class Deliverer:
     def _try_again(self, delivery: Delivery) -> None:
         # The configuration may have changed since: the one in force now decides.
         now = self._clock()
+        if delivery.request is not None:
+            delivery.request.unsend()
         domain = self._domains.find(delivery.notification.domain)
         if domain is None:
             self._not_sent(delivery, local_outcome("DomainGone"), now)

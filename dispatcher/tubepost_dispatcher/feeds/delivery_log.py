@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
+from tubepost_dispatcher.context import DESTINATION_ADDRESS, SOURCE_ADDRESS, error_text
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.feeds.events import EventKind, LogEvent
 from tubepost_dispatcher.notification import Notification
@@ -55,20 +56,21 @@ class DeliveryLog:
         status, error = 0, ""
         if not delivered:
             status = spec_of(outcome).legacy_code
-            error = f"{outcome.reason}: {outcome.detail}" if outcome.detail else outcome.reason
+            error = error_text(outcome)
+        request = delivery.request
         self._sink.log(
             LogEvent(
                 kind,
                 self._wall(),
                 message_id=notification.message_id,
                 source_address=_source(notification),
-                destination_address=context.get("DLV_Dest_Addr") or notification.local_part,
+                destination_address=context.get(DESTINATION_ADDRESS) or notification.local_part,
                 domain=notification.domain,
                 device_token=push.token.decode("ascii"),
                 apns_id=outcome.apns_id or notification.apns_id.decode("ascii"),
                 message_bytes=notification.size,
                 route=route.name if route else "",
-                remote_ip=notification.client_address,
+                client_address=notification.client_address,
                 status=status,
                 error=error,
                 context=context,
@@ -81,6 +83,10 @@ class DeliveryLog:
                 dead_token_timestamp=outcome.timestamp,
                 user=notification.user,
                 channel_id="" if push.channel_id is None else push.channel_id.decode("ascii"),
+                origin=_origin(notification),
+                peer=request.peer if request else "",
+                sent_bytes=request.sent_bytes if request else 0,
+                unique_id=outcome.unique_id,
             )
         )
 
@@ -105,7 +111,7 @@ class DeliveryLog:
         kind = _kind_of(reply)
         if not self._sink.wants(kind):
             return
-        for recipient in transaction.recipients:
+        for ordinal, recipient in enumerate(transaction.recipients):
             self._sink.log(
                 LogEvent(
                     kind,
@@ -115,12 +121,14 @@ class DeliveryLog:
                     destination_address=recipient.address.rpartition("@")[0],
                     domain=recipient.domain,
                     message_bytes=len(transaction.content),
-                    remote_ip=transaction.session.remote_ip,
+                    client_address=transaction.session.remote_ip,
                     status=legacy_code(reply.reason),
                     error=reply.text,
                     reason=reply.reason,
                     attempt=0,
                     user=transaction.session.user,
+                    origin=transaction.mail_from,
+                    ordinal=ordinal,
                 )
             )
 
@@ -136,13 +144,13 @@ class DeliveryLog:
                 wall,
                 message_id=notification.message_id,
                 source_address=_source(notification),
-                destination_address=context.get("DLV_Dest_Addr") or notification.local_part,
+                destination_address=context.get(DESTINATION_ADDRESS) or notification.local_part,
                 domain=notification.domain,
                 device_token=push.token.decode("ascii"),
                 apns_id=push.apns_id.decode("ascii") if push.apns_id else "",
                 message_bytes=notification.size,
                 route=route,
-                remote_ip=notification.client_address,
+                client_address=notification.client_address,
                 status=legacy_code(reason),
                 error=text,
                 context=context,
@@ -150,6 +158,7 @@ class DeliveryLog:
                 attempt=0,
                 user=notification.user,
                 channel_id="" if push.channel_id is None else push.channel_id.decode("ascii"),
+                origin=_origin(notification),
             )
         )
 
@@ -161,4 +170,8 @@ def _kind_of(reply: Reply) -> EventKind:
 def _source(notification: Notification) -> str:
     if notification.push.return_path is not None:
         return notification.push.return_path
-    return notification.context.get("DLV_Source_Addr") or notification.sender
+    return _origin(notification)
+
+
+def _origin(notification: Notification) -> str:
+    return notification.context.get(SOURCE_ADDRESS) or notification.sender

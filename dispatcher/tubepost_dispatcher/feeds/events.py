@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from tubepost_dispatcher.context import variables
 from tubepost_dispatcher.notification import NO_CONTEXT
 
 EventKind = Literal["delivery", "permfail", "tempfail"]
@@ -26,6 +27,7 @@ class LogEvent:
         "apns_id",
         "attempt",
         "channel_id",
+        "client_address",
         "context",
         "dead_token_timestamp",
         "destination_address",
@@ -37,15 +39,19 @@ class LogEvent:
         "kind",
         "message_bytes",
         "message_id",
+        "ordinal",
+        "origin",
+        "peer",
         "push_domain",
         "push_type",
         "reason",
-        "remote_ip",
         "route",
+        "sent_bytes",
         "source_address",
         "status",
         "time",
         "topic",
+        "unique_id",
         "user",
     )
 
@@ -63,7 +69,7 @@ class LogEvent:
         message_bytes: int = 0,
         route: str = "",
         push_domain: str = "",
-        remote_ip: str = "",
+        client_address: str = "",
         status: int = 0,
         error: str = "",
         context: Mapping[str, str] = NO_CONTEXT,
@@ -76,6 +82,11 @@ class LogEvent:
         dead_token_timestamp: int = 0,
         user: str = "",
         channel_id: str = "",
+        origin: str = "",
+        peer: str = "",
+        sent_bytes: int = 0,
+        unique_id: str = "",
+        ordinal: int = 0,
     ) -> None:
         self.kind: EventKind = kind
         self.time = time
@@ -83,7 +94,7 @@ class LogEvent:
         self.message_id = message_id
         """Ours [%i]."""
         self.source_address = source_address
-        """Where bounces go: the part's Return-Path, `DLV_Source_Addr` or MAIL FROM [%sa]."""
+        """Where bounces go: the part's Return-Path, `DLV_Source_Addr` or MAIL FROM [%sa, %rp]."""
         self.destination_address = destination_address
         """`DLV_Dest_Addr` or the recipient's local part [%da]."""
         self.domain = domain
@@ -93,13 +104,13 @@ class LogEvent:
         self.apns_id = apns_id
         """[%ti]"""
         self.message_bytes = message_bytes
-        """Size of the mail as received [%B]."""
+        """Size of the mail as received [%B, %mb]."""
         self.route = route
         """ApnRoute name, Momentum's binding [%b]."""
         self.push_domain = push_domain
         """PushDomain name, Momentum's binding group [%g]; empty: the loggers fill in their own."""
-        self.remote_ip = remote_ip
-        """Address of the SMTP client [%H]."""
+        self.client_address = client_address
+        """IP address of the client [%H, %ca]."""
         self.status = status
         """Legacy APNs status code, 0 delivered [%S]."""
         self.error = error
@@ -122,8 +133,24 @@ class LogEvent:
         """Authenticated SMTP user, empty without."""
         self.channel_id = channel_id
         """The channel of a broadcast, base64 [%dt]; empty for what goes to a device."""
+        self.origin = origin
+        """`DLV_Source_Addr` or MAIL FROM [Momentum's %sa]."""
+        self.peer = peer
+        """IP address of the APNs server (or proxy), empty where nothing was sent [%pa, Momentum's %H]."""
+        self.sent_bytes = sent_bytes
+        """Header block and payload as sent to APNs, 0 where nothing was sent [%ob, Momentum's %B]."""
+        self.unique_id = unique_id
+        """`apns-unique-id`, of the development environment [%ui]."""
+        self.ordinal = ordinal
+        """Tells apart what has no apns-id: the recipients of a message that could not be read, from 0."""
 
     @property
     def addressee(self) -> str:
         """Where it goes: the device token, or the channel."""
         return self.device_token or self.channel_id
+
+    def variable(self, name: str) -> str:
+        """A context variable, empty where there is none [%vctx_mess{name}]."""
+        status = str(self.status) if self.status else ""
+        known = variables(self.context, self.apns_id, status, self.error, self.sent_bytes, self.peer)
+        return known.get(name, "")

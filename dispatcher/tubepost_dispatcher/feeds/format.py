@@ -17,9 +17,10 @@ written `\\` too. `split_line` undoes all of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
+from typing import Literal, NamedTuple, Protocol
 
 from tubepost_api.logformat import Macro, Text, parse_format
 from tubepost_dispatcher.feeds.events import TOKEN_CONTEXT, LogEvent
@@ -28,29 +29,47 @@ from tubepost_dispatcher.text import BARE_TOKEN, hide_tokens, short_token
 Formatter = Callable[[LogEvent], str]
 """Turns an event into one line, without its line end. Raises nothing for any text in the event."""
 
+Compatibility = Literal["Tubepost", "Momentum"]
+"""Whose meaning macros have, and whose escaping values: `ApnLogger.spec.compatibility`."""
+
 _Value = Callable[[LogEvent], str]
+
+
+class _Escape(Protocol):
+    def __call__(self, value: str, *, quoted: bool) -> str:
+        """Write a value of a line."""
+
 
 _SPECIAL = {"\\": "\\\\", '"': '\\"'}
 
 _ATTRIBUTES = {
+    "t": "time",
     "i": "message_id",
     "sa": "source_address",
+    "rp": "source_address",
+    "da": "destination_address",
     "d": "domain",
     "dt": "addressee",
     "ti": "apns_id",
+    "ui": "unique_id",
     "B": "message_bytes",
+    "mb": "message_bytes",
+    "ob": "sent_bytes",
     "b": "route",
     "g": "push_domain",
-    "H": "remote_ip",
+    "H": "client_address",
+    "ca": "client_address",
+    "pa": "peer",
     "S": "status",
     "e": "error",
 }
 
-_FAST_ATTRIBUTES = {**_ATTRIBUTES, "t": "time", "da": "destination_address"}
+_MOMENTUM = {**_ATTRIBUTES, "sa": "origin", "B": "sent_bytes", "H": "peer"}
+"""What Momentum's macros mean where that is something else."""
 
-_NUMBERS = frozenset({"t", "B", "S"})
+_NUMBERS = frozenset({"t", "B", "mb", "ob", "S"})
 
-_HIDING = frozenset({"sa", "da", "d", "e"})
+_HIDING = frozenset({"sa", "rp", "da", "d", "e"})
 """Macros whose value a sender may put a device token into."""
 
 
@@ -78,20 +97,46 @@ def _escape_character(character: str, quoted: bool) -> str:
     return f"\\x{point:02x}" if point < 0x100 else f"\\u{{{point:x}}}"
 
 
-def compile_format(text: str) -> Formatter:
-    """Compile a format string.
+def legacy_escape(value: str, *, quoted: bool) -> str:
+    """As Momentum's parsers expect values: as they are, but for what would break the line or the quotation.
+
+    A character that cannot be printed becomes a blank, a double quote inside quotes an apostrophe. An `@`
+    stays, so that a line whose sender put one into an unquoted value has more fields than its format.
+    """
+    if not value.isprintable():
+        value = "".join([character if character.isprintable() else " " for character in value])
+    return value.replace('"', "'") if quoted else value
+
+
+class _Dialect(NamedTuple):
+    """What macros mean, and how values and a backslash of the literal text are written."""
+
+    attributes: Mapping[str, str]
+    escape: _Escape
+    backslash: str
+
+
+_DIALECTS: Mapping[Compatibility, _Dialect] = {
+    "Tubepost": _Dialect(_ATTRIBUTES, escape, "\\\\"),
+    "Momentum": _Dialect(_MOMENTUM, legacy_escape, "\\"),
+}
+
+
+def compile_format(text: str, compatibility: Compatibility = "Tubepost") -> Formatter:
+    """Compile a format string; `compatibility`: whose meanings and escaping.
 
     Raises:
         tubepost_api.logformat.FormatError: the format cannot be used.
     """
     items = parse_format(text)
-    careful = _compile_careful(items)
-    return _compile_fast(items, careful) or careful
+    dialect = _DIALECTS[compatibility]
+    careful = _compile_careful(items, dialect)
+    return _compile_fast(items, dialect, careful) or careful
 
 
-def _compile_careful(items: Sequence[Text | Macro]) -> Formatter:
-    template = "".join("%s" if isinstance(item, Macro) else _literal(item) for item in items)
-    getters = tuple(_value(item) for item in items if isinstance(item, Macro))
+def _compile_careful(items: Sequence[Text | Macro], dialect: _Dialect) -> Formatter:
+    template = "".join("%s" if isinstance(item, Macro) else _literal(item, dialect) for item in items)
+    getters = tuple(_value(item, dialect) for item in items if isinstance(item, Macro))
 
     def line(event: LogEvent) -> str:
         return template % tuple([getter(event) for getter in getters])
@@ -99,18 +144,18 @@ def _compile_careful(items: Sequence[Text | Macro]) -> Formatter:
     return line
 
 
-def _compile_fast(items: Sequence[Text | Macro], careful: Formatter) -> Formatter | None:
+def _compile_fast(items: Sequence[Text | Macro], dialect: _Dialect, careful: Formatter) -> Formatter | None:
     """A formatter for the usual case, that no value needs an escape; it passes other events to `careful`.
 
     None where the format has macros whose value is not simply an attribute of the event.
     """
     macros = [item for item in items if isinstance(item, Macro)]
-    attributes = [_FAST_ATTRIBUTES.get(macro.name) for macro in macros if macro.argument is None]
+    attributes = [dialect.attributes.get(macro.name) for macro in macros if macro.argument is None]
     names = [name for name in attributes if name is not None]
     if len(names) != len(macros) or len(names) < 2:  # attrgetter makes a tuple of two or more
         return None
     template = "".join(
-        ("%d" if item.name in _NUMBERS else "%s") if isinstance(item, Macro) else _literal(item)
+        ("%d" if item.name in _NUMBERS else "%s") if isinstance(item, Macro) else _literal(item, dialect)
         for item in items
     )
     get_values = attrgetter(*names)
@@ -118,7 +163,7 @@ def _compile_fast(items: Sequence[Text | Macro], careful: Formatter) -> Formatte
     # `kind` is clean and short: it only makes sure of a tuple.
     get_texts = attrgetter("kind", "kind", *[name for name, _ in texts])
     get_plain = attrgetter("kind", "kind", *[name for name, macro in texts if not macro.quoted])
-    hiding = [_FAST_ATTRIBUTES[macro.name] for macro in macros if macro.name in _HIDING]
+    hiding = [dialect.attributes[macro.name] for macro in macros if macro.name in _HIDING]
     get_hiding = attrgetter("kind", "kind", *hiding)
     join = "".join
 
@@ -140,26 +185,26 @@ def _may_hold_token(values: tuple[str, ...], token: str) -> bool:
     return longest >= BARE_TOKEN or longest >= (len(token) or BARE_TOKEN)
 
 
-def _literal(item: Text) -> str:
-    return item.value.replace("\\", "\\\\").replace("%", "%%")
+def _literal(item: Text, dialect: _Dialect) -> str:
+    return item.value.replace("\\", dialect.backslash).replace("%", "%%")
 
 
-def _value(macro: Macro) -> Callable[[LogEvent], str | int]:
+def _value(macro: Macro, dialect: _Dialect) -> Callable[[LogEvent], str | int]:
     if macro.name == "t":
-        return _unix_time if macro.argument is None else _formatted_time(macro.argument, macro.quoted)
+        return (
+            _unix_time if macro.argument is None else _formatted_time(macro.argument, macro.quoted, dialect)
+        )
     if macro.name in _NUMBERS:
-        number: Callable[[LogEvent], int] = attrgetter(_ATTRIBUTES[macro.name])
+        number: Callable[[LogEvent], int] = attrgetter(dialect.attributes[macro.name])
         return number
-    if macro.name in _HIDING:
-        return _escaped(_hidden(attrgetter(_FAST_ATTRIBUTES[macro.name])), macro.quoted)
     if macro.name == "vctx_mess":
-        return _escaped(_context(macro.argument or ""), macro.quoted)
-    attribute: _Value = attrgetter(_ATTRIBUTES[macro.name])
-    return _escaped(attribute, macro.quoted)
+        return _escaped(_context(macro.argument or ""), macro.quoted, dialect)
+    attribute: _Value = attrgetter(dialect.attributes[macro.name])
+    return _escaped(_hidden(attribute) if macro.name in _HIDING else attribute, macro.quoted, dialect)
 
 
-def _escaped(get: _Value, quoted: bool) -> _Value:
-    return lambda event: escape(get(event), quoted=quoted)
+def _escaped(get: _Value, quoted: bool, dialect: _Dialect) -> _Value:
+    return lambda event: dialect.escape(get(event), quoted=quoted)
 
 
 def _unix_time(event: LogEvent) -> int:
@@ -174,18 +219,18 @@ def _context(name: str) -> _Value:
     if name == TOKEN_CONTEXT:
 
         def token(event: LogEvent) -> str:
-            value = event.context.get(name, "")
+            value = event.variable(name)
             return short_token(value) + "..." if value else ""
 
         return token
 
     def variable(event: LogEvent) -> str:
-        return hide_tokens(event.context.get(name, ""), event.device_token)
+        return hide_tokens(event.variable(name), event.device_token)
 
     return variable
 
 
-def _formatted_time(argument: str, quoted: bool) -> _Value:
+def _formatted_time(argument: str, quoted: bool, dialect: _Dialect) -> _Value:
     # Events come in order and many a second, so the last text nearly always serves again.
     whole_seconds = "%f" not in argument.replace("%%", "")
     last_time: float = -1.0
@@ -195,7 +240,7 @@ def _formatted_time(argument: str, quoted: bool) -> _Value:
         nonlocal last_time, last_text
         time = float(int(event.time)) if whole_seconds else event.time
         if time != last_time:
-            last_text = escape(datetime.fromtimestamp(time, UTC).strftime(argument), quoted=quoted)
+            last_text = dialect.escape(datetime.fromtimestamp(time, UTC).strftime(argument), quoted=quoted)
             last_time = time
         return last_text
 

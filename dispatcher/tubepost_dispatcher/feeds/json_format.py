@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from tubepost_dispatcher.context import OURS
 from tubepost_dispatcher.feeds.events import TOKEN_CONTEXT, LogEvent
 from tubepost_dispatcher.text import hide_tokens, short_token
 from tubepost_runtime.json_line import encode
@@ -33,6 +34,7 @@ class JsonField:
 _ALWAYS = "every event"
 _FAILED = "failures"
 _GONE = "dead tokens"
+_SENT = "what was sent to APNs"
 
 FIELDS: tuple[JsonField, ...] = (
     JsonField("time", "string", "every line", "%t", "UTC, RFC 3339 with milliseconds."),
@@ -44,7 +46,13 @@ FIELDS: tuple[JsonField, ...] = (
     JsonField("apnsId", "string", _ALWAYS, "%ti", "The notification's apns-id."),
     JsonField("domain", "string", _ALWAYS, "%d", "Domain of the recipient."),
     JsonField("route", "string", _ALWAYS, "%b", "Name of the ApnRoute."),
-    JsonField("source", "string", _ALWAYS, "%sa", "Where bounces go: Return-Path, else MAIL FROM."),
+    JsonField(
+        "source",
+        "string",
+        _ALWAYS,
+        "%rp",
+        "Where bounces go: Return-Path, else DLV_Source_Addr, else MAIL FROM.",
+    ),
     JsonField(
         "destination",
         "string",
@@ -57,8 +65,8 @@ FIELDS: tuple[JsonField, ...] = (
     ),
     JsonField("topic", "string", _ALWAYS, "", "The apns-topic."),
     JsonField("pushType", "string", _ALWAYS, "", "The apns-push-type."),
-    JsonField("messageBytes", "integer", _ALWAYS, "%B", "Size of the mail as received."),
-    JsonField("remoteIp", "string", _ALWAYS, "%H", "Address of the SMTP client."),
+    JsonField("messageBytes", "integer", _ALWAYS, "%mb", "Size of the mail as received."),
+    JsonField("remoteIp", "string", _ALWAYS, "%ca", "IP address of the client."),
     JsonField("attempt", "integer", _ALWAYS, "", "1 for the first attempt."),
     JsonField("durationMs", "number", _ALWAYS, "", "Milliseconds from the end of DATA to the outcome."),
     JsonField("status", "integer", _ALWAYS, "%S", "Legacy APNs status code, 0 when delivered."),
@@ -76,13 +84,22 @@ FIELDS: tuple[JsonField, ...] = (
     JsonField(
         "channelId", "string", "broadcasts", "%dt", "The channel (`apns-channel-id`); there is no token."
     ),
+    JsonField("peerIp", "string", _SENT, "%pa", "IP address of the APNs server, or of the proxy."),
+    JsonField("sentBytes", "integer", _SENT, "%ob", "Bytes sent to APNs: header block and payload."),
+    JsonField(
+        "apnsUniqueId",
+        "string",
+        "the development environment",
+        "%ui",
+        "APNs' `apns-unique-id`, by which Apple's Push Notifications Console finds the notification.",
+    ),
     JsonField("user", "string", "authenticated senders", "", "Name that the SMTP client authenticated as."),
     JsonField(
         "context",
         "object",
         "messages with context variables",
         "%vctx_mess{NAME}",
-        f"Context variables, name to text, without `{TOKEN_CONTEXT}`.",
+        f"The sender's context variables, name to text, without `{TOKEN_CONTEXT}`.",
     ),
 )
 
@@ -104,7 +121,7 @@ def json_line(event: LogEvent) -> bytes:
         "topic": hide_tokens(event.topic, token),
         "pushType": event.push_type,
         "messageBytes": event.message_bytes,
-        "remoteIp": event.remote_ip,
+        "remoteIp": event.client_address,
         "attempt": event.attempt,
         "durationMs": round(event.duration_ms, 3),
         "status": event.status,
@@ -119,6 +136,11 @@ def json_line(event: LogEvent) -> bytes:
                 record["deadTokenTimestamp"] = event.dead_token_timestamp
     if event.channel_id:
         record["channelId"] = event.channel_id
+    if event.sent_bytes:
+        record["peerIp"] = event.peer
+        record["sentBytes"] = event.sent_bytes
+    if event.unique_id:
+        record["apnsUniqueId"] = event.unique_id
     if event.user:
         record["user"] = hide_tokens(event.user, token)
     if event.context:
@@ -134,7 +156,11 @@ def json_heartbeat(time: float, push_domain: str) -> bytes:
 
 
 def _context(context: Mapping[str, str], token: str) -> dict[str, str]:
-    return {name: hide_tokens(value, token) for name, value in context.items() if name != TOKEN_CONTEXT}
+    return {
+        name: hide_tokens(value, token)
+        for name, value in context.items()
+        if name != TOKEN_CONTEXT and name not in OURS
+    }
 
 
 def _timestamp(time: float) -> str:

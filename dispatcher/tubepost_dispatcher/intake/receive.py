@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Generic
 
 from tubepost_api.config import McmtReception
+from tubepost_dispatcher.context import sendable
 from tubepost_dispatcher.intake.kept_headers import kept_headers
 from tubepost_dispatcher.intake.mcmt.message import McmtMessage
 from tubepost_dispatcher.intake.mcmt.parser import is_mcmt, parse_message
@@ -77,6 +78,7 @@ def receive(
     next_id: Callable[[], bytes],
     now: float,
     keep_headers: bool = False,
+    addresses: bool = True,
 ) -> Push[DomainT] | Mail | Reply:
     """Read a message for its recipients.
 
@@ -90,6 +92,7 @@ def receive(
         next_id: makes an apns-id for a notification that has none.
         now: unix seconds.
         keep_headers: whether notifications have the header block with them, for reports to their sender.
+        addresses: whether senders may set DLV_Source_Addr and DLV_Dest_Addr (`context.addresses`).
     """
     content = transaction.content
     if reception is not McmtReception.ALLOW:
@@ -116,6 +119,9 @@ def receive(
     if count > MAX_NOTIFICATIONS:
         text = f"the message makes {count} notifications, the limit is {MAX_NOTIFICATIONS}"
         return refusal("TooManyNotifications", text)
+    if message.context:
+        message.context, ignored = sendable(message.context, addresses=addresses)
+        message.parts[0].warnings += ignored
     notifications: list[Notification] = []
     given: set[bytes] = set()
     parts = message.parts

@@ -53,6 +53,7 @@ _BROADCAST: Final = b"#"
 FIELDS: Final = (
     "at", "id", "event", "outcome", "apnsId", "domain", "sender", "recipient", "tokenPrefix", "accepted",
     "attempt", "route", "client", "user", "reason", "status", "detail", "possibleDouble", "due", "channelId",
+    "apnsUniqueId",
 )  # fmt: skip
 """What a line in the file has, in this order; later releases add some at the end."""
 
@@ -331,11 +332,12 @@ def _values(line: _Line) -> tuple[Any, ...]:
         at, message_id, event, word, outcome.apns_id or apns_id.decode("ascii", "replace"), domain, sender,
         recipient, short_token(token), accepted, attempt, route, client, user,
     )  # fmt: skip
+    unique = outcome.unique_id
+    more: tuple[Any, ...] = (channel, unique) if unique else () if channel is None else (channel,)
     if delivered:
-        return common if channel is None else (*common, None, None, None, None, None, channel)
+        return (*common, None, None, None, None, None, *more) if more else common
     detail = hide_tokens(outcome.detail, token)
-    failed = (*common, outcome.reason, outcome.status, detail, outcome.possible_double, due or None)
-    return failed if channel is None else (*failed, channel)
+    return (*common, outcome.reason, outcome.status, detail, outcome.possible_double, due or None, *more)
 
 
 def _encoded(values: tuple[Any, ...]) -> bytes:

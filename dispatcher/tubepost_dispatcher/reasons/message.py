@@ -133,6 +133,9 @@ WARNINGS: Final[Mapping[str, str]] = MappingProxyType(
         "quoted-printable-padding": "Blanks followed a soft line break of quoted-printable (RFC 2045 6.7).",
         "apns-id-repeated": "One apns-id stood for several notifications (of more than one recipient "
         "or part): the first has it, the others have their own.",
+        "context-reserved": "X-Tubepost-Context named a variable that is Tubepost's to set; it was ignored.",
+        "context-address-ignored": "X-Tubepost-Context named DLV_Source_Addr or DLV_Dest_Addr, and "
+        "context.addresses is Ignore.",
         "boundary-rfc2231": "The boundary was split or encoded as of RFC 2231.",
     }
 )

@@ -32,6 +32,9 @@ class Transport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("192.0.2.7", 443) if name == "peername" else default
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written.append(bytes(data))
 
@@ -124,6 +127,7 @@ def test_a_result_comes_with_its_request_which_knows_when_it_was_sent() -> None:
     assert told is item
     assert result.status == 200
     assert item.sent_at == sent
+    assert (item.sent_bytes, item.peer) == (len(BLOCK) + len(item.payload), "192.0.2.7")
     assert describe(bench.connection, bench.loop.now)["streams"] == 0
 
 

@@ -29,7 +29,7 @@ def make_event() -> Callable[..., LogEvent]:
             "message_bytes": 731,
             "route": "production",
             "push_domain": "alerts",
-            "remote_ip": "10.0.0.3",
+            "client_address": "10.0.0.3",
         }
         return LogEvent(kind, time, **{**values, **changes})
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from tests.dispatcher.delivery.support import BUSY, DEAD, FakePool, Told, domain, notification
+from dataclasses import replace
+
+from tests.dispatcher.apns.support import Outcomes, request
+from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED, FakePool, Told, domain, notification
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.retry import RetryPolicy
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
@@ -73,3 +76,34 @@ def test_an_outcome_that_nobody_knows_keeps_its_word() -> None:
     log, sink = logged(Sink())
     log.attempted(delivery(), Outcome(DEAD.kind, "Brandnew", 499, detail="Not in the table."), 11.0)
     assert (sink.events[0].status, sink.events[0].error) == (4, "Brandnew: Not in the table.")
+
+
+def test_what_was_sent_and_to_whom_is_told() -> None:
+    log, sink = logged(Sink())
+    made = delivery()
+    log.attempted(made, BUSY, 11.0)
+    pool = FakePool()
+    made.request = request(Outcomes(), payload=b"{}")
+    pool.submit(made.request)
+    made.request.header_size, made.request.peer = 300, "192.0.2.7"
+    log.attempted(made, replace(DELIVERED, unique_id="5a6b"), 12.0)
+    made.request.unsend()
+    log.attempted(made, BUSY, 13.0)
+    assert [(e.sent_bytes, e.peer, e.unique_id) for e in sink.events] == [
+        (0, "", ""),
+        (302, "192.0.2.7", "5a6b"),
+        (0, "", ""),
+    ]
+    assert {e.origin for e in sink.events} == {"a@b.example"}
+
+
+def test_the_origin_is_the_senders_own_address_or_mail_from() -> None:
+    log, sink = logged(Sink())
+    made = delivery()
+    log.attempted(made, BUSY, 11.0)
+    made.notification.context = {"DLV_Source_Addr": "given@b.example"}
+    log.attempted(made, BUSY, 11.0)
+    assert [(e.source_address, e.origin) for e in sink.events] == [
+        ("bounces@b.example", "a@b.example"),
+        ("bounces@b.example", "given@b.example"),
+    ]

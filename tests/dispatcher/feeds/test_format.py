@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tubepost_api.config import LoggerFormats
 from tubepost_api.logformat import MACROS, FormatError, Macro, parse_format
 from tubepost_dispatcher.feeds.events import LogEvent
-from tubepost_dispatcher.feeds.format import compile_format, escape, split_line
+from tubepost_dispatcher.feeds.format import compile_format, escape, legacy_escape, split_line
 from tubepost_dispatcher.feeds.json_format import json_line
 
 MakeEvent = Callable[..., LogEvent]
@@ -29,7 +29,7 @@ ATTRIBUTES = {
     "ti": "apns_id",
     "b": "route",
     "g": "push_domain",
-    "H": "remote_ip",
+    "H": "client_address",
     "e": "error",
 }
 
@@ -139,7 +139,7 @@ def test_no_value_forges_a_line_or_a_field(make_event: MakeEvent, attribute: str
 
 
 def test_every_macro_is_rendered(make_event: MakeEvent) -> None:
-    event = make_event(context={"campaign": "a@b"}, status=8, error="why")
+    event = make_event(context={"campaign": "a@b"}, status=8, error="why", peer="192.0.2.7", unique_id="5a6b")
     for name in MACROS:
         macro = "%vctx_mess{campaign}" if name == "vctx_mess" else f"%{name}"
         assert compile_format(macro)(event)
@@ -237,3 +237,60 @@ def test_a_token_within_another_field_is_hidden_from_both_kinds_of_lines(value: 
         assert token not in compile_format(text)(event).lower()
     assert token not in json_line(event).decode().lower()
     assert token in compile_format("%dt@%sa")(event)
+
+
+SENT = {
+    "origin": "app@b.example",
+    "peer": "192.0.2.7",
+    "sent_bytes": 402,
+    "source_address": "bounce@b.example",
+}
+
+
+def test_what_momentums_macros_mean_where_ours_mean_something_else(make_event: MakeEvent) -> None:
+    event = make_event(**SENT)
+    assert compile_format("%sa %B %H")(event) == "bounce\\x40b.example 731 10.0.0.3"
+    assert compile_format("%sa %B %H", "Momentum")(event) == "app@b.example 402 192.0.2.7"
+    for compatibility in ("Tubepost", "Momentum"):
+        both = compile_format('"%rp" %mb %ob %ca %pa', compatibility)
+        assert both(event) == '"bounce@b.example" 731 402 10.0.0.3 192.0.2.7'
+
+
+def test_momentums_own_default_lines(make_event: MakeEvent) -> None:
+    event = make_event(**SENT, status=8, error="BadDeviceToken")
+    assert compile_format(LoggerFormats().delivery, "Momentum")(event) == (
+        '1767225600@D@0f3a-7@"app@b.example"@"user"@apn_example.com@alerts@production@192.0.2.7@402'
+        "@123e4567-e89b-12d3-a456-426614174000"
+    )
+    assert compile_format(LoggerFormats().permfail, "Momentum")(event) == (
+        "1767225600@P@0f3a-7@app@b.example@user@apn_example.com@alerts@production@192.0.2.7@8@BadDeviceToken"
+    )
+
+
+@UNDER_LOAD
+@given(any_text, st.booleans())
+def test_a_value_for_old_parsers_breaks_no_line_and_no_quotation(value: str, quoted: bool) -> None:
+    written = legacy_escape(value, quoted=quoted)
+    assert written.isprintable()
+    assert len(written) == len(value)
+    assert not (quoted and '"' in written)
+    written.encode()  # no lone surrogate is left
+
+
+def test_old_parsers_get_a_backslash_as_it_is(make_event: MakeEvent) -> None:
+    event = make_event(error="a\\b\n@c", domain="d")
+    assert compile_format("%d\\%e", "Momentum")(event) == "d\\a\\b @c"
+    assert compile_format('%d "%e"', "Momentum")(event) == 'd "a\\b @c"'
+    assert TOKEN not in compile_format("%sa", "Momentum")(make_event(device_token=TOKEN, origin=f"{TOKEN}@b"))
+
+
+def test_ours_are_variables_too_and_no_sender_forges_them(make_event: MakeEvent) -> None:
+    forged = {"DLV_Remote_IP_Address": "6.6.6.6", "DLV_Transaction_ID": "x", "DLV_Response_Status": "0"}
+    event = make_event("permfail", context=forged, status=8, error="Unregistered", **SENT)
+    line = compile_format(
+        "%vctx_mess{DLV_Transaction_ID} %vctx_mess{DLV_Response_Status} %vctx_mess{DLV_Response_Status_Detail}"
+        " %vctx_mess{DLV_Msg_Length} %vctx_mess{DLV_Remote_IP_Address}"
+    )
+    assert line(event) == "123e4567-e89b-12d3-a456-426614174000 8 Unregistered 402 192.0.2.7"
+    assert line(make_event(context=forged)) == "123e4567-e89b-12d3-a456-426614174000    "
+    assert b"6.6.6.6" not in json_line(event)

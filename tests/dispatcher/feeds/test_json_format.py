@@ -72,6 +72,9 @@ def test_the_reference_names_every_field_and_no_other(make_event: MakeEvent) -> 
             user="app",
             context={"campaign": "x"},
             channel_id="dHN0LXNyY2gtY2hubA==",
+            peer="192.0.2.7",
+            sent_bytes=400,
+            unique_id="5a6b",
         )
     )
     assert list(json.loads(full)) == [field.name for field in FIELDS]

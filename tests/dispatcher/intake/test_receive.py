@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.mcmt import TOKEN, message, part
 from tubepost_api.config import McmtReception
+from tubepost_dispatcher.context import OURS
 from tubepost_dispatcher.intake import receive as module
 from tubepost_dispatcher.intake.mcmt.parser import parse_message
 from tubepost_dispatcher.intake.receive import Mail, Push, receive
@@ -29,13 +30,14 @@ def received(
     *,
     relay: bool = False,
     to: Sequence[str] = ("s@push.example",),
+    addresses: bool = True,
 ) -> Push[str] | Mail | Reply:
     recipients = [Recipient(one, "push.example", f"entry {one}", {"NOTIFY": "FAILURE"}) for one in to]
     session = SessionFacts("192.0.2.1", 4711, user="app")
     transaction = Transaction(
         NoReplier(), session, "m1", "a@b.example", recipients, content, dsn={"RET": "HDRS"}
     )
-    return receive(transaction, reception, relay=relay, next_id=lambda: ID, now=1.5)
+    return receive(transaction, reception, relay=relay, next_id=lambda: ID, now=1.5, addresses=addresses)
 
 
 def test_a_push_part_becomes_a_notification_with_its_envelope() -> None:
@@ -159,3 +161,24 @@ def test_notifications_of_a_message_are_bounded() -> None:
     found = received(content, to=[f"{n}@push.example" for n in range(most + 1)])
     assert isinstance(found, Reply)
     assert (found.code, found.enhanced, found.reason) == (554, "5.5.3", "TooManyNotifications")
+
+
+def test_variables_that_a_sender_may_not_set_are_ignored_with_a_warning() -> None:
+    forged = b"".join(
+        b"X-Tubepost-Context: %s=6.6.6.6\r\n" % name.encode()
+        for name in (*OURS, "DLV_Source_Addr", "campaign")
+    )
+    found = received(forged + message(part(), part()))
+    assert isinstance(found, Push)
+    assert [one.context for one in found.notifications] == [
+        {"DLV_Source_Addr": "6.6.6.6", "campaign": "6.6.6.6"}
+    ] * 2
+    assert [one.push.warnings for one in found.notifications] == [("context-reserved",), ()]
+
+
+def test_addresses_are_ignored_where_the_pushdomain_says_so() -> None:
+    context = b"X-Tubepost-Context: DLV_Dest_Addr=x\r\nX-Tubepost-Context: campaign=y\r\n"
+    found = received(context + message(part()), addresses=False)
+    assert isinstance(found, Push)
+    (only,) = found.notifications
+    assert (only.context, only.push.warnings) == ({"campaign": "y"}, ("context-address-ignored",))

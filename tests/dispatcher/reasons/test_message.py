@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import tubepost_dispatcher.intake.mcmt as package
+from tubepost_dispatcher import context
 from tubepost_dispatcher.delivery import headers
 from tubepost_dispatcher.intake import receive
 from tubepost_dispatcher.intake.mcmt.message import in_part
@@ -15,7 +16,7 @@ from tubepost_dispatcher.reply import Reply
 
 def test_every_reason_in_the_code_is_in_the_table_and_the_other_way_round() -> None:
     sources = [path for root in package.__path__ for path in Path(root).glob("*.py")]
-    sources += [Path(headers.__file__), Path(receive.__file__)]
+    sources += [Path(headers.__file__), Path(receive.__file__), Path(context.__file__)]
     text = "\n".join(path.read_text() for path in sources)
     used = set(re.findall(r'(?:refusal|permanent_outcome|Fields)\(\s*"([A-Z]\w+)"', text))
     used |= set(re.findall(r'"(DuplicateHeaders|BadMessage)"', text))

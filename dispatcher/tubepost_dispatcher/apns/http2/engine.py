@@ -20,6 +20,7 @@ from typing import Final
 
 from tubepost_dispatcher.apns.http2 import frames
 from tubepost_dispatcher.apns.http2.receiving import Receiver
+from tubepost_dispatcher.apns.http2.response import unique_id_in
 from tubepost_dispatcher.apns.http2.results import (
     ConnectionState,
     EngineLimits,
@@ -176,6 +177,8 @@ class Engine(Receiver[Key]):
                             done.append(
                                 StreamResult(keys.pop(stream_id), 200, data[at:after], size > 0x7F),
                             )
+                            if after != stop:
+                                done[-1].unique_id = unique_id_in(data[after:stop])
                             pos = stop
                             continue
                 self._frame(word & 0xFF, flags, stream_id & frames.STREAM_ID_MASK, data[start:stop], done)

@@ -24,6 +24,7 @@ class Head(NamedTuple):
 
     `status` is 0 where there is no `:status`, as in trailers. `huffman`: `apns_id` is still Huffman-coded.
     `malformed` names the fault where RFC 9113, section 8.1.1 calls the block malformed, else it is empty.
+    `unique_id`: `apns-unique-id`, of the development environment.
     """
 
     status: int
@@ -31,6 +32,7 @@ class Head(NamedTuple):
     huffman: bool
     retry_after: bytes
     malformed: str
+    unique_id: bytes = b""
 
 
 class CompressionError(Exception):
@@ -46,6 +48,7 @@ _STATUS_INDEX: Final = range(8, 15)
 _RETRY_AFTER_INDEX: Final = 53
 _LAST_STATIC: Final = 61
 _APNS_ID: Final = b"apns-id"
+_UNIQUE_ID: Final = b"apns-unique-id"
 _RETRY_AFTER: Final = b"retry-after"
 
 # First byte of a literal -> bits of its name index, and whether it adds to the table.
@@ -92,7 +95,7 @@ class BlockReader:
         None is also the answer to everything unusual, a fault included: the decoder says what it is.
         """
         status = 0
-        apns_id = retry_after = b""
+        apns_id = retry_after = unique_id = b""
         huffman = False
         pos = 0
         end = len(block)
@@ -156,11 +159,15 @@ class BlockReader:
                 huffman = bool(flagged)
                 if start == 1 and block[0] == 0x88:
                     self.form = block[: pos - size - 1]
-            elif flagged and huffman_decode(value) is None:
-                return None
+            else:
+                plain = huffman_decode(value) if flagged else value
+                if plain is None:
+                    return None
+                if name == _UNIQUE_ID and not unique_id:
+                    unique_id = plain
         if not status:
             return None
-        return Head(status, apns_id, huffman, retry_after, "")
+        return Head(status, apns_id, huffman, retry_after, "", unique_id)
 
     def _decode(self, block: bytes) -> Head:
         try:
@@ -173,7 +180,7 @@ class BlockReader:
         status = 0
         seen_status = False
         seen_regular = False
-        apns_id = retry_after = b""
+        apns_id = retry_after = unique_id = b""
         malformed = ""
         for name, value in fields:
             # The library's types say str or bytes; raw=True gives bytes.
@@ -194,9 +201,11 @@ class BlockReader:
                 apns_id = value
             elif name == _RETRY_AFTER and not retry_after:
                 retry_after = value
+            elif name == _UNIQUE_ID and not unique_id:
+                unique_id = value
         if not seen_status and not malformed:
             malformed = _NO_STATUS
-        return Head(status, apns_id, False, retry_after, malformed)
+        return Head(status, apns_id, False, retry_after, malformed, unique_id)
 
 
 def _string_at(block: bytes, pos: int, end: int) -> tuple[bytes, int] | None:
@@ -213,6 +222,32 @@ def _string_at(block: bytes, pos: int, end: int) -> tuple[bytes, int] | None:
         decoded = huffman_decode(value)
         return None if decoded is None else (decoded, stop)
     return value, stop
+
+
+def unique_id_in(fields: bytes) -> bytes:
+    """`apns-unique-id` among the fields behind an answer's first ones, empty where there is none.
+
+    For blocks that stand alone; what cannot be read here is not needed.
+    """
+    pos, end = 0, len(fields)
+    while pos < end:
+        byte = fields[pos]
+        pos += 1
+        if byte & 0x80:
+            continue
+        index = byte & (0x3F if byte & _INCREMENTAL else 0x0F)
+        if not byte & _INCREMENTAL and byte & _SIZE_UPDATE:
+            break
+        if index == 0x0F and not byte & _INCREMENTAL:
+            pos += 1  # the rest of a static index
+        name = None if index else _string_at(fields, pos, end)
+        value = _string_at(fields, pos if name is None else name[1], end)
+        if value is None or not (index or name):
+            break
+        pos = value[1]
+        if name is not None and name[0] == _UNIQUE_ID:
+            return value[0]
+    return b""
 
 
 def is_trailer(head: Head) -> bool:

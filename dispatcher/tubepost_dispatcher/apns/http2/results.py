@@ -105,7 +105,8 @@ class StreamResult(Generic[Key]):
 
     `key` is what was submitted. `status` is the HTTP status, 0 where none was read. `error_code` is the
     HTTP/2 code of the RST_STREAM or GOAWAY that ended it. `fully_sent`: the end of the request had been
-    handed out by `Engine.take`. `retry_after` is that response header as it came, empty if none.
+    handed out by `Engine.take`. `retry_after` and `unique_id` (`apns-unique-id`) are those response headers
+    as they came, empty if none.
     """
 
     __slots__ = (
@@ -118,6 +119,7 @@ class StreamResult(Generic[Key]):
         "key",
         "retry_after",
         "status",
+        "unique_id",
     )
 
     def __init__(
@@ -131,6 +133,7 @@ class StreamResult(Generic[Key]):
         error_code: int = 0,
         fully_sent: bool = True,
         retry_after: bytes = b"",
+        unique_id: bytes = b"",
     ) -> None:
         self.key = key
         self.status = status
@@ -141,6 +144,7 @@ class StreamResult(Generic[Key]):
         self.error_code = error_code
         self.fully_sent = fully_sent
         self.retry_after = retry_after
+        self.unique_id = unique_id
 
     @property
     def apns_id(self) -> bytes:

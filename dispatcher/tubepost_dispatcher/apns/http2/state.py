@@ -176,6 +176,7 @@ class EngineState(Generic[Key]):
                 code,
                 self._fully_sent(stream_id),
                 head.retry_after,
+                head.unique_id,
             ),
         )
 

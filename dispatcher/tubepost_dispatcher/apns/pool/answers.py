@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from tubepost_dispatcher.apns.connection import Connection, Request, Result
 from tubepost_dispatcher.apns.connector import Connector
@@ -16,6 +17,7 @@ from tubepost_dispatcher.apns.pool.gauges import PoolGauges
 from tubepost_dispatcher.apns.pool.waiting import Waiting
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import local_outcome
+from tubepost_dispatcher.text import clean
 
 _LOG = logging.getLogger("tubepost.apns")
 
@@ -75,7 +77,10 @@ class Answers:
                     self._accepted(connection, request.sent_at, now)
                 accepted += 1
                 observe(now - request.sent_at)
-                tell(request, Outcome(OutcomeKind.DELIVERED, "", 200, request.apns_id.decode("ascii")))
+                outcome = Outcome(OutcomeKind.DELIVERED, "", 200, request.apns_id.decode("ascii"))
+                if result.unique_id:  # of the development environment
+                    outcome = replace(outcome, unique_id=_unique_id(result))
+                tell(request, outcome)
             elif result.status:
                 self._rejected(connection, result, now)
             else:
@@ -144,7 +149,10 @@ class Answers:
             detail = f"{meaning.outcome.reason}, Retry-After {retry_after:.0f} s"
             if self._health.rest(retry_after, detail, now):
                 _LOG.warning("route %s: paused, APNs answered %d %s", self._route, result.status, detail)
-        self.tell(request, meaning.outcome)
+        outcome = meaning.outcome
+        if result.unique_id:
+            outcome = replace(outcome, unique_id=_unique_id(result))
+        self.tell(request, outcome)
 
     def _ended(self, connection: Connection, result: Result, now: float, unseen: list[Request]) -> None:
         if result.error is StreamError.REFUSED:
@@ -180,6 +188,10 @@ class Answers:
         if front:
             self._waiting.push_front(front)
             self._gauges.resubmitted.inc(len(front))
+
+
+def _unique_id(result: Result) -> str:
+    return clean(result.unique_id.decode("ascii", "replace"))
 
 
 def unanswered(result: Result, cause: str, *, closed: bool) -> Outcome | None:

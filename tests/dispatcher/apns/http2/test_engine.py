@@ -438,3 +438,17 @@ def test_a_goaway_with_requests_still_queued_takes_them_back() -> None:
     ]
     assert engine.take() == b""
     assert only(engine.receive(ok(1))).status == 200
+
+
+@pytest.mark.parametrize("more", [b"", b"\x00\x01a\x01b"])
+def test_the_unique_id_of_the_development_environment_is_read_wherever_it_stands(more: bytes) -> None:
+    unique = b"\x00\x0eapns-unique-id\x045a6b"
+    engine = connected()
+    first, second, third = open_streams(engine, 3)
+    found = engine.receive(ok(first, OK_BLOCK + more))
+    found += engine.receive(ok(second, OK_BLOCK + more + unique) + ok(third, b"\x88" + unique + OK_BLOCK[1:]))
+    assert [(one.apns_id, one.unique_id) for one in found] == [
+        (APNS_ID, b""),
+        (APNS_ID, b"5a6b"),
+        (APNS_ID, b"5a6b"),
+    ]

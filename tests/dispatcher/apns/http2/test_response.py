@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from tests.dispatcher.apns.http2.wire import APNS_ID, OK_BLOCK
 from tubepost_dispatcher.apns.http2 import hpackenc
 from tubepost_dispatcher.apns.http2.huffman import huffman_decode
-from tubepost_dispatcher.apns.http2.response import BlockReader, CompressionError, Head, is_trailer
+from tubepost_dispatcher.apns.http2.response import (
+    BlockReader,
+    CompressionError,
+    Head,
+    is_trailer,
+    unique_id_in,
+)
 
 STATUSES = st.sampled_from([b"200", b"204", b"400", b"403", b"404", b"410", b"429", b"500", b"503"])
 NAMES = st.sampled_from([b"apns-id", b"apns-unique-id", b"date", b"retry-after", b"server", b"x-a"])
@@ -57,6 +63,7 @@ def test_blocks_of_a_real_encoder_read_the_same_before_and_after_the_table_goes(
         assert head.status == int(status)
         assert identity(head) == first(fields, b"apns-id")
         assert head.retry_after == first(fields, b"retry-after")
+        assert head.unique_id == first(fields, b"apns-unique-id")
     assert has_no_table(reader) == (shrink_at < len(responses))
 
 
@@ -172,3 +179,21 @@ def test_trailers_have_no_pseudo_header() -> None:
     assert is_trailer(standalone().read(b"\x00\x01a\x01b"))
     assert not is_trailer(standalone().read(b"\x88"))
     assert not is_trailer(standalone().read(b"\x00\x06:other\x01x"))
+
+
+@given(FIELDS, st.booleans())
+def test_a_unique_id_is_found_behind_the_fields_of_a_block_that_stands_alone(
+    fields: list[tuple[bytes, bytes]], huffman: bool
+) -> None:
+    encoder = Encoder()
+    encoder.header_table_size = 0
+    block = encoder.encode([(b"apns-id", APNS_ID), *fields], huffman=huffman).removeprefix(b"\x20")
+    short = all(len(value) < 127 for _, value in fields)
+    expected = next((value for name, value in fields if name == b"apns-unique-id"), b"")
+    assert unique_id_in(block) == expected if short else unique_id_in(block) in {expected, b""}
+
+
+@given(st.binary(max_size=60))
+def test_what_is_no_header_block_has_no_unique_id_or_one_and_never_fails(block: bytes) -> None:
+    found = unique_id_in(block)
+    assert found == b"" or b"apns-unique-id" in block or any(byte & 0x80 for byte in block)
