@@ -115,6 +115,15 @@ from tubepost_runtime.tasks import TaskSet
     type=click.FloatRange(min=0.0),
     help="Seconds for which a pod that is to take no mail still takes some, not ready already.",
 )
+@click.option(
+    "--linger",
+    default=0.0,
+    show_default=True,
+    envvar="TUBEPOST_LINGER",
+    show_envvar=True,
+    type=click.FloatRange(min=0.0),
+    help="Seconds, of those of --grace, for which clients that are still led to a pod that ends are served.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--lenient",
@@ -141,6 +150,7 @@ def command(
     workload: Literal["Deployment", "StatefulSet"] | None,
     ordinal: int,
     retire_after: float,
+    linger: float,
     log_format: Literal["text", "json"],
     lenient: bool,
 ) -> None:
@@ -176,6 +186,7 @@ def command(
         workload=workload,
         ordinal=ordinal,
         retire_after=retire_after,
+        linger=linger,
     )
     raise SystemExit(
         asyncio.run(_serve(files, recursive, push_domain, simulator, config_dir, secrets_dir, settings))

@@ -77,6 +77,7 @@ def _figures() -> Mapping[str, str]:
         "watches": len(CHILDREN) + _WATCHED_BESIDE + len(OWN),
         "limitMiB": configmap.LIMIT / 2**20,
         "preStop": container.PRE_STOP,
+        "linger": container.LINGER,
         "grace": GRACE,
         "drain": GRACE - container.PRE_STOP - container.SPARE,
         "replicas": values["replicas"],

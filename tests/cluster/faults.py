@@ -77,6 +77,19 @@ class Faults:
             for chain in chains:
                 self._state.node.run("iptables", "--wait", "--delete", chain, *rule, check=False)
 
+    @contextlib.contextmanager
+    def led_to(self, service: tuple[str, int], pod: tuple[str, int]) -> Iterator[None]:
+        """Lead all new connections of pods from a Service's address to one pod, whatever the node's rules say."""
+        rule = [
+            *("PREROUTING", "--destination", service[0], "--protocol", "tcp", "--dport", str(service[1])),
+            *("--jump", "DNAT", "--to-destination", f"{pod[0]}:{pod[1]}"),
+        ]
+        try:
+            self._state.node.run("iptables", "--wait", "--table", "nat", "--insert", *rule)
+            yield
+        finally:
+            self._state.node.run("iptables", "--wait", "--table", "nat", "--delete", *rule, check=False)
+
     def processes(self, namespace: str, pod: str, container: str) -> list[int]:
         """Numbers, as the node counts, of a running container's processes, its first one first.
 

@@ -121,6 +121,18 @@ class ReopenLogs:
 
 
 @dataclass(frozen=True, slots=True)
+class Leave:
+    """End sessions, and serve those who still come for a message each. Answered by `Left`.
+
+    The answer comes when nobody does any more, at the latest after `at_most` seconds.
+    """
+
+    at_most: float
+    _: KW_ONLY
+    type: Literal["leave"] = "leave"
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """End in order, within `grace` seconds. `Drained` is the last that the worker says.
 
@@ -212,6 +224,14 @@ class Operated:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """Nobody comes any more, or the time is over."""
+
+    _: KW_ONLY
+    type: Literal["left"] = "left"
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """Metrics that have changed; sent unasked."""
 
@@ -246,6 +266,7 @@ Message = Annotated[
     | GetStatus
     | Operate
     | ReopenLogs
+    | Leave
     | Drain
     | Hold
     | Ready
@@ -253,6 +274,7 @@ Message = Annotated[
     | Configured
     | Status
     | Operated
+    | Left
     | Counted
     | Alive
     | Drained,

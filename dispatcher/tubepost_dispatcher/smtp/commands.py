@@ -145,7 +145,7 @@ def _mail(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
     if listener.config is not smtp.config and not smtp.current():
         return
     if smtp.retiring and envelope.mail_from is None:
-        smtp.out.append(replies.SHUTTING_DOWN if listener.draining else replies.SESSION_OVER)
+        smtp.out.append(replies.SHUTTING_DOWN if listener.ending else replies.SESSION_OVER)
         smtp.state = CLOSING
         return
     if smtp.precondition is not None:

@@ -55,12 +55,14 @@ class ListenerState(Generic[DomainT]):
     __slots__ = (
         "_refusals",
         "_rejections",
+        "arrivals",
         "auth_throttle",
         "awaiting_header",
         "config",
         "draining",
         "emptied",
         "ids",
+        "leaving",
         "memory",
         "now",
         "open_gauge",
@@ -89,6 +91,10 @@ class ListenerState(Generic[DomainT]):
         self.now = now
         self.draining = False
         """New sessions are refused, open ones end between two transactions."""
+        self.leaving = False
+        """Open sessions end between two transactions, new ones after their first message."""
+        self.arrivals = 0
+        """Sessions that have come, those that were refused included."""
         self.overloaded = False
         self.emptied: asyncio.Event | None = None
         self.ids = MessageIds()
@@ -107,6 +113,11 @@ class ListenerState(Generic[DomainT]):
         self.warnings = metrics.smtp_warnings
         self._rejections = metrics.smtp_rejections
         self._refusals: dict[tuple[str, str], Counter] = {}
+
+    @property
+    def ending(self) -> bool:
+        """Sessions are ended for the listener's sake, not for what they did."""
+        return self.draining or self.leaving
 
     def refused(self, stage: str, code: str) -> None:
         """Count a refusal; `stage` is one of those that the metric's help names."""
@@ -130,6 +141,7 @@ class ListenerState(Generic[DomainT]):
         """Count a new session in, or return the reply that turns it away."""
         config = self.config
         refusal = None
+        self.arrivals += 1
         if self.draining:
             refusal = replies.SHUTTING_DOWN
         elif self.overloaded:

@@ -176,7 +176,7 @@ class SmtpProtocol(Generic[DomainT]):
         self.messages += 1
         now = self.active = self.listener.now
         limit = self.config.limits.max_messages_per_session
-        if limit and self.messages >= limit:
+        if self.listener.leaving or (limit and self.messages >= limit):
             self.retiring = True
         code = reply.code
         if code < 400:

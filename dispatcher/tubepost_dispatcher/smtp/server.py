@@ -25,6 +25,8 @@ log = logging.getLogger("tubepost.smtp")
 
 BACKLOG = 1_024
 """Connections that may wait to be accepted, per socket."""
+QUIET = 2.0
+"""Seconds without a new session after which nobody is led here any more."""
 SWEEP_INTERVAL = 1.0
 """Seconds between two sweeps; less when a time limit is shorter."""
 
@@ -121,12 +123,32 @@ class SmtpServer(Generic[DomainT]):
     def set_retiring(self, retiring: bool) -> None:
         """Refuse new sessions (421 4.3.2) and end open ones between two transactions; or take them again."""
         listener = self._listener
-        if self._drained or retiring == listener.draining:
+        if self._drained:
+            return
+        listener.leaving = False
+        if retiring == listener.draining:
             return
         listener.draining = retiring
         if retiring:
             for session in tuple(listener.sessions):
                 session.shut_down(at_once=False)
+
+    async def leave(self, at_most: float) -> None:
+        """End open sessions between two transactions, and take new ones for one message each while any come.
+
+        Others take the mail, but whoever leads connections here may learn that late: who is refused then has
+        nowhere else to go. Returns when nobody has come for `QUIET` seconds, at the latest after `at_most`.
+        """
+        loop, listener = asyncio.get_running_loop(), self._listener
+        if listener.draining:
+            return
+        listener.leaving = True
+        for session in tuple(listener.sessions):
+            session.shut_down(at_once=False)
+        end, before = loop.time() + at_most, -1
+        while listener.arrivals != before and (left := end - loop.time()) > 0:
+            before = listener.arrivals
+            await asyncio.sleep(min(QUIET, left))
 
     async def drain(self, grace: float) -> int:
         """Stop accepting, end every session between two transactions with 421 4.3.2.

@@ -75,7 +75,7 @@ class Clock:
             smtp.active = now
         idle = now - (last_input if state is DATA else smtp.active)
         if smtp.retiring and smtp.between_transactions and idle >= interval:
-            return End(replies.SHUTTING_DOWN if smtp.listener.draining else replies.SESSION_OVER)
+            return End(replies.SHUTTING_DOWN if smtp.listener.ending else replies.SESSION_OVER)
         if timeout and idle > timeout:
             if state is DATA:
                 return End(replies.IDLE, "data", "sent nothing more of its message")

@@ -19,7 +19,8 @@ class SupervisorSettings:
     `in_process`: one worker, in this process, for a debugger. `queue_dir`: where the queue is, if there is
     one; `queue_volatile`: it goes with the dispatcher, whatever its workload. `workload` and, of a
     StatefulSet, `ordinal`: whose pod this is, None outside of a cluster. `retire_after`: seconds for which
-    mail is still taken once the pod is to take none, so that its address is withdrawn first.
+    mail is still taken once the pod is to take none, so that its address is withdrawn first. `linger`:
+    seconds at the most for which clients that are still led to a pod that ends are served.
     """
 
     smtp_host: str = "127.0.0.1"
@@ -38,6 +39,7 @@ class SupervisorSettings:
     workload: Literal["Deployment", "StatefulSet"] | None = None
     ordinal: int = 0
     retire_after: float = 0.0
+    linger: float = 0.0
 
     @property
     def loses_queue(self) -> bool:

@@ -192,7 +192,7 @@ class Supervisor:
         await self._ended.wait()
 
     async def drain(self) -> int:
-        """End in order: stop accepting, finish transactions, close connections.
+        """End in order: serve those who still come, stop accepting, finish transactions, close connections.
 
         Returns:
             The number of sessions that were cut because the grace period was over.
@@ -202,15 +202,19 @@ class Supervisor:
             return 0
         self._mark_draining()
         _LOG.info("draining: at most %.0f s", self._settings.grace)
+        began = time.monotonic()
+        if self._settings.linger:
+            # Half the time is for messages that are under way, and for the queue.
+            await self._pool.leave(min(self._settings.linger, self._settings.grace / 2))
         # New connections are to be refused, and go elsewhere, instead of waiting in a backlog. The workers
         # close their duplicates of these sockets as they stop accepting.
         self._close_sockets()
-        cut = await self._end_workers()
+        cut = await self._end_workers(time.monotonic() - began)
         await self._close()
         return cut
 
-    async def _end_workers(self) -> int:
-        cut, killed = await self._pool.drain()
+    async def _end_workers(self, spent: float = 0.0) -> int:
+        cut, killed = await self._pool.drain(spent)
         if cut or killed:
             self.exit_code = 1
             _LOG.warning("drained: %d sessions were cut, %d workers were killed", cut, killed)

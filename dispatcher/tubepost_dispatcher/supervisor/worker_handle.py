@@ -23,6 +23,8 @@ from tubepost_dispatcher.channel.messages import (
     Drained,
     GetStatus,
     Hold,
+    Leave,
+    Left,
     Message,
     Operate,
     Operated,
@@ -290,6 +292,11 @@ class WorkerHandle:
         """Have the worker reopen its log files."""
         if self._channel is not None:
             self._channel.send(ReopenLogs())
+
+    async def leave(self, at_most: float) -> None:
+        """Have the worker end its sessions; wait until nobody comes any more, at most `at_most` seconds."""
+        with contextlib.suppress(TimeoutError, WorkerFailed):
+            await self._request(Leave(at_most), Left, at_most + LAST_WORDS)
 
     async def drain(self, grace: float, *, last: bool = True) -> int:
         """End the worker: transactions finish within `grace` seconds; then it is killed.

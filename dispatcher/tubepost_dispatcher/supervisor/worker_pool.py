@@ -366,12 +366,16 @@ class WorkerPool:
             for handle, status in zip(handles, statuses, strict=True)
         ]
 
-    async def drain(self) -> tuple[int, int]:
-        """End all workers in order; the numbers of sessions cut and of workers killed."""
+    async def leave(self, at_most: float) -> None:
+        """Have all workers end their sessions; wait until nobody comes any more, or `at_most` seconds."""
+        await asyncio.gather(*(handle.leave(at_most) for handle in self.serving))
+
+    async def drain(self, spent: float = 0.0) -> tuple[int, int]:
+        """End all workers in order, `spent` seconds sooner; the numbers of sessions cut, workers killed."""
         self._ending = True
         handles = [*self._workers.values(), *self._leaving]
         results = await asyncio.gather(
-            *(handle.drain(self._grace, last=self._loses_queue) for handle in handles)
+            *(handle.drain(self._grace - spent, last=self._loses_queue) for handle in handles)
         )
         return sum(result for result in results if result > 0), sum(1 for result in results if result < 0)
 

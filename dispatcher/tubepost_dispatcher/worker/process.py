@@ -24,6 +24,8 @@ from tubepost_dispatcher.channel.messages import (
     Drained,
     GetStatus,
     Hold,
+    Leave,
+    Left,
     Message,
     Operate,
     Operated,
@@ -136,10 +138,16 @@ class WorkerProcess:
                 self._operating.spawn(self._operate(message, request))
             case ReopenLogs() if self._worker is not None:
                 self._worker.reopen_logs()
+            case Leave() if self._worker is not None:
+                self._operating.spawn(self._leave(self._worker, message.at_most, request))
             case Drain():
                 self._drain_once(message.grace, last=message.last)
             case _:
                 _LOG.error("%s is not expected now", type(message).__name__)
+
+    async def _leave(self, worker: Worker, at_most: float, request: int) -> None:
+        await worker.leave(at_most)
+        self._channel.send(Left(), reply_to=request)
 
     async def _operate(self, message: Operate, request: int) -> None:
         result = StepResult(problem="the worker is starting")

@@ -32,6 +32,9 @@ from tubepost_dispatcher.worker.worker_queue import WorkerQueue
 
 _LOG = logging.getLogger("tubepost.worker")
 
+STRAGGLING = 60.0
+"""Seconds for which one that retires serves those who are led to it all the same."""
+
 
 class Worker:
     """One worker's pipeline. Lives on one event loop; every method is called on it.
@@ -97,7 +100,7 @@ class Worker:
             limits=limits,
         )
         self._serving = False
-        self._retirement: asyncio.TimerHandle | None = None
+        self._retirement: asyncio.Task[None] | None = None
         self._told_holds: set[tuple[str, str]] = set()
         self._describe_config()
 
@@ -203,13 +206,20 @@ class Worker:
             if self._retirement is not None:
                 self._retirement.cancel()
             self._retirement = None
-            self._retire(False)
+            self._server.set_retiring(False)
+            self.metrics.retiring.set(0)
         elif self._retirement is None:
-            self._retirement = asyncio.get_running_loop().call_later(after, self._retire, True)
+            self._retirement = asyncio.get_running_loop().create_task(self._retire(after))
 
-    def _retire(self, retiring: bool) -> None:
-        self._server.set_retiring(retiring)
-        self.metrics.retiring.set(int(retiring))
+    async def _retire(self, after: float) -> None:
+        await asyncio.sleep(after)
+        await self._server.leave(STRAGGLING)
+        self._server.set_retiring(True)
+        self.metrics.retiring.set(1)
+
+    async def leave(self, at_most: float) -> None:
+        """End sessions; serve whoever still comes, until nobody does, at most `at_most` seconds."""
+        await self._server.leave(at_most)
 
     def set_overloaded(self, overloaded: bool) -> None:
         """Refuse new sessions with 421 while memory or the number of open messages is too high."""
@@ -230,6 +240,8 @@ class Worker:
             The number of sessions that had to be cut.
         """
         end = time.monotonic() + grace
+        if self._retirement is not None:
+            self._retirement.cancel()
         try:
             cut = await self._server.drain(grace)
             if self._queue is not None:

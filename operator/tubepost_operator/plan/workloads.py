@@ -11,7 +11,7 @@ from tubepost_api.config import DispatcherConfig, ServingWorkload
 from tubepost_api.digest import bundle_digest
 from tubepost_operator.kinds import CLAIM
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Child, Key, Pod, PodMetrics
+from tubepost_operator.observed import Child, Document, Key, Pod, PodMetrics
 from tubepost_operator.plan.moves import (
     QueuePod,
     Serving,
@@ -251,9 +251,17 @@ def _source(
         config_map=Names.config_map(selected.name, config.secret_names(), queue=queue is not None),
         queue=queue,
         claim=claim,
+        kept=_kept(snapshot) if settlement.keep_queue else None,
         replicas=settlement.replicas,
         unready=_unready(snapshot, target, serving),
     )
+
+
+def _kept(snapshot: PushDomainSnapshot) -> Document | None:
+    """The volume that the Deployment's pods keep, as it is: with another limit they would be replaced."""
+    body = workload_body(snapshot, "Deployment")
+    found = body["spec"]["template"]["spec"].get("volumes") or () if body is not None else ()
+    return next((dict(volume) for volume in found if volume["name"] == Names.QUEUE_VOLUME), None)
 
 
 def _unready(snapshot: PushDomainSnapshot, target: Target, serving: Serving) -> int:

@@ -24,8 +24,9 @@ class Source:
     `document` is the PushDomain as the API server has it, `spec` the same as a model. `config` is the
     configuration to serve: the newest that checks, or the last that did. `config_map` is the name of the
     ConfigMap with it. `queue` is where the pods have theirs, None for none; `claim` what claims for it are
-    made from. `replicas`: of the workload, where they are not those of the spec for the moment. `unready`:
-    pods that are not ready on purpose, since they only deliver their queue.
+    made from; `kept` the volume as it is, where the pods keep one that the spec does not name.
+    `replicas`: of the workload, where they are not those of the spec for the moment. `unready`: pods that are
+    not ready on purpose, since they only deliver their queue.
     """
 
     document: Document
@@ -35,6 +36,7 @@ class Source:
     settings: Settings
     queue: QueueVolume | None = None
     claim: ClaimTemplate | None = None
+    kept: Document | None = None
     replicas: int | None = None
     unready: int = 0
 

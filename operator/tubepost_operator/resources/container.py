@@ -29,6 +29,9 @@ _READY_MISSES: Final = 2
 RETIRE_AFTER: Final = _READY_EVERY * _READY_MISSES + PRE_STOP
 """Seconds for which a pod still takes mail when others are to take it: until its probe has failed often
 enough, and its address is withdrawn."""
+LINGER: Final = 15
+"""Seconds more for which a pod serves those who are led to it all the same: a busy node may be late to
+withdraw an address, and whoever is refused then has nowhere else to go. Over as soon as nobody comes."""
 SPARE: Final = 5
 """Seconds of the grace period that are left when the drain is over."""
 
@@ -111,7 +114,8 @@ def container(source: Source) -> Document:
             ),
         ],
     }
-    variables: list[Document] = []
+    # Not an argument, which an older image than the operator's would stumble over.
+    variables: list[Document] = [{"name": "TUBEPOST_LINGER", "value": str(LINGER)}]
     if place:
         built["volumeMounts"].append({"name": Names.QUEUE_VOLUME, "mountPath": queue.DIRECTORY})
         variables += queue.environment(place)
@@ -119,8 +123,7 @@ def container(source: Source) -> Document:
         built["volumeMounts"].append({"name": _CA_VOLUME, "mountPath": CA_DIRECTORY, "readOnly": True})
         # What OpenSSL reads where a program names no authorities.
         variables.append({"name": "SSL_CERT_FILE", "value": f"{CA_DIRECTORY}/{_CA_FILE}"})
-    if variables:
-        built["env"] = variables
+    built["env"] = variables
     return built
 
 
@@ -142,7 +145,7 @@ def volumes(source: Source) -> list[Document]:
             for secret in sorted(source.config.secret_names())
         ),
         *(
-            [queue.empty_dir(_largest_queue(source), _workers(source))]
+            [source.kept or queue.empty_dir(_largest_queue(source), _workers(source))]
             if source.queue is QueueVolume.EMPTY_DIR
             else ()
         ),

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster.e2e.operating import Operated, certificate, figure, secret
 from tests.cluster.e2e.release import Release
+from tests.cluster.faults import Faults
 from tests.cluster.handle import Cluster
 
 
@@ -90,6 +91,28 @@ def test_of_two_replicas_one_is_deleted_and_one_evicted_without_loss(operated: O
     stats = traffic.check(reconnects=True)
     figure(str(stats))
     assert stats["closed"] >= 5, "both pods that had sessions are gone"
+
+
+def test_a_pod_serves_while_a_node_that_is_late_still_leads_traffic_to_it(
+    operated: Operated, faults: Faults
+) -> None:
+    operated.install()
+    cluster = operated.release.cluster
+    old = operated.pod()
+    name, uid, address = old["metadata"]["name"], old["metadata"]["uid"], old["status"]["podIP"]
+    service = operated.get("service", "alerts")["spec"]["clusterIP"]
+    with operated.traffic() as traffic:
+        with faults.led_to((service, 25), (address, 2525)):
+            cluster.kubectl("delete", "pod", name, operated.place, "--wait=false")
+            cluster.until(
+                "the signal to end",
+                lambda: "draining: " in cluster.kubectl("logs", name, operated.place, "--tail=20"),
+            )
+            # Each session is told to go, and comes back: for longer than one of them waits between two messages.
+            traffic.more(150)
+        gone(operated, uid)
+        traffic.more()
+    figure(str(traffic.check(reconnects=True)))
 
 
 def test_the_scale_subresource_and_a_drain_of_the_only_replica(operated: Operated) -> None:

@@ -21,6 +21,8 @@ from tubepost_dispatcher.channel.messages import (
     Envelope,
     GetStatus,
     Hold,
+    Leave,
+    Left,
     Message,
     Operate,
     Operated,
@@ -66,6 +68,7 @@ EXAMPLES: tuple[Message, ...] = (
     ),
     ReopenLogs(),
     Adopt((2, 5)),
+    Leave(15.0),
     Drain(25.0),
     Drain(25.0, last=False),
     Hold("prod", "0123", "ExpiredProviderToken", "a sentence", 5.5),
@@ -111,6 +114,7 @@ EXAMPLES: tuple[Message, ...] = (
     ),
     Counted(_samples()),
     Alive(),
+    Left(),
     Drained(2, _samples()),
 )
 

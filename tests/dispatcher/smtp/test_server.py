@@ -227,6 +227,71 @@ def test_retiring_is_taken_back(run: Runner) -> None:
     run(main())
 
 
+def test_whoever_still_comes_is_served_for_a_message_until_nobody_does(
+    run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUIET", 0.3)
+
+    async def main() -> None:
+        acceptance = Recorder(Reply(250, "2.0.0", "Delivered"))
+        async with running(acceptance=acceptance) as it:
+            idle = await it.greeted()
+            leaving = asyncio.create_task(it.server.leave(30.0))
+            assert await idle.rest() == b"421 4.3.2 Shutting down, try again\r\n"
+            late = await it.greeted()
+            await envelope(late)
+            await late.send(MESSAGE + b".\r\n")
+            assert await late.reply() == DELIVERED
+            await late.send(b"MAIL FROM:<a@b.example>\r\n")
+            assert await late.rest() == b"421 4.3.2 Shutting down, try again\r\n"
+            polite = await it.greeted()
+            await envelope(polite)
+            await polite.send(MESSAGE + b".\r\nQUIT\r\n")
+            assert (await polite.rest()).startswith(DELIVERED + b"221 ")
+            silent = await it.greeted()
+            await leaving
+            # Only who comes counts, not who stays; and the next one is served too.
+            last = await it.greeted()
+            assert it.server.sessions == 2
+            await it.server.leave(0.0)
+            assert await it.server.drain(5.0) == 0
+            for client in (silent, last):
+                assert await client.rest() == b"421 4.3.2 Shutting down, try again\r\n"
+            for client in (idle, late, polite, silent, last):
+                await client.close()
+
+    run(main())
+
+
+def test_who_never_stops_coming_is_not_waited_for_longer_than_that(
+    run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUIET", 0.1)
+
+    async def main() -> None:
+        async with running() as it:
+            leaving = asyncio.create_task(it.server.leave(1.0))
+            while not leaving.done():
+                client = await it.greeted()
+                await client.close()
+            it.server.set_retiring(True)
+            refused = await it.client()
+            assert await refused.rest() == b"421 4.3.2 Shutting down, try again\r\n"
+            await refused.close()
+            async with asyncio.timeout(10):
+                await it.server.leave(3600.0)  # nobody is served any more
+            it.server.set_retiring(False)
+            again = await it.greeted()
+            await envelope(again)
+            await again.send(MESSAGE + b".\r\n")
+            assert await again.reply() == DELIVERED
+            await again.send(b"QUIT\r\n")
+            assert (await again.rest()).startswith(b"221 ")
+            await again.close()
+
+    run(main())
+
+
 def test_draining_cuts_what_is_left_after_its_grace(run: Runner) -> None:
     async def main() -> None:
         acceptance = Recorder(None)

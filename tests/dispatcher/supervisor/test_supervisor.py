@@ -24,7 +24,9 @@ from tubepost_cli.simulated import SimulatedApns
 from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.source import Loaded, ManifestSource
+from tubepost_dispatcher.smtp import server as server_module
 from tubepost_dispatcher.supervisor import supervisor as supervisor_module
+from tubepost_dispatcher.supervisor import worker_handle
 from tubepost_dispatcher.supervisor.config_change import Level
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
@@ -326,6 +328,33 @@ async def test_a_port_can_be_changed_and_changed_back_at_once(
 def _listens(port: int) -> bool:
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_before_it_ends_whoever_is_still_led_to_it_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "QUIET", 0.5)
+    async with serving(tmp_path, linger=60.0, grace=120.0, in_process=True) as running:
+        drain = asyncio.create_task(running.supervisor.drain())
+        await eventually(lambda: running.supervisor.draining)
+        assert await running.http("readyz") == 503
+        for number in range(3):
+            assert (await running.send(f"late {number}"))[0] == 250
+        assert not drain.done()
+        assert await drain == 0
+        assert not _listens(running.supervisor.smtp_port)
+    assert running.supervisor.exit_code == 0
+
+
+async def test_the_end_waits_for_nobody_without_end(
+    tmp_path: Path, fake_workers: FakeWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_handle, "LAST_WORDS", 0.1)
+    fake_workers("good")  # which never says that nobody comes
+    site = FakedSite(tmp_path, grace=1.0, linger=3600.0)
+    await site.supervisor.start()
+    async with asyncio.timeout(20):
+        assert await site.supervisor.drain() == 0
 
 
 async def test_while_draining_new_connections_are_refused_and_nothing_is_reloaded(

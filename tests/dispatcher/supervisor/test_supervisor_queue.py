@@ -68,9 +68,11 @@ async def test_a_pod_that_others_have_replaced_delivers_its_queue_and_takes_no_m
         assert (status["ready"], status["reason"]) == (False, "retiring: the queue is being emptied")
         assert (await asyncio.to_thread(session.noop))[0] == 421
         session.close()
+        assert (await running.send("led here all the same"))[0] == 250
+        await eventually(lambda: running.metric("tubepost_retiring"))
         with pytest.raises(smtplib.SMTPConnectError, match="421"):
             await running.send("two")
-        assert len(await running.apns.simulator.wait_for(1)) == 1
+        assert len(await running.apns.simulator.wait_for(2)) == 2
         serving_now[0] = ()
         assert await running.supervisor.reload() is not None
         assert (await running.status())["ready"] is True

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.dispatcher.bundles import bundle, prepared
+from tests.dispatcher.supervisor.conftest import eventually
 from tests.support.mcmt import mail
 from tubepost_api.config import (
     AcceptanceConfig,
@@ -25,6 +26,7 @@ from tubepost_api.config import (
 )
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.local import LocalLimits
+from tubepost_dispatcher.smtp import server
 from tubepost_dispatcher.worker.worker import Worker
 
 
@@ -51,7 +53,10 @@ async def test_a_session_goes_on_across_another_configuration_and_ends_with_the_
         await writer.wait_closed()
 
 
-async def test_a_worker_retires_when_nobody_is_led_to_it_any_more_and_may_be_called_back() -> None:
+async def test_a_worker_retires_when_nobody_is_led_to_it_any_more_and_may_be_called_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "QUIET", 0.1)
     worker = Worker(prepared(), Metrics())
 
     def retiring() -> float | None:
@@ -69,7 +74,8 @@ async def test_a_worker_retires_when_nobody_is_led_to_it_any_more_and_may_be_cal
         worker.set_retiring(True, 0.0)
         worker.set_retiring(True, 60.0)
         assert (await _line(reader)).startswith(b"421 ")
-        assert retiring() == 1
+        assert retiring() == 0, "somebody may come"
+        await eventually(lambda: retiring() == 1)
         worker.set_retiring(False)
         assert retiring() == 0
         again, other = await asyncio.open_connection(*listening.getsockname())

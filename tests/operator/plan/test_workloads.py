@@ -224,6 +224,16 @@ def test_an_empty_dir_stays_until_pods_that_serve_have_emptied_it() -> None:
         assert arranged(after).digest == digest
 
 
+def test_pods_that_empty_their_empty_dir_are_not_replaced_before_it_is() -> None:
+    limited = {**EMPTY_DIR, "queue": {"disk": {"maxSize": "100Mi"}}}
+    one = pod("alerts-1-abcde", queue="EmptyDir", queued=4, retiring=False)
+    seen = wanting(settled(limited, pods=(one,)), DIRECT)
+    key = Key("Deployment", "default", "alerts")
+    before = seen.children[key].body
+    assert before is not None
+    assert arranged(seen).manifests[key]["spec"]["template"] == before["spec"]["template"]
+
+
 def test_fewer_replicas_keep_the_higher_ones_until_they_are_empty() -> None:
     pods = (
         *(pod(f"alerts-{number}", queue="Claim", retiring=False, queued=9) for number in range(2)),

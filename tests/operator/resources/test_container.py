@@ -94,7 +94,7 @@ def test_without_a_cpu_limit_the_request_says_how_many_workers(cpu: str, workers
 def test_authorities_of_a_config_map_are_trusted() -> None:
     given = templated(caBundle={"configMapName": "corp", "key": "bundle.pem"})
     found = container(given)
-    (variable,) = found["env"]
+    variable = found["env"][-1]
     assert variable["name"] == "SSL_CERT_FILE"
     directory, _, file = variable["value"].rpartition("/")
     (mount,) = [item for item in found["volumeMounts"] if item["mountPath"] == directory]
