@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import httpx
 
-from tubepost_api.config import FileSink
+from tubepost_api.config_logger import FileSink
 from tubepost_cli.examples import example
 from tubepost_cli.problems import show
 from tubepost_cli.simulated import SimulatedApns

@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from tubepost_api.config import RouteConfig, RouteTls, SecretKeyRef
+from tubepost_api.compiled import SecretKeyRef
+from tubepost_api.config import RouteConfig, RouteTls
 from tubepost_credentials.secrets import Secrets, check
 from tubepost_credentials.throwaway import make_apns_certificate, make_ca, make_token_key
 from tubepost_dispatcher.config.bundle import ConfigBundle

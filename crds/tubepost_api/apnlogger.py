@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tubepost_api.conditions import Conditions
-from tubepost_api.config import FileSink, LoggerConfig, LoggerFormats
+from tubepost_api.config_logger import FileSink, FilterConfig, LoggedOutcome, LoggerConfig, LoggerFormats
 from tubepost_api.convert import converted
-from tubepost_api.fields import Checked, DurationOrZero, Name, Size
+from tubepost_api.fields import UNIQUE, Checked, DurationOrZero, Name, Size, no_repeats
 from tubepost_api.logformat import FormatError, parse_format
 from tubepost_api.resource import NAME_RULE, Column, KindNames, Resource, age_column, ready_column
 from tubepost_api.rules import Rule, SpecModel
+from tubepost_api.webhook import WebhookSpec, webhook_config
 
 _DEFAULTS = LoggerFormats()
 
@@ -54,6 +55,17 @@ Format = Annotated[
 ]
 
 
+ReasonWord = Annotated[
+    str,
+    Checked(
+        "a reason",
+        "write one word, such as BadDeviceToken; the reference of the outcomes lists them",
+        r"^[A-Za-z][A-Za-z0-9]*$",
+        64,
+    ),
+]
+
+
 class FileSpec(SpecModel):
     """A log file."""
 
@@ -69,12 +81,14 @@ class FileSpec(SpecModel):
 
 
 class SinkSpec(SpecModel):
-    """Where the lines go."""
+    """Where the events go."""
 
-    type: Literal["Stdout", "File"] = "Stdout"
-    """Standard output of the dispatcher, or a file."""
+    type: Literal["Stdout", "File", "Webhook"] = "Stdout"
+    """Standard output of the dispatcher, a file, or an HTTP endpoint."""
     file: FileSpec | None = None
     """The file, when the type is File."""
+    webhook: WebhookSpec | None = None
+    """The endpoint, when the type is Webhook."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -83,6 +97,42 @@ class SinkSpec(SpecModel):
             "set type: File together with file, or neither",
             lambda sink: (sink.file is not None) == (sink.type == "File"),
             "file",
+        ),
+        Rule(
+            "has(self.webhook) == (self.type == 'Webhook')",
+            "webhook belongs to type Webhook",
+            "set type: Webhook together with webhook, or neither",
+            lambda sink: (sink.webhook is not None) == (sink.type == "Webhook"),
+            "webhook",
+        ),
+    )
+
+
+class FilterSpec(SpecModel):
+    """Which events are logged, of those that logDelivery, logPermfail and logTempfail let through."""
+
+    outcomes: Annotated[
+        tuple[LoggedOutcome, ...],
+        Field(max_length=3, json_schema_extra=UNIQUE),
+        AfterValidator(no_repeats),
+    ] = ()
+    """Outcomes: Delivered, Permanent, Transient; empty: all."""
+    reasons: Annotated[
+        tuple[ReasonWord, ...], Field(max_length=64, json_schema_extra=UNIQUE), AfterValidator(no_repeats)
+    ] = ()
+    """Reasons of failures, in APNs' words (BadDeviceToken) or ours; empty: all. What was delivered has
+    none."""
+    dead_tokens: bool = False
+    """Only notifications whose device token APNs knows no more (410): for whoever keeps lists of devices."""
+
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!self.deadTokens || ((!has(self.outcomes) || self.outcomes.size() == 0) && "
+            "(!has(self.reasons) || self.reasons.size() == 0))",
+            "deadTokens is a filter of its own",
+            "leave out outcomes and reasons, or deadTokens",
+            lambda spec: not (spec.dead_tokens and (spec.outcomes or spec.reasons)),
+            "deadTokens",
         ),
     )
 
@@ -104,7 +154,9 @@ class ApnLoggerSpec(SpecModel):
     """What to log, where, and in which form."""
 
     sink: SinkSpec = SinkSpec()
-    """Where the lines go."""
+    """Where the events go."""
+    filter: FilterSpec = FilterSpec()
+    """Which events are logged."""
     heartbeat: DurationOrZero = "60s"
     """Time between two heartbeat lines; 0s turns them off."""
     log_delivery: bool = True
@@ -114,7 +166,10 @@ class ApnLoggerSpec(SpecModel):
     log_tempfail: bool = True
     """Whether transient failures are logged."""
     format: Literal["Momentum", "Json"] = "Momentum"
-    """Lines as Momentum's apn_logger writes them, or one JSON object per line."""
+    """Lines as Momentum's apn_logger writes them, or one JSON object per line; a webhook takes JSON only."""
+    compatibility: Literal["Tubepost", "Momentum"] = "Tubepost"
+    """What the macros of format Momentum mean, and how values are escaped. Momentum: exactly as its
+    apn_logger, for parsers that depend on it; the reference of the logger tells the differences."""
     formats: FormatsSpec = FormatsSpec()
     """The lines of format Momentum; format Json does not use them."""
 
@@ -125,7 +180,7 @@ class ApnLoggerStatus(SpecModel):
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The generation of the spec that this status is about."""
     conditions: Conditions = ()
-    """Accepted and Ready."""
+    """Accepted, ReferencesResolved, CredentialsValid and Ready."""
     users: Annotated[tuple[Name, ...], Field(max_length=256)] = ()
     """Names of the PushDomains that log here."""
 
@@ -140,7 +195,7 @@ class ApnLogger(Resource):
         "apnl",
         (
             ready_column(),
-            Column("Sink", ".spec.sink.type", description="Where the lines go."),
+            Column("Sink", ".spec.sink.type", description="Where the events go."),
             Column("Format", ".spec.format", description="Form of the lines."),
             Column("Users", ".status.users", description="PushDomains that log here.", wide=True),
             age_column(),
@@ -165,5 +220,7 @@ def logger_config(logger: ApnLogger) -> LoggerConfig:
         LoggerConfig,
         name=logger.metadata.name,
         file=converted(file, FileSink, mode=int(file.mode, 8)) if file else None,
+        webhook=webhook_config(spec.sink.webhook) if spec.sink.webhook else None,
+        filter=converted(spec.filter, FilterConfig),
         formats=converted(spec.formats, LoggerFormats),
     )

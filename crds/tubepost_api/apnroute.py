@@ -8,15 +8,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from tubepost_api.compiled import SecretKeyRef
 from tubepost_api.conditions import Conditions
-from tubepost_api.config import (
-    CertificateConfig,
-    RouteConfig,
-    RouteDefaults,
-    RouteTls,
-    SecretKeyRef,
-    TokenConfig,
-)
+from tubepost_api.config import CertificateConfig, RouteConfig, RouteDefaults, RouteTls, TokenConfig
 from tubepost_api.convert import converted
 from tubepost_api.endpoint import ENDPOINT_PATTERN, HOSTS, Environment, parse_endpoint
 from tubepost_api.fields import Checked, Name, SecretKey, SecretName

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from tubepost_api import listener
-from tubepost_api.apnlogger import ApnLogger
+from tubepost_api import listener, unwise
+from tubepost_api.apnlogger import ApnLogger, logger_config
 from tubepost_api.apnroute import ApnRoute, route_config
-from tubepost_api.config import AcceptanceMode, AcceptanceOverflow, DeliveryMode
-from tubepost_api.delivery import SCHEDULE, DeliveryOverride, DeliverySpec, merged
-from tubepost_api.durations import parse_duration, parse_size
+from tubepost_api.bounces import bounces_config
 from tubepost_api.endpoint import HOSTS, Endpoint, parse_endpoint
-from tubepost_api.problems import Problem
-from tubepost_api.pushdomain import PushDomain, PushDomainSpec, passthru_config
+from tubepost_api.policy import POLICY_KEY, source_fault
+from tubepost_api.problems import Problem, ProblemCode
+from tubepost_api.pushdomain import PushDomain
 from tubepost_api.read import Inventory, Loaded, suggestion
 from tubepost_api.references import SecretReference
+from tubepost_api.relay import relay_config
+from tubepost_api.rest import rest_config
+from tubepost_api.unwise import also
 
-_SHOWN = 8
-"""Further places of a problem that its message names."""
 _OWN = "an endpoint of your own"
-
-SHORT_IDLE = 60.0
-"""Seconds. With a shorter idleTimeout, connections to APNs are opened and closed all the time."""
 
 
 def check(inventory: Inventory) -> Iterator[Problem]:
@@ -36,7 +33,7 @@ def check(inventory: Inventory) -> Iterator[Problem]:
         yield from _route(loaded, loaded.resource, inventory)
     for loaded in inventory.of_kind("ApnLogger"):
         assert isinstance(loaded.resource, ApnLogger)
-        yield from _logger(loaded, loaded.resource)
+        yield from _logger(loaded, loaded.resource, inventory)
     # A PushDomain that could not be read may use them.
     readable = len(inventory.of_kind("PushDomain"))
     if readable and readable == sum(kind == "PushDomain" for kind, _, _ in inventory.declared):
@@ -91,17 +88,14 @@ def _push_domain(
     name = domain.metadata.name
     references = [*listener.to_config(spec.listener, hostname=name).references(name)]
     if spec.passthru is not None:
-        references += passthru_config(spec.passthru).references(name)
+        references += relay_config(spec.passthru).references(name, "RelayAccount", "RelayAuthorities")
+    if (bounces := bounces_config(spec.bounces)) is not None:
+        references += bounces.references(name)
+    if spec.rest is not None:
+        references += rest_config(spec.rest).references(name)
     yield from _secrets(loaded, references, inventory)
-    yield from _unwise(loaded, domain)
-    yield from _unwise_queue(loaded, domain)
-
-
-def _also(paths: list[str]) -> str:
-    """The further places of a problem, for the end of its message."""
-    others = [path.removeprefix("spec.") for path in paths[1:]]
-    shown = ", ".join(others[:_SHOWN]) + (", ..." if len(others) > _SHOWN else "")
-    return f" (also in {shown})" if others else ""
+    yield from _hooks(loaded, domain, inventory)
+    yield from unwise.push_domain(loaded, domain)
 
 
 def _not_found(loaded: Loaded, paths: list[str], kind: str, name: str, inventory: Inventory) -> Problem:
@@ -117,7 +111,7 @@ def _not_found(loaded: Loaded, paths: list[str], kind: str, name: str, inventory
         remedy = (
             f"declare it, or name one of: {', '.join(there)}" if there else f"declare an {kind} of that name"
         )
-    message = f"there is no {kind} {name!r} in namespace {namespace}{_also(paths)}"
+    message = f"there is no {kind} {name!r} in namespace {namespace}{also(paths)}"
     return loaded.problem("error", paths[0], message, remedy)
 
 
@@ -128,7 +122,7 @@ def _failover(
     routes = [item.resource for item in found if item and isinstance(item.resource, ApnRoute)]
     if len(routes) < 2 or len(routes) < len(names):
         return
-    first, path, also = routes[0], paths[0], _also(paths)
+    first, path, others = routes[0], paths[0], also(paths)
     for other in routes[1:]:
         pair = f"{first.metadata.name} and {other.metadata.name}"
         ours, theirs = _endpoint(first).environment, _endpoint(other).environment
@@ -137,7 +131,7 @@ def _failover(
             yield loaded.problem(
                 "error" if known else "warning",
                 path,
-                f"{pair} use different environments ({ours or _OWN}, {theirs or _OWN}){also}",
+                f"{pair} use different environments ({ours or _OWN}, {theirs or _OWN}){others}",
                 "list only routes of one environment: a device token is valid in one environment",
             )
         mine, its = first.spec.topic, other.spec.topic
@@ -145,14 +139,14 @@ def _failover(
             yield loaded.problem(
                 "error",
                 path,
-                f"{pair} have different topics ({mine}, {its}){also}",
+                f"{pair} have different topics ({mine}, {its}){others}",
                 "list only routes of one topic: a device token belongs to one app",
             )
         elif mine != its or (mine is None and first.spec.certificate != other.spec.certificate):
             yield loaded.problem(
                 "warning",
                 path,
-                f"the manifests do not show whether {pair} have the same topic{also}",
+                f"the manifests do not show whether {pair} have the same topic{others}",
                 "set spec.topic in both",
             )
 
@@ -200,7 +194,7 @@ def _secret(loaded: Loaded, reference: SecretReference, inventory: Inventory) ->
             "warning",
             reference.path,
             f"Secret {name!r} is not in the manifests",
-            f"make sure that it exists in namespace {namespace}, with the keys {_listed(reference.keys)}",
+            f"make sure that it exists in namespace {namespace}, with {reference.wanted}",
             absent_secret=name,
         )
         return
@@ -209,123 +203,41 @@ def _secret(loaded: Loaded, reference: SecretReference, inventory: Inventory) ->
             "error",
             reference.path,
             f"Secret {name!r} has no key {key!r}",
-            f"add the key to the Secret; it has {_listed(sorted(present)) or 'none'}",
+            f"add the key to the Secret; it has {', '.join(sorted(present)) or 'none'}",
         )
 
 
-def _listed(keys: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(keys)
-
-
-def _unwise(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
-    spec = domain.spec
-    deadline = parse_duration(spec.acceptance.deadline)
-    scopes: list[tuple[str, DeliverySpec | DeliveryOverride]] = [("spec.delivery", spec.delivery)]
-    # What a domain inherits has been told of the PushDomain.
-    scopes += [
-        (f"spec.domains[{index}].delivery", entry.delivery)
-        for index, entry in enumerate(spec.domains)
-        if entry.delivery is not None
-    ]
-    for path, options in scopes:
-        if options.mode == DeliveryMode.BLACKHOLE:
-            yield loaded.problem(
-                "warning", f"{path}.mode", "Blackhole answers 250 and sends nothing", "use it for tests only"
-            )
-        idle, response = options.idle_timeout, options.response_timeout
-        if idle is not None and parse_duration(idle) < SHORT_IDLE:
-            yield loaded.problem(
-                "warning",
-                f"{path}.idleTimeout",
-                f"{idle} is short: APNs may take frequent reconnects for an attack",
-                "use an hour or more",
-            )
-        if not _queues(spec) and response is not None and parse_duration(response) >= deadline:
-            yield loaded.problem(
-                "warning",
-                f"{path}.responseTimeout",
-                "the acceptance deadline comes first: messages are answered 451 before APNs has answered",
-                "raise acceptance.deadline, or lower responseTimeout",
-            )
-    passthru = spec.passthru
-    if passthru is not None and passthru.auth_secret_name is not None and passthru.tls == "None":
-        yield loaded.problem(
-            "warning", "spec.passthru.tls", "the relay's password is sent in cleartext", "use StartTls or Tls"
-        )
-    if passthru is not None and passthru.ca is not None and (passthru.tls == "None" or not passthru.verify):
-        yield loaded.problem(
-            "warning",
-            "spec.passthru.ca",
-            "has no effect without TLS, or without verify",
-            "set tls to StartTls or Tls, and verify: true",
-        )
-    auth = spec.listener.auth
-    if auth is not None and not auth.require_tls:
-        yield loaded.problem(
-            "warning",
-            "spec.listener.auth.requireTls",
-            "clients send their passwords in cleartext",
-            "set up startTls, and requireTls: true",
-        )
-
-
-def _queues(spec: PushDomainSpec) -> bool:
-    """Whether anything goes into the queue."""
-    acceptance = spec.acceptance
-    return acceptance.mode == AcceptanceMode.QUEUED or acceptance.overflow == AcceptanceOverflow.QUEUE
-
-
-def _unwise_queue(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
-    spec = domain.spec
-    if spec.queue is not None and not _queues(spec):
-        yield loaded.problem(
-            "warning",
-            "spec.queue",
-            "nothing goes into the queue: with mode Direct and no overflow it is emptied only",
-            "set acceptance.mode: Queued or acceptance.overflow: Queue, or remove the queue once it is empty",
-        )
-    scopes: list[tuple[str, DeliverySpec | DeliveryOverride, DeliverySpec]] = [
-        ("spec.delivery", spec.delivery, spec.delivery)
-    ]
-    scopes += [
-        (f"spec.domains[{index}].delivery", entry.delivery, merged(spec.delivery, entry.delivery))
-        for index, entry in enumerate(spec.domains)
-        if entry.delivery is not None
-    ]
-    for path, written, options in scopes:
-        # The API server fills in defaults, so that those cannot be told from what somebody wrote.
-        unlike = [
-            DeliverySpec.model_fields[name].alias or name
-            for name in SCHEDULE
-            if getattr(written, name) not in {None, DeliverySpec.model_fields[name].default}
-        ]
-        if not _queues(spec):
-            if unlike:
-                yield loaded.problem(
-                    "warning",
-                    f"{path}.{unlike[0]}",
-                    f"has no effect without a queue{_also(unlike)}",
-                    "set acceptance.mode: Queued and queue.disk, or remove it",
-                )
-        elif unlike and parse_duration(options.message_expiration) <= parse_duration(options.retry_interval):
-            yield loaded.problem(
-                "warning",
-                f"{path}.messageExpiration",
-                f"{options.message_expiration} is not longer than retryInterval ({options.retry_interval}): "
-                "what fails once may expire before it is tried again",
-                "raise messageExpiration, or lower retryInterval",
-            )
-    disk = spec.queue.disk if spec.queue is not None else None
-    if disk is None or disk.claim is None:
+def _hooks(loaded: Loaded, domain: PushDomain, inventory: Inventory) -> Iterator[Problem]:
+    policy, namespace = domain.spec.policy, domain.metadata.namespace
+    if policy is None:
         return
-    needed, size = parse_size(disk.max_size or 0) + parse_size(disk.reserve), parse_size(disk.claim.size)
-    if needed > size:
+    name, field = policy.config_map_name, "spec.policy.configMapName"
+    texts = inventory.config_maps.get((namespace, name))
+    if texts is None:
+        there = sorted(n for ns, n in inventory.config_maps if ns == namespace)
+        meant = suggestion(name, there)
         yield loaded.problem(
-            "warning",
-            "spec.queue.disk.claim.size",
-            f"{disk.claim.size} is less than maxSize and reserve together: messages are answered 452 early",
-            "raise it, or lower maxSize or reserve",
+            "error",
+            field,
+            f"there is no ConfigMap {name!r} in namespace {namespace}",
+            f"did you mean {meant}?" if meant else f"create it, with the hooks under the key {POLICY_KEY}",
+            code=ProblemCode.CONFIG_MAP_NOT_FOUND,
         )
+        return
+    source = texts.get(POLICY_KEY)
+    if source is None:
+        yield loaded.problem(
+            "error",
+            field,
+            f"ConfigMap {name!r} has no key {POLICY_KEY!r}",
+            f"add the key to the ConfigMap; it has {', '.join(sorted(texts)) or 'none'}",
+            code=ProblemCode.CONFIG_MAP_KEY_MISSING,
+        )
+        return
+    fault = source_fault(source)
+    if fault is not None:
+        message = f"ConfigMap {name!r}, key {POLICY_KEY!r}: {fault.text}"
+        yield loaded.problem("error", field, message, fault.remedy, code=ProblemCode.POLICY_INVALID)
 
 
 def _route(loaded: Loaded, route: ApnRoute, inventory: Inventory) -> Iterator[Problem]:
@@ -359,9 +271,6 @@ def _route(loaded: Loaded, route: ApnRoute, inventory: Inventory) -> Iterator[Pr
         )
 
 
-def _logger(loaded: Loaded, logger: ApnLogger) -> Iterator[Problem]:
-    spec = logger.spec
-    if spec.format == "Json" and spec.formats != type(spec.formats)():
-        yield loaded.problem(
-            "warning", "spec.formats", "has no effect with format: Json", "remove it, or set format: Momentum"
-        )
+def _logger(loaded: Loaded, logger: ApnLogger, inventory: Inventory) -> Iterator[Problem]:
+    yield from unwise.logger(loaded, logger)
+    yield from _secrets(loaded, logger_config(logger).references(), inventory)

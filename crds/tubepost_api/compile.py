@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tubepost_api import delivery, listener
+from tubepost_api import bounces, delivery, listener
 from tubepost_api.acceptance import queue_config
 from tubepost_api.apnlogger import ApnLogger, logger_config
 from tubepost_api.apnroute import ApnRoute, route_config
 from tubepost_api.checks import check
-from tubepost_api.config import (
-    AcceptanceConfig,
-    DispatcherConfig,
-    EntryConfig,
-)
+from tubepost_api.config import AcceptanceConfig, DispatcherConfig, EntryConfig, PolicyConfig
 from tubepost_api.convert import converted
+from tubepost_api.policy import POLICY_KEY, policy_config
 from tubepost_api.problems import Manifest, Problem
-from tubepost_api.pushdomain import PushDomain, passthru_config
+from tubepost_api.pushdomain import PushDomain, PushDomainSpec
 from tubepost_api.read import Inventory, Loaded, read_manifests, suggestion
+from tubepost_api.relay import relay_config
+from tubepost_api.rest import rest_config
 
 __all__ = [
     "CompileResult",
@@ -44,7 +43,8 @@ def compile_manifests(manifests: Sequence[Manifest], *, push_domain: str | None 
 
     `push_domain` is `NAME` or `NAMESPACE/NAME`; it is needed only where the manifests hold several. All
     objects of our group are checked, also those that the chosen PushDomain does not use. Secrets are never
-    read: only whether a Secret that is among the manifests has the keys that are named.
+    read: only whether a Secret that is among the manifests has the keys that are named. A ConfigMap with
+    hooks has to be among them: its text becomes a part of the document.
     """
     inventory = read_manifests(manifests)
     problems = [*inventory.problems, *check(inventory)]
@@ -102,6 +102,7 @@ def _compile(domain: PushDomain, inventory: Inventory) -> DispatcherConfig:
             pattern=entry.pattern,
             routes=entry.routes or spec.routes or (),
             delivery=delivery.to_config(delivery.merged(spec.delivery, entry.delivery)),
+            bounces=bounces.bounce_config(bounces.merged(spec.bounces, entry.bounces)),
         )
         for entry in sorted(spec.domains, key=lambda entry: entry.name is None)
     ]
@@ -115,10 +116,22 @@ def _compile(domain: PushDomain, inventory: Inventory) -> DispatcherConfig:
         entries=tuple(entries),
         routes={route: route_config(_route(inventory, namespace, route)) for route in in_use},
         loggers=tuple(logger_config(_logger(inventory, namespace, logger)) for logger in spec.loggers),
-        passthru=passthru_config(spec.passthru) if spec.passthru else None,
+        passthru=relay_config(spec.passthru) if spec.passthru else None,
         log_level=spec.log_level,
         workers=spec.workers,
         queue=queue_config(spec.queue) if spec.queue else None,
+        bounces=bounces.bounces_config(spec.bounces),
+        policy=_policy(spec, namespace, inventory),
+        context_addresses=spec.context.addresses,
+        rest=rest_config(spec.rest) if spec.rest else None,
+    )
+
+
+def _policy(spec: PushDomainSpec, namespace: str, inventory: Inventory) -> PolicyConfig | None:
+    if spec.policy is None:
+        return None
+    return policy_config(
+        spec.policy, inventory.config_maps[namespace, spec.policy.config_map_name][POLICY_KEY]
     )
 
 

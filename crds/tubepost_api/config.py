@@ -1,7 +1,8 @@
 """`DispatcherConfig`: the compiled document that the operator (or a laptop) writes and the dispatcher reads.
 
 Everything in it is resolved: overrides are applied, defaults filled in, durations are seconds, names are
-checked. It holds no secret: credentials are named (`SecretKeyRef`) and read by the dispatcher itself.
+checked. Loggers are in `config_logger`, relays and reports in `config_relay`. It holds no secret: credentials
+are named (`SecretKeyRef`) and read by the dispatcher itself.
 """
 
 from __future__ import annotations
@@ -11,41 +12,15 @@ import hashlib
 import json
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
-from pydantic.alias_generators import to_camel
-
+from tubepost_api.compiled import Compiled, SecretKeyRef, later
+from tubepost_api.config_logger import LoggerConfig
+from tubepost_api.config_relay import BounceConfig, BouncesConfig, RelayConfig
 from tubepost_api.references import ACCOUNT_KEYS, SecretReference
 
 SCHEMA_VERSION = 1
 """Version of this document; a dispatcher reads its own version and the one before."""
-
-_LATER = "x-tubepost-later"
-
-
-def later(default: Any) -> Any:
-    """A field that joined after the first release of its schema version.
-
-    It is written only where it is not its default, so that a dispatcher which does not know it yet reads the
-    documents of those who do not use it, and reports the same digest. Where it is used, the older dispatcher
-    refuses the document by the field's name and keeps the one before: nothing is ignored in silence.
-    """
-    return Field(default=default, json_schema_extra={_LATER: True})
-
-
-class _Compiled(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-    @model_serializer(mode="wrap")
-    def _without_unused_later_fields(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        document: dict[str, Any] = handler(self)
-        for name, field in type(self).model_fields.items():
-            extra = field.json_schema_extra
-            if isinstance(extra, dict) and _LATER in extra and getattr(self, name) == field.default:
-                document.pop(field.alias or name, None)
-                document.pop(name, None)
-        return document
 
 
 class McmtReception(enum.StrEnum):
@@ -91,14 +66,7 @@ class StartTlsMode(enum.StrEnum):
     REQUIRED = "Required"
 
 
-class SecretKeyRef(_Compiled):
-    """One key of one Secret."""
-
-    secret: str
-    key: str
-
-
-class StartTlsConfig(_Compiled):
+class StartTlsConfig(Compiled):
     """STARTTLS of the listener; certificate and key are absent when `mode` is Disabled."""
 
     mode: StartTlsMode = StartTlsMode.DISABLED
@@ -107,7 +75,7 @@ class StartTlsConfig(_Compiled):
     min_version: Literal["1.2", "1.3"] = "1.2"
 
 
-class AuthConfig(_Compiled):
+class AuthConfig(Compiled):
     """AUTH of the listener.
 
     The Secret holds `username` and `password` (type kubernetes.io/basic-auth), or `users`, a text of
@@ -119,7 +87,7 @@ class AuthConfig(_Compiled):
     require_tls: bool = True
 
 
-class ListenerLimits(_Compiled):
+class ListenerLimits(Compiled):
     """Bounds of the listener. Counts are per pod, times in seconds, sizes in bytes; 0 means no limit."""
 
     max_message_size: int = 10_240_000
@@ -135,7 +103,7 @@ class ListenerLimits(_Compiled):
     max_messages_per_session: int = 0
 
 
-class ListenerConfig(_Compiled):
+class ListenerConfig(Compiled):
     """The SMTP listener."""
 
     port: int = 2525
@@ -158,7 +126,7 @@ class ListenerConfig(_Compiled):
             yield SecretReference("Users", name, self.auth.secret, ACCOUNT_KEYS)
 
 
-class AcceptanceConfig(_Compiled):
+class AcceptanceConfig(Compiled):
     """When a message is acknowledged; `deadline` is seconds between the end of DATA and the reply."""
 
     mode: AcceptanceMode = AcceptanceMode.DIRECT
@@ -167,7 +135,7 @@ class AcceptanceConfig(_Compiled):
     """With mode Direct only; `Queue` comes with a queue."""
 
 
-class QueueConfig(_Compiled):
+class QueueConfig(Compiled):
     """The queue on disk, per pod. `persistent`: it outlives the pod; limits of 0 are none."""
 
     persistent: bool
@@ -177,7 +145,7 @@ class QueueConfig(_Compiled):
     """Bytes of the volume that are left free."""
 
 
-class ServingWorkload(_Compiled):
+class ServingWorkload(Compiled):
     """A workload whose pods take mail. Others, of before a move, deliver what they have and take no more.
 
     `replicas`: of a StatefulSet, the ordinals below it serve; None: all.
@@ -187,14 +155,14 @@ class ServingWorkload(_Compiled):
     replicas: int | None = None
 
 
-class Throttle(_Compiled):
+class Throttle(Compiled):
     """At most `messages` notifications every `seconds`, per pod (Momentum `outbound_throttle_messages`)."""
 
     messages: int
     seconds: float = 1.0
 
 
-class DeliveryConfig(_Compiled):
+class DeliveryConfig(Compiled):
     """How one domain entry delivers. Times in seconds; counts are per pod; 0 means no limit."""
 
     mode: DeliveryMode = DeliveryMode.DELIVER
@@ -212,23 +180,24 @@ class DeliveryConfig(_Compiled):
     message_expiration: float = later(604_800.0)
 
 
-class EntryConfig(_Compiled):
+class EntryConfig(Compiled):
     """One domain entry: exactly one of `name` (exact) and `pattern` (RE2, must match the whole domain)."""
 
     name: str | None = None
     pattern: str | None = None
     routes: tuple[str, ...]
     delivery: DeliveryConfig
+    bounces: BounceConfig = later(BounceConfig())
 
 
-class CertificateConfig(_Compiled):
+class CertificateConfig(Compiled):
     """Certificate authentication towards APNs."""
 
     certificate: SecretKeyRef
     private_key: SecretKeyRef
 
 
-class TokenConfig(_Compiled):
+class TokenConfig(Compiled):
     """Provider-token authentication towards APNs: a .p8 key with its key id and team id."""
 
     private_key: SecretKeyRef
@@ -236,7 +205,7 @@ class TokenConfig(_Compiled):
     team_id: SecretKeyRef
 
 
-class RouteDefaults(_Compiled):
+class RouteDefaults(Compiled):
     """Values for push parts that do not name their own. `priority` None: by push type."""
 
     push_type: str | None = None
@@ -244,7 +213,7 @@ class RouteDefaults(_Compiled):
     collapse_id: str | None = None
 
 
-class RouteTls(_Compiled):
+class RouteTls(Compiled):
     """TLS towards APNs. `ca` None: the system's trust store; `ciphers` None: the library's defaults."""
 
     verify: bool = True
@@ -253,7 +222,7 @@ class RouteTls(_Compiled):
     min_version: Literal["1.2", "1.3"] = "1.2"
 
 
-class RouteConfig(_Compiled):
+class RouteConfig(Compiled):
     """One ApnRoute. Exactly one of `certificate` and `token`; `topic` None: from the certificate."""
 
     name: str
@@ -289,60 +258,49 @@ class RouteConfig(_Compiled):
             yield SecretReference("ProxyAccount", self.name, account.secret, (account.key,))
 
 
-class FileSink(_Compiled):
-    """A log file. `mode` is its permission bits; rotation by size, `max_size` 0 means never."""
-
-    path: str
-    mode: int = 0o644
-    max_size: int = 100 * 1024 * 1024
-    max_files: int = 5
-
-
-class LoggerFormats(_Compiled):
-    """The four format strings (Momentum's apn_logger defaults)."""
-
-    delivery: str = '%t@D@%i@"%sa"@"%da"@%d@%g@%b@%H@%B@%ti'
-    permfail: str = "%t@P@%i@%sa@%da@%d@%g@%b@%H@%S@%e"
-    tempfail: str = '%t@T@%i@"%sa"@"%da"@%d@%g@%b@%H@%B@%ti@%S@%e'
-    heartbeat: str = "%t@M"
-
-
-class LoggerConfig(_Compiled):
-    """One ApnLogger. `file` None: standard output. `heartbeat` in seconds, 0 means none."""
+class PolicyConfig(Compiled):
+    """The hooks of a PushDomain, in Python. `timeout` in seconds, `memory` in bytes."""
 
     name: str
-    file: FileSink | None = None
-    format: Literal["Momentum", "Json"] = "Momentum"
-    formats: LoggerFormats = LoggerFormats()
-    heartbeat: float = 60.0
-    log_delivery: bool = True
-    log_permfail: bool = True
-    log_tempfail: bool = True
+    """Of the ConfigMap that they are from, for messages."""
+    source: str
+    """The whole module: so that it comes into force with the rest of the document, and goes with it."""
+    timeout: float = 1.0
+    """For one call of a hook."""
+    memory: int = 128 * 1024 * 1024
+    """Of one process."""
+    processes: int = 1
+    """Processes of each worker."""
 
 
-class PassthruConfig(_Compiled):
-    """The SMTP relay for what is not a push.
+class RestTlsConfig(Compiled):
+    """TLS of the listener for requests."""
 
-    `auth` names a basic-auth Secret (username, password); `ca` None: the system's trust store.
-    """
+    certificate: SecretKeyRef
+    private_key: SecretKeyRef
+    min_version: Literal["1.2", "1.3"] = "1.2"
 
-    host: str
-    port: int = 25
-    tls: Literal["None", "StartTls", "Tls"] = "None"
-    verify: bool = True
-    auth: str | None = None
-    timeout: float = 30.0
-    ca: SecretKeyRef | None = later(None)
+
+class RestConfig(Compiled):
+    """The listener for notifications as HTTP requests. `tokens` names a Secret: client -> bearer token."""
+
+    port: int = 8080
+    tls: RestTlsConfig | None = None
+    tokens: str
+    max_batch: int = 1_000
+    """Most notifications of one request."""
+    max_body_size: int = 10 * 1024 * 1024
+    """Largest body of a request, in bytes."""
 
     def references(self, name: str) -> Iterator[SecretReference]:
-        """The Secrets that the relay of PushDomain `name` needs."""
-        if self.auth is not None:
-            yield SecretReference("RelayAccount", name, self.auth, ACCOUNT_KEYS)
-        if self.ca is not None:
-            yield SecretReference("RelayAuthorities", name, self.ca.secret, (self.ca.key,))
+        """The Secrets that the listener of PushDomain `name` needs."""
+        if self.tls is not None:
+            keys = (self.tls.certificate.key, self.tls.private_key.key)
+            yield SecretReference("RestTls", name, self.tls.certificate.secret, keys)
+        yield SecretReference("RestTokens", name, self.tokens, ())
 
 
-class DispatcherConfig(_Compiled):
+class DispatcherConfig(Compiled):
     """Everything one dispatcher needs to know, short of the secrets' contents."""
 
     schema_version: int = SCHEMA_VERSION
@@ -355,7 +313,8 @@ class DispatcherConfig(_Compiled):
     """Exact names first, then patterns in their declared order."""
     routes: dict[str, RouteConfig]
     loggers: tuple[LoggerConfig, ...] = ()
-    passthru: PassthruConfig | None = None
+    passthru: RelayConfig | None = None
+    """The relay for what is not a push."""
     log_level: Literal["Debug", "Info", "Warning", "Error"] = "Info"
     workers: int = 0
     """Worker processes; 0: from the CPU limit."""
@@ -363,6 +322,13 @@ class DispatcherConfig(_Compiled):
     """None: nothing is queued; what a queue still has is delivered."""
     serving: tuple[ServingWorkload, ...] = later(())
     """Empty: every pod takes mail."""
+    bounces: BouncesConfig | None = later(None)
+    """None: there is no relay for reports, and for mail that hooks make."""
+    policy: PolicyConfig | None = later(None)
+    context_addresses: Literal["Allow", "Ignore"] = later("Allow")
+    """Whether senders may set DLV_Source_Addr and DLV_Dest_Addr."""
+    rest: RestConfig | None = later(None)
+    """None: notifications come by SMTP alone."""
 
     def to_json(self) -> str:
         """The document as canonical JSON (sorted keys, camelCase)."""
@@ -373,14 +339,20 @@ class DispatcherConfig(_Compiled):
         return text_digest(self.to_json())
 
     def references(self) -> Iterator[SecretReference]:
-        """The Secrets that the PushDomain itself needs, without those of its routes."""
+        """The Secrets that the PushDomain itself needs, without those of its routes and loggers."""
         yield from self.listener.references(self.name)
         if self.passthru is not None:
-            yield from self.passthru.references(self.name)
+            yield from self.passthru.references(self.name, "RelayAccount", "RelayAuthorities")
+        if self.bounces is not None:
+            yield from self.bounces.references(self.name)
+        if self.rest is not None:
+            yield from self.rest.references(self.name)
 
     def secret_names(self) -> frozenset[str]:
-        """Names of all Secrets that this configuration refers to, those of its routes included."""
-        every = chain(self.references(), *(route.references() for route in self.routes.values()))
+        """Names of all Secrets that this configuration refers to, those of routes and loggers included."""
+        of_routes = (route.references() for route in self.routes.values())
+        of_loggers = (logger.references() for logger in self.loggers)
+        every = chain(self.references(), *of_routes, *of_loggers)
         return frozenset(reference.secret for reference in every)
 
 

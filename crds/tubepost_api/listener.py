@@ -6,12 +6,12 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from tubepost_api.compiled import SecretKeyRef
 from tubepost_api.config import (
     AuthConfig,
     ListenerConfig,
     ListenerLimits,
     McmtReception,
-    SecretKeyRef,
     StartTlsConfig,
     StartTlsMode,
 )
@@ -94,6 +94,8 @@ HTTP_PORT: Final = 9090
 """Port of metrics and health in a dispatcher's pod."""
 ADMIN_PORT: Final = 9091
 """Port of /status in a dispatcher's pod, on its loopback."""
+OWN_PORTS: Final = (HTTP_PORT, ADMIN_PORT)
+"""Ports that no listener can have."""
 
 
 class ProxyProtocolSpec(SpecModel):
@@ -141,10 +143,10 @@ class ListenerSpec(SpecModel):
             "port",
         ),
         Rule(
-            f"!(self.port in [{HTTP_PORT}, {ADMIN_PORT}])",
-            f"{HTTP_PORT} and {ADMIN_PORT} are the dispatcher's own, for metrics and status",
+            f"!(self.port in [{', '.join(map(str, OWN_PORTS))}])",
+            f"{' and '.join(map(str, OWN_PORTS))} are the dispatcher's own, for metrics and status",
             "choose another port, such as 2525; what senders see is spec.service.port",
-            lambda listener: listener.port not in {HTTP_PORT, ADMIN_PORT},
+            lambda listener: listener.port not in OWN_PORTS,
             "port",
         ),
         Rule(

@@ -24,6 +24,12 @@ class ProblemCode(enum.Enum):
     """Any other: programs only print it."""
     SECRET_NOT_FOUND = enum.auto()
     """Secret `Problem.secret` is not among what was read; it may exist elsewhere."""
+    CONFIG_MAP_NOT_FOUND = enum.auto()
+    """A ConfigMap that is named is not among what was read."""
+    CONFIG_MAP_KEY_MISSING = enum.auto()
+    """A ConfigMap that is named lacks its key."""
+    POLICY_INVALID = enum.auto()
+    """The module of hooks cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,20 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from tubepost_api.acceptance import PLACES, AcceptanceSpec, QueueSpec
+from tubepost_api.bounces import BouncesOverride, BouncesSpec
 from tubepost_api.conditions import Conditions
-from tubepost_api.config import AcceptanceMode, AcceptanceOverflow, PassthruConfig
-from tubepost_api.convert import converted
+from tubepost_api.config import AcceptanceMode, AcceptanceOverflow
 from tubepost_api.delivery import DeliveryOverride, DeliverySpec, keeps_intervals, keeps_order
 from tubepost_api.durations import DURATION_PATTERN
-from tubepost_api.fields import UNIQUE, Checked, Duration, Host, Name, Port, SecretName, no_repeats
+from tubepost_api.fields import UNIQUE, Checked, Name, no_repeats
 from tubepost_api.listener import ListenerSpec
 from tubepost_api.patterns import check_pattern
 from tubepost_api.podtemplate import PodTemplateSpec
+from tubepost_api.policy import PolicySpec
+from tubepost_api.relay import RelaySpec
 from tubepost_api.resource import Column, KindNames, Resource, age_column, ready_column
+from tubepost_api.rest import RestSpec
 from tubepost_api.rules import Rule, SpecModel
-from tubepost_api.secretkeys import CaSpec, key_of
 from tubepost_api.service import ServiceSpec
 
 
@@ -68,6 +70,8 @@ class DomainSpec(SpecModel):
     """Names of ApnRoutes in place of those of the PushDomain."""
     delivery: DeliveryOverride | None = None
     """Delivery options that differ, field by field; the others are the PushDomain's."""
+    bounces: BouncesOverride | None = None
+    """Options of reports that differ, field by field; the others are the PushDomain's."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -79,23 +83,13 @@ class DomainSpec(SpecModel):
     )
 
 
-class PassthruSpec(SpecModel):
-    """The SMTP relay for what is not a push."""
+class ContextSpec(SpecModel):
+    """Context variables that come with a message."""
 
-    host: Host
-    """Host name or IP address of the relay."""
-    port: Port = 25
-    """Port of the relay."""
-    tls: Literal["None", "StartTls", "Tls"] = "None"
-    """None: plain; StartTls: STARTTLS is required; Tls: TLS from the first byte."""
-    verify: bool = True
-    """Whether the relay's certificate is verified."""
-    ca: CaSpec | None = None
-    """Authorities to trust instead of the system's: those of a relay in the cluster, for example."""
-    auth_secret_name: SecretName | None = None
-    """Secret of type kubernetes.io/basic-auth (username, password) to authenticate with."""
-    timeout: Duration = "30s"
-    """Longest time for connecting, and for each command."""
+    addresses: Literal["Allow", "Ignore"] = "Allow"
+    """Whether senders may set DLV_Source_Addr and DLV_Dest_Addr, which logs and hooks show; Ignore: a message
+    that sets them is taken, and they are not. What delivery sets (DLV_Transaction_ID, DLV_Response_Status and
+    so on) no sender can set."""
 
 
 def _each_domain(first: str, sign: str, second: str) -> str:
@@ -127,9 +121,17 @@ class PushDomainSpec(SpecModel):
     """Where messages are kept until their end: for acceptance.mode Queued, and acceptance.overflow Queue."""
     delivery: DeliverySpec = DeliverySpec()
     """How notifications are delivered. Domains may differ, field by field."""
-    passthru: PassthruSpec | None = None
+    bounces: BouncesSpec = BouncesSpec()
+    """Reports to senders of what failed or is late. Domains may differ, field by field."""
+    passthru: RelaySpec | None = None
     """SMTP relay for ordinary mail and for the e-mail parts of MCMT messages; without one ordinary mail is
     refused."""
+    policy: PolicySpec | None = None
+    """Hooks in Python."""
+    context: ContextSpec = ContextSpec()
+    """Context variables of messages."""
+    rest: RestSpec | None = None
+    """Listener for notifications as HTTP requests, beside SMTP; without it there is none."""
     loggers: Annotated[
         tuple[Name, ...], Field(max_length=8, json_schema_extra=UNIQUE), AfterValidator(no_repeats)
     ] = ()
@@ -208,6 +210,20 @@ class PushDomainSpec(SpecModel):
             lambda spec: spec.listener.mcmt_reception != "Passthru" or spec.passthru is not None,
             "passthru",
         ),
+        Rule(
+            "!has(self.rest) || self.rest.port != self.listener.port",
+            "rest.port is the port of the SMTP listener",
+            "choose another port, such as 8080",
+            lambda spec: spec.rest is None or spec.rest.port != spec.listener.port,
+            "rest",
+        ),
+        Rule(
+            "!has(self.rest) || self.rest.port != self.service.port",
+            "rest.port is the Service's port for SMTP, service.port",
+            "choose another port, such as 8080",
+            lambda spec: spec.rest is None or spec.rest.port != spec.service.port,
+            "rest",
+        ),
     )
 
 
@@ -262,8 +278,8 @@ class PushDomainStatus(SpecModel):
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The generation of the spec that this status is about."""
     conditions: Conditions = ()
-    """Accepted, ReferencesResolved, CredentialsValid, Programmed, Ready and Delivering; with a queue also
-    QueueDurable and QueueSettled."""
+    """Accepted, ReferencesResolved, CredentialsValid, Programmed, Ready and Delivering; with reports also
+    BouncesDeliverable, with a queue also QueueDurable and QueueSettled."""
     replicas: Annotated[int, Field(ge=0)] = 0
     """Number of dispatcher pods."""
     selector: Annotated[str, Field(max_length=1024)] = ""
@@ -350,8 +366,3 @@ def _disorder(
         ),
         None,
     )
-
-
-def passthru_config(spec: PassthruSpec) -> PassthruConfig:
-    """The relay as the dispatcher reads it."""
-    return converted(spec, PassthruConfig, auth=spec.auth_secret_name, ca=key_of(spec.ca))

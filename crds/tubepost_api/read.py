@@ -37,6 +37,7 @@ class Loaded:
         remedy: str,
         *,
         absent_secret: str = "",
+        code: ProblemCode = ProblemCode.OTHER,
     ) -> Problem:
         """A problem of this object; `absent_secret` names a Secret that is not there."""
         metadata = self.resource.metadata
@@ -49,7 +50,7 @@ class Loaded:
             field,
             message,
             remedy,
-            ProblemCode.SECRET_NOT_FOUND if absent_secret else ProblemCode.OTHER,
+            ProblemCode.SECRET_NOT_FOUND if absent_secret else code,
             absent_secret,
         )
 
@@ -60,12 +61,13 @@ class Inventory:
 
     `objects` are by kind, namespace and name. `declared` holds the same keys, and those of objects that are
     not valid: a reference to one of them is not a second mistake. `secrets` maps namespace and name to the
-    keys of each Secret.
+    keys of each Secret, `config_maps` to the text by key of each ConfigMap.
     """
 
     objects: dict[tuple[str, str, str], Loaded] = field(default_factory=dict)
     declared: dict[tuple[str, str, str], str] = field(default_factory=dict)
     secrets: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    config_maps: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def names(self, kind: str, namespace: str) -> list[str]:
@@ -78,7 +80,7 @@ class Inventory:
 
 
 def read_manifests(manifests: Iterable[Manifest]) -> Inventory:
-    """Read all documents; what is not of our group is left alone, but for Secrets."""
+    """Read all documents; what is not of our group is left alone, but for Secrets and ConfigMaps."""
     inventory = Inventory()
     for manifest in manifests:
         _read(manifest, inventory)
@@ -113,6 +115,8 @@ def _read(manifest: Manifest, inventory: Inventory) -> None:
     if version == "v1" and kind in _CORE_KINDS:
         if kind == "Secret" and isinstance(name, str):
             inventory.secrets[str(namespace), name] = _secret_keys(document)
+        if kind == "ConfigMap" and isinstance(name, str):
+            inventory.config_maps[str(namespace), name] = _texts(document)
         return
     group = version.rpartition("/")[0]
     if group != GROUP:
@@ -163,6 +167,13 @@ def _secret_keys(document: Mapping[str, Any]) -> frozenset[str]:
         if isinstance(values, Mapping):
             keys.update(str(key) for key in values)
     return frozenset(keys)
+
+
+def _texts(document: Mapping[str, Any]) -> Mapping[str, str]:
+    data = document.get("data")
+    if not isinstance(data, Mapping):
+        return {}
+    return {str(key): value for key, value in data.items() if isinstance(value, str)}
 
 
 def _without_nulls(value: Any) -> Any:

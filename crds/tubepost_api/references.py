@@ -13,10 +13,17 @@ SecretUse = Literal[
     "Users",
     "RelayAccount",
     "RelayAuthorities",
+    "BounceRelayAccount",
+    "BounceRelayAuthorities",
+    "RestTls",
+    "RestTokens",
     "Certificate",
     "Token",
     "Authorities",
     "ProxyAccount",
+    "WebhookAuthorization",
+    "WebhookSignature",
+    "WebhookAuthorities",
 ]
 """What a Secret is for."""
 
@@ -28,7 +35,7 @@ class SecretField:
     `path` is the field itself, `place` the field to name to a person who is to correct Secret or key.
     """
 
-    kind: Literal["PushDomain", "ApnRoute"]
+    kind: Literal["PushDomain", "ApnRoute", "ApnLogger"]
     path: str
     place: str
 
@@ -38,10 +45,25 @@ SECRET_FIELDS: Final[Mapping[SecretUse, SecretField]] = {
     "Users": SecretField("PushDomain", "spec.listener.auth.secretName", "spec.listener.auth.secretName"),
     "RelayAccount": SecretField("PushDomain", "spec.passthru.authSecretName", "spec.passthru.authSecretName"),
     "RelayAuthorities": SecretField("PushDomain", "spec.passthru.ca.secretName", "spec.passthru.ca"),
+    "BounceRelayAccount": SecretField(
+        "PushDomain", "spec.bounces.relay.authSecretName", "spec.bounces.relay.authSecretName"
+    ),
+    "BounceRelayAuthorities": SecretField(
+        "PushDomain", "spec.bounces.relay.ca.secretName", "spec.bounces.relay.ca"
+    ),
+    "RestTls": SecretField("PushDomain", "spec.rest.tls.secretName", "spec.rest.tls"),
+    "RestTokens": SecretField("PushDomain", "spec.rest.tokens.secretName", "spec.rest.tokens"),
     "Certificate": SecretField("ApnRoute", "spec.certificate.secretName", "spec.certificate"),
     "Token": SecretField("ApnRoute", "spec.token.secretName", "spec.token"),
     "Authorities": SecretField("ApnRoute", "spec.tls.ca.secretName", "spec.tls.ca"),
     "ProxyAccount": SecretField("ApnRoute", "spec.proxy.auth.secretName", "spec.proxy.auth"),
+    "WebhookAuthorization": SecretField(
+        "ApnLogger", "spec.sink.webhook.authorization.secretName", "spec.sink.webhook.authorization"
+    ),
+    "WebhookSignature": SecretField(
+        "ApnLogger", "spec.sink.webhook.signature.secretName", "spec.sink.webhook.signature"
+    ),
+    "WebhookAuthorities": SecretField("ApnLogger", "spec.sink.webhook.ca.secretName", "spec.sink.webhook.ca"),
 }
 """Every field of the custom resources that names a Secret."""
 
@@ -56,8 +78,8 @@ class SecretReference:
     """One Secret that an object refers to. It holds all of a credential, so that its parts change together.
 
     `name` is that of the object, `keys` are in the order in which the use has them: certificate and key;
-    signing key, key id, team id; user name and password. `environment`: where the credential is to be used,
-    None where that says nothing about it.
+    signing key, key id, team id; user name and password. No keys: all that the Secret has. `environment`:
+    where the credential is to be used, None where that says nothing about it.
     """
 
     use: SecretUse
@@ -80,6 +102,13 @@ class SecretReference:
     def field(self) -> str:
         """The field to correct, such as `spec.certificate`."""
         return SECRET_FIELDS[self.use].place
+
+    @property
+    def wanted(self) -> str:
+        """What the Secret has to have, for a remedy."""
+        if not self.keys:
+            return "a key for each client"
+        return f"the key{'s' * (len(self.keys) > 1)} {', '.join(self.keys)}"
 
     def missing(self, present: Collection[str]) -> tuple[str, ...]:
         """The keys that the Secret lacks, `present` being those that it has."""

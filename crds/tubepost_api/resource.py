@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
-from pydantic.alias_generators import to_camel
 
+from tubepost_api.naming import json_name
 from tubepost_api.rules import Rule, SpecModel
 
 GROUP = "tubepost.io"
@@ -45,7 +45,7 @@ class Metadata(BaseModel):
     """The part of an object's metadata that matters here; the rest is Kubernetes' business."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", strict=True, alias_generator=to_camel, use_attribute_docstrings=True
+        frozen=True, extra="ignore", strict=True, alias_generator=json_name, use_attribute_docstrings=True
     )
 
     name: Annotated[str, Field(min_length=1)]

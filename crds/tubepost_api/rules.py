@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
-from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+
+from tubepost_api.naming import json_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class SpecModel(BaseModel):
         frozen=True,
         extra="forbid",
         strict=True,
-        alias_generator=to_camel,
+        alias_generator=json_name,
         use_attribute_docstrings=True,
     )
     rules: ClassVar[tuple[Rule, ...]] = ()

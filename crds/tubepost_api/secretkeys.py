@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tubepost_api.config import SecretKeyRef
+from tubepost_api.compiled import SecretKeyRef
 from tubepost_api.fields import SecretKey, SecretName
 from tubepost_api.rules import SpecModel
 

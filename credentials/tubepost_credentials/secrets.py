@@ -7,130 +7,37 @@ message holds a byte of a Secret.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol
+from typing import Any, Literal, TypeVar
 
-from tubepost_credentials.certificate import CertificateCredential, Environment, load_certificate
-from tubepost_credentials.errors import CredentialError, Fault, Remark, Subject
+from tubepost_credentials import words
+from tubepost_credentials.certificate import CertificateCredential, load_certificate
+from tubepost_credentials.errors import CredentialError, Fault, Remark
+from tubepost_credentials.findings import Notice, Reference, SecretFinding, Secrets, Use
 from tubepost_credentials.pem import tidy
 from tubepost_credentials.tls import load_authorities
 from tubepost_credentials.token import TokenCredential, load_token
 
-Secrets = Mapping[str, Mapping[str, bytes]]
-"""The Secrets that exist: name -> key -> value."""
-
-Use = Literal[
-    "StartTls",
-    "Users",
-    "RelayAccount",
-    "RelayAuthorities",
-    "Certificate",
-    "Token",
-    "Authorities",
-    "ProxyAccount",
+__all__ = [
+    "EXPIRES_SOON",
+    "Material",
+    "Notice",
+    "Reference",
+    "SecretFinding",
+    "Secrets",
+    "Use",
+    "check",
 ]
-"""What a Secret is for."""
 
 EXPIRES_SOON = timedelta(weeks=4)
 """What is left of a certificate's lifetime when people should hear of it."""
 
+_Word = TypeVar("_Word")
+
 _LISTED = 8
 """Keys of a Secret that a message names."""
-
-
-class Reference(Protocol):
-    """A Secret that an object refers to (`tubepost_api.references.SecretReference` is one)."""
-
-    @property
-    def use(self) -> Use:
-        """What for."""
-
-    @property
-    def kind(self) -> str:
-        """Kind of the object that refers."""
-
-    @property
-    def name(self) -> str:
-        """Name of that object."""
-
-    @property
-    def field(self) -> str:
-        """The object's field to correct where the reference is wrong."""
-
-    @property
-    def secret(self) -> str:
-        """Name of the Secret."""
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Keys of the Secret, in the order in which the use has them (see `check`)."""
-
-    @property
-    def environment(self) -> Environment | None:
-        """APNs' service that a certificate is to be used with; None: not known, or of no concern."""
-
-    def missing(self, present: Collection[str]) -> Sequence[str]:
-        """The keys that a Secret with the keys `present` lacks."""
-
-
-@dataclass(frozen=True, slots=True)
-class SecretFinding:
-    """Something wrong with a reference or with what it leads to.
-
-    `kind`, `name` and `field` lead to the reference. `keys` of Secret `secret` are concerned, none: all of
-    it. `text` continues a sentence that begins with the Secret, `remedy` is one without its full stop.
-    """
-
-    fault: Fault
-    kind: str
-    name: str
-    field: str
-    secret: str
-    keys: tuple[str, ...]
-    text: str
-    remedy: str
-
-    @property
-    def message(self) -> str:
-        """What is wrong with the Secret, for a context that names object and field already."""
-        return self._sentence("")
-
-    @property
-    def full_message(self) -> str:
-        """What is wrong, with the object that refers, and the field where a reference is wrong."""
-        return f"{self.kind} {self.name}: {self._sentence(f' ({self.field})')}"
-
-    def _sentence(self, field: str) -> str:
-        if self.fault.of_reference:
-            return f"Secret {self.secret!r}{field} {self.text}"
-        return _of_secret(self.secret, self.keys, self.text)
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What the owner of a usable Secret should hear all the same. Fields as in `SecretFinding`."""
-
-    subject: Subject
-    kind: str
-    name: str
-    field: str
-    secret: str
-    keys: tuple[str, ...]
-    text: str
-    remedy: str
-
-    @property
-    def message(self) -> str:
-        """What there is to say of the Secret, for a context that names object and field already."""
-        return _of_secret(self.secret, self.keys, self.text)
-
-
-def _of_secret(secret: str, keys: tuple[str, ...], text: str) -> str:
-    named = " and ".join(map(repr, keys))
-    where = f", key{'s' * (len(keys) > 1)} {named}" if keys else ""
-    return f"Secret {secret!r}{where}: {text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +45,9 @@ class Material:
     """What the Secrets of one object hold, and all that is wrong with them.
 
     None: the object does not refer to such a thing, or it cannot be used. `certificate` is an ApnRoute's, or
-    that of a PushDomain's listener; `authorities` are an ApnRoute's, or those for a PushDomain's relay.
-    `users` are names and passwords; those that can be read are there even when others cannot.
+    that of a PushDomain's SMTP listener; `authorities` are an ApnRoute's, those for a PushDomain's relay for
+    what is not a push, or those for an ApnLogger's webhook. `users` are names and passwords, `rest_tokens`
+    clients and their bearer tokens; those that can be read are there even when others cannot.
     """
 
     certificate: CertificateCredential | None = None
@@ -148,6 +56,14 @@ class Material:
     proxy_account: str | None = field(default=None, repr=False)
     users: Mapping[str, str] | None = field(default=None, repr=False)
     relay_account: tuple[str, str] | None = field(default=None, repr=False)
+    bounce_account: tuple[str, str] | None = field(default=None, repr=False)
+    bounce_authorities: bytes | None = None
+    rest_certificate: CertificateCredential | None = None
+    rest_tokens: Mapping[str, str] | None = field(default=None, repr=False)
+    authorization: str | None = field(default=None, repr=False)
+    """Whole value of the header field, of a webhook."""
+    signing_key: bytes | None = field(default=None, repr=False)
+    """Of the HMAC of a webhook's requests."""
     findings: tuple[SecretFinding, ...] = ()
     notices: tuple[Notice, ...] = ()
     """What the owner should hear although everything can be used."""
@@ -162,23 +78,19 @@ def check(references: Iterable[Reference], secrets: Secrets, now: datetime | flo
     """Read and check all that one object refers to.
 
     Args:
-        references: the object's. Their keys are: certificate and key (`Certificate`, `StartTls`); signing
-            key, key id, team id (`Token`); certificates (`Authorities`, `RelayAuthorities`); `user:password`
-            (`ProxyAccount`); user name and password (`RelayAccount`, `Users`). For `Users` there may be the
-            key `users`, too.
+        references: the object's. Their keys are: certificate and key (`Certificate`, `StartTls`, `RestTls`);
+            signing key, key id, team id (`Token`); certificates (those whose use ends with `Authorities`);
+            `user:password` (`ProxyAccount`); user name and password (`RelayAccount`, `BounceRelayAccount`,
+            `Users`); one key (`WebhookAuthorization`, `WebhookSignature`). For `Users` there may be the key
+            `users`, too; for `RestTokens` every key of the Secret is a client's name.
         secrets: the Secrets that exist.
         now: aware, or unix seconds: certificates have to be valid then. None: that is not checked.
     """
     reader = _Reader(secrets, now)
     for reference in references:
         reader.read(reference)
-    return Material(
-        certificate=reader.certificate,
-        token=reader.token,
-        authorities=reader.authorities,
-        proxy_account=reader.proxy_account,
-        users=reader.users,
-        relay_account=reader.relay_account,
+    return replace(
+        reader.material,
         findings=tuple(dict.fromkeys(reader.findings)),
         notices=tuple(dict.fromkeys(reader.notices)),
     )
@@ -190,35 +102,47 @@ class _Reader:
     def __init__(self, secrets: Secrets, now: datetime | float | None) -> None:
         self._secrets = secrets
         self._now = now
-        self.certificate: CertificateCredential | None = None
-        self.token: TokenCredential | None = None
-        self.authorities: bytes | None = None
-        self.proxy_account: str | None = None
-        self.users: Mapping[str, str] | None = None
-        self.relay_account: tuple[str, str] | None = None
+        self.material = Material()
         self.findings: list[SecretFinding] = []
         self.notices: list[Notice] = []
 
     def read(self, reference: Reference) -> None:
         """Read the Secret of a reference."""
         secret = self._secrets.get(reference.secret)
-        if reference.use == "Users":
-            self.users = dict(self._read_users(reference, secret))
-            return
+        match reference.use:
+            case "Users":
+                self._keep(users=dict(self._read_users(reference, secret)))
+                return
+            case "RestTokens":
+                self._keep(rest_tokens=self._read_tokens(reference, secret))
+                return
         values = self._values(reference, secret)
         if values is None:
             return
         match reference.use:
             case "Certificate" | "StartTls":
-                self._read_certificate(reference, values)
+                self._keep(certificate=self._read_certificate(reference, values))
+            case "RestTls":
+                self._keep(rest_certificate=self._read_certificate(reference, values))
             case "Token":
-                self._read_token(reference, values)
-            case "Authorities" | "RelayAuthorities":
-                self._read_authorities(reference, values)
+                self._keep(token=self._read_token(reference, values))
+            case "Authorities" | "RelayAuthorities" | "WebhookAuthorities":
+                self._keep(authorities=self._read_authorities(reference, values))
+            case "BounceRelayAuthorities":
+                self._keep(bounce_authorities=self._read_authorities(reference, values))
             case "ProxyAccount":
-                self.proxy_account = _text(values[0]).strip()
+                self._keep(proxy_account=words.text(values[0]).strip())
             case "RelayAccount":
-                self.relay_account = _account(values)
+                self._keep(relay_account=words.account(values))
+            case "BounceRelayAccount":
+                self._keep(bounce_account=words.account(values))
+            case "WebhookAuthorization":
+                self._keep(authorization=self._read_word(reference, values[0], words.authorization))
+            case "WebhookSignature":
+                self._keep(signing_key=self._read_word(reference, values[0], words.signing_key))
+
+    def _keep(self, **what: Any) -> None:
+        self.material = replace(self.material, **what)
 
     def _add(self, fault: Fault, reference: Reference, keys: tuple[str, ...], text: str, remedy: str) -> None:
         where = (reference.kind, reference.name, reference.field, reference.secret)
@@ -254,18 +178,19 @@ class _Reader:
             return None
         return None if self._lacks(reference, secret) else [secret[key] for key in reference.keys]
 
-    def _read_certificate(self, reference: Reference, values: list[bytes]) -> None:
-        side: Literal["client", "server"] = "server" if reference.use == "StartTls" else "client"
+    def _read_certificate(self, reference: Reference, values: list[bytes]) -> CertificateCredential | None:
+        side: Literal["client", "server"] = "client" if reference.use == "Certificate" else "server"
         try:
-            self.certificate = load_certificate(
+            certificate = load_certificate(
                 values[0], values[1], side=side, now=self._now, environment=reference.environment
             )
         except CredentialError as error:
             self._add(error.fault, reference, reference.keys, error.message, error.remedy)
-            return
-        self._remark(reference, self.certificate.remarks)
-        self._check_lifetime(reference, self.certificate)
-        self._check_environment(reference, self.certificate)
+            return None
+        self._remark(reference, certificate.remarks)
+        self._check_lifetime(reference, certificate)
+        self._check_environment(reference, certificate)
+        return certificate
 
     def _remark(self, reference: Reference, remarks: Iterable[Remark]) -> None:
         where = (reference.kind, reference.name, reference.field, reference.secret)
@@ -318,25 +243,50 @@ class _Reader:
             f"set spec.environment to {others}, or put a certificate for {wanted} into the Secret",
         )
 
-    def _read_token(self, reference: Reference, values: list[bytes]) -> None:
+    def _read_token(self, reference: Reference, values: list[bytes]) -> TokenCredential | None:
         try:
-            self.token = load_token(values[0], values[1], values[2])
+            token = load_token(values[0], values[1], values[2])
         except CredentialError as error:
             self._add(error.fault, reference, (), error.message, error.remedy)
-        else:
-            self._remark(reference, self.token.remarks)
+            return None
+        self._remark(reference, token.remarks)
+        return token
 
-    def _read_authorities(self, reference: Reference, values: list[bytes]) -> None:
+    def _read_authorities(self, reference: Reference, values: list[bytes]) -> bytes | None:
         pem, untidy = tidy(values[0])
         try:
             load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pem)
         except CredentialError as error:
             self._add(error.fault, reference, reference.keys, error.message, error.remedy)
-        else:
-            self.authorities = pem
-            if untidy:
-                remedy = "put the certificates there as a file"
-                self._remark(reference, [Remark("Untidy", 0, f"the text has {untidy}", remedy)])
+            return None
+        if untidy:
+            remedy = "put the certificates there as a file"
+            self._remark(reference, [Remark("Untidy", 0, f"the text has {untidy}", remedy)])
+        return pem
+
+    def _read_word(self, reference: Reference, value: bytes, read: Callable[[bytes], _Word]) -> _Word | None:
+        try:
+            return read(value)
+        except CredentialError as error:
+            self._add(error.fault, reference, reference.keys, error.message, error.remedy)
+            return None
+
+    def _read_tokens(self, reference: Reference, secret: Mapping[str, bytes] | None) -> Mapping[str, str]:
+        if secret is None:
+            self._not_found(reference)
+            return {}
+        if not secret:
+            self._add(
+                Fault.KEY_MISSING,
+                reference,
+                (),
+                "names no client",
+                "add a key for each client: the key is its name, the value its token",
+            )
+        tokens, refused = words.bearer_tokens(secret)
+        for client, error in refused:
+            self._add(error.fault, reference, client, error.message, error.remedy)
+        return tokens
 
     def _read_users(
         self, reference: Reference, secret: Mapping[str, bytes] | None
@@ -344,7 +294,7 @@ class _Reader:
         if secret is None:
             self._not_found(reference)
             return
-        lines = [line.strip() for line in _text(secret.get("users", b"")).splitlines()]
+        lines = [line.strip() for line in words.text(secret.get("users", b"")).splitlines()]
         entries = [line for line in lines if line and not line.startswith("#")]
         for entry in entries:
             user, _, password = entry.partition(":")
@@ -368,16 +318,7 @@ class _Reader:
                 "add the keys 'username' and 'password', or 'users' with NAME:PASSWORD lines",
             )
         elif account and not self._lacks(reference, secret):
-            yield _account(account)
-
-
-def _account(values: Sequence[bytes]) -> tuple[str, str]:
-    # What a file ends with is not meant; a blank in a password is.
-    return _text(values[0]).strip(), _text(values[1]).rstrip("\r\n")
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "replace")
+            yield words.account(account)
 
 
 def _listed(secret: Mapping[str, bytes]) -> str:

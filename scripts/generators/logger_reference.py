@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tubepost_api.config import LoggerFormats
+from tubepost_api.config_logger import LoggerFormats
 from tubepost_api.logformat import MACROS
 from tubepost_dispatcher.context import OURS
 from tubepost_dispatcher.feeds.events import LogEvent

@@ -25,6 +25,22 @@ def _delivery(**delivery: Any) -> dict[str, Any]:
     return push_domain(delivery=delivery)
 
 
+def _bounces(**bounces: Any) -> dict[str, Any]:
+    return push_domain(bounces=bounces)
+
+
+def _policy(**policy: Any) -> dict[str, Any]:
+    return push_domain(policy={"configMapName": "hooks", **policy})
+
+
+def _rest(**rest: Any) -> dict[str, Any]:
+    return push_domain(rest={"tokens": {"secretName": "clients"}, **rest})
+
+
+def _webhook(**webhook: Any) -> dict[str, Any]:
+    return logger(sink={"type": "Webhook", "webhook": {"url": "https://events.example/in", **webhook}})
+
+
 def _queued(queue: dict[str, Any]) -> dict[str, Any]:
     return push_domain(acceptance={"mode": "Queued"}, queue=queue)
 
@@ -213,6 +229,70 @@ CASES: list[Case] = [
     ("reception in lower case", _listener(mcmtReception="allow"), "spec.listener.mcmtReception"),
     ("relay without host", push_domain(passthru={}), "spec.passthru.host"),
     ("relay by IPv6", push_domain(passthru={"host": "2001:db8::1", "port": 587, "tls": "StartTls"}), None),
+    # Bounces
+    ("no bounces", _bounces(enabled=False), None),
+    (
+        "bounces in full",
+        _bounces(
+            delayNotices=True,
+            delayAfter="30m",
+            direct="Mail",
+            relay={"host": "relay", "port": 587, "tls": "StartTls", "authSecretName": "account"},
+            **{"from": "push+reports@mail.example.com"},
+        ),
+        None,
+    ),
+    ("bounces without a host", _bounces(relay={}), "spec.bounces.relay.host"),
+    ("late at once", _bounces(delayAfter="0s"), "spec.bounces.delayAfter"),
+    ("bounces by post", _bounces(direct="Post"), "spec.bounces.direct"),
+    ("from a name", _bounces(**{"from": "Push <push@example.com>"}), "spec.bounces.from"),
+    ("from nobody", _bounces(**{"from": "push"}), "spec.bounces.from"),
+    ("from in python", _bounces(from_="push@example.com"), "spec.bounces.from_"),
+    (
+        "bounces of a domain",
+        _domains({"name": "a.example", "bounces": {"enabled": False, "from": "a@a.example"}}),
+        None,
+    ),
+    (
+        "relay of a domain",
+        _domains({"name": "a.example", "bounces": {"relay": {"host": "relay"}}}),
+        "spec.domains[0].bounces.relay",
+    ),
+    (
+        "late of a domain",
+        _domains({"name": "a.example", "bounces": {"delayAfter": "4"}}),
+        "spec.domains[0].bounces.delayAfter",
+    ),
+    # Hooks, and context
+    ("hooks", _policy(timeout="250ms", memory="64Mi", processes=2), None),
+    ("hooks without a ConfigMap", push_domain(policy={}), "spec.policy.configMapName"),
+    ("name of a ConfigMap", _policy(configMapName="a.b-c"), None),
+    ("no name of a ConfigMap", _policy(configMapName="A"), "spec.policy.configMapName"),
+    ("hooks without time", _policy(timeout="0s"), "spec.policy.timeout"),
+    ("memory of hooks", _policy(memory="64MB"), "spec.policy.memory"),
+    ("no process for hooks", _policy(processes=0), "spec.policy.processes"),
+    ("many processes for hooks", _policy(processes=17), "spec.policy.processes"),
+    ("context", push_domain(context={"addresses": "Ignore"}), None),
+    ("context in lower case", push_domain(context={"addresses": "ignore"}), "spec.context.addresses"),
+    # Requests
+    ("rest", _rest(), None),
+    ("rest in full", _rest(port=8443, tls={"secretName": "tls"}, maxBatch=1, maxBodySize="1Mi"), None),
+    ("rest without tokens", push_domain(rest={}), "spec.rest.tokens"),
+    ("rest without the tokens' Secret", _rest(tokens={}), "spec.rest.tokens.secretName"),
+    ("rest on a port that needs rights", _rest(port=443), "spec.rest.port"),
+    ("rest on the port of the metrics", _rest(port=9090), "spec.rest.port"),
+    ("rest on the port of mail", _rest(port=2525), "spec.rest"),
+    (
+        "rest on the port of the Service",
+        push_domain(rest={"port": 2526, "tokens": {"secretName": "a"}}, service={"port": 2526}),
+        "spec.rest",
+    ),
+    ("batch of nothing", _rest(maxBatch=0), "spec.rest.maxBatch"),
+    (
+        "version of TLS of rest",
+        _rest(tls={"secretName": "tls", "minVersion": "1.1"}),
+        "spec.rest.tls.minVersion",
+    ),
     ("replicas", push_domain(replicas=-1), "spec.replicas"),
     ("replicas as text", push_domain(replicas="1"), "spec.replicas"),
     ("log level", push_domain(logLevel="debug"), "spec.logLevel"),
@@ -379,6 +459,50 @@ CASES: list[Case] = [
         logger(sink={"type": "File", "file": {"path": "/a", "maxFiles": 0}}),
         "spec.sink.file.maxFiles",
     ),
+    ("webhook", _webhook(), None),
+    (
+        "webhook in full",
+        _webhook(
+            url="http://[2001:db8::1]:8080/in?tenant=1",
+            authorization={"secretName": "events", "key": "authorization"},
+            signature={"secretName": "events", "key": "hmac"},
+            ca={"secretName": "ca"},
+            verify=False,
+            timeout="5s",
+            batchSize=1,
+            batchInterval="100ms",
+            maxRetryInterval="1m",
+            maxEvents=1,
+            maxSize="1Mi",
+        ),
+        None,
+    ),
+    ("webhook without type", logger(sink={"webhook": {"url": "https://a.example"}}), "spec.sink.webhook"),
+    ("type without webhook", logger(sink={"type": "Webhook"}), "spec.sink.webhook"),
+    ("webhook without address", logger(sink={"type": "Webhook", "webhook": {}}), "spec.sink.webhook.url"),
+    ("webhook without scheme", _webhook(url="events.example/in"), "spec.sink.webhook.url"),
+    ("webhook with password", _webhook(url="https://u:p@events.example"), "spec.sink.webhook.url"),
+    ("webhook with a blank", _webhook(url="https://events.example/a b"), "spec.sink.webhook.url"),
+    ("webhook with a fragment", _webhook(url="https://events.example/a#b"), "spec.sink.webhook.url"),
+    (
+        "authorization without key",
+        _webhook(authorization={"secretName": "events"}),
+        "spec.sink.webhook.authorization.key",
+    ),
+    ("batch without events", _webhook(batchSize=0), "spec.sink.webhook.batchSize"),
+    ("no wait for a batch", _webhook(batchInterval="0s"), "spec.sink.webhook.batchInterval"),
+    ("no events", _webhook(maxEvents=0), "spec.sink.webhook.maxEvents"),
+    ("filter", logger(filter={"outcomes": ["Permanent"], "reasons": ["Unregistered"]}), None),
+    ("outcome", logger(filter={"outcomes": ["Failed"]}), "spec.filter.outcomes[0]"),
+    ("outcome twice", logger(filter={"outcomes": ["Permanent", "Permanent"]}), "spec.filter.outcomes"),
+    ("reason", logger(filter={"reasons": ["bad token"]}), "spec.filter.reasons[0]"),
+    ("dead tokens", logger(filter={"deadTokens": True}), None),
+    (
+        "dead tokens and outcomes",
+        logger(filter={"deadTokens": True, "outcomes": ["Permanent"]}),
+        "spec.filter.deadTokens",
+    ),
+    ("compatibility", logger(compatibility="momentum"), "spec.compatibility"),
     ("no heartbeat", logger(heartbeat="0s"), None),
     ("empty format", logger(formats={"delivery": ""}), "spec.formats.delivery"),
     ("format", logger(format="JSON"), "spec.format"),
@@ -386,5 +510,5 @@ CASES: list[Case] = [
     ("unknown field", push_domain(spool={}), "spec.spool"),
     ("unknown field inside", _delivery(retryIntervals="5m"), "spec.delivery.retryIntervals"),
     ("snake case", _delivery(response_timeout="5s"), "spec.delivery.response_timeout"),
-    ("unknown sink", logger(sink={"type": "Webhook"}), "spec.sink.type"),
+    ("unknown sink", logger(sink={"type": "Syslog"}), "spec.sink.type"),
 ]

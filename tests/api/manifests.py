@@ -39,6 +39,15 @@ def logger(name: str = "log", namespace: str = "default", **spec: Any) -> dict[s
     return document("ApnLogger", name, spec, namespace=namespace)
 
 
+def config_map(name: str = "hooks", namespace: str = "default", **data: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": data or {"policy.py": "def apn_status_classifier(status): ...\n"},
+    }
+
+
 def secret(
     name: str = "cert", namespace: str = "default", keys: tuple[str, ...] = ("tls.crt", "tls.key")
 ) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.manifests import compiled, errors, logger, push_domain, route
-from tubepost_api.config import LoggerConfig
+from tubepost_api.config_logger import LoggerConfig
 
 
 def config_of(**spec: Any) -> LoggerConfig:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.api.manifests import compiled, errors, push_domain, route
-from tubepost_api.config import RouteConfig, SecretKeyRef
+from tubepost_api.compiled import SecretKeyRef
+from tubepost_api.config import RouteConfig
 
 
 def config_of(**spec: Any) -> RouteConfig:

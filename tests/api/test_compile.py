@@ -4,6 +4,7 @@ import pytest
 
 from tests.api.manifests import compiled, document, errors, logger, push_domain, route, secret, warnings
 from tubepost_api.compile import compile_manifests, push_domain_names
+from tubepost_api.compiled import SecretKeyRef
 from tubepost_api.config import (
     AcceptanceConfig,
     AuthConfig,
@@ -12,22 +13,19 @@ from tubepost_api.config import (
     DeliveryMode,
     DispatcherConfig,
     EntryConfig,
-    FileSink,
     ListenerConfig,
     ListenerLimits,
-    LoggerConfig,
-    LoggerFormats,
     McmtReception,
-    PassthruConfig,
     RouteConfig,
     RouteDefaults,
     RouteTls,
-    SecretKeyRef,
     StartTlsConfig,
     StartTlsMode,
     Throttle,
     TokenConfig,
 )
+from tubepost_api.config_logger import FileSink, LoggerConfig, LoggerFormats
+from tubepost_api.config_relay import RelayConfig
 from tubepost_api.problems import Manifest
 
 
@@ -151,9 +149,7 @@ def test_every_option_of_a_push_domain_arrives() -> None:
             ),
         ),
         routes={"apns": APNS},
-        passthru=PassthruConfig(
-            host="relay", port=465, tls="Tls", verify=False, auth="relay-auth", timeout=3
-        ),
+        passthru=RelayConfig(host="relay", port=465, tls="Tls", verify=False, auth="relay-auth", timeout=3),
         log_level="Debug",
         workers=4,
     )

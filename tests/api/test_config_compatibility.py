@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tubepost_api.config import SCHEMA_VERSION, DispatcherConfig, ListenerConfig, later
+from tubepost_api.compiled import later
+from tubepost_api.config import SCHEMA_VERSION, DispatcherConfig, ListenerConfig
 
 RECORDED = Path(__file__).parent / "data" / f"config-v{SCHEMA_VERSION}.json"
 """JSON Schema of the document as its schema version was first released; never edited afterwards."""
+RENAMED = {"PassthruConfig": "RelayConfig"}
+"""Models that are called otherwise now; their names are not written in the document."""
 
 
 def models(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -27,7 +30,8 @@ def present() -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def recorded() -> dict[str, dict[str, Any]]:
-    return models(json.loads(RECORDED.read_text(encoding="utf-8")))
+    found = models(json.loads(RECORDED.read_text(encoding="utf-8")))
+    return {RENAMED.get(name, name): schema for name, schema in found.items()}
 
 
 def test_no_field_was_removed_renamed_or_given_another_default(

@@ -9,11 +9,12 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from tests.api.manifests import compiled, errors, logger, push_domain, route
+from tests.api.manifests import compiled, config_map, errors, logger, push_domain, route
 from tubepost_api.apnlogger import ApnLogger
 from tubepost_api.apnroute import ApnRoute
 from tubepost_api.pushdomain import PushDomain
 from tubepost_api.resource import Resource
+from tubepost_api.webhook import WebhookSpec
 
 DELIVERY: Mapping[str, object] = {
     "mode": "Suspend",
@@ -29,15 +30,40 @@ DELIVERY: Mapping[str, object] = {
     "maxRetries": 7,
     "messageExpiration": "7h",
 }
+BOUNCES: Mapping[str, object] = {
+    "enabled": False,
+    "delayNotices": True,
+    "delayAfter": "7s",
+    "direct": "Mail",
+    "from": "other@example.com",
+}
+RELAY: Mapping[str, object] = {
+    "host": "other",
+    "port": 7,
+    "tls": "StartTls",
+    "verify": False,
+    "ca.secretName": "other",
+    "ca.key": "other",
+    "authSecretName": "other",
+    "timeout": "7s",
+}
 BASE: Mapping[str, dict[str, Any]] = {
     "PushDomain": push_domain(
-        domains=[{"name": "a.example", "delivery": {}}, {"pattern": "b.*", "routes": ["other"]}],
+        domains=[
+            {"name": "a.example", "delivery": {}, "bounces": {}},
+            {"pattern": "b.*", "routes": ["other"]},
+        ],
         listener={
             "startTls": {"mode": "Optional", "secretName": "tls"},
             "auth": {"secretName": "auth"},
         },
         passthru={"host": "relay", "tls": "Tls", "authSecretName": "account", "ca": {"secretName": "ca"}},
-        loggers=["log"],
+        bounces={
+            "relay": {"host": "relay", "tls": "Tls", "authSecretName": "account", "ca": {"secretName": "ca"}}
+        },
+        policy={"configMapName": "hooks"},
+        rest={"tls": {"secretName": "tls"}, "tokens": {"secretName": "tokens"}},
+        loggers=["log", "hook"],
         queue={"disk": {}},
     )["spec"],
     "ApnRoute": route(
@@ -45,6 +71,17 @@ BASE: Mapping[str, dict[str, Any]] = {
         proxy={"url": "http://proxy:1", "auth": {"secretName": "proxy", "key": "account"}},
     )["spec"],
     "ApnLogger": logger(sink={"type": "File", "file": {"path": "/var/log/tubepost/a"}})["spec"],
+}
+HOOK: dict[str, Any] = {
+    "sink": {
+        "type": "Webhook",
+        "webhook": {
+            "url": "https://events.example",
+            "authorization": {"secretName": "authorization", "key": "value"},
+            "signature": {"secretName": "signature", "key": "hmac"},
+            "ca": {"secretName": "ca"},
+        },
+    }
 }
 OTHER: Mapping[str, Mapping[str, object]] = {
     "PushDomain": {
@@ -83,14 +120,21 @@ OTHER: Mapping[str, Mapping[str, object]] = {
         "queue.disk.maxSize": "7Gi",
         "queue.disk.reserve": 7,
         "queue.disk.claim": {},
-        "passthru.host": "other",
-        "passthru.port": 7,
-        "passthru.tls": "StartTls",
-        "passthru.verify": False,
-        "passthru.ca.secretName": "other",
-        "passthru.ca.key": "other",
-        "passthru.authSecretName": "other",
-        "passthru.timeout": "7s",
+        **{f"domains[0].bounces.{field}": value for field, value in BOUNCES.items()},
+        **{f"bounces.{field}": value for field, value in BOUNCES.items()},
+        **{f"bounces.relay.{field}": value for field, value in RELAY.items()},
+        **{f"passthru.{field}": value for field, value in RELAY.items()},
+        "policy.configMapName": "other",
+        "policy.timeout": "7s",
+        "policy.memory": "7Mi",
+        "policy.processes": 7,
+        "context.addresses": "Ignore",
+        "rest.port": 8787,
+        "rest.tls.secretName": "other",
+        "rest.tls.minVersion": "1.3",
+        "rest.tokens.secretName": "other",
+        "rest.maxBatch": 7,
+        "rest.maxBodySize": 7,
         "loggers": [],
         "logLevel": "Debug",
         "workers": 7,
@@ -122,6 +166,10 @@ OTHER: Mapping[str, Mapping[str, object]] = {
         "logDelivery": False,
         "logPermfail": False,
         "logTempfail": False,
+        "filter.outcomes": ["Delivered"],
+        "filter.reasons": ["BadDeviceToken"],
+        "filter.deadTokens": True,
+        "compatibility": "Momentum",
         "format": "Json",
         "formats.delivery": "%t",
         "formats.permfail": "%t",
@@ -135,7 +183,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "PushDomain": ("replicas", "podTemplate", "service", "queue.disk.claim"),
     # Alternatives, which BASE could not have at the same time; see the test below.
     "ApnRoute": ("endpoint", "token"),
-    "ApnLogger": ("sink.type",),
+    "ApnLogger": ("sink.type", "sink.webhook"),
 }
 """Fields, with all below them, that need another test."""
 KINDS: tuple[type[Resource], ...] = (PushDomain, ApnRoute, ApnLogger)
@@ -172,12 +220,15 @@ def changed(kind: str, path: str, value: object) -> dict[str, dict[str, Any]]:
     return specs
 
 
-def document(specs: Mapping[str, dict[str, Any]]) -> str:
+def document(specs: Mapping[str, dict[str, Any]], hook: dict[str, Any] = HOOK) -> str:
     result = compiled(
         push_domain(**specs["PushDomain"]),
         route("apns", **specs["ApnRoute"]),
         route("other"),
         logger(**specs["ApnLogger"]),
+        logger("hook", **hook),
+        config_map("hooks"),
+        config_map("other"),
     )
     assert result.config is not None, errors(result)
     return result.config.to_json()
@@ -200,6 +251,39 @@ def test_every_field_is_looked_at(kind: type[Resource]) -> None:
 )
 def test_every_field_changes_what_a_dispatcher_gets(kind: str, path: str) -> None:
     assert document(changed(kind, path, OTHER[kind][path])) != document(BASE)
+
+
+WEBHOOK: Mapping[str, object] = {
+    "url": "http://other.example/events",
+    "authorization.secretName": "other",
+    "authorization.key": "other",
+    "signature.secretName": "other",
+    "signature.key": "other",
+    "ca.secretName": "other",
+    "ca.key": "other",
+    "verify": False,
+    "timeout": "7s",
+    "batchSize": 7,
+    "batchInterval": "7s",
+    "maxRetryInterval": "7s",
+    "maxEvents": 7,
+    "maxSize": 7,
+}
+
+
+@pytest.mark.parametrize("path", WEBHOOK)
+def test_every_field_of_a_webhook_changes_what_a_dispatcher_gets(path: str) -> None:
+    hook = copy.deepcopy(HOOK)
+    place: Any = hook["sink"]["webhook"]
+    *steps, last = path.split(".")
+    for step in steps:
+        place = place[step]
+    place[last] = WEBHOOK[path]
+    assert document(BASE, hook) != document(BASE)
+
+
+def test_every_field_of_a_webhook_is_looked_at() -> None:
+    assert set(leaves(WebhookSpec)) == set(WEBHOOK)
 
 
 def test_alternatives_change_it_too() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tubepost_api.config import LoggerFormats
+from tubepost_api.config_logger import LoggerFormats
 from tubepost_api.logformat import MACROS, STRFTIME_DIRECTIVES, FormatError, Macro, Text, parse_format
 
 

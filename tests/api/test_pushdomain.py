@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.manifests import compiled, errors, push_domain, route
-from tubepost_api.config import SecretKeyRef
+from tubepost_api.compiled import SecretKeyRef
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from tests.api.manifests import compiled, push_domain, route
+from tests.api.manifests import compiled, logger, push_domain, route
+from tubepost_api.apnlogger import ApnLogger
 from tubepost_api.apnroute import ApnRoute
-from tubepost_api.config import DispatcherConfig, SecretKeyRef
+from tubepost_api.compiled import SecretKeyRef
+from tubepost_api.config import DispatcherConfig
 from tubepost_api.fields import SecretName
 from tubepost_api.pushdomain import PushDomain
 from tubepost_api.references import SECRET_FIELDS, SecretReference, SecretUse
@@ -24,6 +26,16 @@ EVERYTHING: dict[str, Any] = {
         "authSecretName": "account",
         "ca": {"secretName": "relay-authorities", "key": "bundle.crt"},
     },
+    "bounces": {
+        "relay": {
+            "host": "relay",
+            "tls": "Tls",
+            "authSecretName": "bounce-account",
+            "ca": {"secretName": "bounce-authorities"},
+        }
+    },
+    "rest": {"tls": {"secretName": "rest-tls"}, "tokens": {"secretName": "rest-tokens"}},
+    "loggers": ["log"],
     "routes": ["apns", "token"],
 }
 CERTIFICATE_ROUTE: dict[str, Any] = {
@@ -34,11 +46,20 @@ CERTIFICATE_ROUTE: dict[str, Any] = {
 }
 
 
+WEBHOOK: dict[str, Any] = {
+    "url": "https://events.example",
+    "authorization": {"secretName": "authorization", "key": "value"},
+    "signature": {"secretName": "signature", "key": "hmac"},
+    "ca": {"secretName": "webhook-authorities"},
+}
+
+
 def config() -> DispatcherConfig:
     result = compiled(
         push_domain(**EVERYTHING),
         route(**CERTIFICATE_ROUTE),
         route("token", token={"secretName": "token"}, topic="a"),
+        logger(sink={"type": "Webhook", "webhook": WEBHOOK}),
     )
     assert result.config is not None, result.problems
     return result.config
@@ -61,7 +82,7 @@ def secret_names(annotation: Any, path: str = "") -> Iterator[str]:
             yield from secret_names(argument, path)
 
 
-@pytest.mark.parametrize("model", [PushDomain, ApnRoute])
+@pytest.mark.parametrize("model", [PushDomain, ApnRoute, ApnLogger])
 def test_every_field_that_names_a_secret_is_in_the_table(model: type[BaseModel]) -> None:
     known = [field.path for field in SECRET_FIELDS.values() if field.kind == model.__name__]
     assert sorted(secret_names(model)) == sorted(known)
@@ -85,7 +106,7 @@ def named(value: Any) -> Iterator[tuple[str, str]]:
 def test_everything_that_a_configuration_names_is_referred_to() -> None:
     document = config()
     references = [*document.references()]
-    for item in document.routes.values():
+    for item in (*document.routes.values(), *document.loggers):
         references += item.references()
     assert {reference.use for reference in references} == set(get_args(SecretUse))
     assert set(named(document)) <= {(r.secret, key) for r in references for key in r.keys}
@@ -99,6 +120,13 @@ def test_everything_that_a_configuration_names_is_referred_to() -> None:
         "token",
         "authorities",
         "proxy",
+        "bounce-account",
+        "bounce-authorities",
+        "rest-tls",
+        "rest-tokens",
+        "authorization",
+        "signature",
+        "webhook-authorities",
     }
 
 
@@ -111,6 +139,14 @@ def test_a_reference_tells_its_field() -> None:
     assert (reference.kind, reference.name) == ("PushDomain", config().name)
     assert (reference.path, reference.field) == ("spec.passthru.ca.secretName", "spec.passthru.ca")
     assert (reference.secret, reference.keys) == ("relay-authorities", ("bundle.crt",))
+
+
+def test_a_reference_says_what_the_secret_has_to_have() -> None:
+    assert SecretReference("ProxyAccount", "a", "s", ("account",)).wanted == "the key account"
+    assert (
+        SecretReference("Users", "a", "s", ("username", "password")).wanted == "the keys username, password"
+    )
+    assert SecretReference("RestTokens", "a", "s", ()).wanted == "a key for each client"
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_no_field_can_be_written_in_python_spelling() -> None:
         for name, info in model.model_fields.items():
             # The name of a resource is Kubernetes' own.
             resource = {"ephemeral_storage": "ephemeral-storage"}.get(name)
-            assert info.alias == (resource or to_camel(name))
+            assert info.alias == (resource or to_camel(name.removesuffix("_")))
 
 
 def test_kinds_are_what_they_say() -> None:

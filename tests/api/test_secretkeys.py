@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tubepost_api.config import SecretKeyRef
+from tubepost_api.compiled import SecretKeyRef
 from tubepost_api.secretkeys import CaSpec, SecretKeySpec, key_of
 
 

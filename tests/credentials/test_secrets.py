@@ -29,6 +29,13 @@ KEYS: dict[Use, tuple[str, ...]] = {
     "Users": ("username", "password"),
     "RelayAccount": ("username", "password"),
     "RelayAuthorities": ("ca.crt",),
+    "BounceRelayAccount": ("username", "password"),
+    "BounceRelayAuthorities": ("ca.crt",),
+    "RestTls": ("tls.crt", "tls.key"),
+    "RestTokens": (),
+    "WebhookAuthorization": ("authorization",),
+    "WebhookSignature": ("hmac",),
+    "WebhookAuthorities": ("ca.crt",),
     "Certificate": ("tls.crt", "tls.key"),
     "Token": ("key.p8", "keyId", "teamId"),
     "Authorities": ("ca.crt",),
@@ -39,6 +46,13 @@ GOOD: dict[Use, dict[str, bytes]] = {
     "Users": {"users": b"a:1"},
     "RelayAccount": {"username": b"u\n", "password": b" p \n"},
     "RelayAuthorities": {"ca.crt": CA.certificate_pem},
+    "BounceRelayAccount": {"username": b"u\n", "password": b" p \n"},
+    "BounceRelayAuthorities": {"ca.crt": CA.certificate_pem},
+    "RestTls": {"tls.crt": SERVER.certificate_pem, "tls.key": SERVER.private_key_pem},
+    "RestTokens": {"app": b"0123456789abcdef\n"},
+    "WebhookAuthorization": {"authorization": b"Bearer 0123456789abcdef\n"},
+    "WebhookSignature": {"hmac": b"0123456789abcdef\n"},
+    "WebhookAuthorities": {"ca.crt": CA.certificate_pem},
     "Certificate": PAIR,
     "Token": TOKEN,
     "Authorities": {"ca.crt": CA.certificate_pem},
@@ -77,10 +91,21 @@ def test_what_is_good_is_read_and_nothing_is_found(use: Use) -> None:
         "Token": material.token,
         "Authorities": material.authorities,
         "ProxyAccount": material.proxy_account,
+        "BounceRelayAccount": material.bounce_account,
+        "BounceRelayAuthorities": material.bounce_authorities,
+        "RestTls": material.rest_certificate,
+        "RestTokens": material.rest_tokens,
+        "WebhookAuthorization": material.authorization,
+        "WebhookSignature": material.signing_key,
+        "WebhookAuthorities": material.authorities,
     }
     assert values[use] is not None
     assert material.relay_account in {None, ("u", " p ")}
+    assert material.bounce_account in {None, ("u", " p ")}
     assert material.proxy_account in {None, "u:p"}
+    assert material.rest_tokens in (None, {"app": "0123456789abcdef"})
+    assert material.authorization in {None, "Bearer 0123456789abcdef"}
+    assert material.signing_key in {None, b"0123456789abcdef"}
 
 
 @pytest.mark.parametrize("use", list(KEYS))
@@ -95,7 +120,7 @@ def test_a_secret_that_is_missing_is_told_once_with_its_field(use: Use) -> None:
     assert not material.complete
 
 
-@pytest.mark.parametrize("use", list(KEYS))
+@pytest.mark.parametrize("use", [use for use in KEYS if KEYS[use]])
 def test_every_key_that_is_missing_is_told(use: Use) -> None:
     last = KEYS[use][-1]
     secret = dict.fromkeys((*KEYS[use][:-1], "other"), b"x")
@@ -106,7 +131,19 @@ def test_every_key_that_is_missing_is_told(use: Use) -> None:
     assert f"Secret 's' has no key {last!r}; it has " in material.findings[0].message
 
 
-@pytest.mark.parametrize("use", ["StartTls", "Certificate", "Token", "Authorities", "RelayAuthorities"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        "StartTls",
+        "RestTls",
+        "Certificate",
+        "Token",
+        "Authorities",
+        "RelayAuthorities",
+        "BounceRelayAuthorities",
+        "WebhookAuthorities",
+    ],
+)
 def test_what_cannot_be_read_is_told_without_a_byte_of_it(use: Use) -> None:
     text = "c2VjcmV0LWNvbnRlbnQ-dmVyeS1zZWNyZXQ"
     material = read(use, dict.fromkeys(KEYS[use], text.encode()))
@@ -116,7 +153,9 @@ def test_what_cannot_be_read_is_told_without_a_byte_of_it(use: Use) -> None:
     assert finding.message.startswith("Secret 's'")
 
 
-@pytest.mark.parametrize(("use", "side"), [("StartTls", "server"), ("Certificate", "client")])
+@pytest.mark.parametrize(
+    ("use", "side"), [("StartTls", "server"), ("RestTls", "server"), ("Certificate", "client")]
+)
 def test_a_pair_that_does_not_belong_together_is_of_its_own_kind(use: Use, side: str) -> None:
     material = read(use, {**PAIR, "tls.key": SERVER.private_key_pem})
     assert faults(material) == [Fault.KEY_MISMATCH]
@@ -135,13 +174,13 @@ def test_a_pair_that_does_not_belong_together_is_of_its_own_kind(use: Use, side:
         (datetime(2027, 1, 2, tzinfo=UTC), [Fault.EXPIRED]),
     ],
 )
-@pytest.mark.parametrize("use", ["StartTls", "Certificate"])
+@pytest.mark.parametrize("use", ["StartTls", "RestTls", "Certificate"])
 def test_a_certificate_out_of_its_time_serves_all_the_same(
     use: Use, now: datetime | float | None, found: list[Fault]
 ) -> None:
     material = read(use, GOOD[use], now)
     assert faults(material) == found
-    assert material.certificate is not None
+    assert (material.certificate or material.rest_certificate) is not None
     assert material.complete
 
 
@@ -176,6 +215,63 @@ def test_good_users_are_read_whatever_else_is_wrong(
     material = read("Users", secret)
     assert material.users == users
     assert faults(material) == found
+
+
+@pytest.mark.parametrize(
+    ("use", "secret"),
+    [
+        ("RestTokens", {"app": b"hush-hush"}),
+        ("RestTokens", {"app": b"hush-hush hush-hush"}),
+        ("RestTokens", {"a": b"hush-hush-hush-hush", "b": b"hush-hush-hush-hush"}),
+        ("WebhookAuthorization", {"authorization": b"hush-hush\nX-Other: 1"}),
+        ("WebhookSignature", {"hmac": b"hush-hush"}),
+    ],
+)
+def test_words_that_cannot_be_used_are_told_without_a_byte_of_them(
+    use: Use, secret: dict[str, bytes]
+) -> None:
+    material = read(use, secret)
+    assert faults(material) == [Fault.MALFORMED]
+    (finding,) = material.findings
+    assert "hush" not in repr(material) + finding.full_message + finding.remedy
+    assert (material.rest_tokens or None, material.authorization, material.signing_key) == (None, None, None)
+
+
+def test_good_tokens_are_read_whatever_else_is_wrong() -> None:
+    material = read("RestTokens", {"good": b"0123456789abcdef", "bad": b""})
+    assert material.rest_tokens == {"good": "0123456789abcdef"}
+    assert [(f.fault, f.keys) for f in material.findings] == [(Fault.MALFORMED, ("bad",))]
+
+
+def test_a_secret_without_clients_is_told() -> None:
+    material = read("RestTokens", {})
+    assert material.rest_tokens == {}
+    assert [(f.fault, f.message) for f in material.findings] == [
+        (Fault.KEY_MISSING, "Secret 's' names no client")
+    ]
+
+
+def test_what_two_listeners_and_two_relays_have_is_kept_apart() -> None:
+    other = make_ca("other")
+    references = [
+        SecretReference("StartTls", "a", "smtp", KEYS["StartTls"]),
+        SecretReference("RestTls", "a", "rest", KEYS["RestTls"]),
+        SecretReference("RelayAuthorities", "a", "ca", KEYS["RelayAuthorities"]),
+        SecretReference("BounceRelayAuthorities", "a", "other", KEYS["BounceRelayAuthorities"]),
+    ]
+    second = make_server_certificate(CA, ("rest.test",))
+    pair = {"tls.crt": second.certificate_pem, "tls.key": second.private_key_pem}
+    secrets = {
+        "smtp": GOOD["StartTls"],
+        "rest": pair,
+        "ca": GOOD["Authorities"],
+        "other": {"ca.crt": other.certificate_pem},
+    }
+    material = check(references, secrets)
+    assert material.certificate is not None
+    assert material.rest_certificate is not None
+    assert material.certificate.fingerprint != material.rest_certificate.fingerprint
+    assert material.authorities != material.bounce_authorities
 
 
 def test_without_a_reference_there_is_nothing_and_nothing_wrong() -> None:

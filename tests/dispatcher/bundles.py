@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tubepost_api.compiled import SecretKeyRef
 from tubepost_api.config import (
     CertificateConfig,
     DeliveryConfig,
@@ -11,7 +12,6 @@ from tubepost_api.config import (
     EntryConfig,
     ListenerConfig,
     RouteConfig,
-    SecretKeyRef,
     TokenConfig,
 )
 from tubepost_credentials.throwaway import make_apns_certificate, make_ca, make_token_key

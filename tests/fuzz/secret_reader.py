@@ -28,6 +28,13 @@ _KEYS: dict[SecretUse, tuple[str, ...]] = {
     "Authorities": ("ca.crt",),
     "ProxyAccount": ("account",),
     "RelayAuthorities": ("ca.crt",),
+    "BounceRelayAccount": ("username", "password"),
+    "BounceRelayAuthorities": ("ca.crt",),
+    "RestTls": ("tls.crt", "tls.key"),
+    "RestTokens": (),
+    "WebhookAuthorization": ("authorization",),
+    "WebhookSignature": ("hmac",),
+    "WebhookAuthorities": ("ca.crt",),
 }
 _USES = tuple(_KEYS)  # new ones at the end: kept inputs have numbers
 assert set(_USES) == set(get_args(SecretUse))

@@ -169,13 +169,25 @@ def install(leaks: Leaks) -> Callable[[], None]:
 After = Callable[[Any, str, Callable[..., None]], None]
 
 
+_WORDS = {
+    "Users",
+    "RelayAccount",
+    "BounceRelayAccount",
+    "ProxyAccount",
+    "RestTokens",
+    "WebhookAuthorization",
+    "WebhookSignature",
+}
+"""Uses whose Secrets hold words that people choose."""
+
+
 def _learn(leaks: Leaks, after: After) -> None:
     def read(_: None, reader: Any, reference: Any) -> None:
         secret = reader._secrets.get(reference.secret) or {}
         for key, value in secret.items():
             if b"PRIVATE KEY" in value:
                 leaks.register_key(value)
-            elif reference.use in {"Users", "RelayAccount", "ProxyAccount"} and key != "username":
+            elif reference.use in _WORDS and key != "username":
                 for line in value.decode("utf-8", "replace").splitlines():
                     leaks.register(line.strip().partition(":")[2] or line.strip())
 

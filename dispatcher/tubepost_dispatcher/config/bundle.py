@@ -5,8 +5,11 @@ from __future__ import annotations
 import ssl
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from tubepost_api.config import DispatcherConfig, RouteConfig, StartTlsMode
+from tubepost_api.config import DispatcherConfig, RestConfig, RouteConfig, StartTlsMode
+from tubepost_api.config_logger import WebhookConfig
+from tubepost_api.config_relay import RelayConfig
 from tubepost_api.digest import bundle_digest
 from tubepost_api.problems import Problem, ProblemCode
 from tubepost_api.references import SecretReference
@@ -45,6 +48,41 @@ class PreparedRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedRelay:
+    """The relay for reports, with what it takes to use it.
+
+    `tls`: for a relay with authorities of its own; None: by the system's trust store, if it has TLS at all.
+    Where the authorities cannot be read, the context trusts nobody: mail is held.
+    """
+
+    config: RelayConfig
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRest:
+    """The listener for requests, with its certificate and its clients.
+
+    `tokens`: bearer token of each client; those that can be read. `tls` None: without TLS, as it is wanted.
+    """
+
+    config: RestConfig
+    tls: ssl.SSLContext | None
+    tokens: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedWebhook:
+    """A webhook with what its requests need; `tls` None: by the system's trust store, if it has TLS."""
+
+    config: WebhookConfig
+    authorization: str | None = field(default=None, repr=False)
+    signing_key: bytes | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A bundle whose every part was read and checked: ready to be applied."""
 
@@ -57,6 +95,12 @@ class Prepared:
     relay_tls: ssl.SSLContext | None = None
     """For a relay with authorities of its own; None: by the system's trust store, if it has TLS at all. Where
     the authorities cannot be read, the context trusts nobody: mail is held."""
+    bounce_relay: PreparedRelay | None = None
+    """None: reports go nowhere."""
+    rest: PreparedRest | None = None
+    """None: there is no such listener, or its certificate cannot be used: it must not listen without."""
+    webhooks: Mapping[str, PreparedWebhook | None] = field(default_factory=dict)
+    """Of the loggers that have one, by name. None: one of its Secrets cannot be used; nothing is sent."""
     warnings: tuple[Problem, ...] = ()
     """Credentials that can be tried, but are out of their time or of the other environment."""
     notices: tuple[Problem, ...] = ()
@@ -122,8 +166,8 @@ def prepare(bundle: ConfigBundle, now: float | None = None) -> tuple[Prepared, t
         for finding in material.findings:
             (warnings if finding.fault.serves else problems).append(_problem(config, finding))
         notices.extend(_notice(config, notice) for notice in material.notices)
-        if material.certificate is not None:
-            certificates.append(material.certificate)
+        found = (material.certificate, material.rest_certificate)
+        certificates.extend(certificate for certificate in found if certificate is not None)
         return material
 
     routes = {}
@@ -137,7 +181,14 @@ def prepare(bundle: ConfigBundle, now: float | None = None) -> tuple[Prepared, t
         starttls=_prepare_starttls(config, own, problems),
         users=own.users,
         relay_auth=own.relay_account,
-        relay_tls=_prepare_relay_tls(config, own),
+        relay_tls=_relay_tls(config.passthru, own.authorities),
+        bounce_relay=_prepare_bounce_relay(config, own),
+        rest=_prepare_rest(config, own, problems),
+        webhooks={
+            logger.name: _prepare_webhook(logger.webhook, read(logger.references()))
+            for logger in config.loggers
+            if logger.webhook is not None
+        },
         warnings=tuple(warnings),
         notices=tuple(notices),
         certificates=tuple(certificate.fingerprint for certificate in certificates),
@@ -201,22 +252,61 @@ def _prepare_route(
 def _prepare_starttls(
     config: DispatcherConfig, material: Material, problems: list[Problem]
 ) -> ssl.SSLContext | None:
-    starttls, pair = config.listener.starttls, material.certificate
-    if starttls.mode is StartTlsMode.DISABLED or pair is None:
+    starttls = config.listener.starttls
+    if starttls.mode is StartTlsMode.DISABLED:
+        return None
+    place = "spec.listener.startTls"
+    return _server_tls(config, material.certificate, starttls.min_version, place, problems)
+
+
+def _prepare_rest(
+    config: DispatcherConfig, material: Material, problems: list[Problem]
+) -> PreparedRest | None:
+    rest, tls = config.rest, None
+    if rest is None:
+        return None
+    if rest.tls is not None:
+        tls = _server_tls(config, material.rest_certificate, rest.tls.min_version, "spec.rest.tls", problems)
+        if tls is None:
+            return None
+    return PreparedRest(rest, tls, material.rest_tokens or {})
+
+
+def _server_tls(
+    config: DispatcherConfig,
+    pair: CertificateCredential | None,
+    min_version: Literal["1.2", "1.3"],
+    place: str,
+    problems: list[Problem],
+) -> ssl.SSLContext | None:
+    if pair is None:
         return None
     try:
-        return server_context(pair.certificate_pem, pair.private_key_pem, min_version=starttls.min_version)
+        return server_context(pair.certificate_pem, pair.private_key_pem, min_version=min_version)
     except (ssl.SSLError, ValueError) as error:
         message = f"certificate and key cannot be used: {error}"
         remedy = "store a PEM certificate chain in tls.crt and its private key in tls.key"
-        problems.append(
-            _unusable(config, "PushDomain", config.name, "spec.listener.startTls", message, remedy)
-        )
+        problems.append(_unusable(config, "PushDomain", config.name, place, message, remedy))
         return None
 
 
-def _prepare_relay_tls(config: DispatcherConfig, material: Material) -> ssl.SSLContext | None:
-    relay = config.passthru
+def _prepare_bounce_relay(config: DispatcherConfig, material: Material) -> PreparedRelay | None:
+    if config.bounces is None:
+        return None
+    relay = config.bounces.relay
+    return PreparedRelay(relay, material.bounce_account, _relay_tls(relay, material.bounce_authorities))
+
+
+def _relay_tls(relay: RelayConfig | None, authorities: bytes | None) -> ssl.SSLContext | None:
     if relay is None or relay.tls == "None" or relay.ca is None:
         return None
-    return client_context(verify=relay.verify, authorities=material.authorities)
+    return client_context(verify=relay.verify, authorities=authorities)
+
+
+def _prepare_webhook(webhook: WebhookConfig, material: Material) -> PreparedWebhook | None:
+    if not material.complete:
+        return None
+    tls = None
+    if webhook.ca is not None or not webhook.verify:
+        tls = client_context(verify=webhook.verify, authorities=material.authorities)
+    return PreparedWebhook(webhook, material.authorization, material.signing_key, tls)

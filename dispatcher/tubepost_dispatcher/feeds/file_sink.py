@@ -15,7 +15,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from tubepost_api.config import FileSink as FileSinkConfig
+from tubepost_api.config_logger import FileSink as FileSinkConfig
 from tubepost_dispatcher.feeds.sinks import Scheduler, Sink
 
 _LOG = logging.getLogger("tubepost.logger")

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from tubepost_api.config import LoggerConfig
+from tubepost_api.config_logger import LoggerConfig
 from tubepost_dispatcher.feeds.events import EVENT_KINDS, EventKind, LogEvent
 from tubepost_dispatcher.feeds.file_sink import FileSink
 from tubepost_dispatcher.feeds.format import compile_format

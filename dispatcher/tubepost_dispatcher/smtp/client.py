@@ -20,7 +20,7 @@ from typing import cast
 import aiosmtplib
 from aiosmtplib.protocol import SMTPProtocol
 
-from tubepost_api.config import PassthruConfig
+from tubepost_api.config_relay import RelayConfig
 from tubepost_dispatcher.reasons.catalogue import REASONS, refusal
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.outgoing import clean_slices, stuffed_slices
@@ -75,7 +75,7 @@ class _Mail:
 
 
 async def relay(
-    config: PassthruConfig,
+    config: RelayConfig,
     auth: tuple[str, str] | None,
     mail_from: str,
     recipients: Recipients,
@@ -170,7 +170,7 @@ def received_field(hostname: str, session: SessionFacts | None, message_id: str,
 
 
 async def _connect(
-    config: PassthruConfig, auth: tuple[str, str] | None, hostname: str, tls: ssl.SSLContext | None
+    config: RelayConfig, auth: tuple[str, str] | None, hostname: str, tls: ssl.SSLContext | None
 ) -> aiosmtplib.SMTP:
     if config.tls != "None" and tls is None:
         # Reads the system's trust store from disk.

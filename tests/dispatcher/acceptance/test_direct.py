@@ -7,12 +7,7 @@ import pytest
 from tests.dispatcher.acceptance.support import TOKEN, Bench, abandon, garbage_of
 from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED
 from tests.support.mcmt import message, part
-from tubepost_api.config import (
-    DeliveryConfig,
-    DeliveryMode,
-    McmtReception,
-    Throttle,
-)
+from tubepost_api.config import DeliveryConfig, DeliveryMode, McmtReception, Throttle
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.delivery.domain import Domains

@@ -11,7 +11,7 @@ import pytest
 from tests.dispatcher.acceptance.support import Bench, abandon
 from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED
 from tests.support.mcmt import message, part
-from tubepost_api.config import PassthruConfig
+from tubepost_api.config_relay import RelayConfig
 from tubepost_dispatcher.acceptance import base, relay
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.reply import Reply
@@ -52,7 +52,7 @@ def taker(monkeypatch: pytest.MonkeyPatch) -> Relay:
 def bench(*, passthru: bool = True) -> Bench:
     made = Bench()
     if passthru:
-        config = made.active.config.model_copy(update={"passthru": PassthruConfig(host="mx")})
+        config = made.active.config.model_copy(update={"passthru": RelayConfig(host="mx")})
         made.swap(replace(made.active, config=config))
     return made
 

@@ -10,7 +10,8 @@ import pytest
 from tests.dispatcher.acceptance.support import Bench, abandon
 from tests.dispatcher.acceptance.test_direct_mail import BOTH, Relay, settled
 from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED
-from tubepost_api.config import AcceptanceOverflow, DeliveryConfig, DeliveryMode, PassthruConfig, Throttle
+from tubepost_api.config import AcceptanceOverflow, DeliveryConfig, DeliveryMode, Throttle
+from tubepost_api.config_relay import RelayConfig
 from tubepost_dispatcher.acceptance import relay
 from tubepost_dispatcher.acceptance.direct import DISK_PATIENCE
 from tubepost_dispatcher.reasons.catalogue import local_outcome
@@ -207,7 +208,7 @@ async def test_the_mail_goes_before_the_queue_takes_over(
     taker = Relay()
     monkeypatch.setattr(relay, "relay", taker.relay)
     bench = overflowing(DeliveryConfig(mode=mode), facts=None if mode is DeliveryMode.DELIVER else "default")
-    config = bench.active.config.model_copy(update={"passthru": PassthruConfig(host="mx")})
+    config = bench.active.config.model_copy(update={"passthru": RelayConfig(host="mx")})
     bench.swap(replace(bench.active, config=config))
     taker.go.clear()
     bench.take(BOTH)

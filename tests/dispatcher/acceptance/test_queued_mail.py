@@ -10,7 +10,8 @@ import pytest
 from tests.dispatcher.acceptance.support import QueuedBench, abandon
 from tests.dispatcher.acceptance.test_direct_mail import BOTH, EMAIL, MAIL, Relay, settled
 from tests.support.mcmt import message
-from tubepost_api.config import DeliveryConfig, DeliveryMode, PassthruConfig
+from tubepost_api.config import DeliveryConfig, DeliveryMode
+from tubepost_api.config_relay import RelayConfig
 from tubepost_dispatcher.acceptance import base, relay
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.store.port import Failure, FailureKind
@@ -29,7 +30,7 @@ def taker(monkeypatch: pytest.MonkeyPatch) -> Relay:
 
 def bench(other: DeliveryConfig | None = None) -> QueuedBench:
     made = QueuedBench(other)
-    config = made.active.config.model_copy(update={"passthru": PassthruConfig(host="mx")})
+    config = made.active.config.model_copy(update={"passthru": RelayConfig(host="mx")})
     made.swap(replace(made.active, config=config))
     return made
 

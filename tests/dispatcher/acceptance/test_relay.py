@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.dispatcher.smtp.support import running, scripted
-from tubepost_api.config import DeliveryConfig, DispatcherConfig, ListenerConfig, PassthruConfig
+from tubepost_api.config import DeliveryConfig, DispatcherConfig, ListenerConfig
+from tubepost_api.config_relay import RelayConfig
 from tubepost_credentials.throwaway import make_ca, make_server_certificate
 from tubepost_credentials.tls import client_context, server_context
 from tubepost_dispatcher.acceptance import relay as module
@@ -36,7 +37,7 @@ def active(port: int) -> ActiveConfig:
         listener=ListenerConfig(hostname="mx.test"),
         entries=(),
         routes={},
-        passthru=PassthruConfig(host="127.0.0.1", port=port, timeout=5.0),
+        passthru=RelayConfig(host="127.0.0.1", port=port, timeout=5.0),
     )
     return ActiveConfig(config, Domains(DomainLookup(()), ()), None)
 

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from tests.dispatcher.bundles import SECRETS, bundle, prepared, ref
-from tubepost_api.config import AuthConfig, PassthruConfig, RouteTls, StartTlsConfig, StartTlsMode
+from tubepost_api.config import AuthConfig, RestConfig, RestTlsConfig, RouteTls, StartTlsConfig, StartTlsMode
+from tubepost_api.config_logger import LoggerConfig, WebhookConfig
+from tubepost_api.config_relay import BouncesConfig, RelayConfig
 from tubepost_api.problems import ProblemCode
 from tubepost_credentials import CertificateCredential, TokenCredential
 from tubepost_credentials.throwaway import make_apns_certificate, make_ca, make_server_certificate
@@ -123,7 +125,7 @@ def test_an_obstacle_is_what_keeps_every_message_out(
 
 
 def test_mail_for_the_relay_needs_no_credential() -> None:
-    assert prepared(passthru=PassthruConfig(host="relay"), secrets={}).obstacle == ""
+    assert prepared(passthru=RelayConfig(host="relay"), secrets={}).obstacle == ""
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_users(secret: dict[str, bytes] | None, users: dict[str, str], faults: i
 
 
 def test_the_relays_account() -> None:
-    passthru = PassthruConfig(host="relay", auth="relay")
+    passthru = RelayConfig(host="relay", auth="relay")
     account = {"username": b"u\n", "password": b"p\n"}
     assert prepared(passthru=passthru, secrets={**SECRETS, "relay": account}).relay_auth == ("u", "p")
     found, problems = prepare(bundle(passthru=passthru))
@@ -176,7 +178,7 @@ def test_without_the_account_that_the_proxy_asks_for_nothing_is_sent() -> None:
 def test_a_relay_with_authorities_of_its_own_trusts_these_alone() -> None:
     ca = make_ca("relay")
     secrets = {**SECRETS, "relay-ca": {"ca.crt": ca.certificate_pem}}
-    passthru = PassthruConfig(host="relay", tls="Tls", ca=ref("relay-ca", "ca.crt"))
+    passthru = RelayConfig(host="relay", tls="Tls", ca=ref("relay-ca", "ca.crt"))
     found, problems = prepare(bundle(passthru=passthru, secrets=secrets))
     assert problems == ()
     assert found.relay_tls is not None
@@ -195,7 +197,7 @@ def test_a_relay_with_authorities_of_its_own_trusts_these_alone() -> None:
 def test_a_relay_whose_authorities_cannot_be_read_is_trusted_by_nobody(
     secret: dict[str, bytes] | None,
 ) -> None:
-    passthru = PassthruConfig(host="relay", tls="Tls", ca=ref("relay-ca", "ca.crt"))
+    passthru = RelayConfig(host="relay", tls="Tls", ca=ref("relay-ca", "ca.crt"))
     secrets = SECRETS if secret is None else {**SECRETS, "relay-ca": secret}
     found, problems = prepare(bundle(passthru=passthru, secrets=secrets))
     assert [(p.kind, p.field) for p in problems] == [("PushDomain", "spec.passthru.ca")]
@@ -252,3 +254,124 @@ def test_the_last_user_is_not_lost() -> None:
     assert users(b"# nobody").loses_users_of(some)
     assert not prepared().loses_users_of(some)
     assert not users(None).loses_users_of(users(b":2"))
+
+
+RELAY = RelayConfig(host="mx", tls="Tls", auth="account", ca=ref("relay-ca", "ca.crt"))
+ACCOUNT = {"username": b"u\n", "password": b"p\n"}
+
+
+def test_the_relay_for_reports_has_an_account_and_authorities_of_its_own() -> None:
+    ca = make_ca("reports")
+    secrets = {**SECRETS, "account": ACCOUNT, "relay-ca": {"ca.crt": ca.certificate_pem}}
+    config = BouncesConfig(relay=RELAY)
+    found, problems = prepare(bundle(bounces=config, passthru=RelayConfig(host="other"), secrets=secrets))
+    assert problems == ()
+    assert (found.relay_auth, found.relay_tls) == (None, None)
+    assert found.bounce_relay is not None
+    assert (found.bounce_relay.config, found.bounce_relay.auth) == (RELAY, ("u", "p"))
+    assert found.bounce_relay.tls is not None
+    names = [name["subject"] for name in found.bounce_relay.tls.get_ca_certs()]
+    assert names == [((("commonName", "reports"),),)]
+    assert "p'" not in repr(found.bounce_relay)
+    assert prepared().bounce_relay is None
+
+
+def test_a_relay_for_reports_that_lacks_its_secrets_is_told() -> None:
+    found, problems = prepare(bundle(bounces=BouncesConfig(relay=RELAY)))
+    assert [(p.kind, p.field) for p in problems] == [
+        ("PushDomain", "spec.bounces.relay.authSecretName"),
+        ("PushDomain", "spec.bounces.relay.ca"),
+    ]
+    assert found.bounce_relay is not None
+    assert found.bounce_relay.auth is None
+    assert found.bounce_relay.tls is not None
+    assert found.bounce_relay.tls.get_ca_certs() == []
+
+
+REST = RestConfig(
+    tokens="clients",
+    tls=RestTlsConfig(certificate=ref("rest", "tls.crt"), private_key=ref("rest", "tls.key")),
+)
+CLIENTS = {"app": b"0123456789abcdef\n"}
+PAIR = {"tls.crt": _SERVER.certificate_pem, "tls.key": _SERVER.private_key_pem}
+
+
+def test_the_listener_for_requests_has_its_certificate_and_its_clients() -> None:
+    found, problems = prepare(bundle(rest=REST, secrets={**SECRETS, "clients": CLIENTS, "rest": PAIR}))
+    assert problems == ()
+    assert found.starttls is None
+    assert found.rest is not None
+    assert found.rest.tls is not None
+    assert found.rest.tokens == {"app": "0123456789abcdef"}
+    assert "0123456789abcdef" not in repr(found)
+    assert len(found.certificates) == 2
+    plain = prepared(rest=REST.model_copy(update={"tls": None}), secrets={**SECRETS, "clients": CLIENTS})
+    assert plain.rest is not None
+    assert plain.rest.tls is None
+    assert prepared().rest is None
+
+
+def test_a_listener_for_requests_never_goes_without_the_certificate_that_is_asked_for() -> None:
+    found, problems = prepare(bundle(rest=REST, secrets={**SECRETS, "clients": CLIENTS}))
+    assert found.rest is None
+    assert [(p.field, p.code) for p in problems] == [("spec.rest.tls", ProblemCode.SECRET_NOT_FOUND)]
+    found, problems = prepare(bundle(rest=REST, secrets={**SECRETS, "rest": PAIR}))
+    assert found.rest is not None
+    assert found.rest.tokens == {}
+    assert [p.field for p in problems] == ["spec.rest.tokens"]
+
+
+WEBHOOK = WebhookConfig(
+    url="https://events.example",
+    authorization=ref("events", "authorization"),
+    signature=ref("events", "hmac"),
+    ca=ref("events-ca", "ca.crt"),
+)
+EVENTS = {"authorization": b"Bearer x\n", "hmac": b"0123456789abcdef"}
+
+
+def test_a_webhook_has_what_its_requests_need() -> None:
+    ca = make_ca("events")
+    secrets = {**SECRETS, "events": EVENTS, "events-ca": {"ca.crt": ca.certificate_pem}}
+    loggers = (LoggerConfig(name="log"), LoggerConfig(name="hook", webhook=WEBHOOK))
+    found, problems = prepare(bundle(loggers=loggers, secrets=secrets))
+    assert problems == ()
+    assert list(found.webhooks) == ["hook"]
+    webhook = found.webhooks["hook"]
+    assert webhook is not None
+    assert (webhook.config, webhook.authorization) == (WEBHOOK, "Bearer x")
+    assert webhook.signing_key == b"0123456789abcdef"
+    assert webhook.tls is not None
+    assert [name["subject"] for name in webhook.tls.get_ca_certs()] == [((("commonName", "events"),),)]
+    assert "Bearer" not in repr(webhook)
+    assert "0123456789abcdef" not in repr(webhook)
+
+
+def test_a_webhook_trusts_the_system_where_nothing_else_is_asked_for() -> None:
+    for webhook, mode in (
+        (WebhookConfig(url="https://events.example"), None),
+        (WebhookConfig(url="http://events.example"), None),
+        (WebhookConfig(url="https://events.example", verify=False), ssl.CERT_NONE),
+    ):
+        made = prepared(loggers=(LoggerConfig(name="hook", webhook=webhook),)).webhooks["hook"]
+        assert made is not None
+        assert (made.tls and made.tls.verify_mode) == mode
+
+
+@pytest.mark.parametrize(
+    ("events", "field"),
+    [
+        (None, "spec.sink.webhook.authorization"),
+        ({**EVENTS, "hmac": b"short"}, "spec.sink.webhook.signature"),
+        ({**EVENTS, "authorization": b""}, "spec.sink.webhook.authorization"),
+    ],
+)
+def test_a_webhook_whose_secrets_cannot_be_used_sends_nothing(
+    events: dict[str, bytes] | None, field: str
+) -> None:
+    config = WEBHOOK.model_copy(update={"ca": None})
+    secrets = SECRETS if events is None else {**SECRETS, "events": events}
+    found, problems = prepare(bundle(loggers=(LoggerConfig(name="hook", webhook=config),), secrets=secrets))
+    assert found.webhooks == {"hook": None}
+    assert {(p.kind, p.name) for p in problems} == {("ApnLogger", "hook")}
+    assert problems[0].field == field

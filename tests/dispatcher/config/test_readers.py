@@ -11,35 +11,41 @@ import pytest
 from pydantic import BaseModel, create_model
 
 import tubepost_dispatcher
-from tubepost_api import config as document
+from tubepost_api import config, config_logger, config_relay
 
 ROOT = Path(tubepost_dispatcher.__file__).parent
-CONFIG = Path(inspect.getfile(document))
+DOCUMENT = (config, config_logger, config_relay)
 
 ANYWHERE = ("",)
 
 READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "AcceptanceConfig": {"acceptance": ("acceptance/", "worker/")},
     "AuthConfig": {"auth": ("smtp/", "config/", "api")},
+    "BounceConfig": {"bounces": ANYWHERE, "options": ("bounces/",)},
+    "BouncesConfig": {"bounces": ANYWHERE},
     "CertificateConfig": {"pair": ("api",)},
     "DeliveryConfig": {"delivery": ANYWHERE, "options": ("delivery/", "acceptance/", "queue/")},
     "DispatcherConfig": {"config": ("worker/", "supervisor/", "config/", "acceptance/")},
     "EntryConfig": {"entry": ANYWHERE},
+    "FilterConfig": {"filter": ANYWHERE, "config": ("feeds/",)},
     "FileSink": {"config": ("feeds/file_sink",), "file": ("feeds/",)},
     "ListenerConfig": {"listener": ANYWHERE, "config": ("smtp/",)},
     "ListenerLimits": {"limits": ("smtp/", "worker/", "supervisor/", "acceptance/", "pod_limits/")},
-    "LoggerConfig": {"config": ("feeds/loggers",)},
+    "LoggerConfig": {"config": ("feeds/",), "logger": ("config/",)},
     "LoggerFormats": {"formats": ("feeds/",)},
-    "PassthruConfig": {"config": ("smtp/client",), "passthru": ANYWHERE, "relay": ANYWHERE},
+    "RelayConfig": {"config": ("smtp/client",), "passthru": ANYWHERE, "relay": ANYWHERE},
+    "PolicyConfig": {"policy": ANYWHERE, "config": ("policy/",)},
     "QueueConfig": {"queue": ANYWHERE, "config": ("queue/bounds",), "_config": ("worker/worker_queue",)},
+    "RestConfig": {"rest": ANYWHERE, "config": ("http/",)},
+    "RestTlsConfig": {"tls": ("api", "config/")},
     "RouteConfig": {"route": ANYWHERE, "_route": ("apns/",), "config": ("worker/pools",)},
     "RouteDefaults": {"defaults": ANYWHERE},
     "RouteTls": {"tls": ("apns/", "api")},
-    "SecretKeyRef": {"certificate": ("api",), "ca": ("api",)},
     "ServingWorkload": {"workload": ANYWHERE, "serving": ANYWHERE},
     "StartTlsConfig": {"starttls": ("smtp/", "config/", "api")},
     "Throttle": {"limit": ANYWHERE},
     "TokenConfig": {"token": ("api",)},
+    "WebhookConfig": {"webhook": ANYWHERE, "config": ("feeds/",)},
 }
 """How a model's instances are called where they are read: the name, and where it means them."""
 
@@ -47,9 +53,9 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 def models() -> list[type[BaseModel]]:
     return [
         item
-        for name, item in vars(document).items()
-        if inspect.isclass(item) and issubclass(item, BaseModel) and item.__module__ == document.__name__
-        if not name.startswith("_")
+        for part in DOCUMENT
+        for item in vars(part).values()
+        if inspect.isclass(item) and issubclass(item, BaseModel) and item.__module__ == part.__name__
     ]
 
 
@@ -71,12 +77,14 @@ def all_reads() -> dict[str, set[tuple[str, str]]]:
         path.relative_to(ROOT).as_posix(): set(reads(ast.parse(path.read_text(encoding="utf-8"))))
         for path in ROOT.rglob("*.py")
     }
-    tree = ast.parse(CONFIG.read_text(encoding="utf-8"))
-    found["api"] = set(reads(tree))
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            # What a model reads of itself, to name its Secrets.
-            found[f"self of {node.name}"] = set(reads(node))
+    found["api"] = set()
+    for part in DOCUMENT:
+        tree = ast.parse(Path(inspect.getfile(part)).read_text(encoding="utf-8"))
+        found["api"] |= set(reads(tree))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                # What a model reads of itself, to name its Secrets.
+                found[f"self of {node.name}"] = set(reads(node))
     return found
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.loop import FakeLoop
-from tubepost_api.config import FileSink as FileSinkConfig
+from tubepost_api.config_logger import FileSink as FileSinkConfig
 from tubepost_dispatcher.feeds import sinks
 from tubepost_dispatcher.feeds.file_sink import ROTATION_RETRY, FileSink
 
@@ -337,7 +337,7 @@ ROOT = Path(__file__).resolve().parents[3]
 WRITER = """
 import sys
 from tests.support.loop import FakeLoop
-from tubepost_api.config import FileSink as FileSinkConfig
+from tubepost_api.config_logger import FileSink as FileSinkConfig
 from tubepost_dispatcher.feeds.file_sink import FileSink
 
 path, writer, count = sys.argv[1], sys.argv[2], int(sys.argv[3])

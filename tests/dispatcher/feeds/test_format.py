@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tubepost_api.config import LoggerFormats
+from tubepost_api.config_logger import LoggerFormats
 from tubepost_api.logformat import MACROS, FormatError, Macro, parse_format
 from tubepost_dispatcher.feeds.events import LogEvent
 from tubepost_dispatcher.feeds.format import compile_format, escape, legacy_escape, split_line

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.loop import FakeLoop
-from tubepost_api.config import FileSink, LoggerConfig, LoggerFormats
+from tubepost_api.config_logger import FileSink, LoggerConfig, LoggerFormats
 from tubepost_api.logformat import FormatError
 from tubepost_dispatcher.feeds.events import LogEvent
 from tubepost_dispatcher.feeds.loggers import Loggers

@@ -14,7 +14,8 @@ import pytest
 
 from tests.dispatcher.smtp.conftest import Runner, TlsPair
 from tests.dispatcher.smtp.support import Recorder, listener, running, scripted
-from tubepost_api.config import AuthConfig, PassthruConfig, StartTlsMode
+from tubepost_api.config import AuthConfig, StartTlsMode
+from tubepost_api.config_relay import RelayConfig
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.client import Progress, received_field, relay
 from tubepost_dispatcher.transaction import SessionFacts
@@ -26,7 +27,7 @@ async def send(port: int, content: Any = MAIL, **more: Any) -> Reply:
     settings: dict[str, Any] = {"host": "127.0.0.1", "port": port, "timeout": 5.0}
     settings.update(more.pop("config", {}))
     return await relay(
-        PassthruConfig(**settings),
+        RelayConfig(**settings),
         more.pop("auth", None),
         more.pop("mail_from", "a@b.example"),
         [(to, more.get("notify")) for to in more.pop("recipients", ["x@push.example"])],

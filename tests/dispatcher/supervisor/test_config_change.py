@@ -7,14 +7,8 @@ from typing import Any
 import pytest
 
 from tests.dispatcher.bundles import SECRETS, bundle, prepared
-from tubepost_api.config import (
-    AcceptanceConfig,
-    AcceptanceMode,
-    DeliveryConfig,
-    LoggerConfig,
-    QueueConfig,
-    ServingWorkload,
-)
+from tubepost_api.config import AcceptanceConfig, AcceptanceMode, DeliveryConfig, QueueConfig, ServingWorkload
+from tubepost_api.config_logger import LoggerConfig
 from tubepost_credentials.throwaway import make_apns_certificate, make_ca
 from tubepost_dispatcher.config.bundle import Prepared, prepare
 from tubepost_dispatcher.supervisor.config_change import Level, compare

@@ -19,11 +19,10 @@ from tubepost_api.config import (
     AcceptanceOverflow,
     DeliveryConfig,
     EntryConfig,
-    FileSink,
     ListenerLimits,
-    LoggerConfig,
     QueueConfig,
 )
+from tubepost_api.config_logger import FileSink, LoggerConfig
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.local import LocalLimits
 from tubepost_dispatcher.smtp import server

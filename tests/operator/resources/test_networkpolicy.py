@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.operator.resources.sources import configured, source
-from tubepost_api.config import PassthruConfig
+from tubepost_api.config_relay import RelayConfig
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.networkpolicy import network_policy
 
@@ -39,7 +39,7 @@ def test_out_go_dns_and_the_ports_of_apns_proxy_and_relay() -> None:
         name: route.model_copy(update={"port": 8443, "proxy": "http://proxy:3128"})
         for name, route in source().config.routes.items()
     }
-    assert ports(configured(routes=routes, passthru=PassthruConfig(host="mx", port=2525))) == [
+    assert ports(configured(routes=routes, passthru=RelayConfig(host="mx", port=2525))) == [
         443,
         2197,
         2525,
