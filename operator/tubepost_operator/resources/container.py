@@ -32,6 +32,8 @@ enough, and its address is withdrawn."""
 LINGER: Final = 15
 """Seconds more for which a pod serves those who are led to it all the same: a busy node may be late to
 withdraw an address, and whoever is refused then has nowhere else to go. Over as soon as nobody comes."""
+LINGER_VARIABLE: Final = "TUBEPOST_LINGER"
+"""How it is told; not by an argument, which an older image than the operator's would stumble over."""
 SPARE: Final = 5
 """Seconds of the grace period that are left when the drain is over."""
 
@@ -114,8 +116,7 @@ def container(source: Source) -> Document:
             ),
         ],
     }
-    # Not an argument, which an older image than the operator's would stumble over.
-    variables: list[Document] = [{"name": "TUBEPOST_LINGER", "value": str(LINGER)}]
+    variables: list[Document] = [{"name": LINGER_VARIABLE, "value": str(LINGER)}]
     if place:
         built["volumeMounts"].append({"name": Names.QUEUE_VOLUME, "mountPath": queue.DIRECTORY})
         variables += queue.environment(place)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tubepost_operator.names import Names, short_hash
+from tubepost_operator.resources.container import LINGER_VARIABLE
 from tubepost_operator.resources.queue import ORDINAL_VARIABLE
 from tubepost_runtime.addresses import LOOPBACK
 
@@ -200,7 +201,9 @@ def _identity(own: Mapping[str, Any], app: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _environment(dispatcher: Mapping[str, Any]) -> dict[str, Any]:
-    wanted = [item for item in dispatcher.get("env") or () if item["name"] != ORDINAL_VARIABLE]
+    # Nobody is led to a sidecar from outside, and a Job's pod ends when it does.
+    own = (ORDINAL_VARIABLE, LINGER_VARIABLE)
+    wanted = [item for item in dispatcher.get("env") or () if item["name"] not in own]
     return {"env": wanted} if wanted else {}
 
 

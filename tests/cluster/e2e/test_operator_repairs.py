@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.e2e.operating import Operated, certificate, secret
+from tests.cluster.e2e.operating import Document, Operated, certificate, secret
 from tests.cluster.e2e.release import Release
 from tests.cluster.handle import Cluster
 
@@ -57,9 +57,10 @@ def test_what_is_deleted_or_edited_by_hand_is_put_back(operated: Operated) -> No
             lambda kind=kind, path=path, before=before: _at(operated.get(kind, "alerts"), path) == before,
         )
     # What was added beside what is ours goes too, wherever it could matter.
+    own = variables(operated.get("deployment", "alerts")["spec"])
     added = [{"op": "add", "path": "/spec/paused", "value": True}]
     variable = {"name": "MINE", "value": "x"}
-    added.append({"op": "add", "path": "/spec/template/spec/containers/0/env", "value": [variable]})
+    added.append({"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": variable})
     cluster.kubectl(
         "patch", "deployment", "alerts", operated.place, "--type=json", f"--patch={json.dumps(added)}"
     )
@@ -70,9 +71,8 @@ def test_what_is_deleted_or_edited_by_hand_is_put_back(operated: Operated) -> No
 
     def clean() -> bool:
         spec = operated.get("deployment", "alerts")["spec"]
-        variables = spec["template"]["spec"]["containers"][0].get("env")
         ports = operated.get("service", "alerts")["spec"]["ports"]
-        return "paused" not in spec and not variables and len(ports) == 1
+        return "paused" not in spec and variables(spec) == own and len(ports) == 1
 
     cluster.until("no additions", clean)
     # Not so what people do on purpose with any Deployment.
@@ -86,6 +86,11 @@ def test_what_is_deleted_or_edited_by_hand_is_put_back(operated: Operated) -> No
     cluster.until("the configuration as it was", lambda: operated.get("configmap", config)["data"] == good)
     operated.ready(timeout=90)
     assert "delivered: 250" in operated.send("repaired")
+
+
+def variables(spec: Document) -> list[Document]:
+    """Environment of a Deployment's dispatchers."""
+    return list(spec["template"]["spec"]["containers"][0]["env"])
 
 
 def _at(document: object, path: tuple[str, ...]) -> object:
