@@ -13,6 +13,7 @@ _COMMANDS = {
     "send": "Inject one push notification over SMTP and print its outcome.",
     "validate": "Check manifests without a cluster.",
     "queue": "Look at the queue of a running dispatcher, and change it.",
+    "channels": "List, make, show and delete broadcast channels.",
     "simulator": "Run an APNs to develop against.",
     "credentials": "Make throw-away credentials, inspect real ones.",
 }

@@ -20,6 +20,7 @@ EX_TEMPFAIL = 75
 @click.command()
 @click.option("--domain", required=True, help="A domain that the PushDomain serves; becomes RCPT TO.")
 @click.option("--token", help="Device token, hex digits.  [default: none, the local part of --to may be one]")
+@click.option("--channel", help="Broadcast channel, base64, instead of a device token.")
 @click.option("--alert", help="Text of the alert.")
 @click.option("--title", help="Title of the alert.")
 @click.option("--badge", type=int, help="Number on the app's icon.")
@@ -115,6 +116,10 @@ def _headers(options: dict[str, Any]) -> dict[str, str]:
     headers = {f"apns-{name.replace('_', '-')}": options[name] for name in names if options[name] is not None}
     if options["apns_id"] is not None:
         headers["apns-id"] = options["apns_id"]
+    if options["channel"] is not None:
+        if options["token"] is not None:
+            raise click.UsageError("It goes to a device or to a channel: --token or --channel.")
+        headers["apns-channel-id"] = options["channel"]
     for name, value in headers.items():
         if not value.isprintable():
             raise click.UsageError(f"{name}: control characters cannot stand in a header.")
