@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Taken = Literal["", "delivered", "queued", "discarded"]
+"""What a positive reply to a message says of it; empty: that it was taken."""
 
 
 class Reply(NamedTuple):
     """One answer to an SMTP command or message (RFC 5321 4.2, enhanced codes of RFC 3463).
 
     `text` is printable ASCII, one line, no secrets. `reason` names the fault for logs, metrics and legacy
-    status codes: a word of the catalogue in `reasons`, empty for an acceptance.
+    status codes: a word of the catalogue in `reasons`, empty for an acceptance. `taken` tells listeners that
+    have more than a line to say what became of the message.
     """
 
     code: int
     enhanced: str
     text: str
     reason: str = ""
+    taken: Taken = ""

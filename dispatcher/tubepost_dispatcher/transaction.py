@@ -1,11 +1,11 @@
-"""What a listener hands over, and what it asks: the seam between listeners and acceptance."""
+"""What a listener hands over, and what it asks: the seam between listeners (SMTP, REST) and acceptance."""
 
 from __future__ import annotations
 
 import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from tubepost_dispatcher.reply import Reply
 
@@ -18,9 +18,19 @@ DomainT = TypeVar("DomainT")
 """What acceptance knows of a recipient's domain; opaque to the listener."""
 
 
+class PushFields(NamedTuple):
+    """A push part that came by itself and not in a mail; the transaction's content is its payload.
+
+    `headers`: what the part's header fields would say, by their lower-case names. `context`: variables.
+    """
+
+    headers: Mapping[bytes, bytes]
+    context: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class SessionFacts:
-    """What is known of the SMTP client. `remote_ip` is printable text."""
+    """What is known of the client. `remote_ip` is printable text; `helo` is SMTP's."""
 
     remote_ip: str
     remote_port: int
@@ -32,7 +42,7 @@ class SessionFacts:
 
 
 class Recipient(Generic[DomainT]):
-    """One accepted RCPT TO."""
+    """One accepted recipient: of RCPT TO, or of a request."""
 
     __slots__ = ("address", "domain", "dsn", "serving")
 
@@ -50,16 +60,17 @@ class Recipient(Generic[DomainT]):
 
 
 class Pending(Protocol):
-    """A message between the end of DATA and its reply, as acceptance holds it."""
+    """A message between its end (of DATA, of a request) and its reply, as acceptance holds it."""
 
     def abandon(self) -> None:
         """The client has gone before the reply: withdraw what has not been sent."""
 
 
 class Transaction(Generic[DomainT]):
-    """One SMTP transaction at the end of DATA.
+    """One transaction when its message is complete: SMTP's at the end of DATA, or one of a REST request.
 
-    `content` has CRLF line ends as received and dot-stuffing undone; it ends with CRLF. `mail_from` is
+    `content` has CRLF line ends as received and dot-stuffing undone; it ends with CRLF. Where there are
+    `fields`, it is the payload of a push part instead. `mail_from` is
     without angle brackets, empty for the null sender. The listener calls `Acceptance.accept(transaction)`
     once; the reply is given by calling `reply` exactly once, then or later, always on the event loop.
     `abandoned` becomes True when the client has gone (nobody hears the reply any more); `pending.abandon` is
@@ -69,9 +80,11 @@ class Transaction(Generic[DomainT]):
     __slots__ = (
         "_replier",
         "abandoned",
+        "apns_id",
         "body_type",
         "content",
         "dsn",
+        "fields",
         "mail_from",
         "message_id",
         "pending",
@@ -92,6 +105,7 @@ class Transaction(Generic[DomainT]):
         body_type: str = "",
         smtputf8: bool = False,
         dsn: Mapping[str, str] | None = None,
+        fields: PushFields | None = None,
     ) -> None:
         self._replier = replier
         self.session = session
@@ -106,12 +120,16 @@ class Transaction(Generic[DomainT]):
         self.smtputf8 = smtputf8
         self.dsn = dsn
         """RET and ENVID of MAIL as given (RFC 3461), None without."""
+        self.fields = fields
+        """None: `content` is a mail."""
+        self.apns_id = b""
+        """Of the (first) notification; acceptance sets it as soon as the message has been read."""
         self.abandoned = False
         self.pending: Pending | None = None
         """Set by acceptance where the reply comes later."""
 
     def reply(self, reply: Reply) -> None:
-        """Answer DATA: 250, 4xx or 5xx."""
+        """Answer: 250, 4xx or 5xx."""
         self._replier.transaction_done(self, reply)
 
 
@@ -126,7 +144,7 @@ class Acceptance(Protocol[DomainT]):
     """What stands behind a listener. All methods are called on the event loop and return at once."""
 
     def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Reply | DomainT:
-        """Look up the domain of a RCPT TO: what serves it, or the refusal to answer with."""
+        """Look up the domain of a recipient: what serves it, or the refusal to answer with."""
 
     def accept(self, transaction: Transaction[DomainT]) -> None:
         """Take the message; `transaction.reply` follows, once."""

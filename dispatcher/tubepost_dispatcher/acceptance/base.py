@@ -152,6 +152,7 @@ class BaseAcceptance(ABC, Generic[MessageT]):
     def _take(self, message: MessageT, received: Push[Domain] | Mail | Reply) -> None:
         transaction = message.transaction
         if isinstance(received, Push):
+            transaction.apns_id = received.notifications[0].apns_id
             self._take_push(message, received)
         elif isinstance(received, Mail):
             self._context.accounting.noted_mail(transaction.message_id, received)

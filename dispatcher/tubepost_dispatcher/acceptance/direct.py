@@ -124,7 +124,7 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
             self._deliverer.settle(delivery, outcome, again=push.email is None)
         elif mode is DeliveryMode.BLACKHOLE:
             context.discard(notification)
-            self._answer(message, Reply(250, "2.0.0", DISCARDED))
+            self._answer(message, Reply(250, "2.0.0", DISCARDED, "", "discarded"))
         elif push.email is None:
             self._deliverer.start(delivery)
         else:
@@ -165,7 +165,8 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
         self._disk_deadlines.drop(message)
         if failure is None:
             self._context.metrics.queue_accepted.labels("overflow").inc()
-            self._answer(message, Reply(250, "2.0.0", f"Queued as {message.transaction.message_id}"))
+            text = f"Queued as {message.transaction.message_id}"
+            self._answer(message, Reply(250, "2.0.0", text, "", "queued"))
         else:
             self._answer(message, self._not_stored(failure))
 

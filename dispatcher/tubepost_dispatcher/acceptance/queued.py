@@ -116,7 +116,8 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
         self._accepted.count += stored
         for notification in message.discarded:
             self._context.discard(notification)
-        self._answer(message, Reply(250, "2.0.0", _text(message.transaction.message_id, stored, discarded)))
+        text = _text(message.transaction.message_id, stored, discarded)
+        self._answer(message, Reply(250, "2.0.0", text, "", "queued" if stored else "discarded"))
 
     def _failed(self, message: QueuedMessage, reply: Reply) -> None:
         self._refuse(message, [notification for notification, _ in message.items], reply)

@@ -8,6 +8,7 @@ from typing import Final, Generic
 
 from tubepost_api.config import McmtReception
 from tubepost_dispatcher.context import sendable
+from tubepost_dispatcher.intake.fields import read_fields
 from tubepost_dispatcher.intake.kept_headers import kept_headers
 from tubepost_dispatcher.intake.mcmt.message import McmtMessage
 from tubepost_dispatcher.intake.mcmt.parser import is_mcmt, parse_message
@@ -87,15 +88,15 @@ def receive(
 
     Args:
         transaction: the message and its envelope.
-        reception: `listener.mcmtReception` (Momentum `mcmt_reception`).
+        reception: `listener.mcmtReception` (Momentum `mcmt_reception`); of mails.
         relay: whether there is a relay for mail.
         next_id: makes an apns-id for a notification that has none.
         now: unix seconds.
         keep_headers: whether notifications have the header block with them, for reports to their sender.
         addresses: whether senders may set DLV_Source_Addr and DLV_Dest_Addr (`context.addresses`).
     """
-    content = transaction.content
-    if reception is not McmtReception.ALLOW:
+    content, fields = transaction.content, transaction.fields
+    if reception is not McmtReception.ALLOW and fields is None:
         if reception is McmtReception.REJECT and is_mcmt(content):
             return refusal("McmtRejected")
         return Mail(content)
@@ -106,7 +107,12 @@ def receive(
         for recipient in recipients:
             first.setdefault(recipient.address, recipient)
         recipients = list(first.values())
-    message = parse_message(content, recipient_local_part=_local_part(recipients[0]))
+    local_part = _local_part(recipients[0])
+    if fields is None:
+        message = parse_message(content, recipient_local_part=local_part)
+    else:
+        assert isinstance(content, bytes)
+        message = read_fields(fields, content, recipient_local_part=local_part)
     if isinstance(message, Reply):
         return message
     if not isinstance(message, McmtMessage):
@@ -126,7 +132,7 @@ def receive(
     given: set[bytes] = set()
     parts = message.parts
     _count_from_now(parts, now)
-    headers = kept_headers(content) if keep_headers else ""
+    headers = kept_headers(content) if keep_headers and fields is None else ""
     for recipient in recipients:
         if message.token_of_recipient and notifications:
             read = parse_message(content, recipient_local_part=_local_part(recipient))

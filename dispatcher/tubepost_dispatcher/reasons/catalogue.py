@@ -122,7 +122,8 @@ def refusal(reason: str, text: str = "") -> Reply:
 def outcome_reply(outcome: Outcome) -> Reply:
     """The reply that tells a waiting client what became of its notification."""
     if outcome.kind is OutcomeKind.DELIVERED:
-        return Reply(DELIVERED.smtp_code, DELIVERED.enhanced, f"Delivered apns-id={outcome.apns_id}")
+        text = f"Delivered apns-id={outcome.apns_id}"
+        return Reply(DELIVERED.smtp_code, DELIVERED.enhanced, text, "", "delivered")
     spec = spec_of(outcome)
     if not outcome.status and outcome.kind is OutcomeKind.PERMANENT:
         # Found here, before APNs saw it: the detail says it all.

@@ -29,7 +29,7 @@ def render(reply: Reply, message_id: str = "") -> bytes:
 
     `message_id` is named at the end of a reply to a message, ` id=...`, where its text does not name it.
     """
-    number, enhanced, text, _ = reply
+    number, enhanced, text, *_ = reply
     if not (text.isascii() and text.isprintable()):
         text = "".join(c if " " <= c <= "~" else "?" for c in text)
     if len(text) > MAX_TEXT:

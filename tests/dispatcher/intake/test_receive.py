@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.mcmt import TOKEN, message, part
+from tests.support.mcmt import PAYLOAD, TOKEN, message, part
 from tubepost_api.config import McmtReception
 from tubepost_dispatcher.context import OURS
 from tubepost_dispatcher.intake import receive as module
 from tubepost_dispatcher.intake.mcmt.parser import parse_message
 from tubepost_dispatcher.intake.receive import Mail, Push, receive
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.transaction import Recipient, SessionFacts, Transaction
+from tubepost_dispatcher.transaction import PushFields, Recipient, SessionFacts, Transaction
 
 ID = b"00000000-0000-4000-8000-000000000001"
 EMAIL = b"Content-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nhello\r\n"
@@ -182,3 +182,18 @@ def test_addresses_are_ignored_where_the_pushdomain_says_so() -> None:
     assert isinstance(found, Push)
     (only,) = found.notifications
     assert (only.context, only.push.warnings) == ({"campaign": "y"}, ("context-address-ignored",))
+
+
+@pytest.mark.parametrize("reception", McmtReception)
+def test_a_part_that_came_as_fields_is_a_notification_whatever_mails_are(reception: McmtReception) -> None:
+    fields = PushFields({b"x-device-token": TOKEN, b"apns-priority": b"5"}, {"campaign": "x"})
+    recipients = [Recipient("s@push.example", "push.example", "entry")]
+    transaction = Transaction(
+        NoReplier(), SessionFacts("192.0.2.1", 1, user="app"), "m1", "", recipients, PAYLOAD, fields=fields
+    )
+    found = receive(transaction, reception, relay=False, next_id=lambda: ID, now=1.5, keep_headers=True)
+    assert isinstance(found, Push)
+    (notification,) = found.notifications
+    assert (notification.push.token, notification.push.priority) == (TOKEN, 5)
+    assert (notification.context, notification.size) == ({"campaign": "x"}, len(PAYLOAD))
+    assert (notification.apns_id, notification.user, notification.headers) == (ID, "app", "")

@@ -125,16 +125,16 @@ def test_lookup_is_total_and_its_text_is_safe(status: int, reason: str) -> None:
 
 def test_replies() -> None:
     delivered = Outcome(OutcomeKind.DELIVERED, status=200, apns_id="x")
-    assert outcome_reply(delivered) == (250, "2.0.0", "Delivered apns-id=x", "")
+    assert outcome_reply(delivered) == (250, "2.0.0", "Delivered apns-id=x", "", "delivered")
     gone = Outcome(OutcomeKind.PERMANENT, "Unregistered", 410)
-    assert outcome_reply(gone) == (550, "5.1.6", "APNs: Unregistered", "Unregistered")
-    assert outcome_reply(local_outcome("ConnectFailed", "no route")) == (
+    assert outcome_reply(gone)[:4] == (550, "5.1.6", "APNs: Unregistered", "Unregistered")
+    assert outcome_reply(local_outcome("ConnectFailed", "no route"))[:4] == (
         451,
         "4.4.1",
         "Not delivered: ConnectFailed (no route)",
         "ConnectFailed",
     )
-    assert outcome_reply(permanent_outcome("TopicTooLong", "the topic has 300 bytes")) == (
+    assert outcome_reply(permanent_outcome("TopicTooLong", "the topic has 300 bytes"))[:4] == (
         550,
         "5.6.0",
         "the topic has 300 bytes",
@@ -145,7 +145,7 @@ def test_replies() -> None:
 
 @pytest.mark.parametrize("spec", ACCEPTANCE_REASONS, ids=lambda spec: spec.reason)
 def test_what_acceptance_refuses_is_said_in_a_fixed_text(spec: ReasonSpec) -> None:
-    assert refusal(spec.reason) == (spec.smtp_code, spec.enhanced, spec.text, spec.reason)
+    assert refusal(spec.reason)[:4] == (spec.smtp_code, spec.enhanced, spec.text, spec.reason)
     assert spec.text
 
 

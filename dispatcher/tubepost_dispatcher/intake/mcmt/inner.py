@@ -112,7 +112,7 @@ def read_push_part(
         if isinstance(decoded, Reply):
             return decoded
         payload = decoded
-    part = _finish({**fields, **inner} if fields else inner, payload, limits, fallback_token)
+    part = build_part({**fields, **inner} if fields else inner, payload, limits, fallback_token)
     if noted and not isinstance(part, Reply):
         part.warnings = (*noted, *part.warnings)
     return part
@@ -145,9 +145,13 @@ def _split(body: bytes, limits: McmtLimits) -> tuple[dict[bytes, bytes], bytes] 
     return fields.values, payload
 
 
-def _finish(
+def build_part(
     fields: dict[bytes, bytes], text: bytes, limits: McmtLimits, fallback_token: Callable[[], bytes | None]
 ) -> PushPart | Reply:
+    """Check a part's fields (`mime.PUSH_FIELDS`, by name; changed) and its payload, and put it together.
+
+    `fallback_token` gives the token of a part that has none, unchecked; None: there is none.
+    """
     raw_token = fields.pop(b"x-device-token", None)
     where = "X-Device-Token"
     if b"apns-channel-id" in fields:

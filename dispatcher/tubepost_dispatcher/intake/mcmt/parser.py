@@ -7,6 +7,7 @@ are found by `bytes.find` / `mmap.find`, nested multiparts draw on a budget of s
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from tubepost_dispatcher.intake.mcmt.inner import decode_body, read_push_part
@@ -39,6 +40,16 @@ _FEW_LINES: Final = 64
 _CLOSE = re.compile(rb"--[ \t]*+(?:\r\n|\Z)")
 _PADDED = re.compile(rb"[ \t]*+\r\n")
 _HEX_RECIPIENT = re.compile(r"[0-9A-Fa-f]{64,200}")
+
+
+def fallback_token(context: Mapping[str, str], recipient_local_part: str) -> tuple[bytes | None, bool]:
+    """The token of parts that have none, unchecked, and whether it is the recipient; None: there is none."""
+    token = context.get("DLV_Dest_ID")
+    if token:
+        return token.encode("utf-8"), False
+    if _HEX_RECIPIENT.fullmatch(recipient_local_part):
+        return recipient_local_part.encode("ascii"), True
+    return None, False
 
 
 def is_mcmt(content: Content) -> bool:
@@ -145,13 +156,8 @@ class _Walk:
 
     def fallback_token(self) -> bytes | None:
         """The token of parts that have none, unchecked; None: there is none."""
-        token = self.context.get("DLV_Dest_ID")
-        if token:
-            return token.encode("ascii")
-        if _HEX_RECIPIENT.fullmatch(self.recipient):
-            self.token_of_recipient = True
-            return self.recipient.encode("ascii")
-        return None
+        token, self.token_of_recipient = fallback_token(self.context, self.recipient)
+        return token
 
     def multipart(self, start: int, end: int, boundary: bytes, depth: int) -> Reply | None:
         """Read the parts between `start` (the CRLF before them) and `end` (the CRLF after them)."""
