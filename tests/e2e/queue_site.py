@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,8 @@ import yaml
 from benchmarks.processes import free_port
 from tests.e2e.app import Dispatcher, tubepost
 from tests.peers.servers import GoPeer
+from tubepost_dispatcher.store.bundle_table import unfold
+from tubepost_dispatcher.store.database import Database
 
 
 class QueueSite:
@@ -67,10 +68,13 @@ class QueueSite:
         found = set[str]()
         for database in sorted(self.queue.glob(f"{partition}/current/queue.db")):
             with tempfile.TemporaryDirectory() as scratch:
-                copy = Path(shutil.copytree(database.parent, Path(scratch) / "current")) / database.name
-                with contextlib.closing(sqlite3.connect(copy)) as db:
-                    bodies = [json.loads(body) for (body,) in db.execute("SELECT body FROM queue")]
-            found |= {json.loads(body["payload"])["id"] for body in bodies}
+                copy = Database(
+                    Path(shutil.copytree(database.parent, Path(scratch) / "current")) / database.name
+                )
+                unfold(copy)
+                bodies = [body for (body,) in copy.rows("SELECT CAST(body AS BLOB) FROM queue")]
+                copy.abandon()
+            found |= {json.loads(json.loads(body)["payload"])["id"] for body in bodies}
         return found
 
 

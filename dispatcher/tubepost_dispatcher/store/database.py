@@ -30,33 +30,17 @@ from tubepost_dispatcher.store.row import (
     sound,
     values_of,
 )
+from tubepost_dispatcher.store.schema import APPLICATION, SCHEMA, made_since
 from tubepost_dispatcher.store.trouble import Remedy, Trouble, diagnose
 
-APPLICATION: Final = 0x74756270
-"""`application_id` of our files: "tubp"."""
-SCHEMA: Final = 1
-"""`user_version`. This release reads its own and older ones."""
 LOOKED_AT: Final = 5_000
 """Rows that one page looks at, or one step of a tally: some milliseconds."""
 LEAST_LANE: Final = 0
 """No lane is lower."""
 _EXACT: Final = 64
-"""Rows up to which an INSERT has as many as there are: that is one statement, and a commit of its own."""
+"""Rows up to which an INSERT has as many as there are: that is one statement."""
 _ROWS: Final = (256, 128, _EXACT)
 """Rows of an INSERT above that. A few sizes, so that prepared statements are found again."""
-_TABLES: Final = """
-CREATE TABLE queue(
-  key INTEGER PRIMARY KEY, message_id TEXT NOT NULL, domain TEXT NOT NULL, sender TEXT NOT NULL,
-  accepted REAL NOT NULL, due REAL NOT NULL, expires REAL NOT NULL, attempt INTEGER NOT NULL,
-  lane INTEGER NOT NULL, reason TEXT NOT NULL DEFAULT '', route TEXT NOT NULL DEFAULT '',
-  hold TEXT NOT NULL DEFAULT '', crc INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX queue_lane ON queue(lane, due, key, expires);
-CREATE TABLE damaged AS SELECT * FROM queue;
-CREATE TABLE gone(key INTEGER PRIMARY KEY);
-CREATE TABLE salvage(name TEXT PRIMARY KEY, done_to INTEGER NOT NULL);
-CREATE TABLE keys(least INTEGER NOT NULL);
-"""
-"""`gone`: keys that ended before they were salvaged. `keys`: no key below `least` is for a new entry."""
 
 
 class Database:
@@ -76,6 +60,8 @@ class Database:
         """Pages in the log since it was last copied back."""
         self.entries = 0
         """Rows in the queue, those of an open transaction included."""
+        self.version = 0
+        """Of its schema; below `SCHEMA` only where it is read as an older release left it."""
         try:
             flags = apsw.SQLITE_OPEN_READWRITE | (0 if read_only else apsw.SQLITE_OPEN_CREATE)
             self._db = apsw.Connection(str(path), flags=flags, vfs=vfs or None, statementcachesize=150)
@@ -99,6 +85,7 @@ class Database:
         if db.readonly("main"):
             raise Trouble(Remedy.REOPEN, FailureKind.READ_ONLY, f"{path} cannot be written to")
         application, version = db.pragma("application_id"), db.pragma("user_version")
+        self.version = version
         if application == APPLICATION and version > SCHEMA:
             raise Trouble(
                 Remedy.REOPEN,
@@ -119,11 +106,14 @@ class Database:
         if application != APPLICATION:
             if db.pragma("schema_version"):
                 raise Trouble(Remedy.SET_ASIDE, FailureKind.FAILED, f"{path} is not a queue's database")
+            version = 0
+        if version < SCHEMA:
             with db:
-                db.execute(_TABLES)
+                db.execute(made_since(version))
                 db.pragma("application_id", APPLICATION)
                 db.pragma("user_version", SCHEMA)
-        self.entries = int(self._rows("SELECT count(*) FROM queue")[0][0])
+            self.version = SCHEMA
+        self.entries = int(self.rows("SELECT count(*) FROM queue")[0][0])
 
     def _logged(self, db: apsw.Connection, name: str, pages: int) -> int:
         del db, name
@@ -150,14 +140,10 @@ class Database:
         except apsw.Error as error:
             raise diagnose(error) from None
 
-    def insert(self, rows: Sequence[tuple[int, Entry]]) -> None:
-        """Insert rows; durable when it returns."""
-        if len(rows) > _EXACT:
-            with self.transaction():
-                self.write(rows)
-            return
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Run a statement that changes something; outside of a transaction it is durable then."""
         try:
-            self.write(rows)
+            self._db.execute(statement, values)
         except apsw.Error as error:
             raise diagnose(error) from None
 
@@ -166,7 +152,7 @@ class Database:
         start = 0
         if conflict == "REPLACE" and rows:
             present = "SELECT count(*) FROM queue WHERE key IN carray(?)"
-            self.entries -= int(self._rows(present, (_array([key for key, _ in rows]),))[0][0])
+            self.entries -= int(self.rows(present, (array_of([key for key, _ in rows]),))[0][0])
         fresh = is_fresh(rows)
         while left := len(rows) - start:
             size = left if left <= _EXACT else next(size for size in _ROWS if size <= left)
@@ -179,7 +165,7 @@ class Database:
         """Delete rows; `remember` that they are gone, for a salvage that has not come to them yet."""
         if not keys:
             return
-        bound = (_array(keys),)
+        bound = (array_of(keys),)
         self._db.execute("DELETE FROM queue WHERE key IN carray(?)", bound)
         self.entries -= self._db.changes()
         if remember:
@@ -187,7 +173,7 @@ class Database:
 
     def set_aside(self, keys: Sequence[int]) -> None:
         """Move damaged rows out of the queue."""
-        bound = (_array(keys),)
+        bound = (array_of(keys),)
         with self.transaction():
             self._db.execute(
                 f"INSERT INTO damaged({COLUMNS}) SELECT {COLUMNS} FROM queue"  # noqa: S608 - constants
@@ -216,7 +202,7 @@ class Database:
 
     def after_largest_key(self) -> int:
         """A key that no entry has had, as far as this file knows."""
-        found = self._rows(
+        found = self.rows(
             "SELECT max(coalesce((SELECT max(key) FROM queue), 0), coalesce((SELECT max(key) FROM gone), 0),"
             " coalesce((SELECT max(least) FROM keys), 0))"
         )
@@ -224,18 +210,18 @@ class Database:
 
     def damaged(self) -> int:
         """Rows set aside."""
-        return int(self._rows("SELECT count(*) FROM damaged")[0][0])
+        return int(self.rows("SELECT count(*) FROM damaged")[0][0])
 
     def due(self, after: tuple[float, int], now: float, limit: int, lane: int = 0) -> list[tuple[float, int]]:
         """Due times and keys of a lane behind `after`, in order."""
         # Two statements, since one with (due, key) > (?, ?) would pass over all that are due at one time.
-        found = self._rows(
+        found = self.rows(
             "SELECT due, key FROM queue INDEXED BY queue_lane"
             " WHERE lane = ? AND due = ? AND key > ? AND due <= ? ORDER BY key LIMIT ?",
             (lane, *after, now, limit),
         )
         if len(found) < limit:
-            found += self._rows(
+            found += self.rows(
                 "SELECT due, key FROM queue INDEXED BY queue_lane"
                 " WHERE lane = ? AND due > ? AND due <= ? ORDER BY due, key LIMIT ?",
                 (lane, after[0], now, limit - len(found)),
@@ -247,7 +233,7 @@ class Database:
         heads: list[LaneHead] = []
         place = LEAST_LANE - 1 if after is None else after
         while len(heads) < limit and (
-            found := self._rows(
+            found := self.rows(
                 "SELECT lane, due, CAST(domain AS BLOB) FROM queue INDEXED BY queue_lane"
                 " WHERE lane > ? ORDER BY lane, due, key LIMIT 1",
                 (place,),
@@ -271,10 +257,10 @@ class Database:
             ("due > ? AND due < 9e999", after[:1]),
         ):
             source = f"FROM queue INDEXED BY queue_lane WHERE lane = ? AND {terms}"
-            bound = self._rows(
+            bound = self.rows(
                 f"SELECT due, key {source} ORDER BY due, key LIMIT 1 OFFSET ?", (lane, *values, look_at - 1)
             )
-            found += self._rows(
+            found += self.rows(
                 f"SELECT due, key FROM (SELECT due, key, expires {source} ORDER BY due, key LIMIT ?)"  # noqa: S608
                 " WHERE expires <= ? LIMIT ?",
                 (lane, *values, look_at, now, limit - len(found)),
@@ -289,9 +275,9 @@ class Database:
         """Rows by key, in the order of `keys`, and the keys of those that are damaged."""
         if not keys:
             return [], []
-        found = self._rows(
+        found = self.rows(
             f"SELECT {READ} FROM queue WHERE key IN carray(?)",  # noqa: S608 - constants
-            (_array(keys),),
+            (array_of(keys),),
         )
         good, bad = sound(found)
         by_key = {one.key: one for one in good}
@@ -301,7 +287,7 @@ class Database:
         """One page, and the keys of damaged rows in it."""
         start, upper = self._stretch(after)
         terms, values = condition(which, start, upper)
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT {READ} FROM queue WHERE {terms} ORDER BY key LIMIT ?",  # noqa: S608
             (*values, limit),
         )
@@ -312,19 +298,19 @@ class Database:
         """Count one stretch of the queue, by what its entries have in common."""
         start, upper = self._stretch(after)
         terms, values = condition(which, start, upper)
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT {COUNTED} FROM queue WHERE {terms} GROUP BY {GROUP} ORDER BY {GROUP}",  # noqa: S608
             (now, *values),
         )
         looked_at = LOOKED_AT
         if upper is None:
-            looked_at = int(self._rows("SELECT count(*) FROM queue WHERE key > ?", (start,))[0][0])
+            looked_at = int(self.rows("SELECT count(*) FROM queue WHERE key > ?", (start,))[0][0])
         return Tally(tuple(counted(row) for row in rows), looked_at, upper)
 
     def _stretch(self, after: int | None) -> tuple[int, int | None]:
         """Between which keys there are `LOOKED_AT` entries; None: fewer, up to the end."""
         start = -1 if after is None else after
-        bound = self._rows(
+        bound = self.rows(
             "SELECT key FROM queue WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?", (start, LOOKED_AT - 1)
         )
         return start, int(bound[0][0]) if bound else None
@@ -333,7 +319,7 @@ class Database:
 
     def salvaged_to(self, name: str) -> int:
         """The key up to which the database set aside as `name` has been copied."""
-        found = self._rows("SELECT done_to FROM salvage WHERE name = ?", (name,))
+        found = self.rows("SELECT done_to FROM salvage WHERE name = ?", (name,))
         return int(found[0][0]) if found else -1
 
     def salvage(self, name: str, rows: Sequence[Kept], done_to: int) -> None:
@@ -341,13 +327,13 @@ class Database:
         with self.transaction():
             if rows:
                 ends = (min(one.key for one in rows), max(one.key for one in rows))
-                gone = {row[0] for row in self._rows("SELECT key FROM gone WHERE key BETWEEN ? AND ?", ends)}
+                gone = {row[0] for row in self.rows("SELECT key FROM gone WHERE key BETWEEN ? AND ?", ends)}
                 self.write([one for one in rows if one.key not in gone], conflict="IGNORE")
             self._db.execute("INSERT OR REPLACE INTO salvage VALUES (?, ?)", (name, done_to))
 
     def gone(self) -> list[int]:
         """Keys that ended before they were salvaged."""
-        return [int(key) for (key,) in self._rows("SELECT key FROM gone")]
+        return [int(key) for (key,) in self.rows("SELECT key FROM gone")]
 
     def salvage_over(self) -> None:
         """Forget what was remembered for salvage."""
@@ -360,7 +346,7 @@ class Database:
     ) -> tuple[list[Kept], int, int | None]:
         """Sound rows with low < key < high, how many others, and the last key; None: there was no row."""
         order = "DESC" if descending else "ASC"
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT {READ} FROM queue WHERE key > ? AND key < ? ORDER BY key {order} LIMIT ?",  # noqa: S608
             (low, high, limit),
         )
@@ -389,12 +375,14 @@ class Database:
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             self._db.close(True)
 
-    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What a statement selects."""
         try:
             return list(self._db.execute(statement, values))
         except apsw.Error as error:
             raise diagnose(error) from None
 
 
-def _array(keys: Sequence[int]) -> Any:
+def array_of(keys: Sequence[int]) -> Any:
+    """Keys as one value, for `carray(?)`."""
     return apsw.carray(array("q", keys))

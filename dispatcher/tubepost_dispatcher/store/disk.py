@@ -16,9 +16,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
-from tubepost_dispatcher.store.database import Database
 from tubepost_dispatcher.store.partition import RESERVE, Partition
 from tubepost_dispatcher.store.port import (
     Done,
@@ -36,11 +35,9 @@ from tubepost_dispatcher.store.put import Put
 
 _LOG = logging.getLogger("tubepost.store")
 
-T = TypeVar("T")
-
 LINGER: Final = 0.1
 """Seconds that what ended waits for a commit to ride on, before it gets one of its own."""
-TOGETHER: Final = 128
+TOGETHER: Final = 1_000
 """What ended rides on a commit when there is as much of it: removed together, it costs less."""
 TOLD_AT_ONCE: Final = 100
 """Callers that hear of a commit in one turn of the event loop: each goes on with its session then."""
@@ -189,7 +186,7 @@ class DiskStore:
         self, after: int | None, limit: int, done: Callable[[Sequence[LaneHead] | Failure], None]
     ) -> None:
         """See `Store.lanes`."""
-        self._read(lambda database: database.lanes(after, limit), done)
+        self._ask(lambda partition: partial(done, partition.lanes(after, limit)), done)
 
     def expired(self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """See `Store.expired`."""
@@ -205,7 +202,7 @@ class DiskStore:
         self, which: Filter, now: float, after: int | None, done: Callable[[Tally | Failure], None]
     ) -> None:
         """See `Store.tally`."""
-        self._read(lambda database: database.tally(which, now, after), done)
+        self._ask(lambda partition: partial(done, partition.tally(which, now, after)), done)
 
     def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """See `Store.take`."""
@@ -220,9 +217,6 @@ class DiskStore:
         self._next.closing.append(done)
         self._hand_over()
         self._closed = True
-
-    def _read(self, read: Callable[[Database], T], done: Callable[[T | Failure], None]) -> None:
-        self._ask(lambda partition: partial(done, partition.reading(read)), done)
 
     def _ask(
         self, ask: Callable[[Partition], Callable[[], None] | None], failed: Callable[[Failure], None]

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from tubepost_dispatcher.store.port import (
-    Count,
     Done,
     Entry,
     Failure,
@@ -20,6 +19,7 @@ from tubepost_dispatcher.store.port import (
     LaneHead,
     Page,
     Tally,
+    counted,
     matches,
 )
 
@@ -176,20 +176,10 @@ class MemoryStore:
         self, which: Filter, now: float, after: int | None, done: Callable[[Tally | Failure], None]
     ) -> None:
         """See `Store.tally`; everything in one step."""
-        groups: dict[tuple[str, str, str, str], list[Entry]] = {}
-        for key, one in self._kept.items():
-            if (after is None or key > after) and matches(which, one):
-                groups.setdefault((one.domain, one.route, one.reason, one.hold), []).append(one)
-        counts = tuple(
-            Count(
-                *group,
-                len(found),
-                sum(one.due <= now for one in found),
-                min(one.accepted for one in found),
-                sum(len(one.body) for one in found),
-            )
-            for group, found in sorted(groups.items())
-        )
+        found = [
+            one for key, one in self._kept.items() if (after is None or key > after) and matches(which, one)
+        ]
+        counts = counted(found, now)
         self._loop.call_soon(done, _CLOSED if self._closed else Tally(counts, len(self._kept), None))
 
     def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:

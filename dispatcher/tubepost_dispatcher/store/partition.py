@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
+from tubepost_dispatcher.store import bundle_table
+from tubepost_dispatcher.store.commit import Changes, commit, fresh, in_order
 from tubepost_dispatcher.store.database import Database
 from tubepost_dispatcher.store.directory import Directory
-from tubepost_dispatcher.store.port import (
-    Entry,
-    Failure,
-    FailureKind,
-    Figures,
-    Filter,
-    Kept,
-    Page,
-)
+from tubepost_dispatcher.store.port import Entry, Failure, FailureKind
 from tubepost_dispatcher.store.put import Put, Tell, nobody, refuse
+from tubepost_dispatcher.store.reading import Reading
 from tubepost_dispatcher.store.salvage import Salvage
-from tubepost_dispatcher.store.sweep import Sweep
-from tubepost_dispatcher.store.taken import Taken
 from tubepost_dispatcher.store.trouble import Remedy, Trouble
 
 _LOG = logging.getLogger("tubepost.store")
-
-T = TypeVar("T")
 
 RESERVE: Final = 64 * 1024 * 1024
 """Bytes of the volume that stay free: for what ends and what is tried again, and for the log."""
@@ -40,7 +31,7 @@ LOG_PAGES: Final = 2_000
 """Pages of 4 KiB in the log at which it is copied back."""
 
 
-class Partition:
+class Partition(Reading):
     """A directory with a database, opened when it is first needed and opened anew after a failure.
 
     What ended, and what is to be written anew, is remembered until it is durable, across failures.
@@ -62,13 +53,12 @@ class Partition:
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = path
+        super().__init__(path)
         self._vfs = vfs
         self.reserve = reserve
         self._wall = wall
         self._clock = clock
         self._directory: Directory | None = None
-        self._database: Database | None = None
         self._salvage: Salvage | None = None
         self._failure: Failure | None = None
         self._not_before = float("-inf")
@@ -80,11 +70,8 @@ class Partition:
         self._fresh = False
         """The database replaces one that was set aside, and nothing was written to it yet."""
         self._next_key = 0
-        self._taken = Taken()
-        self._sweep = Sweep()
         self._ended: set[int] = set()
         self._again: dict[int, Entry] = {}
-        self.figures = Figures()
 
     @property
     def idle_work(self) -> float | None:
@@ -92,7 +79,7 @@ class Partition:
         if self._salvage is not None:
             return max(self._not_before - self._clock(), 0.0)
         waiting = self._failure is not None or self._measure_at is not None or self._ended or self._again
-        return PAUSE if waiting else None
+        return PAUSE if waiting or self._bundled else None
 
     def open(self) -> Failure | None:
         """Open it, unless it is open; why it cannot be."""
@@ -107,7 +94,8 @@ class Partition:
                 else:
                     self._database.abandon(merge=True)
                 self._directory.close()
-                self._database = self._directory = self._salvage = None
+                self._directory = self._salvage = None
+                self._lose_database()
                 self._not_before = float("-inf")
         if self._database is None and self._clock() >= self._not_before:
             self._not_before = self._clock() + PAUSE
@@ -134,11 +122,9 @@ class Partition:
             puts = ()
         if self._database is None or not (puts or self._again or self._ended):
             return
-        key = self._next_key
-        rows = list(enumerate((one for put in puts for one in put.entries), key))
-        self._next_key += len(rows)
+        puts, key = in_order(puts), self._next_key
         try:
-            self._commit(self._database, rows)
+            self._commit(self._database, puts, {})
         except Trouble as trouble:
             if trouble.remedy is Remedy.SET_ASIDE:
                 # They may have reached the file all the same, and must not come back from it.
@@ -158,41 +144,12 @@ class Partition:
 
     def release(self, keys: Sequence[int]) -> None:
         """Give entries back as they are."""
-        self._taken.drop(keys)
+        bundled = self._bundled.find(keys)
+        self._taken.drop(key for key in keys if key not in bundled)
         self._taken.look_again()
-
-    # -- reading --------------------------------------------------------------------------------------
-
-    def due(self, now: float, limit: int, lane: int = 0) -> Sequence[Kept] | Failure:
-        """See `Store.due`."""
-        return self.reading(
-            lambda database: self._read(database, self._taken.due(database, now, limit, lane))
-        )
-
-    def next_due(self, lane: int = 0) -> float | Failure | None:
-        """See `Store.next_due`."""
-        return self.reading(lambda database: self._taken.next_due(database, lane))
-
-    def expired(self, now: float, limit: int) -> Sequence[Kept] | Failure:
-        """See `Store.expired`."""
-        return self.reading(
-            lambda database: self._read(database, self._sweep.step(database, self._taken, now, limit))
-        )
-
-    def page(self, which: Filter, after: int | None, limit: int) -> Page | Failure:
-        """See `Store.page`."""
-
-        def read(database: Database) -> Page:
-            page, bad = database.page(which, after, limit)
-            self._set_aside(database, bad)
-            return page
-
-        return self.reading(read)
-
-    def take(self, keys: Sequence[int]) -> Sequence[Kept] | Failure:
-        """See `Store.take`."""
-        wanted = [key for key in keys if key not in self._taken]
-        return self.reading(lambda database: self._read(database, wanted))
+        if bundled:
+            self._again.update(bundled)
+            self.write((), (), (), nobody)
 
     # -- beside the work ------------------------------------------------------------------------------
 
@@ -212,6 +169,8 @@ class Partition:
         """One step of what is done when nobody waits."""
         if self._database is None or self._ended or self._again:
             self.write((), (), (), nobody)
+        elif old := self._bundled.old(self._clock()):
+            self._unfold(self._database, old)
         paused = self._clock() < self._not_before
         if self._database is not None and self._failure is not None and not paused and self._full() is None:
             self._succeeded()  # there was too little space
@@ -220,7 +179,7 @@ class Partition:
         if self._salvage and self._database and self._directory and not paused:
             try:
                 over = self._salvage.step(self._database, self._directory)
-                self.figures = self.figures._replace(entries=self._database.entries)
+                self._count(self._database)
                 self._fresh = False
                 if over:
                     del self._lost[-1:]
@@ -236,6 +195,8 @@ class Partition:
             self.write((), (), (), nobody)
         while self._lost and self._salvage is not None and self._clock() >= self._not_before:
             self.idle()
+        if self._database is not None:
+            self._unfold(self._database, self._bundled.all())
         if self._database is not None:
             try:
                 self._database.close()
@@ -266,6 +227,7 @@ class Partition:
             directory.set_aside()
             database = Database(directory.database, vfs=self._vfs)
         try:
+            bundle_table.unfold(database)
             known = database.after_largest_key()
             self._next_key = max(self._next_key, known, int(self._wall() * 1e6))
             if directory.set_aside_count():
@@ -306,15 +268,15 @@ class Partition:
         self._failed(Failure(FailureKind.FULL, text))
         return self._failure
 
-    def _commit(self, database: Database, rows: Sequence[tuple[int, Entry]]) -> None:
-        begun = self._clock()
-        if not (self._again or self._ended):
-            database.insert(rows)
-        else:
-            with database.transaction():
-                database.write(rows)
-                database.write(list(self._again.items()), conflict="REPLACE")
-                database.remove(list(self._ended), remember=self._salvage is not None)
+    def _commit(self, database: Database, puts: Sequence[Put], unfolded: Mapping[int, Entry]) -> None:
+        begun, new = self._clock(), fresh(self._next_key, puts)
+        self._next_key += len(new.bundled) + len(new.rows)
+        if (self._again or self._ended) and not unfolded:
+            gone = self._again.keys() | self._ended
+            old = self._bundled.old(begun)
+            unfolded = {key: entry for key, entry in old.items() if key not in gone}
+        changes = Changes(self._again, self._ended, unfolded, self._salvage is not None)
+        commit(database, self._bundled, new, changes, begun)
         self._fresh = False
         self._measure_at = self._measure_at or self._clock() + PAUSE
         for key, entry in self._again.items():
@@ -323,38 +285,21 @@ class Partition:
         self._again, self._ended = {}, set()
         before, seconds = self.figures, self._clock() - begun
         self.figures = before._replace(
-            entries=database.entries,
+            entries=database.entries + len(self._bundled),
             commits=before.commits + 1,
             commit_seconds=before.commit_seconds + seconds,
         )
-        if rows or (self._failure is not None and self._failure.kind is not FailureKind.FULL):
+        if puts or (self._failure is not None and self._failure.kind is not FailureKind.FULL):
             self._succeeded()
 
-    def reading(self, read: Callable[[Database], T]) -> T | Failure:
-        """What `read` reads; a failure is dealt with."""
-        failure = self.open()
-        if failure is not None:
-            return failure
-        assert self._database is not None
-        try:
-            return read(self._database)
-        except Trouble as trouble:
-            self._taken.look_again()
-            self._handle(trouble)
-            return trouble.failure
-
-    def _read(self, database: Database, keys: Sequence[int]) -> list[Kept]:
-        good, bad = database.read(keys)
-        self._set_aside(database, bad)
-        self._taken.add(one.key for one in good)
-        return good
-
-    def _set_aside(self, database: Database, bad: Sequence[int]) -> None:
-        if bad:
-            _LOG.error("queue %s: %d damaged entries set aside: %s", self._path, len(bad), bad[:10])
-            database.set_aside(bad)
-            damaged = self.figures.damaged + len(bad)  # those that can only be reached from one side too
-            self.figures = self.figures._replace(damaged=damaged, entries=database.entries)
+    def _unfold(self, database: Database, entries: Mapping[int, Entry]) -> None:
+        """Make rows of entries in bundles."""
+        gone = self._again.keys() | self._ended
+        if unfolded := {key: one for key, one in entries.items() if key not in gone}:
+            try:
+                self._commit(database, (), unfolded)
+            except Trouble as trouble:
+                self._handle(trouble)
 
     def _measure(self, database: Database) -> None:
         # Not at every commit: each statement has to get the interpreter's lock back.
@@ -371,7 +316,7 @@ class Partition:
             return
         if self._database is not None:
             self._database.abandon()
-            self._database = None
+            self._lose_database()
         self._salvage = None
         if trouble.remedy is Remedy.SET_ASIDE and self._directory is not None:
             try:
@@ -384,6 +329,11 @@ class Partition:
                     self._not_before = float("-inf")
             except Trouble as another:
                 self._failed(another.failure)
+
+    def _lose_database(self) -> None:
+        # What has left a bundle is in its file as long as the others are.
+        self._database = None
+        self._ended |= self._bundled.lost()
 
     def _failed(self, failure: Failure) -> None:
         if self._failure is None or self._failure.kind is not failure.kind:

@@ -124,7 +124,7 @@ class Count(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Entries counted in one step, by what they have in common."""
+    """Entries counted in one step, by what they have in common; what has the same may be told twice."""
 
     counts: tuple[Count, ...]
     looked_at: int
@@ -199,7 +199,10 @@ class Store(Protocol):
     def lanes(
         self, after: int | None, limit: int, done: Callable[[Sequence[LaneHead] | Failure], None]
     ) -> None:
-        """The lanes that have entries, at most `limit` of those behind `after`, in order."""
+        """The lanes that have entries, at most `limit` of those behind `after`, in order.
+
+        Those may be left out of which all entries have been taken since they were put.
+        """
 
     def expired(self, now: float, limit: int, done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """Take at most `limit` entries whose `expires` has passed; none of those that are held.
@@ -262,4 +265,21 @@ def matches(which: Filter, found: Entry) -> bool:
         and (which.accepted_after is None or found.accepted >= which.accepted_after)
         and (which.route is None or found.route == which.route)
         and (which.held is None or bool(found.hold) is which.held)
+    )
+
+
+def counted(entries: Iterable[Entry], now: float) -> tuple[Count, ...]:
+    """Entries counted by what they have in common; `now` in unix seconds."""
+    groups: dict[tuple[str, str, str, str], list[Entry]] = {}
+    for one in entries:
+        groups.setdefault((one.domain, one.route, one.reason, one.hold), []).append(one)
+    return tuple(
+        Count(
+            *group,
+            len(found),
+            sum(one.due <= now for one in found),
+            min(one.accepted for one in found),
+            sum(len(one.body) for one in found),
+        )
+        for group, found in sorted(groups.items())
     )

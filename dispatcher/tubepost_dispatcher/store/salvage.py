@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
+from tubepost_dispatcher.store import bundle_table
 from tubepost_dispatcher.store.database import Database
 from tubepost_dispatcher.store.directory import FILE, Directory
 from tubepost_dispatcher.store.port import FailureKind, Kept
@@ -59,6 +60,7 @@ class Salvage:
             if ended:
                 with database.transaction():
                     database.remove(ended, remember=True)
+            self._save_bundles(self._old, database)
         rows, damaged, last = self._read(self._old)
         if last is None:
             self._damaged += damaged
@@ -75,6 +77,21 @@ class Salvage:
         else:
             self._at = last
         return False
+
+    def _save_bundles(self, old: Database, database: Database) -> None:
+        bundles = bundle_table.read(old)
+        while True:
+            try:
+                good, bad = next(bundles, (None, ()))
+            except Trouble as trouble:
+                _LOG.error("queue: %s: %s", self._aside, trouble)
+                self._broken = True
+                return
+            if good is None:
+                return
+            self._damaged += len(bad)
+            self._saved += len(good)
+            database.salvage(self._aside.name, good, self._at)
 
     def _read(self, old: Database) -> tuple[list[Kept], int, int | None]:
         try:

@@ -94,7 +94,7 @@ def test_entries_are_counted_through_everything(database: Database) -> None:
     assert database.entries == 5
     database.set_aside([rows[5].key])
     assert database.entries == 4
-    assert database._rows("SELECT count(*) FROM queue") == [(4,)]
+    assert database.rows("SELECT count(*) FROM queue") == [(4,)]
 
 
 def test_what_is_not_as_it_was_written_is_set_aside(database: Database) -> None:

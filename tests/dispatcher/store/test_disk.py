@@ -119,7 +119,7 @@ async def test_a_fault_of_ours_is_answered_and_the_thread_lives_on(
     store = DiskStore(tmp_path / "p", reserve=0, clock=lambda: now)
     await told(store.start)
     with monkeypatch.context() as patched:
-        patched.setattr("tubepost_dispatcher.store.database.Database.write", None)
+        patched.setattr("tubepost_dispatcher.store.database.Database.execute", None)
         assert (await told(store.put, [an_entry(1)])).kind is FailureKind.FAILED
         patched.setattr("tubepost_dispatcher.store.partition.Partition.page", None)
         now += 2.0

@@ -10,8 +10,8 @@ import pytest
 
 from tests.dispatcher.store.support import NOW, Disk, Sync, an_entry, copy, failing
 from tubepost_dispatcher.store import partition as module
-from tubepost_dispatcher.store.database import APPLICATION
 from tubepost_dispatcher.store.port import Failure, FailureKind, Filter, Page
+from tubepost_dispatcher.store.schema import APPLICATION
 
 
 @pytest.fixture
@@ -250,19 +250,19 @@ def test_a_later_release_s_file_is_left_alone_and_refused_in_words(store: Sync) 
     store.partition.close()
     path = store.partition._path / "current" / "queue.db"
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     db.close()
     second = Sync(store.partition._path)
     answer = second.put(an_entry(2))
     assert kind_of(answer) is FailureKind.NEWER
     assert isinstance(answer, Failure)
-    assert "schema 2" in answer.text
+    assert "schema 3" in answer.text
     assert second.partition.figures.quarantined == 0
     assert path.exists()
     second.drop_dead()
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*) FROM queue").fetchone() == (1,)
-        db.execute("PRAGMA user_version = 1")
+        db.execute("PRAGMA user_version = 2")
     db.close()
     assert len(Sync(store.partition._path).all()) == 1
 
@@ -294,7 +294,7 @@ def test_another_application_s_database_is_set_aside_and_kept(tmp_path: Path) ->
 
 
 def test_half_a_file_gives_back_what_can_be_read(store: Sync) -> None:
-    kept = keys_of(store.put(*map(an_entry, range(400))))
+    kept = keys_of(store.put(*map(an_entry, range(400)), take=False))
     store.partition.close()
     path = store.partition._path / "current" / "queue.db"
     whole = path.read_bytes()

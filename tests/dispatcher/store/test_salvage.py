@@ -15,7 +15,7 @@ from tubepost_dispatcher.store.salvage import Salvage
 def aside(tmp_path: Path) -> tuple[Directory, Path, list[int]]:
     """A directory whose database, with 1,200 entries, has been set aside."""
     store = Sync(tmp_path / "p")
-    keys = store.put(*map(an_entry, range(1_200)))
+    keys = store.put(*map(an_entry, range(1_200)), take=False)
     assert isinstance(keys, list)
     store.drop_dead()
     directory = Directory(tmp_path / "p")
