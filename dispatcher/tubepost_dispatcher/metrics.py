@@ -57,6 +57,15 @@ class Metrics(MetricSet):
         "Messages (or e-mail parts) handed to the relay, by result (accepted, deferred, rejected).",
         "result",
     )
+    bounces = counter(
+        "tubepost_bounces",
+        "Mails that follow a notification's end, by kind (bounce, delay, success: reports to its sender; "
+        "reroute: a policy's mail) and result: sent (the relay took it), deferred (it did not for now), "
+        "rejected (it refused it for good), expired, dropped (tubepost queue drop), no_relay (a report that "
+        "was not made, since spec.bounces has no relay).",
+        "kind",
+        "result",
+    )
     apns_latency = histogram(
         "tubepost_apns_latency_seconds",
         "Seconds from sending a request to APNs' answer.",

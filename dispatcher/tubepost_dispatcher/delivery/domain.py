@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from tubepost_api.config import DeliveryConfig
+from tubepost_api.config_relay import BounceConfig
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.delivery.headers import RouteFacts, resolve
 from tubepost_dispatcher.domain_lookup import DomainLookup
@@ -31,26 +32,36 @@ class RequestSink(Protocol):
 class Route:
     """A route as one domain sees it: where requests go, and what is checked before they go.
 
-    `facts` None: the route's credential could not be read, so nothing can be checked or sent.
+    `facts` None: the route's credential could not be read, so nothing can be checked or sent. `host` is the
+    name of APNs' side, for reports.
     """
 
-    __slots__ = ("facts", "name", "pool")
+    __slots__ = ("facts", "host", "name", "pool")
 
-    def __init__(self, name: str, pool: RequestSink, facts: RouteFacts | None) -> None:
+    def __init__(self, name: str, pool: RequestSink, facts: RouteFacts | None, host: str = "") -> None:
         self.name = name
         self.pool = pool
         self.facts = facts
+        self.host = host
 
 
 class Domain:
-    """A domain, or a pattern of domains, of the PushDomain: delivery options, routes in order, throttle."""
+    """A domain, or a pattern of domains, of the PushDomain: options, routes in order, throttle.
 
-    __slots__ = ("options", "routes", "throttle")
+    `bounces` None: which reports its senders get is not known.
+    """
+
+    __slots__ = ("bounces", "options", "routes", "throttle")
 
     def __init__(
-        self, options: DeliveryConfig, routes: Sequence[Route], throttle: Bucket | None = None
+        self,
+        options: DeliveryConfig,
+        routes: Sequence[Route],
+        throttle: Bucket | None = None,
+        bounces: BounceConfig | None = None,
     ) -> None:
         self.options = options
+        self.bounces = bounces
         self.routes = tuple(routes)
         self.throttle = throttle
 

@@ -8,26 +8,22 @@ looked through again now and then.
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from tubepost_api.config import DeliveryMode
-from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce
+from tubepost_dispatcher.delivery.domain import DomainsInForce
 from tubepost_dispatcher.notification import Notification
-from tubepost_dispatcher.queue.lanes import MOST_ACTIVE, Group, Lane, Turns
-from tubepost_dispatcher.queue.senders import Senders
+from tubepost_dispatcher.queue.groups import MAILS, Gate, Groups
+from tubepost_dispatcher.queue.lanes import Lane, Turns
+from tubepost_dispatcher.queue.senders import MAIL_LANE, Senders
 from tubepost_dispatcher.queue.slot import Slot
-from tubepost_dispatcher.queue.window import Window
 from tubepost_dispatcher.store.port import Failure, Kept, LaneHead
 
 LOOK_AGAIN: Final = 1.0
-"""Seconds until a store that has failed is asked again, and routes that do not say when."""
-SELDOM: Final = 30.0
-"""Seconds between two looks at such routes at most, whatever they say."""
+"""Seconds until a store that has failed is asked again."""
 SWEEP: Final = 10.0
 """Seconds between two looks for what has expired."""
 SCANS: Final = 6
@@ -38,8 +34,6 @@ EXPIRED: Final = 200
 """Expired notifications that end together."""
 TOGETHER: Final = 200
 """Notifications that are handed to delivery in one turn of the loop: some milliseconds."""
-THROTTLED: Final = 10.0
-"""Seconds for which a throttle has something in memory to let through."""
 OVERDUE: Final = 60.0
 """Seconds that a notification waits for its turn with delivery, before it waits in the store again."""
 PROBES: Final = 16
@@ -66,6 +60,7 @@ class Feeder:
         slots: the partitions, by number; the queue's own dictionary.
         taker: gets what was read.
         domains: those in force.
+        gate: says whether the relay takes mails.
         loop: schedules.
         clock: monotonic seconds.
         wall: unix seconds.
@@ -76,19 +71,18 @@ class Feeder:
         slots: Mapping[int, Slot],
         taker: Taker,
         domains: DomainsInForce,
+        gate: Gate,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self._slots = slots
         self._taker = taker
-        self._domains = domains
+        self._groups = Groups(domains, gate, clock)
         self._loop = loop
         self._clock = clock
         self._wall = wall
         self._turns = Turns()
-        self._groups: dict[Hashable, Group] = {}
-        self._windows: dict[Hashable, Window] = {}
         self._senders: dict[Slot, Senders] = {}
         self._arrived: deque[tuple[Lane, Kept]] = deque()
         self._handing_over = False
@@ -97,6 +91,7 @@ class Feeder:
         self._sweeps = 0
         self._housekeeping: asyncio.TimerHandle | None = loop.call_later(SWEEP, self._keep_house)
         self._stopped = False
+        self.describe = self._groups.describe
 
     @property
     def active(self) -> int:
@@ -108,6 +103,10 @@ class Feeder:
     def lane(self, slot: Slot, notification: Notification) -> Lane:
         """The lane of a notification that comes from its sender."""
         return self._of(slot).lane(notification)
+
+    def mails(self, slot: Slot) -> Lane:
+        """The lane of the mails of a partition."""
+        return self._of(slot).known(MAIL_LANE, MAILS)
 
     def known(self, slot: Slot, one: Kept) -> Lane:
         """The lane of an entry."""
@@ -139,17 +138,14 @@ class Feeder:
         """The route failed one that began at `started`, monotonic seconds. To be told before `gone`."""
         now, group = self._clock(), lane.group
         group.window.failed(started, now)
-        self._look_at(group, now)
+        self._groups.look_at(group, now)
 
     def swap(self, domains: DomainsInForce) -> None:
         """Another configuration is in force."""
-        self._domains = domains
-        self._groups = {}
-        group_of = functools.cache(self._group_of)  # many lanes are of one domain
+        group_of = self._groups.swap(domains)
         for senders in self._senders.values():
             self._turns.regroup(senders, group_of)
-        named = self._named()
-        self._windows = {key: window for key, window in self._windows.items() if key in named}
+        self._groups.forget_windows()
         self._feed_soon()
 
     def look_again(self) -> None:
@@ -165,58 +161,11 @@ class Feeder:
             if handle is not None:
                 handle.cancel()
 
-    def describe(self) -> list[dict[str, Any]]:
-        """What is in memory, for /status: by what routes it goes, and how many lanes wait for their turn."""
-        return [
-            {
-                "routes": [] if group.domain is None else [route.name for route in group.domain.routes],
-                "mode": None if group.domain is None else group.domain.options.mode.value,
-                "open": not group.closed,
-                "active": group.active,
-                "window": group.window.size,
-                "lanesDue": len(group.ready),
-            }
-            for group in self._groups.values()
-        ]
-
-    # -- groups ---------------------------------------------------------------------------------------
-
     def _of(self, slot: Slot) -> Senders:
         found = self._senders.get(slot)
         if found is None:
-            found = self._senders[slot] = Senders(slot, self._group_of)
+            found = self._senders[slot] = Senders(slot, self._groups.of)
         return found
-
-    def _group_of(self, name: str) -> Group:
-        domain = self._domains.find(name)
-        key: Hashable = None
-        if domain is not None:
-            pools = ((route.name, id(route.pool)) for route in domain.routes)
-            key = (domain.options.mode, id(domain.throttle), *pools)
-        found = self._groups.get(key)
-        if found is None:
-            window = self._windows.setdefault(_routes(domain), Window())
-            found = self._groups[key] = Group(window, domain, _most(domain))
-            self._look_at(found, self._clock())
-        return found
-
-    def _named(self) -> set[Hashable]:
-        return {_routes(group.domain) for group in self._groups.values()}
-
-    def _look_at(self, group: Group, now: float) -> None:
-        closed = self._takes_nothing(group, now)
-        if closed and not group.closed:
-            group.window.restart(now)
-        group.closed = closed
-
-    @staticmethod
-    def _takes_nothing(group: Group, now: float) -> bool:
-        domain = group.domain
-        if domain is None or domain.options.mode is DeliveryMode.SUSPEND:
-            return True
-        if domain.options.mode in {DeliveryMode.BLACKHOLE, DeliveryMode.REFUSE}:
-            return False
-        return all(route.facts is None or route.pool.held_until > now for route in domain.routes)
 
     # -- reading --------------------------------------------------------------------------------------
 
@@ -247,11 +196,11 @@ class Feeder:
         now, wall = self._clock(), self._wall()
         self._turns.line_up(wall)
         look_in = math.inf
-        for group in self._groups.values():
+        for group in self._groups:
             if group.ready:
-                self._look_at(group, now)
-                look_in = min(look_in, _opens_in(group, now))
-        for lane, count in self._turns.reads(self._groups.values()):
+                self._groups.look_at(group, now)
+                look_in = min(look_in, self._groups.opens_in(group, now))
+        for lane, count in self._turns.reads(self._groups):
             limit = max(count, PROBES) if lane.group.window.probing else count
             lane.slot.store.due(wall, limit, partial(self._came, lane, count, limit), lane=lane.ident)
         self._feed_at(min(self._turns.next_due(), wall + look_in))
@@ -368,30 +317,6 @@ class Feeder:
             slot.store.lanes(answer[-1].lane, LANES, partial(self._scanned, slot))
         else:
             slot.scanning = False
-
-
-def _routes(domain: Domain | None) -> tuple[str, ...] | None:
-    """The names of a domain's routes: those who have them share a window."""
-    return None if domain is None else tuple(route.name for route in domain.routes)
-
-
-def _most(domain: Domain | None) -> int:
-    """How many notifications of a group are worth having in memory."""
-    throttle = None if domain is None else domain.options.throttle
-    if throttle is None:
-        return MOST_ACTIVE
-    return min(MOST_ACTIVE, math.ceil(throttle.messages / throttle.seconds * THROTTLED) + 1)
-
-
-def _opens_in(group: Group, now: float) -> float:
-    """In how many seconds to look again whether a closed group is open."""
-    domain = group.domain
-    if not group.closed or domain is None or domain.options.mode is not DeliveryMode.DELIVER:
-        return math.inf  # it is open, or `swap` tells
-    opens = min(
-        (route.pool.held_until for route in domain.routes if route.facts is not None), default=math.inf
-    )
-    return min(max(opens - now, LOOK_AGAIN), SELDOM)
 
 
 def _promise(one: Kept) -> tuple[int, float]:

@@ -40,7 +40,7 @@ class Item:
         self.key = key
         """Of its entry in the slot's store."""
         self.expires = expires
-        """Unix seconds."""
+        """Unix seconds, as they stand in its entry."""
         self.hold = ""
         """Set while it is being sent: an operator holds it, should this attempt fail."""
 

@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from tubepost_dispatcher.delivery.listeners import Delivery
+from tubepost_dispatcher.follow_up import OutgoingMail
 from tubepost_dispatcher.notification import Notification, PushPart
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.queue.journal_file import JournalFile, search
@@ -148,6 +149,16 @@ class Journal:
         """An operator has done something with it: `held`, `released` or `flushed`; who and why."""
         outcome = Outcome(OutcomeKind.TRANSIENT, "", detail=note)
         self._add(_line(event, self._wall(), notification, "", outcome, 0.0))
+
+    def mailed(self, mail: OutgoingMail, outcome: Outcome, at: float, due: float = 0.0) -> None:
+        """What became of a mail that follows a notification: sent, put off until `due`, or given up.
+
+        The event is the kind of the mail; the sender is the one of its envelope.
+        """
+        self._add((
+            mail.kind, at, mail.message_id, b"", mail.domain, mail.sender, mail.recipient, b"", "", "",
+            mail.created_at, mail.attempt, "", outcome, due,
+        ))  # fmt: skip
 
     def _settle_failed(self, notification: Notification, outcome: Outcome) -> None:
         """The line that follows tells of the failed attempt, or the attempt gets a line of its own."""

@@ -28,10 +28,14 @@ QUANTUM: Final = 4
 class Group:
     """All lanes that share routes, or wait for the same change of the configuration."""
 
-    __slots__ = ("active", "closed", "domain", "low", "most", "ready", "window")
+    __slots__ = ("active", "closed", "domain", "low", "mails", "most", "ready", "window")
 
-    def __init__(self, window: Window, domain: Domain | None = None, most: int = MOST_ACTIVE) -> None:
+    def __init__(
+        self, window: Window, domain: Domain | None = None, most: int = MOST_ACTIVE, *, mails: bool = False
+    ) -> None:
         self.window = window
+        self.mails = mails
+        """It has mails for the relay, and no notifications."""
         self.most = most
         """Notifications, whatever the window: no more than a throttle lets through soon."""
         self.domain = domain

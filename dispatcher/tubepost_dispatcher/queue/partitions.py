@@ -58,9 +58,9 @@ class Partitions:
             self.open(number)
 
     def settle(self, slot: Slot) -> None:
-        """Close a partition that is given back once delivery has nothing of it any more."""
+        """Close a partition that is given back once nothing of it is under way any more."""
         # In a later turn: what has just ended is still to be removed.
-        if slot.leaving and not slot.active:
+        if slot.leaving and not slot.active and not slot.mailing:
             self._loop.call_soon(self._close_one, slot)
 
     def _close_one(self, slot: Slot) -> None:

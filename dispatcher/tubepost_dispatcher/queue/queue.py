@@ -17,28 +17,30 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tubepost_api.config import DeliveryConfig, DeliveryMode
+from tubepost_api.config import DeliveryMode
+from tubepost_dispatcher.bounces.reports import Reports
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce
 from tubepost_dispatcher.delivery.failover import blames_route
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.schedule import due_again, taken_over
+from tubepost_dispatcher.follow_up import is_mail
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.queue.endings import Endings
 from tubepost_dispatcher.queue.entries import entry_of, expired_outcome, fresh_entry, held_back, read_entry
 from tubepost_dispatcher.queue.feeder import Feeder
 from tubepost_dispatcher.queue.item import Item, Putting
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.lanes import Lane
+from tubepost_dispatcher.queue.mails import Mails, MailSender, NoRelay
 from tubepost_dispatcher.queue.partitions import Partitions
 from tubepost_dispatcher.queue.patience import Patience
 from tubepost_dispatcher.queue.slot import Slot, store_of
 from tubepost_dispatcher.reasons.catalogue import permanent_outcome
 from tubepost_dispatcher.store.port import Failure, FailureKind, Kept, Store
 
-_NOWHERE: Final = Domain(DeliveryConfig(), ())
-"""Stands for the domain of a notification that expires when its domain is not served any more."""
 _OPENING: Final = Failure(FailureKind.LOCKED, "the queue is being opened")
 _REFUSED: Final = permanent_outcome("DomainRefused", "its domain takes no notifications any more")
 _CLOSED: Final = Failure(FailureKind.CLOSED, "the queue is closed")
@@ -55,6 +57,8 @@ class Queue:
         slot: this worker's own partition, which takes new notifications.
         journal: told what is put off and what is discarded.
         adopted: partitions of other slots to be emptied.
+        reports: what senders are told; by default nothing.
+        sender: hands mails to the relay; by default there is none.
         loop: schedules; the running loop by default.
         clock: monotonic seconds.
         wall: unix seconds.
@@ -72,6 +76,8 @@ class Queue:
         slot: int = 0,
         journal: Journal | None = None,
         adopted: Sequence[int] = (),
+        reports: Reports | None = None,
+        sender: MailSender | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -91,8 +97,19 @@ class Queue:
         self._idle: asyncio.Event | None = None
         self.slots: dict[int, Slot] = {}
         """The partitions by number, the own one first."""
-        self._feeder = Feeder(self.slots, self, domains, self._loop, clock, wall)
+        sender = sender or NoRelay()
+        self._reports = reports or Reports()
+        self._feeder = Feeder(self.slots, self, domains, sender, self._loop, clock, wall)
         self.describe = self._feeder.describe
+        self._mails = Mails(
+            self._feeder, sender, domains, self._patience, self._journal, metrics, self._settled,
+            clock, wall, chance,
+        )  # fmt: skip
+        self._endings = Endings(
+            self, deliverer, domains, self._patience, self._feeder, self._mails, self._reports, clock, wall
+        )
+        self.expire = self._endings.expire
+        self.drop = self._endings.drop
         self._partitions = Partitions(
             self.slots,
             open_store or partial(store_of, directory, loop=self._loop),
@@ -125,6 +142,8 @@ class Queue:
                 self._discard(notification)
                 continue
             expires = self._patience.of(domain)[0].expires(notification)
+            if domain.bounces is not None and domain.bounces.delay_notices:
+                expires = self._reports.tell_before(notification, domain, expires)
             lane = self._feeder.lane(self._own, notification)
             kept.append(item)
             lanes.append(lane)
@@ -158,6 +177,7 @@ class Queue:
         due = taken_over(policy, outcome, self._clock(), self._wall(), expires, self._chance())
         if due is None:
             return None
+        expires = self._reports.tell_before(notification, domain, expires)
         lane = self._feeder.lane(self._own, notification)
         entry = entry_of(
             notification, lane, due=due, expires=expires, reason=outcome.reason, route=delivery.route
@@ -213,6 +233,8 @@ class Queue:
         """Put another configuration in force; what delivery has goes on, and is repeated with the new one."""
         self._domains = domains
         self._patience.clear()
+        self._mails.swap(domains)
+        self._endings.swap(domains)
         self._feeder.swap(domains)
 
     def adopt(self, slots: Sequence[int]) -> None:
@@ -239,7 +261,7 @@ class Queue:
 
     @property
     def _busy(self) -> bool:
-        return any(slot.active for slot in self.slots.values())
+        return any(slot.active or slot.mailing for slot in self.slots.values())
 
     async def close(self) -> None:
         """Write what waits, and close the stores. What delivery still has is met again by the successor."""
@@ -284,6 +306,9 @@ class Queue:
 
     def take(self, lane: Lane, one: Kept) -> None:
         """See `Taker`."""
+        if is_mail(one.entry.body):
+            self._mails.take(lane, one)
+            return
         entry, notification = one.entry, read_entry(one)
         domain = None if notification is None else self._domains.find(notification.domain)
         if notification is None or domain is None or domain.options.mode is DeliveryMode.SUSPEND:
@@ -301,17 +326,9 @@ class Queue:
             self._feeder.gone(lane, fresh=False)
         elif domain.options.mode is DeliveryMode.REFUSE:
             self._feeder.gone(lane, fresh=False)
-            self._end(lane, one.key, notification, domain, _REFUSED)
+            self._endings.end(lane, one.key, notification, domain, _REFUSED)
         else:
             self._deliver(Item(self, lane, one.key, entry.expires, fresh=False), notification, domain)
-
-    def expire(self, lane: Lane, one: Kept) -> None:
-        """See `Taker`."""
-        if (notification := read_entry(one)) is None:
-            lane.slot.store.again(one.key, held_back(one.entry))
-            return
-        domain = self._domains.find(notification.domain) or _NOWHERE
-        self._end(lane, one.key, notification, domain, expired_outcome(notification, one.entry.reason))
 
     # -- out of delivery ------------------------------------------------------------------------------
 
@@ -323,7 +340,7 @@ class Queue:
             self.item_deferred(item, delivery, outcome, self._clock() + wait)
             return
         self._forget(item, delivery, outcome)
-        item.slot.store.ended(item.key)
+        self._endings.settle(item.slot, item.key, delivery, outcome)
 
     def item_deferred(self, item: Item, delivery: Delivery, outcome: Outcome, at: float) -> None:
         """See `ItemKeeper`."""
@@ -331,30 +348,21 @@ class Queue:
         now, notification = self._wall(), delivery.notification
         due: float | None = now
         if outcome.reason != "ShuttingDown":
-            due = due_again(outcome, at - self._clock(), now=now, expires=item.expires, chance=self._chance())
+            expires = notification.expires or item.expires
+            due = due_again(outcome, at - self._clock(), now=now, expires=expires, chance=self._chance())
         if due is None:
             expired = expired_outcome(notification, outcome.reason)
-            self._end(item.lane, item.key, notification, delivery.domain, expired)
+            self._endings.end(item.lane, item.key, notification, delivery.domain, expired)
             return
+        lane, expires, reason = item.lane, item.expires, outcome.reason
         entry = entry_of(
-            notification,
-            item.lane,
-            due=due,
-            expires=item.expires,
-            reason=outcome.reason,
-            route=delivery.route,
-        )
+            notification, lane, due=due, expires=expires, reason=reason, route=delivery.route
+        )  # fmt: skip
         if item.hold:
             entry = entry._replace(due=math.inf, hold=item.hold)
         item.slot.store.again(item.key, entry)
         self._journal.deferred(notification, outcome, due, entry.route)
         self._feeder.stored(item.lane, entry.due)
-
-    def _end(self, lane: Lane, key: int, what: Notification, domain: Domain, outcome: Outcome) -> None:
-        """End a taken entry that delivery does not have."""
-        item, now = Item(self, lane, key, math.inf, fresh=None), self._clock()
-        delivery = Delivery(what, domain, item, self._patience.of(domain)[1], now, now)
-        self._deliverer.end(delivery, outcome)
 
     def _forget(self, item: Item, delivery: Delivery, outcome: Outcome) -> None:
         slot, lane = item.slot, item.lane
@@ -365,12 +373,14 @@ class Queue:
             elif (window := lane.group.window).limits:
                 window.succeeded()
             self._feeder.gone(lane, fresh=item.fresh)
+        self._settled(slot)
+
+    def _settled(self, slot: Slot) -> None:
+        """Something of a partition is not in memory any more."""
         if slot.leaving:
             self._partitions.settle(slot)
         if self._idle is not None and not self._busy:
             self._idle.set()
-
-    # -- what operations call -------------------------------------------------------------------------
 
     def recall(self, slot: Slot, keys: Collection[int], *, late: bool = False) -> None:
         """Give back to the store what delivery has of these and has not sent yet; nobody is told."""
@@ -383,15 +393,6 @@ class Queue:
             if item.fresh is not None:
                 self._feeder.gone(item.lane, fresh=item.fresh)
         slot.store.release(back)
-
-    def drop(self, slot: Slot, one: Kept, why: str) -> None:
-        """End a taken entry that delivery does not have: an operator gives it up."""
-        if (notification := read_entry(one)) is None:
-            slot.store.ended(one.key)
-            return
-        domain = self._domains.find(notification.domain) or _NOWHERE
-        lane = self._feeder.known(slot, one)
-        self._end(lane, one.key, notification, domain, permanent_outcome("Dropped", why))
 
     def feed_soon(self) -> None:
         """Look for what is due: there may be more in the stores than was known."""

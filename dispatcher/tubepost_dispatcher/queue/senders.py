@@ -9,6 +9,7 @@ from typing import Final
 
 from tubepost_dispatcher.networks import network_of
 from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.queue.groups import MAILS
 from tubepost_dispatcher.queue.lanes import Group, Lane
 from tubepost_dispatcher.queue.slot import Slot
 
@@ -76,6 +77,8 @@ class Senders:
 
     def known(self, ident: int, domain: str) -> Lane:
         """A lane that stands in the store; `domain` of one of its notifications."""
+        if ident == MAIL_LANE:
+            domain = MAILS
         found = self._lanes.get(ident)
         if found is None:
             self._forget_idle()
@@ -116,3 +119,7 @@ def lane_ident(name: str) -> int:
     """A number for a name: positive, of 63 bits, the same in every process and release."""
     digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+MAIL_LANE: Final = lane_ident(MAILS)
+"""The lane of all mails of a partition."""

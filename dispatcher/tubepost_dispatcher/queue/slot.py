@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Protocol
 
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.partitions import partition_path
@@ -17,6 +18,12 @@ def store_of(directory: Path | None, slot: int, loop: asyncio.AbstractEventLoop)
     return MemoryStore(loop) if directory is None else DiskStore(partition_path(directory, slot), loop)
 
 
+class UnderWay(Protocol):
+    """A mail on its way to the relay, as operations see it."""
+
+    hold: str
+
+
 class Slot:
     """One store, and what of it is in memory.
 
@@ -25,13 +32,25 @@ class Slot:
         store: where its entries are.
     """
 
-    __slots__ = ("active", "leaving", "number", "opened", "scanning", "scans", "set_aside", "store")
+    __slots__ = (
+        "active",
+        "leaving",
+        "mailing",
+        "number",
+        "opened",
+        "scanning",
+        "scans",
+        "set_aside",
+        "store",
+    )
 
     def __init__(self, number: int, store: Store) -> None:
         self.number = number
         self.store = store
         self.active: dict[int, Delivery] = {}
         """What delivery has, by key."""
+        self.mailing: dict[int, UnderWay] = {}
+        """The mails that are on their way to the relay, by key."""
         self.leaving = False
         """It is given back to the worker of its slot: nothing is read from it any more."""
         self.opened = False

@@ -16,6 +16,7 @@ from tubepost_api.config import DeliveryConfig, DeliveryMode, Throttle
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.pod_limits.bucket import TokenBucket
 from tubepost_dispatcher.queue import feeder as module
+from tubepost_dispatcher.queue.groups import SELDOM
 from tubepost_dispatcher.queue.entries import entry_of
 from tubepost_dispatcher.queue.window import START
 from tubepost_dispatcher.reasons.catalogue import local_outcome
@@ -58,7 +59,7 @@ def test_a_closed_route_is_probed_once_and_a_backlog_comes_in_growing_rounds() -
     bench.loop.advance(7_200.0)
     assert down.requests == []
     down.held_until = 0.0
-    bench.loop.advance(module.SELDOM)
+    bench.loop.advance(SELDOM)
     rounds = []
     while down.requests:
         rounds.append(len(down.requests))
@@ -83,7 +84,7 @@ def test_a_probe_that_fails_lets_nobody_follow() -> None:
     probes = []
     for _ in range(20):
         down.held_until = 0.0
-        bench.loop.advance(module.SELDOM)
+        bench.loop.advance(SELDOM)
         assert len(down.requests) <= 1
         probes += ids(down)
         down.held_until = float("inf")
@@ -107,7 +108,7 @@ def test_a_probe_is_one_that_was_tried_least() -> None:
     bench.loop.advance(1.0)
     bench.stored(3, domain="a.example")
     down.held_until = 0.0
-    bench.loop.advance(module.SELDOM)
+    bench.loop.advance(SELDOM)
     assert ids(down) == ["m3"]
 
 
