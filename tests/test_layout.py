@@ -53,6 +53,7 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/pod_limits/memory.py": "tests/dispatcher/pod_limits/test_shared.py and test_processes.py",
     "dispatcher/tubepost_dispatcher/pod_limits/interface.py": VALUES,
     "dispatcher/tubepost_dispatcher/queue/entries.py": "tests/dispatcher/queue/test_queue.py",
+    "dispatcher/tubepost_dispatcher/queue/groups.py": "tests/dispatcher/queue/test_feeder.py, and test_mails.py",
     "dispatcher/tubepost_dispatcher/queue/item.py": "tests/dispatcher/queue/test_queue.py",
     "dispatcher/tubepost_dispatcher/queue_api_fields.py": "tests/dispatcher/test_queue_api.py",
     "dispatcher/tubepost_dispatcher/queue_step.py": VALUES,

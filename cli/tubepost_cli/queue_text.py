@@ -59,11 +59,20 @@ def counts(groups: Sequence[Document], now: float) -> list[str]:
     return [*table(("LAST REASON", "ROUTE", "DOMAIN", "NOTIFICATIONS", "OLDEST"), rows), total(groups, now)]
 
 
+_MAILS: Final = {
+    "bounce": "bounce",
+    "delay": "delay notice",
+    "success": "success notice",
+    "reroute": "rerouted mail",
+}
+
+
 def listed(notifications: Sequence[Document], now: float) -> list[str]:
     """One line for each notification."""
     rows = [
         (
             one["id"],
+            _what(one),
             one["state"],
             age(one["accepted"], now),
             one["attempts"],
@@ -75,7 +84,18 @@ def listed(notifications: Sequence[Document], now: float) -> list[str]:
         )
         for one in notifications
     ]
-    headings = ("ID", "STATE", "AGE", "TRIES", "NEXT TRY", "LAST REASON", "ROUTE", "SENDER", "RECIPIENT")
+    headings = (
+        "ID",
+        "KIND",
+        "STATE",
+        "AGE",
+        "TRIES",
+        "NEXT TRY",
+        "LAST REASON",
+        "ROUTE",
+        "SENDER",
+        "RECIPIENT",
+    )
     return table(headings, rows)
 
 
@@ -91,6 +111,7 @@ def one_notification(one: Document, now: float) -> list[str]:
     pairs = [
         ("message id", one["id"]),
         ("apns-id", one["apnsId"]),
+        ("kind", _what(one)),
         ("state", state),
         ("sender", one["sender"] or "<>"),
         ("recipient", one["recipient"]),
@@ -138,7 +159,9 @@ def life(events: Sequence[Document], queued: Sequence[Document], now: float) -> 
         lines += [
             f"{'now':<23}  {line}"
             for one in here
-            for line in (f"in the queue: {_state_of(one, now)}, expires {until(one['expires'], now)}",)
+            for line in (
+                f"in the queue{_of_mail(one)}: {_state_of(one, now)}, expires {until(one['expires'], now)}",
+            )
         ]
     return lines
 
@@ -163,7 +186,24 @@ def _event(one: Document) -> str:
         return f"refused: {one.get('reason', '')}{detail}"
     if what == "attempt":
         return f"failed for now: {why}, {tries}{detail}{double}; tried again at once"
+    if what in _MAILS:
+        name, to = _MAILS[what], one["recipient"]
+        if one["outcome"] == "delivered":
+            return f"{name} to {to}: the relay took it"
+        if one.get("due"):
+            return f"{name} to {to}: not taken for now: {why}{detail}; next try {moment(one['due'])}"
+        return f"{name} to {to}: given up: {why}{detail}"
     return f"{what} by an operator{detail}"
+
+
+def _what(one: Document) -> str:
+    """What stands in the queue: a notification, or a mail that follows one."""
+    kind = str(one.get("kind", "notification"))
+    return _MAILS.get(kind, kind)
+
+
+def _of_mail(one: Document) -> str:
+    return f" ({_what(one)})" if one.get("kind") in _MAILS else ""
 
 
 def _state_of(one: Document, now: float) -> str:

@@ -25,6 +25,7 @@ class OutgoingMail:
     """
 
     __slots__ = (
+        "apns_id",
         "attempt",
         "content",
         "created_at",
@@ -45,6 +46,7 @@ class OutgoingMail:
         domain: str,
         created_at: float,
         attempt: int = 0,
+        apns_id: str = "",
     ) -> None:
         self.kind: MailKind = kind
         self.sender = sender
@@ -61,6 +63,8 @@ class OutgoingMail:
         """Unix seconds."""
         self.attempt = attempt
         """How often the relay was asked to take it, and answered that it does not now."""
+        self.apns_id = apns_id
+        """Of the notification, empty where it is not known."""
 
 
 def encode(mail: OutgoingMail) -> bytes:
@@ -75,6 +79,8 @@ def encode(mail: OutgoingMail) -> bytes:
         "createdAt": mail.created_at,
         "attempt": mail.attempt,
     }
+    if mail.apns_id:
+        document["apnsId"] = mail.apns_id
     try:
         document["content"] = mail.content.decode("utf-8")
     except UnicodeDecodeError:
@@ -121,6 +127,7 @@ def decode(stored: bytes) -> OutgoingMail:
             document["domain"],
             document["createdAt"],
             document["attempt"],
+            document.get("apnsId", ""),
         )
     except (KeyError, AttributeError, TypeError, UnicodeEncodeError) as error:
         raise ValueError(f"a stored mail is incomplete or damaged: {error!r}") from None

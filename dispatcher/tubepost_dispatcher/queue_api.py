@@ -188,6 +188,7 @@ def _queued(one: Queued) -> dict[str, Any]:
     return {
         "id": one.message_id,
         "apnsId": one.apns_id,
+        "kind": one.kind,
         "state": one.state,
         "domain": one.domain,
         "sender": one.sender,

@@ -77,6 +77,12 @@ NOTIFICATION: Final = (
     Parameter("id", "string", "Message id; the notifications of one message share it."),
     Parameter("apnsId", "string", "The same over all attempts."),
     Parameter(
+        "kind",
+        "string",
+        "`notification`; or of a mail that follows one, and waits for the relay: `bounce`, `delay`, `success`"
+        " (reports to its sender), `reroute` (a policy's mail). Sender and recipient are then the mail's.",
+    ),
+    Parameter(
         "state",
         "string",
         "`waiting` for its next try; `due`, for its turn; `active`: with delivery; `held` by an operator; "
@@ -111,7 +117,8 @@ EVENT: Final = (
         "event",
         "string",
         "`attempt`: failed, and tried again at once; `deferred`: put off until `due`; `ended`; `refused`: the"
-        " sender was told so, and keeps it; `held`, `released`, `flushed`: an operator named the message.",
+        " sender was told so, and keeps it; `held`, `released`, `flushed`: an operator named the message;"
+        " `bounce`, `delay`, `success`, `reroute`: of a mail that follows it, delivered to the relay or not.",
     ),
     Parameter(
         "outcome", "string", "`delivered`, `transient`, `permanent`, `discarded` (Blackhole), `queued`."

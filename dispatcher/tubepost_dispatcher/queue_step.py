@@ -64,11 +64,12 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A notification in the queue. Device tokens are in short form, and there is no payload.
+    """A notification in the queue, or a mail that follows one, without payload and content.
 
-    Times in unix seconds; `due` None: not before it is released. `reason` and `route` are those of the last
-    attempt. `hold`: who holds it, when and why. `apns_expiration` None: the sender gave none. `channel_id`:
-    of a broadcast, which has no token.
+    Device tokens are in short form. Times in unix seconds; `due` None: not before it is released. `reason`
+    and `route` are those of the last attempt. `hold`: who holds it, when and why. `apns_expiration` None: the
+    sender gave none. `channel_id`: of a broadcast, which has no token. `kind`: `notification`, or that of the
+    mail.
     """
 
     message_id: str
@@ -95,6 +96,7 @@ class Queued:
     collapse_id: str = ""
     apns_expiration: int | None = None
     channel_id: str = ""
+    kind: str = "notification"
 
 
 @dataclass(frozen=True, slots=True)

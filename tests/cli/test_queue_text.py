@@ -121,9 +121,11 @@ def test_counts_before_an_action() -> None:
 
 
 def test_a_list_is_a_table() -> None:
-    heading, first, second = text.listed([queued(), queued(id="m2", state="held", nextTry=None)], NOW)
+    mail = queued(id="m2", kind="delay", state="held", nextTry=None)
+    heading, first, second = text.listed([queued(), mail], NOW)
     assert heading.split() == [
         "ID",
+        "KIND",
         "STATE",
         "AGE",
         "TRIES",
@@ -137,6 +139,7 @@ def test_a_list_is_a_table() -> None:
     ]
     assert first.split() == [
         "m1",
+        "notification",
         "waiting",
         "1h",
         "3",
@@ -149,6 +152,8 @@ def test_a_list_is_a_table() -> None:
     ]
     assert second.split() == [
         "m2",
+        "delay",
+        "notice",
         "held",
         "1h",
         "3",
@@ -171,6 +176,21 @@ def test_one_notification() -> None:
     assert "state:         held: alice: why" in held
     for state in ("due", "active", "damaged"):
         assert text.one_notification(queued(state=state), NOW)
+
+
+def test_what_became_of_the_mails_that_follow() -> None:
+    events = [
+        event(event="bounce", outcome="transient", reason="RelayDeferred", due="2027-01-15T08:20:00.000Z"),
+        event(event="reroute", outcome="permanent", reason="RelayRejected", detail="550 no"),
+        event(event="success", outcome="delivered"),
+    ]
+    lines = text.life(events, [queued(kind="bounce")], NOW)
+    assert [line[25:] for line in lines[2:]] == [
+        "bounce to r@a.example: not taken for now: RelayDeferred; next try 2027-01-15 08:20:00Z",
+        "rerouted mail to r@a.example: given up: RelayRejected: 550 no",
+        "success notice to r@a.example: the relay took it",
+        "in the queue (bounce): next try in 20m, expires in 6d23h",
+    ]
 
 
 def test_a_life() -> None:

@@ -21,6 +21,7 @@ mails = st.builds(
     TEXT,
     st.floats(0, 2e9),
     st.integers(0, 1_000),
+    TEXT,
 )
 
 

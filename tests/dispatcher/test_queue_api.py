@@ -117,6 +117,7 @@ async def test_a_list_and_a_trace(bench: Bench) -> None:
         {
             "id": "m1",
             "apnsId": "id",
+            "kind": "notification",
             "state": "held",
             "domain": "a.example",
             "sender": "s@b.example",

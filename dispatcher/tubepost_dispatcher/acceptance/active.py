@@ -19,3 +19,5 @@ class ActiveConfig:
     """User name and password for the passthru relay."""
     relay_tls: ssl.SSLContext | None = None
     """The relay's, where it has certificate authorities of its own."""
+    keep_headers: bool = False
+    """Whether reports may be made of what is accepted, and show the header block of its message."""

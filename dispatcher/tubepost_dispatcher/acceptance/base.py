@@ -133,6 +133,7 @@ class BaseAcceptance(ABC, Generic[MessageT]):
             relay=config.passthru is not None,
             next_id=next_id,
             now=self._context.wall(),
+            keep_headers=self._active.keep_headers,
         )
 
     def _receive_large(self, transaction: Transaction[Domain]) -> Push[Domain] | Mail | Reply:

@@ -81,6 +81,7 @@ def report(event: Event, reporter: Reporter, wishes: Wishes) -> OutgoingMail:
         notification.message_id,
         notification.domain,
         event.now,
+        apns_id=notification.apns_id.decode("ascii", "replace"),
     )
 
 

@@ -79,6 +79,8 @@ class Endings:
         if mail is None:
             slot.store.ended(key)
         else:
+            if not mail.apns_id:
+                mail.apns_id = notification.apns_id.decode("ascii", "replace")
             self._mails.replace(slot, key, mail, notification.sender)
 
     def end(self, lane: Lane, key: int, what: Notification, domain: Domain, outcome: Outcome) -> None:

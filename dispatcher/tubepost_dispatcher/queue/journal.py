@@ -156,8 +156,8 @@ class Journal:
         The event is the kind of the mail; the sender is the one of its envelope.
         """
         self._add((
-            mail.kind, at, mail.message_id, b"", mail.domain, mail.sender, mail.recipient, b"", "", "",
-            mail.created_at, mail.attempt, "", outcome, due,
+            mail.kind, at, mail.message_id, mail.apns_id.encode("utf-8", "replace"), mail.domain, mail.sender,
+            mail.recipient, b"", "", "", mail.created_at, mail.attempt, "", outcome, due,
         ))  # fmt: skip
 
     def _settle_failed(self, notification: Notification, outcome: Outcome) -> None:

@@ -178,7 +178,7 @@ class Mails:
             self.expire(lane, one)
         elif self._sender.held_until > self._clock():
             # It was read before that was known.
-            self._over(mailing)
+            self._over(mailing, worked=False)
             self._give_back(mailing, self._wall() + LATER, one.entry.reason)
         else:
             self._sender.send(mail, partial(self._answered, mailing))
@@ -195,15 +195,15 @@ class Mails:
             outcome = Outcome(OutcomeKind.PERMANENT, reply.reason, detail=detail)
             self._end(mailing.lane.slot, mailing.key, mail, "rejected", outcome)
             return
-        now = self._wall()
-        if self._sender.blames_relay(reply):
+        now, blames_relay = self._wall(), self._sender.blames_relay(reply)
+        if blames_relay:
             # That is no attempt at this mail: it goes when the relay takes mail again.
             self._feeder.failed(mailing.lane, mailing.started)
             due = now + max(self._sender.held_until - self._clock(), LATER)
         else:
             mail.attempt += 1
             due = now + self._policy(mail.domain).wait(mail.attempt, self._chance())
-        self._over(mailing)
+        self._over(mailing, worked=not blames_relay)
         outcome = Outcome(OutcomeKind.TRANSIENT, reply.reason, detail=detail)
         if due >= mailing.entry.expires:
             self._end(mailing.lane.slot, mailing.key, mail, "expired", _expired(mail, reply.reason))
@@ -220,12 +220,12 @@ class Mails:
         lane.slot.store.again(mailing.key, entry)
         self._feeder.stored(lane, entry.due)
 
-    def _over(self, mailing: Mailing) -> None:
-        """It is not on its way any more."""
+    def _over(self, mailing: Mailing, *, worked: bool = True) -> None:
+        """It is not on its way any more; `worked`: the relay does."""
         lane = mailing.lane
         slot = lane.slot
         slot.mailing.pop(mailing.key, None)
-        if (window := lane.group.window).limits:
+        if worked and (window := lane.group.window).limits:
             window.succeeded()
         self._feeder.gone(lane, fresh=False)
         self._settled(slot)

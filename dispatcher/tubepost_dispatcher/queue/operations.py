@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from tubepost_dispatcher.follow_up import OutgoingMail, is_mail
+from tubepost_dispatcher.follow_up import decode as decode_mail
 from tubepost_dispatcher.notification import Notification, decode
 from tubepost_dispatcher.partitions import partition_path
 from tubepost_dispatcher.queue.item import Item
@@ -144,7 +146,7 @@ class Operations:
         assert isinstance(page, Page)
         keys = [one.key for one in page.kept]
         if step.action is Action.FLUSH:
-            keys = [key for key in keys if key not in slot.active]
+            keys = [key for key in keys if key not in slot.active and key not in slot.mailing]
         else:
             queue.recall(slot, keys)
         # In the same turn as the recall: nobody is handed them in between.
@@ -160,18 +162,21 @@ class Operations:
             else:
                 slot.store.release([one.key])
         missing = set(keys) - {one.key for one in taken}
-        under_way = [slot.active[key] for key in missing if key in slot.active]
+        under_way = [slot.active[key].owner for key in missing if key in slot.active]
+        mailing = [slot.mailing[key] for key in missing if key in slot.mailing]
         if step.action is Action.HOLD:
-            for delivery in under_way:
-                assert isinstance(delivery.owner, Item)
-                delivery.owner.hold = step.note
+            for owner in under_way:
+                assert isinstance(owner, Item)
+                owner.hold = step.note
+            for mail in mailing:
+                mail.hold = step.note
         # What was asked before is durable when this is answered.
         durable = await _told(slot.store.take, ())
         queue.feed_soon()
         return StepResult(
             groups=tuple(add_up([_group(one, self._wall()) for one in changed], MOST_GROUPS)),
             looked_at=len(page.kept),
-            under_way=len(under_way),
+            under_way=len(under_way) + len(mailing),
             following=page.following,
             problem=_problem(slot, durable) if isinstance(durable, Failure) else "",
         )
@@ -187,10 +192,10 @@ class Operations:
             case Action.FLUSH | Action.RELEASE:
                 entry = entry._replace(due=self._wall(), hold="")
         slot.store.again(one.key, entry)
-        notification = _decoded(entry) if step.selection.ids else None
-        if notification is not None and step.action is not None:
+        what = _decoded(entry) if step.selection.ids else None
+        if isinstance(what, Notification) and step.action is not None:
             # Of whole filters the journal would keep this and nothing else.
-            self._journal.operated(notification, _DONE[step.action], step.note)
+            self._journal.operated(what, _DONE[step.action], step.note)
 
 
 _DONE: Final = {Action.FLUSH: "flushed", Action.HOLD: "held", Action.RELEASE: "released"}
@@ -224,7 +229,7 @@ def _group(entry: Entry, now: float) -> Group:
 def _queued(slot: Slot, one: Kept, now: float) -> Queued:
     entry = one.entry
     state: State = "due" if entry.due <= now else "waiting"
-    if one.key in slot.active:
+    if one.key in slot.active or one.key in slot.mailing:
         state = "active"
     elif entry.hold:
         state = "held"
@@ -236,6 +241,15 @@ def _queued(slot: Slot, one: Kept, now: float) -> Queued:
     )  # fmt: skip
     if what is None:
         return dataclasses.replace(shown, state="damaged")
+    if isinstance(what, OutgoingMail):
+        return dataclasses.replace(
+            shown,
+            kind=what.kind,
+            apns_id=what.apns_id,
+            sender=hide_tokens(what.sender),
+            recipient=hide_tokens(what.recipient),
+            size=len(what.content),
+        )
     push, token = what.push, what.push.token.decode("ascii", "replace")
     return dataclasses.replace(
         shown,
@@ -255,9 +269,9 @@ def _queued(slot: Slot, one: Kept, now: float) -> Queued:
     )
 
 
-def _decoded(entry: Entry) -> Notification | None:
+def _decoded(entry: Entry) -> Notification | OutgoingMail | None:
     try:
-        return decode(entry.body)
+        return decode_mail(entry.body) if is_mail(entry.body) else decode(entry.body)
     except ValueError:
         return None
 

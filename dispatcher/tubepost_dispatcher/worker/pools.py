@@ -103,6 +103,7 @@ class PoolSet:
             domains=Domains(DomainLookup(config.entries), tuple(self._domains(prepared))),
             relay_auth=prepared.relay_auth,
             relay_tls=prepared.relay_tls,
+            keep_headers=config.bounces is not None and any(one.bounces.enabled for one in config.entries),
         )
 
     def _options(self, delivery: DeliveryConfig) -> PoolOptions:
@@ -128,8 +129,8 @@ class PoolSet:
             for name in entry.routes:
                 route = prepared.routes[name]
                 pool = self._pools[name, route.pool_key, options]
-                routes.append(Route(name, pool, _facts(route)))
-            yield Domain(entry.delivery, routes, throttle)
+                routes.append(Route(name, pool, _facts(route), route.config.host))
+            yield Domain(entry.delivery, routes, throttle, entry.bounces)
         self._buckets = buckets
 
     def _record_expiry(self, prepared: Prepared) -> None:

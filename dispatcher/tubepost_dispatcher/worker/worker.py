@@ -15,6 +15,8 @@ from tubepost_api.config import AcceptanceMode
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.acceptance.queued import QueuedAcceptance
+from tubepost_dispatcher.bounces.relay_sender import RelaySender
+from tubepost_dispatcher.bounces.reports import Reports
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
@@ -73,6 +75,9 @@ class Worker:
         listeners = (MetricsListener(metrics), log, self._journal)
         self._deliverer = Deliverer(active.domains, listeners, metrics)
         self._context = AcceptanceContext(log, metrics, self._journal)
+        self._reports = Reports(lambda kind: metrics.bounces.labels(kind, "no_relay").inc())
+        self._sender = RelaySender()
+        self._set_relay(prepared)
         self._queue: WorkerQueue | None = None
         self._queued: QueuedAcceptance | None = None
         if queue_dir is not None:
@@ -85,6 +90,8 @@ class Worker:
                 self._journal,
                 config.queue,
                 count,
+                self._reports,
+                self._sender,
             )
             self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue.bounded)
         bounded = None if self._queue is None else self._queue.bounded
@@ -140,6 +147,7 @@ class Worker:
         self._loggers.update(config.loggers, config.name)
         active = self._pools.build(prepared)
         self._deliverer.swap(active.domains)
+        self._set_relay(prepared)
         if self._queue is not None:
             self._queue.swap(active.domains, config.queue, count)
         self._direct.swap(active)
@@ -152,6 +160,14 @@ class Worker:
             acceptance=self._acceptance,
         )
         self._describe_config()
+
+    def _set_relay(self, prepared: Prepared) -> None:
+        relay, hostname = prepared.bounce_relay, prepared.config.listener.hostname
+        self._reports.swap(hostname, relay=relay is not None)
+        if relay is None:
+            self._sender.swap(None, None, None, hostname)
+        else:
+            self._sender.swap(relay.config, relay.auth, relay.tls, hostname)
 
     def adopt(self, slots: Sequence[int]) -> None:
         """Empty the partitions of these slots of the queue beside the own one."""
@@ -248,6 +264,7 @@ class Worker:
                 await self._queue.drain(max(0.1, end - time.monotonic()), last=last)
             await self._pools.close(max(0.1, end - time.monotonic()))
             await self._context.close(max(0.1, end - time.monotonic()))
+            await self._sender.close(max(0.1, end - time.monotonic()))
         finally:
             if self._queue is not None:
                 await self._queue.close()

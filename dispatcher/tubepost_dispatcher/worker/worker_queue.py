@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from tubepost_api.config import QueueConfig
+from tubepost_dispatcher.bounces.relay_sender import RelaySender
+from tubepost_dispatcher.bounces.reports import Reports
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.metrics import Metrics
@@ -53,6 +55,8 @@ class WorkerQueue:
         journal: told what is put off and what is discarded.
         config: in force.
         workers: of the pod.
+        reports: what senders are told.
+        sender: hands mails to the relay.
     """
 
     def __init__(
@@ -65,13 +69,22 @@ class WorkerQueue:
         journal: Journal,
         config: QueueConfig | None,
         workers: int,
+        reports: Reports,
+        sender: RelaySender,
     ) -> None:
         self._directory = directory
         self._domains = domains
         self._config = config
         self._stores: dict[int, DiskStore] = {}
         self.queue = Queue(
-            deliverer, domains, metrics, slot=slot, journal=journal, open_store=self._open_store
+            deliverer,
+            domains,
+            metrics,
+            slot=slot,
+            journal=journal,
+            reports=reports,
+            sender=sender,
+            open_store=self._open_store,
         )
         self.bounded = BoundedQueue(self.queue, Bounds.of(config, workers))
         """What acceptance puts into."""

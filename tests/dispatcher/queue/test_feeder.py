@@ -16,8 +16,8 @@ from tubepost_api.config import DeliveryConfig, DeliveryMode, Throttle
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.pod_limits.bucket import TokenBucket
 from tubepost_dispatcher.queue import feeder as module
-from tubepost_dispatcher.queue.groups import SELDOM
 from tubepost_dispatcher.queue.entries import entry_of
+from tubepost_dispatcher.queue.groups import SELDOM
 from tubepost_dispatcher.queue.window import START
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 from tubepost_dispatcher.store.memory import MemoryStore

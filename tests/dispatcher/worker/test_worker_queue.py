@@ -9,6 +9,8 @@ import pytest
 
 from tests.dispatcher.delivery.support import DELIVERED, FakePool, domain, domains, notification
 from tubepost_api.config import DeliveryConfig, DeliveryMode, QueueConfig
+from tubepost_dispatcher.bounces.relay_sender import RelaySender
+from tubepost_dispatcher.bounces.reports import Reports
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.queue.journal import Journal
@@ -36,6 +38,8 @@ class Bench:
             journal,
             QueueConfig(persistent=persistent),
             1,
+            Reports(),
+            RelaySender(),
         )
 
     async def put(self, *numbers: int) -> None:
