@@ -225,6 +225,40 @@ class Metrics(MetricSet):
         "Lines that a logger gave up, because what it keeps was full or the process ended.",
         "logger",
     )
+    webhook_sent = counter("tubepost_webhook_sent", "Events that a webhook has taken, by logger.", "logger")
+    webhook_dropped = counter(
+        "tubepost_webhook_dropped",
+        "Events that were given up, by logger and reason: full (more waited than maxEvents or maxSize allow, "
+        "the oldest went), refused (the receiver does not take what is in them), too_large (a single event), "
+        "closed (the process ended, and there was no outbox).",
+        "logger",
+        "reason",
+    )
+    webhook_batches = counter(
+        "tubepost_webhook_batches",
+        "Requests to a webhook, by logger and result: taken, failed (sent again), refused, too_large (sent "
+        "again in halves).",
+        "logger",
+        "result",
+    )
+    webhook_seconds = counter(
+        "tubepost_webhook_seconds", "Seconds spent in requests to a webhook, by logger.", "logger"
+    )
+    webhook_waiting = gauge(
+        "tubepost_webhook_waiting", "Events that a webhook has not taken yet, by logger.", "logger"
+    )
+    webhook_oldest_age = gauge(
+        "tubepost_webhook_oldest_age_seconds",
+        "Age of the oldest event that a webhook has not taken yet, by logger; counted anew by a new worker.",
+        "logger",
+        aggregate="max",
+    )
+    webhook_outbox_failures = counter(
+        "tubepost_webhook_outbox_failures",
+        "Events that could not be written to the outbox, by logger: they are sent from memory, and lost if "
+        "the worker is killed before that.",
+        "logger",
+    )
     process_log_lines_lost = counter(
         "tubepost_process_log_lines_lost",
         "Lines of the program's own log that were dropped, because nobody read standard error.",

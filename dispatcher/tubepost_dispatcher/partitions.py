@@ -14,6 +14,11 @@ def partition_path(directory: Path, slot: int) -> Path:
     return directory / f"{slot:0{_DIGITS}d}"
 
 
+def outboxes_path(directory: Path) -> Path:
+    """Where webhooks keep events, those of all workers beside each other; below the queue's directory."""
+    return directory / "outbox"
+
+
 def existing(directory: Path) -> tuple[int, ...]:
     """The slots that have a partition, in order; may wait for the disk.
 

@@ -6,12 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tubepost_dispatcher.partitions import adopted_by, existing, partition_path
+from tubepost_dispatcher.partitions import adopted_by, existing, outboxes_path, partition_path
 
 
 def test_partitions_have_two_digits(tmp_path: Path) -> None:
     assert partition_path(tmp_path, 7) == tmp_path / "07"
     assert partition_path(tmp_path, 63) == tmp_path / "63"
+
+
+def test_outboxes_are_beside_the_partitions_and_none(tmp_path: Path) -> None:
+    outboxes_path(tmp_path).mkdir()
+    assert existing(tmp_path) == ()
 
 
 def test_only_partitions_are_found(tmp_path: Path) -> None:

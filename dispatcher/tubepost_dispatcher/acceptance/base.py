@@ -134,6 +134,7 @@ class BaseAcceptance(ABC, Generic[MessageT]):
             next_id=next_id,
             now=self._context.wall(),
             keep_headers=self._active.keep_headers,
+            addresses=config.context_addresses == "Allow",
         )
 
     def _receive_large(self, transaction: Transaction[Domain]) -> Push[Domain] | Mail | Reply:

@@ -108,7 +108,7 @@ def json_line(event: LogEvent) -> bytes:
     """One event as a JSON object in UTF-8, without line end."""
     token = event.device_token
     record: dict[str, Any] = {
-        "time": _timestamp(event.time),
+        "time": timestamp(event.time),
         "event": event.kind,
         "pushDomain": event.push_domain,
         "messageId": event.message_id,
@@ -130,7 +130,7 @@ def json_line(event: LogEvent) -> bytes:
         record["httpStatus"] = event.http_status
         record["reason"] = event.reason
         record["error"] = hide_tokens(event.error, token)
-        if event.http_status == _HTTP_GONE:
+        if is_dead(event):
             record["deadToken"] = token
             if event.dead_token_timestamp:
                 record["deadTokenTimestamp"] = event.dead_token_timestamp
@@ -150,9 +150,14 @@ def json_line(event: LogEvent) -> bytes:
     return encode(record)
 
 
+def is_dead(event: LogEvent) -> bool:
+    """Whether APNs calls the device token dead: Unregistered or ExpiredToken, status 410."""
+    return event.http_status == _HTTP_GONE and bool(event.device_token)
+
+
 def json_heartbeat(time: float, push_domain: str) -> bytes:
     """The heartbeat as a JSON object, without line end; `time` in unix seconds."""
-    return encode({"time": _timestamp(time), "event": "heartbeat", "pushDomain": push_domain})
+    return encode({"time": timestamp(time), "event": "heartbeat", "pushDomain": push_domain})
 
 
 def _context(context: Mapping[str, str], token: str) -> dict[str, str]:
@@ -163,7 +168,8 @@ def _context(context: Mapping[str, str], token: str) -> dict[str, str]:
     }
 
 
-def _timestamp(time: float) -> str:
+def timestamp(time: float) -> str:
+    """Unix seconds as a time of RFC 3339, UTC, with milliseconds."""
     seconds, milliseconds = divmod(int(time * 1000), 1000)
     return f"{_second(seconds)}.{milliseconds:03d}Z"
 

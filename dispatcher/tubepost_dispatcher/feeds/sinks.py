@@ -59,6 +59,26 @@ class Scheduler(Protocol):
         """Monotonic seconds."""
 
 
+class LineSink(Protocol):
+    """What a logger writes to."""
+
+    @property
+    def problem(self) -> str:
+        """Why lines cannot be written at present, with the remedy; empty while they can."""
+
+    def write(self, line: bytes) -> None:
+        """Take one line; never waits."""
+
+    def flush(self) -> bool:
+        """Write what can be written without waiting; False when something is left."""
+
+    def reopen(self) -> None:
+        """Open the file by its name again."""
+
+    def close(self) -> None:
+        """Come to an end."""
+
+
 class Sink:
     """Lines in, bytes out to a file descriptor, buffered in between.
 

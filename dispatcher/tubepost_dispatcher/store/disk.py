@@ -88,6 +88,8 @@ class DiskStore:
         reserve: bytes of the volume that stay free.
         vfs: SQLite's way to the disk; empty: the operating system's.
         clock: monotonic seconds.
+        before_removal: called in the thread before a commit that removes or rewrites entries: what must be
+            durable by then.
     """
 
     def __init__(
@@ -98,9 +100,11 @@ class DiskStore:
         reserve: int = RESERVE,
         vfs: str = "",
         clock: Callable[[], float] = time.monotonic,
+        before_removal: Callable[[], None] | None = None,
     ) -> None:
         self._loop = loop or asyncio.get_running_loop()
         self._partition = Partition(path, vfs=vfs, reserve=reserve, clock=clock)
+        self._before_removal = before_removal
         self._jobs: queue.SimpleQueue[_Jobs] = queue.SimpleQueue()
         self._next = _Jobs()
         """For the thread, at the end of this turn of the loop."""
@@ -278,6 +282,8 @@ class DiskStore:
 
     def _work(self, jobs: _Jobs) -> None:
         answers: list[Callable[[], None]] = []
+        if self._before_removal is not None and (jobs.again or jobs.ended):
+            self._guarded(self._before_removal)
         if jobs.puts or jobs.again or jobs.ended:
             try:
                 self._partition.write(jobs.puts, jobs.again, jobs.ended, answers.append)

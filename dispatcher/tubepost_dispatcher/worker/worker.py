@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tubepost_api.config import AcceptanceMode
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
@@ -23,7 +23,7 @@ from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.loggers import Loggers
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.partitions import partition_path
+from tubepost_dispatcher.partitions import outboxes_path, partition_path
 from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.operations import Operations
@@ -36,6 +36,10 @@ _LOG = logging.getLogger("tubepost.worker")
 
 STRAGGLING = 60.0
 """Seconds for which one that retires serves those who are led to it all the same."""
+
+
+HANDED_OVER: Final = 1.0
+"""Seconds that webhooks have at the end for events that their outboxes leave to a successor."""
 
 
 class Worker:
@@ -68,7 +72,15 @@ class Worker:
         self._started = time.time()
         config = prepared.config
         self._pools = PoolSet(metrics, limits, index=index, count=count)
-        self._loggers = Loggers(config.loggers, config.name, metrics, heartbeats=index == 0)
+        self._loggers = Loggers(
+            config.loggers,
+            config.name,
+            metrics,
+            heartbeats=index == 0,
+            namespace=config.namespace,
+            webhooks=prepared.webhooks,
+            outboxes=None if queue_dir is None else outboxes_path(queue_dir),
+        )
         active = self._pools.build(prepared)
         log = DeliveryLog(self._loggers, time.time)
         self._journal = Journal(None if queue_dir is None else partition_path(queue_dir, index))
@@ -92,6 +104,7 @@ class Worker:
                 count,
                 self._reports,
                 self._sender,
+                self._loggers.make_durable,
             )
             self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue.bounded)
         bounded = None if self._queue is None else self._queue.bounded
@@ -144,7 +157,7 @@ class Worker:
         self.count = count
         self._pools.set_count(count)
         config = prepared.config
-        self._loggers.update(config.loggers, config.name)
+        self._loggers.update(config.loggers, config.name, prepared.webhooks)
         active = self._pools.build(prepared)
         self._deliverer.swap(active.domains)
         self._set_relay(prepared)
@@ -265,6 +278,9 @@ class Worker:
             await self._pools.close(max(0.1, end - time.monotonic()))
             await self._context.close(max(0.1, end - time.monotonic()))
             await self._sender.close(max(0.1, end - time.monotonic()))
+            # What an outbox keeps has a successor, too.
+            most = grace if last or self._queue is None else HANDED_OVER
+            await self._loggers.finish(max(0.1, min(most, end - time.monotonic())))
         finally:
             if self._queue is not None:
                 await self._queue.close()

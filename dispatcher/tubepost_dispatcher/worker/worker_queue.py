@@ -57,6 +57,7 @@ class WorkerQueue:
         workers: of the pod.
         reports: what senders are told.
         sender: hands mails to the relay.
+        before_removal: what must be durable before a notification leaves the disk; called in a thread.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class WorkerQueue:
         workers: int,
         reports: Reports,
         sender: RelaySender,
+        before_removal: Callable[[], None] | None = None,
     ) -> None:
         self._directory = directory
+        self._before_removal = before_removal
         self._domains = domains
         self._config = config
         self._stores: dict[int, DiskStore] = {}
@@ -107,7 +110,10 @@ class WorkerQueue:
 
     def _open_store(self, slot: int) -> Store:
         store = self._stores[slot] = DiskStore(
-            partition_path(self._directory, slot), asyncio.get_running_loop(), reserve=self._reserve
+            partition_path(self._directory, slot),
+            asyncio.get_running_loop(),
+            reserve=self._reserve,
+            before_removal=self._before_removal,
         )
         return store
 

@@ -45,7 +45,7 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "StartTlsConfig": {"starttls": ("smtp/", "config/", "api")},
     "Throttle": {"limit": ANYWHERE},
     "TokenConfig": {"token": ("api",)},
-    "WebhookConfig": {"webhook": ANYWHERE, "config": ("feeds/",)},
+    "WebhookConfig": {"webhook": ANYWHERE, "config": ("feeds/",), "_config": ("feeds/webhook/",)},
 }
 """How a model's instances are called where they are read: the name, and where it means them."""
 

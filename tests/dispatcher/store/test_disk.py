@@ -255,3 +255,35 @@ async def test_those_who_hear_of_one_commit_leave_others_their_turn(
     assert max(told_in.count(one) for one in set(told_in)) <= 20
     assert len(set(told_in)) >= 5
     await closed(store)
+
+
+async def test_what_must_be_durable_is_before_entries_are_removed_or_rewritten(tmp_path: Path) -> None:
+    disk, happened = Disk(), []
+    store = DiskStore(
+        tmp_path / "p", reserve=0, vfs=disk.name, before_removal=lambda: happened.append("durable")
+    )
+    assert await told(store.start) is None
+    one, two = await told(store.put, [an_entry(1), an_entry(2)])
+    assert happened == [], "nothing leaves"
+    disk.on_sync = happened.append
+    store.ended(one)
+    await told(store.next_due)
+    assert happened[0] == "durable"
+    del happened[:]
+    store.again(two, an_entry(2))
+    await told(store.next_due)
+    assert happened[0] == "durable"
+    await closed(store)
+
+
+async def test_a_fault_of_what_must_be_durable_keeps_nothing_from_ending(tmp_path: Path) -> None:
+    def fails() -> None:
+        raise RuntimeError("a fault")
+
+    store = DiskStore(tmp_path / "p", reserve=0, before_removal=fails)
+    assert await told(store.start) is None
+    (one,) = await told(store.put, [an_entry(1)])
+    store.ended(one)
+    await told(store.next_due)
+    assert store.figures.entries == 0
+    await closed(store)
