@@ -157,7 +157,8 @@ def command(
     """Serve a PushDomain: SMTP in, APNs out.
 
     \b
-    Manifests are those of `kubectl apply`: PushDomain, ApnRoute, ApnLogger, and the Secrets they name.
+    Manifests are those of `kubectl apply`: PushDomain, ApnRoute, ApnLogger, and the Secrets and ConfigMaps
+    that they name.
       tubepost run -f examples/ --simulator
       tubepost run -f push.yaml -f secrets.yaml --port 2525
 

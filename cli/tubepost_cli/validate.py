@@ -33,10 +33,10 @@ from tubepost_dispatcher.config.source import ManifestSource
 @click.option("--push-domain", metavar="NAME", help="Check only this PushDomain.  [default: all]")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(files: tuple[Path, ...], recursive: bool, push_domain: str | None, output: str) -> None:
-    """Check PushDomain, ApnRoute, ApnLogger and Secret manifests without a cluster.
+    """Check PushDomain, ApnRoute, ApnLogger, Secret and ConfigMap manifests without a cluster.
 
-    Everything is checked that can be: fields and their rules, references, and the credentials of Secrets
-    that are among the files. Exit status 0: valid (perhaps with warnings), 2: errors.
+    Everything is checked that can be: fields and their rules, references, hooks, and the credentials of
+    Secrets that are among the files. Exit status 0: valid (perhaps with warnings), 2: errors.
     """
     names: list[str | None] = (
         [push_domain] if push_domain else [*push_domain_names(load_manifests(files, recursive=recursive)[0])]

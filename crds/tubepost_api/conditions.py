@@ -31,7 +31,10 @@ class ConditionType(Word):
     """What a condition is about. All are good when True."""
 
     ACCEPTED = ("Accepted", "The spec is valid by itself.")
-    REFERENCES_RESOLVED = ("ReferencesResolved", "Every object and Secret key that the spec names exists.")
+    REFERENCES_RESOLVED = (
+        "ReferencesResolved",
+        "Every object and every key that the spec names exists, and can be read.",
+    )
     CREDENTIALS_VALID = (
         "CredentialsValid",
         "Every credential can be used now: readable, complete, in its time, of its environment.",
@@ -56,6 +59,10 @@ class ConditionType(Word):
         "QueueSettled",
         "No pod is kept only because its queue is not empty. Only where there is or was a queue.",
     )
+    BOUNCES_DELIVERABLE = (
+        "BouncesDeliverable",
+        "There is a relay for the reports that senders are to get by mail. Only where they are to get any.",
+    )
 
 
 class Reason(Word):
@@ -71,6 +78,12 @@ class Reason(Word):
     PERSISTENT = ("Persistent", "Queues are on persistent claims.")
     SETTLED = ("Settled", "All queues are with pods that serve.")
     NO_REPLICAS = ("NoReplicas", "No replica is wanted: spec.replicas is 0.")
+    # Bounces.
+    RELAYED = ("Relayed", "Reports go to the relay of spec.bounces.")
+    NO_RELAY = (
+        "NoRelay",
+        "There is no relay for reports: what fails after it was acknowledged is logged and counted only.",
+    )
     # Queues.
     EPHEMERAL = ("Ephemeral", "Queues are on emptyDirs, and lost with their pods.")
     QUEUE_DRAINING = (
@@ -95,7 +108,9 @@ class Reason(Word):
     LOGGER_NOT_FOUND = ("LoggerNotFound", "An ApnLogger that is named does not exist.")
     LOGGER_INVALID = ("LoggerInvalid", "An ApnLogger that is named is not accepted.")
     SECRET_NOT_FOUND = ("SecretNotFound", "A Secret that is named does not exist.")
-    KEY_MISSING = ("KeyMissing", "A Secret lacks a key that is named.")
+    KEY_MISSING = ("KeyMissing", "A Secret or a ConfigMap lacks a key that is named.")
+    CONFIG_MAP_NOT_FOUND = ("ConfigMapNotFound", "A ConfigMap that is named does not exist.")
+    POLICY_INVALID = ("PolicyInvalid", "The module of hooks is not Python, or is too large.")
     # Credentials.
     MALFORMED = ("Malformed", "A credential cannot be read.")
     EXPIRED = ("Expired", "A certificate's time is over.")

@@ -1,7 +1,7 @@
 """Everything that is known between two reconciles: our own objects in full, of all others their metadata.
 
 Filled by the watches, by what was read, and by the answers to our writes. Whatever belongs to an object goes
-with it: `remove`, `remove_meta` and `remove_secret` are the only places that are told of removals. No I/O.
+with it: `remove`, `remove_meta` and `Contents.remove` are the only places that are told of removals. No I/O.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tubepost_operator.access import Access
+from tubepost_operator.contents import Contents
 from tubepost_operator.kinds import READ_IN_FULL, RELATED
 from tubepost_operator.metadata import (
     is_newer,
@@ -22,6 +23,7 @@ from tubepost_operator.metadata import (
 from tubepost_operator.names import Names
 from tubepost_operator.observed import (
     Child,
+    ConfigMap,
     Document,
     Key,
     LiveStatus,
@@ -62,12 +64,6 @@ class _Other:
 
 
 @dataclass(slots=True)
-class _SecretEntry:
-    version: str
-    contents: Secret | None = None
-
-
-@dataclass(slots=True)
 class _PodEntry:
     details: PodDetails | None = None
     version: str = ""
@@ -85,7 +81,9 @@ class Cache:
         self._by_namespace: dict[tuple[str, str], dict[str, Key]] = {}
         self._others: dict[Key, _Other] = {}
         self._by_push_domain: dict[tuple[str, str], dict[Key, None]] = {}
-        self._secrets: dict[tuple[str, str], _SecretEntry] = {}
+        self.secrets: Contents[Secret] = Contents()
+        self.config_maps: Contents[ConfigMap] = Contents()
+        """Of users, who have hooks in them."""
         self._immutable: set[tuple[str, str]] = set()
         # By uid: a list may bring a pod before the watch does.
         self._pods: dict[str, _PodEntry] = {}
@@ -185,28 +183,40 @@ class Cache:
         return found
 
     def users_of_secret(self, namespace: str, name: str) -> list[Key]:
-        """The routes that refer to a Secret, their PushDomains, and PushDomains that refer to it."""
+        """The routes and loggers that refer to a Secret, their PushDomains, and PushDomains that do."""
         found: dict[Key, None] = {}
-        for route in self._by_namespace.get(("ApnRoute", namespace), {}).values():
-            if name in self._own[route].references.secrets:
-                found[route] = None
-                found |= dict.fromkeys(self.users_of(route))
+        for kind in ("ApnRoute", "ApnLogger"):
+            for key in self._by_namespace.get((kind, namespace), {}).values():
+                if name in self._own[key].references.secrets:
+                    found[key] = None
+                    found |= dict.fromkeys(self.users_of(key))
         for user in self._by_namespace.get(("PushDomain", namespace), {}).values():
             if name in self._own[user].references.secrets:
                 found[user] = None
         return list(found)
 
     def secrets_of(self, key: Key) -> set[str]:
-        """Names of all Secrets that an object needs, those of its routes included."""
+        """Names of all Secrets that an object needs, those of its routes and loggers included."""
         own = self._own.get(key)
         if own is None:
             return set()
         names = set(own.references.secrets)
-        for route in own.references.routes:
-            other = self._own.get(Key("ApnRoute", key.namespace, route))
-            if other is not None:
-                names |= other.references.secrets
+        for kind, named in (("ApnRoute", own.references.routes), ("ApnLogger", own.references.loggers)):
+            for name in named:
+                other = self._own.get(Key(kind, key.namespace, name))
+                if other is not None:
+                    names |= other.references.secrets
         return names
+
+    def users_of_config_map(self, namespace: str, name: str) -> list[Key]:
+        """The PushDomains whose hooks are in a ConfigMap."""
+        users = self._by_namespace.get(("PushDomain", namespace), {}).values()
+        return [user for user in users if name in self._own[user].references.config_maps]
+
+    def config_maps_of(self, key: Key) -> set[str]:
+        """Names of the ConfigMaps that an object names."""
+        own = self._own.get(key)
+        return set(own.references.config_maps) if own is not None else set()
 
     # -- children and pods, by their metadata ---------------------------------------------------------
 
@@ -359,39 +369,11 @@ class Cache:
 
     # -- Secrets --------------------------------------------------------------------------------------
 
-    def put_secret(self, namespace: str, name: str, version: str) -> bool:
-        """Take the version of a Secret; whether it is new."""
-        known = self._secrets.get((namespace, name))
-        if known is None:
-            self._secrets[namespace, name] = _SecretEntry(version)
-        elif known.version == version:
-            return False
-        else:
-            known.version = version
-        return True
-
-    def remove_secret(self, namespace: str, name: str) -> None:
-        """A Secret is gone: so are its contents."""
-        self._secrets.pop((namespace, name), None)
-
-    def secret_version(self, namespace: str, name: str) -> str | None:
-        """Version of a Secret, None when it does not exist."""
-        known = self._secrets.get((namespace, name))
-        return known.version if known is not None else None
-
-    def secret(self, namespace: str, name: str) -> Secret | None:
-        """Contents of a Secret; None when they are not known at its present version."""
-        known = self._secrets.get((namespace, name))
-        if known is None or known.contents is None or known.contents.version != known.version:
-            return None
-        return known.contents
-
     def set_secret(self, namespace: str, secret: Secret) -> Secret:
         """A Secret was read; it is returned with whether one of its name was ever immutable."""
         place = namespace, secret.name
         if secret.immutable:
             self._immutable.add(place)
         kept = replace(secret, immutable=place in self._immutable)
-        if place in self._secrets:
-            self._secrets[place].contents = kept
+        self.secrets.keep(namespace, kept)
         return kept

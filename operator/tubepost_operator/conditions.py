@@ -28,6 +28,8 @@ _REFERENCE_FAULTS: Final = (
     Reason.LOGGER_INVALID,
     Reason.SECRET_NOT_FOUND,
     Reason.KEY_MISSING,
+    Reason.CONFIG_MAP_NOT_FOUND,
+    Reason.POLICY_INVALID,
 )
 _CREDENTIAL_FAULTS: Final = (
     Reason.MALFORMED,
@@ -80,6 +82,7 @@ REASONS: Final[Mapping[ConditionType, Mapping[Status, tuple[Reason, ...]]]] = {
         "Unknown": (Reason.PENDING, Reason.NO_REPLICAS, Reason.NOT_USED),
     },
     ConditionType.QUEUE_DURABLE: {"True": (Reason.PERSISTENT,), "False": (Reason.EPHEMERAL,)},
+    ConditionType.BOUNCES_DELIVERABLE: {"True": (Reason.RELAYED,), "False": (Reason.NO_RELAY,)},
     ConditionType.QUEUE_SETTLED: {"True": (Reason.SETTLED,), "False": (Reason.QUEUE_DRAINING,)},
 }
 """Which reasons a condition may have with which status: the closed set."""
@@ -95,6 +98,7 @@ _NO_WARNING: Final = frozenset(
         Reason.CLAIM_PENDING,
         Reason.EPHEMERAL,
         Reason.QUEUE_DRAINING,
+        Reason.NO_RELAY,
     }
 )
 """Reasons that are no fault: they get no Warning."""

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from tubepost_api.conditions import Reason
 from tubepost_api.config import DispatcherConfig, RouteConfig
+from tubepost_api.config_logger import LoggerConfig
 from tubepost_credentials import Fault
 from tubepost_credentials import secrets as reader
 from tubepost_operator.observed import Secret
@@ -87,12 +88,18 @@ def route_facts(route: RouteConfig, secrets: Secrets, now: datetime) -> Credenti
     )
 
 
-def listener_findings(
+def own_findings(
     config: DispatcherConfig, secrets: Secrets, now: datetime
-) -> tuple[tuple[Finding, ...], datetime | None]:
-    """Check what a PushDomain itself needs of Secrets; also the end of its STARTTLS certificate."""
+) -> tuple[tuple[Finding, ...], tuple[datetime, ...]]:
+    """Check what a PushDomain itself needs of Secrets; also the ends of its listeners' certificates."""
     material = reader.check(config.references(), _contents(secrets), now)
-    return _findings(material), material.certificate.not_after if material.certificate else None
+    certificates = (material.certificate, material.rest_certificate)
+    return _findings(material), tuple(item.not_after for item in certificates if item is not None)
+
+
+def logger_findings(logger: LoggerConfig, secrets: Secrets, now: datetime) -> tuple[Finding, ...]:
+    """Check everything that a logger needs of Secrets."""
+    return _findings(reader.check(logger.references(), _contents(secrets), now))
 
 
 def _contents(secrets: Secrets) -> reader.Secrets:

@@ -98,10 +98,22 @@ class Enqueuer:
         metadata = event.document["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         if event.type == "Gone":
-            self._cache.remove_secret(namespace, name)
-        elif not self._cache.put_secret(namespace, name, metadata.get("resourceVersion", "")):
+            self._cache.secrets.remove(namespace, name)
+        elif not self._cache.secrets.put(namespace, name, metadata.get("resourceVersion", "")):
             return
         self._changed(self._cache.users_of_secret(namespace, name))
+
+    def config_map(self, event: WatchEvent) -> None:
+        """A ConfigMap that is no child of ours, of any namespace that is watched."""
+        if event.type not in {"Put", "Gone"}:
+            return
+        metadata = event.document["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        if event.type == "Gone":
+            self._cache.config_maps.remove(namespace, name)
+        elif not self._cache.config_maps.put(namespace, name, metadata.get("resourceVersion", "")):
+            return
+        self._changed(self._cache.users_of_config_map(namespace, name))
 
     def child(self, kind: str, event: WatchEvent) -> None:
         """A child or a pod, by label."""

@@ -13,13 +13,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, TypeVar
 
+from tubepost_api.policy import POLICY_KEY
 from tubepost_operator.api import ApiError, ClusterApi
 from tubepost_operator.cache import Cache
-from tubepost_operator.kinds import CHILDREN, EVENT, POD, RELATED, SECRET
+from tubepost_operator.kinds import CHILDREN, CONFIG_MAP, EVENT, POD, RELATED, SECRET
 from tubepost_operator.observed import (
     Child,
+    ConfigMap,
     Document,
     Found,
+    Hooks,
     Key,
     LastEvent,
     Need,
@@ -58,6 +61,11 @@ def observe_push_domain(
 ) -> PushDomainSnapshot:
     """A PushDomain."""
     secrets, unread = _secrets(cache, key)
+    config_maps, unread_config_maps = cache.config_maps.known(
+        key.namespace,
+        cache.config_maps_of(key),
+        complete=cache.access.complete(CONFIG_MAP.name, key.namespace),
+    )
     return PushDomainSnapshot(
         now=now,
         settings=settings,
@@ -67,6 +75,8 @@ def observe_push_domain(
         refused=cache.access.refusals(key.namespace),
         routes=cache.documents("ApnRoute", key.namespace),
         loggers=cache.documents("ApnLogger", key.namespace),
+        config_maps=config_maps,
+        unread_config_maps=unread_config_maps,
         children={child.meta.key: child for child in cache.children_of(key.namespace, key.name)},
         pods=cache.pods(key.namespace, key.name),
         live=cache.live(key),
@@ -108,6 +118,8 @@ class Gatherer:
                 await self._list(need)
             elif isinstance(need, Key):
                 found[need] = await self._get(need)
+            elif isinstance(need, Hooks):
+                found[need] = await self._text(need)
             elif isinstance(need, Trial):
                 found[need] = await self._try(need)
             elif isinstance(need, LastEvent):
@@ -128,6 +140,14 @@ class Gatherer:
         if key.kind != SECRET.name:
             return self._cache.take(key, document)
         return self._cache.set_secret(key.namespace, read_secret(document))
+
+    async def _text(self, need: Hooks) -> ConfigMap | None:
+        document = await self._cluster.get(CONFIG_MAP, need.namespace, need.name)
+        if document is None:
+            return None
+        texts = read_config_map(document)
+        self._cache.config_maps.keep(need.namespace, texts)
+        return texts
 
     async def _try(self, need: Trial) -> Child | None:
         kind = CHILDREN[need.child.kind]
@@ -176,17 +196,15 @@ def read_secret(document: Document) -> Secret:
     return Secret(metadata["name"], metadata.get("resourceVersion", ""), data, immutable)
 
 
+def read_config_map(document: Document) -> ConfigMap:
+    """The texts of a ConfigMap; of those that are of no concern only the keys."""
+    metadata = document["metadata"]
+    data = document.get("data") or {}
+    texts = {key: value if key == POLICY_KEY else "" for key, value in data.items()}
+    return ConfigMap(metadata["name"], metadata.get("resourceVersion", ""), texts)
+
+
 def _secrets(cache: Cache, key: Key) -> tuple[dict[str, Secret], tuple[str, ...]]:
     """The Secrets that an object names, and the names of those that are to be read."""
-    known: dict[str, Secret] = {}
-    unread = []
-    all_known = cache.access.complete(SECRET.name, key.namespace)
-    for name in sorted(cache.secrets_of(key)):
-        if all_known and cache.secret_version(key.namespace, name) is None:
-            continue
-        contents = cache.secret(key.namespace, name)
-        if contents is None:
-            unread.append(name)
-        else:
-            known[name] = contents
-    return known, tuple(unread)
+    complete = cache.access.complete(SECRET.name, key.namespace)
+    return cache.secrets.known(key.namespace, cache.secrets_of(key), complete=complete)

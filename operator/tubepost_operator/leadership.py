@@ -9,7 +9,7 @@ from tubepost_operator.api import ClusterApi, WatchEvent, WatchSource
 from tubepost_operator.cache import Cache
 from tubepost_operator.controller import Controller
 from tubepost_operator.enqueue import Enqueuer
-from tubepost_operator.kinds import POD, PUSH_DOMAIN, RELATED, SECRET
+from tubepost_operator.kinds import CONFIG_MAP, POD, PUSH_DOMAIN, RELATED, SECRET
 from tubepost_operator.liveness import Liveness
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.names import Names
@@ -99,6 +99,9 @@ class Leadership:
         for namespace in self._namespaces():
             where = f" in {namespace}" if namespace else ""
             result.append(WatchSource(f"{SECRET.plural}{where}", SECRET, namespace))
+            result.append(
+                WatchSource(f"configmaps of users{where}", CONFIG_MAP, namespace, Names.FOREIGN_SELECTOR)
+            )
             result += [
                 WatchSource(f"{kind.plural}{where}", kind, namespace, Names.CHILD_SELECTOR)
                 for kind in RELATED.values()
@@ -125,6 +128,8 @@ class Leadership:
                     self._access_changed(source)
             elif source.kind is SECRET:
                 self._enqueuer.secret(event)
+            elif source.selector == Names.FOREIGN_SELECTOR:
+                self._enqueuer.config_map(event)
             else:
                 self._enqueuer.child(source.kind.name, event)
 

@@ -69,6 +69,8 @@ class Names:
 
     CHILD_SELECTOR: Final = f"{MANAGED_LABEL}={FIELD_MANAGER},{NAME_LABEL}={APP}"
     """Label selector of all children and dispatcher pods."""
+    FOREIGN_SELECTOR: Final = f"{MANAGED_LABEL}!={FIELD_MANAGER}"
+    """Label selector of everything that the operator did not make."""
 
     @classmethod
     def labels(cls, push_domain: str) -> dict[str, str]:

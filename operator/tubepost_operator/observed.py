@@ -78,6 +78,15 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigMap:
+    """The texts of a ConfigMap that a spec names, by key; of keys that nobody reads the text is empty."""
+
+    name: str
+    version: str
+    data: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """A child as it is. `body` None: it was not read at this version.
 
@@ -255,14 +264,22 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Hooks:
+    """Names a request: a ConfigMap of a user's, with hooks."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class LastEvent:
     """Names a request: what was told last of an object, by an event."""
 
     about: Key
 
 
-Need = Key | PodList | PodMetrics | Trial | LastEvent
+Need = Key | Hooks | PodList | PodMetrics | Trial | LastEvent
 """Something to read: an object, a list of pods, a pod's metrics, a trial, or an event."""
-Found = Secret | Child | tuple[Pod, ...] | str | None
+Found = Secret | ConfigMap | Child | tuple[Pod, ...] | str | None
 """What was read: an object, None when there is none; of pods, all of the PushDomain as they are known now;
 what an event says."""

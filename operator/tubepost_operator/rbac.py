@@ -46,7 +46,7 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
         ("get", "list", "patch", "watch"),
         "what keeps the volume of a queue from being there is told; a claim whose size has grown is enlarged",
     ),
-    Permission("", ("configmaps",), _CHILD, "compiled configurations"),
+    Permission("", ("configmaps",), _CHILD, "compiled configurations; hooks that are named are read"),
     Permission("", ("serviceaccounts",), _CHILD, "an account without permissions for each PushDomain"),
     Permission("", ("services",), _CHILD, "the address of each PushDomain"),
     Permission("policy", ("poddisruptionbudgets",), _CHILD, "drains take one dispatcher at a time"),

@@ -16,10 +16,11 @@ class References:
     routes: frozenset[str] = frozenset()
     loggers: frozenset[str] = frozenset()
     secrets: frozenset[str] = frozenset()
+    config_maps: frozenset[str] = frozenset()
 
 
 def references(document: Mapping[str, Any]) -> References:
-    """What a PushDomain or an ApnRoute refers to by itself; an ApnLogger refers to nothing."""
+    """What an object of ours refers to by itself."""
     spec = _mapping(document.get("spec"))
     secrets = frozenset(
         secret
@@ -32,6 +33,7 @@ def references(document: Mapping[str, Any]) -> References:
         frozenset(route for _, route in route_fields(spec)),
         frozenset(logger for _, logger in logger_fields(spec)),
         secrets,
+        frozenset(name for name in (_text(document, "spec.policy.configMapName"),) if name),
     )
 
 

@@ -10,9 +10,11 @@ from typing import Self
 from tubepost_operator.credentials import Secrets
 from tubepost_operator.observed import (
     Child,
+    ConfigMap,
     Document,
     Fight,
     Found,
+    Hooks,
     Key,
     LastEvent,
     LiveStatus,
@@ -79,7 +81,9 @@ class Snapshot:
 class PushDomainSnapshot(Snapshot):
     """A PushDomain and its surroundings.
 
-    `routes` and `loggers` are all of the namespace. `children` are the objects with our labels, and those
+    `routes` and `loggers` are all of the namespace. `config_maps` are those that it names and that exist;
+    `unread_config_maps` the names of those among them whose texts are not known at their present version.
+    `children` are the objects with our labels, and those
     that were found under a name that a child needs. `rejected`: writes that the API server has just
     refused. `unconfirmed_for`: seconds since a pod was first seen to run something else than the selected
     configuration; 0 while none does. `fights`: over which children. `may_upgrade`: the rollout limit has
@@ -93,6 +97,8 @@ class PushDomainSnapshot(Snapshot):
     loggers: Mapping[str, Document] = field(default_factory=dict)
     children: Mapping[Key, Child] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
+    config_maps: Mapping[str, ConfigMap] = field(default_factory=dict)
+    unread_config_maps: tuple[str, ...] = ()
     live: LiveStatus | None = None
     rejected: Mapping[Key, str] = field(default_factory=dict)
     unconfirmed_for: float = 0.0
@@ -119,7 +125,16 @@ class PushDomainSnapshot(Snapshot):
                 children[value.meta.key] = value
             elif isinstance(need, Key):
                 children.pop(need, None)
-        return replace(Snapshot.with_read(self, found), children=children, pods=pods, told=told)
+        read = {need.name for need in found if isinstance(need, Hooks)}
+        texts = {value.name: value for value in found.values() if isinstance(value, ConfigMap)}
+        return replace(
+            Snapshot.with_read(self, found),
+            children=children,
+            pods=pods,
+            told=told,
+            config_maps={**self.config_maps, **texts},
+            unread_config_maps=tuple(name for name in self.unread_config_maps if name not in read),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ _HEAD = """\
 
 <!-- Generated from operator/tubepost_operator by `make generate`; do not edit. -->
 
-A PushDomain has all conditions; an ApnRoute has all but Programmed; an
-ApnLogger has Accepted and Ready. Each carries `observedGeneration`, and its transition time moves with its
+A PushDomain has all conditions; an ApnLogger has Accepted, ReferencesResolved, CredentialsValid and Ready; an
+ApnRoute has these and Delivering. Each carries `observedGeneration`, and its transition time moves with its
 status alone. The message names object, field or key, and the remedy.
 
     kubectl wait --for=condition=Ready pushdomain/NAME

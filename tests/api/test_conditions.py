@@ -17,7 +17,7 @@ def test_words_are_what_kubernetes_takes_and_have_a_meaning() -> None:
         assert word[0].isupper()
         assert word.meaning.endswith(".")
     of_all = {"Accepted", "ReferencesResolved", "CredentialsValid", "Programmed", "Ready", "Delivering"}
-    assert {*of_all, "QueueDurable", "QueueSettled"} == {*ConditionType}
+    assert {*of_all, "QueueDurable", "QueueSettled", "BouncesDeliverable"} == {*ConditionType}
 
 
 def test_a_condition_reads_and_writes_as_metav1_condition() -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from tests.api.manifests import push_domain, route
+from tests.api.manifests import config_map, push_domain, route
 from tubepost_cli.examples import example
 from tubepost_cli.validate import command
 from tubepost_credentials.throwaway import make_apns_certificate, make_ca
@@ -50,6 +50,16 @@ def test_a_secret_that_is_not_among_the_files_is_told_once_as_a_warning(tmp_path
 
 def test_a_sound_credential_is_no_problem(tmp_path: Path) -> None:
     assert validated(tmp_path, push_domain(), route(), pair()) == (0, {"valid": True, "problems": []})
+
+
+def test_hooks_are_looked_at(tmp_path: Path) -> None:
+    domain = push_domain(policy={"configMapName": "hooks"})
+    broken = config_map(**{"policy.py": "def apn_response_eval(:\n"})
+    code, found = validated(tmp_path, domain, route(), pair(), broken)
+    (problem,) = found["problems"]
+    assert (code, problem["severity"], problem["field"]) == (2, "error", "spec.policy.configMapName")
+    assert "(line 1)" in problem["message"]
+    assert validated(tmp_path, domain, route(), pair(), config_map())[0] == 0
 
 
 def test_an_expired_certificate_is_a_warning(tmp_path: Path) -> None:

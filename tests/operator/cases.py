@@ -11,10 +11,21 @@ import yaml
 
 from tests.operator.objects import owned, secret_of
 from tubepost_operator.actions import Plan
+from tubepost_operator.gather import read_config_map
 from tubepost_operator.kinds import CHILDREN, WORKLOADS
 from tubepost_operator.metadata import read_meta
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Child, Document, Key, LiveStatus, Meta, Pod, PodReport, Secret
+from tubepost_operator.observed import (
+    Child,
+    ConfigMap,
+    Document,
+    Key,
+    LiveStatus,
+    Meta,
+    Pod,
+    PodReport,
+    Secret,
+)
 from tubepost_operator.plan.logger import plan_logger
 from tubepost_operator.plan.push_domain import decide, plan_push_domain
 from tubepost_operator.plan.route import plan_route
@@ -30,6 +41,7 @@ class Case:
     header: Document
     objects: list[Document]
     secrets: dict[str, Secret]
+    config_maps: dict[str, ConfigMap]
 
     @property
     def now(self) -> datetime:
@@ -52,7 +64,10 @@ def read(name: str) -> Case:
             # One Secret for all cases that describe it alike: configurations before and after share it.
             known = _SECRETS.setdefault(yaml.safe_dump(item), secret_of(item))
             secrets[known.name] = known
-    return Case(header, [owned(item) for item in objects if item["kind"] != "Secret"], secrets)
+    texts = [item for item in objects if item["kind"] == "ConfigMap" and "labels" not in item["metadata"]]
+    config_maps = {item["metadata"]["name"]: read_config_map(item) for item in texts}
+    own = [owned(item) for item in objects if item["kind"] != "Secret" and item not in texts]
+    return Case(header, own, secrets, config_maps)
 
 
 def snapshot(name: str) -> PushDomainSnapshot:
@@ -70,6 +85,7 @@ def snapshot(name: str) -> PushDomainSnapshot:
         routes={item["metadata"]["name"]: item for item in case.objects if item["kind"] == "ApnRoute"},
         loggers={item["metadata"]["name"]: item for item in case.objects if item["kind"] == "ApnLogger"},
         secrets=case.secrets,
+        config_maps=case.config_maps,
         unconfirmed_for=header.get("unconfirmedFor", 0.0),
         may_upgrade=header.get("mayUpgrade", True),
         rejected={Key(*item[:3]): item[3] for item in header.get("rejected", [])},

@@ -362,7 +362,10 @@ def _selected(document: Document, selector: str) -> bool:
     labels = document["metadata"].get("labels") or {}
     for part in filter(None, selector.split(",")):
         key, equals, value = part.partition("=")
-        if key not in labels or (equals and labels[key] != value):
+        if key.endswith("!"):
+            if labels.get(key[:-1]) == value:
+                return False
+        elif key not in labels or (equals and labels[key] != value):
             return False
     return True
 

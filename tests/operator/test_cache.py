@@ -88,11 +88,11 @@ def test_metadata_does_not_go_back_in_time() -> None:
 
 def test_a_secret_is_new_once() -> None:
     cache = Cache()
-    assert cache.put_secret("default", "cert", "1")
-    assert not cache.put_secret("default", "cert", "1")
-    assert cache.put_secret("default", "cert", "2")
-    cache.remove_secret("default", "cert")
-    assert cache.secret_version("default", "cert") is None
+    assert cache.secrets.put("default", "cert", "1")
+    assert not cache.secrets.put("default", "cert", "1")
+    assert cache.secrets.put("default", "cert", "2")
+    cache.secrets.remove("default", "cert")
+    assert cache.secrets.version("default", "cert") is None
 
 
 def test_a_users_word_about_queues_is_new() -> None:
@@ -142,9 +142,9 @@ def test_claims_are_with_the_children() -> None:
 
 def test_a_secret_that_was_immutable_once_stays_suspicious() -> None:
     cache = Cache()
-    cache.put_secret("default", "cert", "1")
+    cache.secrets.put("default", "cert", "1")
     assert cache.set_secret("default", Secret("cert", "1", {}, immutable=True)).immutable
-    cache.remove_secret("default", "cert")
-    cache.put_secret("default", "cert", "2")
+    cache.secrets.remove("default", "cert")
+    cache.secrets.put("default", "cert", "2")
     assert cache.set_secret("default", Secret("cert", "2", {})).immutable
     assert not cache.set_secret("other", Secret("cert", "2", {})).immutable

@@ -13,7 +13,7 @@ from tubepost_api.conditions import Reason
 from tubepost_api.config import RouteConfig
 from tubepost_api.problems import Manifest
 from tubepost_credentials import Fault
-from tubepost_operator.credentials import REASONS, Finding, listener_findings, route_facts
+from tubepost_operator.credentials import REASONS, Finding, own_findings, route_facts
 from tubepost_operator.observed import Secret
 from tubepost_operator.plan.candidate import read_spec
 
@@ -115,7 +115,7 @@ def listener(spec: dict[str, Any], *secrets: Secret) -> list[Reason]:
     documents = [objects.push_domain(**spec), objects.route()]
     compiled = compile_manifests([Manifest("x", 0, item) for item in documents])
     assert compiled.config is not None, compiled.problems
-    findings, _ = listener_findings(compiled.config, {s.name: s for s in secrets}, NOW)
+    findings, _ = own_findings(compiled.config, {s.name: s for s in secrets}, NOW)
     return [finding.reason for finding in findings]
 
 

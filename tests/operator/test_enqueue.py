@@ -107,6 +107,40 @@ def test_a_secret_concerns_its_users_once_per_version() -> None:
     assert watching.take() == set()
 
 
+def test_a_secret_of_a_logger_concerns_it_and_its_users() -> None:
+    watching = furnished()
+    webhook = {"url": "https://a.example", "signature": {"secretName": "events", "key": "hmac"}}
+    changed = newer(logger(), sink={"type": "Webhook", "webhook": webhook})
+    watching.enqueuer.own(False, changed)
+    assert watching.take() == {"ApnLogger default/log", "PushDomain default/alerts"}
+    watching.enqueuer.secret(WatchEvent("Put", secret_document("events")))
+    assert watching.take() == {"ApnLogger default/log", "PushDomain default/alerts"}
+    assert watching.cache.secrets_of(Key("PushDomain", "default", "alerts")) == {"cert", "events"}
+    assert watching.cache.secrets_of(Key("ApnLogger", "default", "log")) == {"events"}
+
+
+def config_map(name: str = "hooks", version: str = "1", namespace: str = "default") -> Document:
+    return {"metadata": {"name": name, "namespace": namespace, "uid": name, "resourceVersion": version}}
+
+
+def test_a_config_map_concerns_those_whose_hooks_it_has_once_per_version() -> None:
+    watching = furnished()
+    watching.enqueuer.own(False, newer(push_domain(), policy={"configMapName": "hooks"}))
+    watching.take()
+    watching.enqueuer.config_map(WatchEvent("Put", config_map()))
+    assert watching.take() == {"PushDomain default/alerts"}
+    watching.enqueuer.config_map(WatchEvent("Put", config_map()))
+    watching.enqueuer.config_map(WatchEvent("Sync", {}))
+    watching.enqueuer.config_map(WatchEvent("Put", config_map("nobody-s")))
+    watching.enqueuer.config_map(WatchEvent("Put", config_map(namespace="other")))
+    assert watching.take() == set()
+    watching.enqueuer.config_map(WatchEvent("Put", config_map(version="2")))
+    assert watching.take() == {"PushDomain default/alerts"}
+    watching.enqueuer.config_map(WatchEvent("Gone", config_map()))
+    assert watching.take() == {"PushDomain default/alerts"}
+    assert watching.cache.config_maps.version("default", "hooks") is None
+
+
 def service(version: str = "5", **annotations: str) -> Document:
     return {
         "metadata": {

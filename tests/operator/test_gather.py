@@ -13,7 +13,17 @@ from tubepost_operator.cache import Cache
 from tubepost_operator.gather import Gatherer, observe_push_domain, observe_referenced, read_secret
 from tubepost_operator.metadata import read_meta
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Document, Key, LastEvent, Need, PodList, PodMetrics, PodReport
+from tubepost_operator.observed import (
+    ConfigMap,
+    Document,
+    Hooks,
+    Key,
+    LastEvent,
+    Need,
+    PodList,
+    PodMetrics,
+    PodReport,
+)
 from tubepost_operator.settings import Settings
 from tubepost_operator.snapshot import PushDomainSnapshot
 
@@ -45,7 +55,7 @@ class Gathering:
 
     def secret(self, version: str = "1") -> None:
         self.cluster.objects["Secret", "default", "cert"] = secret_document()
-        self.cache.put_secret("default", "cert", version)
+        self.cache.secrets.put("default", "cert", version)
 
 
 def config_map(**labels: str) -> Document:
@@ -95,12 +105,38 @@ async def test_contents_of_a_secret_are_kept_until_its_version_changes() -> None
     gathering.secret()
     await gathering.read(SECRET)
     assert set(gathering.observe().secrets) == {"cert"}
-    gathering.cache.put_secret("default", "cert", "2")
+    gathering.cache.secrets.put("default", "cert", "2")
     assert gathering.observe().unread_secrets == ("cert",)
     # Its watch may tell of another version than the one that is read: it is used all the same.
     assert set((await gathering.read(SECRET)).secrets) == {"cert"}
-    gathering.cache.remove_secret("default", "cert")
+    gathering.cache.secrets.remove("default", "cert")
     assert (gathering.observe().secrets, gathering.observe().unread_secrets) == ({}, ())
+
+
+async def test_hooks_are_read_by_their_version_and_are_no_children() -> None:
+    gathering = Gathering()
+    document = push_domain(policy={"configMapName": "hooks"})
+    document["metadata"]["generation"] = 2
+    gathering.cache.put(document)
+    assert gathering.observe().unread_config_maps == (), "there is none"
+    gathering.cache.config_maps.put("default", "hooks", "0")
+    assert gathering.observe().unread_config_maps == ("hooks",)
+    need = Hooks("default", "hooks")
+    seen = await gathering.read(need)
+    assert (seen.config_maps, seen.unread_config_maps, seen.children) == ({}, (), {})
+    metadata = {"name": "hooks", "namespace": "default"}
+    data = {"policy.py": "# hooks", "other": "text that nobody reads"}
+    written = gathering.cluster.put(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    )
+    version = written["metadata"]["resourceVersion"]
+    gathering.cache.config_maps.put("default", "hooks", version)
+    seen = await gathering.read(need)
+    wanted = ConfigMap("hooks", version, {"policy.py": "# hooks", "other": ""})
+    assert (seen.config_maps, seen.unread_config_maps, seen.children) == ({"hooks": wanted}, (), {})
+    assert gathering.observe().config_maps == {"hooks": wanted}
+    gathering.cache.config_maps.put("default", "hooks", "99")
+    assert gathering.observe().unread_config_maps == ("hooks",)
 
 
 async def test_a_child_that_is_ours_is_kept_and_one_that_is_not_is_only_seen() -> None:
@@ -162,7 +198,7 @@ def test_what_is_not_base64_counts_as_empty() -> None:
 
 async def test_a_secret_that_has_gone_meanwhile_is_not_asked_for_again() -> None:
     gathering = Gathering()
-    gathering.cache.put_secret("default", "cert", "1")
+    gathering.cache.secrets.put("default", "cert", "1")
     seen = await gathering.read(SECRET)
     assert (seen.unread_secrets, dict(seen.secrets)) == ((), {})
     assert SECRET in seen.read

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -60,7 +61,66 @@ async def test_each_namespace_has_its_watches(cluster: FakeCluster) -> None:
         watched = sorted((kind, selector) for verb, kind, selector in cluster.requests if verb == "WATCH")
     children = [(kind, Names.CHILD_SELECTOR) for kind in RELATED]
     pods = [("Pod", Names.CHILD_SELECTOR), ("Pod", Names.INJECT_LABEL)]
-    assert watched == sorted([*children, *pods, ("Secret", "")] * 2)
+    named = [("Secret", ""), ("ConfigMap", Names.FOREIGN_SELECTOR)]
+    assert watched == sorted([*children, *pods, *named] * 2)
+
+
+HOOKS = "def apn_status_classifier(status): ...\n"
+
+
+def hooks(**data: str) -> Document:
+    metadata = {"name": "hooks", "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def policy_of(cluster: FakeCluster) -> str | None:
+    """The hooks in the configuration that is published."""
+    for (kind, _, _), found in cluster.objects.items():
+        if kind == "ConfigMap" and Names.CONFIG_KEY in found["data"]:
+            source: str | None = json.loads(found["data"][Names.CONFIG_KEY]).get("policy", {}).get("source")
+            return source
+    return None
+
+
+async def test_hooks_are_published_and_the_last_good_ones_stay(cluster: FakeCluster) -> None:
+    furnish(cluster)
+
+    def use(document: Document) -> None:
+        document["spec"]["policy"] = {"configMapName": "hooks"}
+
+    async def references(running: Any, *wanted: str) -> None:
+        await running.until(lambda: cluster.condition("alerts", "ReferencesResolved") == wanted)
+
+    async with start(cluster) as running:
+        await made(running)
+        cluster.edit("PushDomain", "alerts", use)
+        await references(running, "False", "ConfigMapNotFound")
+        assert policy_of(cluster) is None, "what serves goes on without"
+        cluster.put(hooks(other=""))
+        await references(running, "False", "KeyMissing")
+        cluster.put(hooks(**{"policy.py": HOOKS}))
+        await references(running, "True", "Resolved")
+        await running.until(lambda: policy_of(cluster) == HOOKS)
+        cluster.put(hooks(**{"policy.py": HOOKS + "def"}))
+        await references(running, "False", "PolicyInvalid")
+        assert policy_of(cluster) == HOOKS
+        cluster.put(hooks(**{"policy.py": HOOKS + "# mended"}))
+        await references(running, "True", "Resolved")
+        await running.until(lambda: policy_of(cluster) == HOOKS + "# mended")
+        cluster.remove("ConfigMap", "hooks")
+        await references(running, "False", "ConfigMapNotFound")
+        assert policy_of(cluster) == HOOKS + "# mended"
+
+
+async def test_config_maps_of_others_are_not_read(cluster: FakeCluster) -> None:
+    furnish(cluster)
+    async with start(cluster) as running:
+        await made(running)
+        await running.rest()
+        cluster.requests.clear()
+        cluster.put(hooks(**{"policy.py": HOOKS}))
+        await running.rest()
+        assert cluster.requests == []
 
 
 async def test_a_resync_makes_up_for_what_a_watch_missed(cluster: FakeCluster) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.operator.objects import logger, push_domain, route
-from tubepost_operator.references import references
+from tubepost_operator.references import References, references
 
 
 def test_everything_that_a_push_domain_names() -> None:
@@ -17,11 +17,15 @@ def test_everything_that_a_push_domain_names() -> None:
             loggers=["log"],
             listener={"startTls": {"secretName": "tls"}, "auth": {"secretName": "users"}},
             passthru={"host": "x", "authSecretName": "relay"},
+            bounces={"relay": {"host": "x", "authSecretName": "reports", "ca": {"secretName": "ca"}}},
+            policy={"configMapName": "hooks"},
+            rest={"tls": {"secretName": "rest"}, "tokens": {"secretName": "clients"}},
         )
     )
     assert found.routes == {"one", "two", "three"}
     assert found.loggers == {"log"}
-    assert found.secrets == {"tls", "users", "relay"}
+    assert found.secrets == {"tls", "users", "relay", "reports", "ca", "rest", "clients"}
+    assert found.config_maps == {"hooks"}
 
 
 def test_everything_that_a_route_names() -> None:
@@ -33,7 +37,18 @@ def test_everything_that_a_route_names() -> None:
         )
     )
     assert found.secrets == {"token", "ca", "proxy"}
-    assert references(logger()).secrets == frozenset()
+    assert references(logger()) == References()
+
+
+def test_everything_that_a_logger_names() -> None:
+    webhook = {
+        "url": "https://a.example",
+        "authorization": {"secretName": "a", "key": "k"},
+        "signature": {"secretName": "b", "key": "k"},
+        "ca": {"secretName": "c"},
+    }
+    found = references(logger(sink={"type": "Webhook", "webhook": webhook}))
+    assert found == References(secrets=frozenset("abc"))
 
 
 JSON = st.recursive(
@@ -42,7 +57,18 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["routes", "domains", "loggers", "listener", "startTls", "secretName", "passthru", "tls"]
+                [
+                    "routes",
+                    "domains",
+                    "loggers",
+                    "listener",
+                    "startTls",
+                    "secretName",
+                    "passthru",
+                    "tls",
+                    "policy",
+                    "configMapName",
+                ]
             ),
             inner,
             max_size=4,

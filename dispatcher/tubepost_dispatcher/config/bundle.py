@@ -136,9 +136,12 @@ class Prepared:
     def loses_users_of(self, old: Prepared) -> bool:
         """Whether `old` has users who can log in, and this configuration has AUTH but no users.
 
-        A lenient dispatcher starts with the good users of a Secret in which one line is broken. It tolerates
-        problems with this Secret from then on, but must not lose its users to a further one.
+        Or the same of clients and their tokens. A lenient dispatcher starts with the good users of a Secret
+        in which one line is broken. It tolerates problems with this Secret from then on, but must not lose
+        its users to a further one.
         """
+        if old.rest is not None and old.rest.tokens and self.rest is not None and not self.rest.tokens:
+            return True
         return bool(old.users) and self.users == {}
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from tubepost_api.compile import compile_manifests
 from tubepost_api.config import SCHEMA_VERSION, DispatcherConfig
+from tubepost_api.crd import KINDS
 from tubepost_api.problems import Problem, ProblemCode
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
@@ -61,7 +62,7 @@ class ConfigSource(Protocol):
 
 
 class ManifestSource:
-    """Manifest files, as given to `kubectl apply`: PushDomain, ApnRoute, ApnLogger, Secret.
+    """Manifest files, as given to `kubectl apply`: PushDomain, ApnRoute, ApnLogger, Secret, ConfigMap.
 
     Args:
         files: YAML or JSON files, or directories of them.
@@ -115,7 +116,7 @@ class ManifestSource:
         origins = {
             (manifest.document["kind"], manifest.document["metadata"]["name"]): manifest.origin
             for manifest in manifests
-            if manifest.document.get("kind") in ("PushDomain", "ApnRoute")
+            if manifest.document.get("kind") in KINDS
         }
         return Loaded(bundle, tuple(problems), origins)
 

@@ -5,26 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from tubepost_api.apnlogger import ApnLogger
 from tubepost_api.apnroute import ApnRoute
-from tubepost_api.compile import compile_manifests, route_config
+from tubepost_api.compile import compile_manifests, logger_config, route_config
 from tubepost_api.conditions import Reason
 from tubepost_api.config import DispatcherConfig
-from tubepost_api.problems import Manifest, Problem
+from tubepost_api.problems import Manifest, Problem, ProblemCode
 from tubepost_api.pushdomain import PushDomain, PushDomainSpec
 from tubepost_api.read import read_manifests, suggestion
 from tubepost_operator.credentials import (
     CredentialFacts,
     Finding,
     Secrets,
-    listener_findings,
+    logger_findings,
+    own_findings,
     route_facts,
 )
-from tubepost_operator.observed import Document
+from tubepost_operator.observed import ConfigMap, Document
 from tubepost_operator.references import logger_fields, references, route_fields
 
+_OF_HOOKS: Final[Mapping[ProblemCode, Reason]] = {
+    ProblemCode.CONFIG_MAP_NOT_FOUND: Reason.CONFIG_MAP_NOT_FOUND,
+    ProblemCode.CONFIG_MAP_KEY_MISSING: Reason.KEY_MISSING,
+    ProblemCode.POLICY_INVALID: Reason.POLICY_INVALID,
+}
 _STRIPPED = ("managedFields", "annotations", "ownerReferences", "finalizers")
 
 
@@ -68,10 +74,11 @@ def compile_candidate(
     document: Document,
     routes: Mapping[str, Document],
     loggers: Mapping[str, Document],
+    config_maps: Mapping[str, ConfigMap],
     secrets: Secrets,
     now: datetime,
 ) -> Candidate:
-    """Compile a PushDomain with the routes and loggers that exist, and check the credentials."""
+    """Compile a PushDomain with the routes, loggers and hooks that exist, and check the credentials."""
     resource, problems = read_spec(document)
     if not isinstance(resource, PushDomain):
         return Candidate(None, None, tuple(_finding(problem, Reason.INVALID_SPEC) for problem in problems))
@@ -81,7 +88,9 @@ def compile_candidate(
         *(routes[name] for name in sorted(named.routes) if name in routes),
         *(loggers[name] for name in sorted(named.loggers) if name in loggers),
     ]
-    result = compile_manifests([_manifest(item) for item in (document, *used)])
+    namespace = document["metadata"]["namespace"]
+    hooks = [_config_map(item, namespace) for item in config_maps.values()]
+    result = compile_manifests([*(_manifest(item) for item in (document, *used)), *hooks])
     missing_fields = {place for place, _ in absent}
     of_spec: list[Finding] = []
     of_references = [finding for _, finding in absent]
@@ -92,6 +101,8 @@ def compile_candidate(
             of_references.append(_finding(problem, Reason.ROUTE_INVALID))
         elif problem.kind == "ApnLogger":
             of_references.append(_finding(problem, Reason.LOGGER_INVALID))
+        elif problem.code in _OF_HOOKS:
+            of_references.append(_finding(problem, _OF_HOOKS[problem.code]))
         elif problem.kind == "PushDomain":
             of_spec.append(_finding(problem, Reason.INVALID_SPEC))
     facts: dict[str, CredentialFacts] = {}
@@ -100,6 +111,10 @@ def compile_candidate(
         if isinstance(route, ApnRoute):
             facts[name] = route_facts(route_config(route), secrets, now)
     found = [finding for fact in facts.values() for finding in fact.findings]
+    for name in sorted(named.loggers):
+        logger = read_spec(loggers[name])[0] if name in loggers else None
+        if isinstance(logger, ApnLogger):
+            found += logger_findings(logger_config(logger), secrets, now)
     turns = [
         moment
         for fact in facts.values()
@@ -107,9 +122,9 @@ def compile_candidate(
         if moment is not None
     ]
     if result.config is not None:
-        own, ends = listener_findings(result.config, secrets, now)
+        own, ends = own_findings(result.config, secrets, now)
         found += own
-        turns += [ends] if ends else []
+        turns += ends
     return Candidate(
         resource.spec,
         result.config,
@@ -121,12 +136,12 @@ def compile_candidate(
     )
 
 
-def logger_findings(document: Document) -> tuple[Finding, ...]:
-    """What is wrong with an ApnLogger by itself."""
+def invalid_logger(document: Document) -> tuple[ApnLogger | None, tuple[Finding, ...]]:
+    """An ApnLogger as a model, or what is wrong with it by itself."""
     resource, problems = read_spec(document)
     if isinstance(resource, ApnLogger):
-        return ()
-    return tuple(_finding(problem, Reason.INVALID_SPEC) for problem in problems)
+        return resource, ()
+    return None, tuple(_finding(problem, Reason.INVALID_SPEC) for problem in problems)
 
 
 def invalid_route(document: Document) -> tuple[ApnRoute | None, tuple[Finding, ...]]:
@@ -142,6 +157,12 @@ def _manifest(document: Document) -> Manifest:
     # A status is the operator's own; an older one must not make the object unreadable.
     slim = {key: value for key, value in document.items() if key != "status"} | {"metadata": metadata}
     return Manifest(str(document.get("kind")), 0, slim)
+
+
+def _config_map(texts: ConfigMap, namespace: str) -> Manifest:
+    metadata = {"name": texts.name, "namespace": namespace}
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(texts.data)}
+    return Manifest("ConfigMap", 0, document)
 
 
 def _absent(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tubepost_operator.kinds import READ_IN_FULL
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Key, LastEvent, Need, PodList, PodMetrics
+from tubepost_operator.observed import Hooks, Key, LastEvent, Need, PodList, PodMetrics
 from tubepost_operator.plan.drift import applied, trial
 from tubepost_operator.plan.push_domain import Decision
 from tubepost_operator.plan.workloads import SHOWN_CLAIMS, claim_key, unbound, workload_body
@@ -21,13 +21,14 @@ def for_status(seen: Snapshot) -> tuple[Need, ...]:
 
 
 def for_decision(seen: PushDomainSnapshot) -> tuple[Need, ...]:
-    """What it takes to decide what a PushDomain is to serve: Secrets, and the children that are there."""
+    """What it takes to decide what a PushDomain is to serve: Secrets, hooks, the children there are."""
     children = (
         key
         for key, child in seen.children.items()
         if child.body is None and (key.kind in READ_IN_FULL or not child.in_sync)
     )
-    return (*_unread_secrets(seen), *children)
+    hooks = (Hooks(seen.namespace, name) for name in seen.unread_config_maps)
+    return (*_unread_secrets(seen), *hooks, *children)
 
 
 def for_plan(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:

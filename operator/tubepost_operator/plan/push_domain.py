@@ -23,6 +23,7 @@ from tubepost_operator.conditions import (
 from tubepost_operator.kinds import WORKLOADS
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document, Key, LiveStatus, Pod
+from tubepost_operator.plan.bounce_conditions import bounce_conditions
 from tubepost_operator.plan.candidate import Candidate, compile_candidate
 from tubepost_operator.plan.children import (
     ChildrenPlan,
@@ -95,7 +96,12 @@ class Decision:
 def decide(snapshot: PushDomainSnapshot) -> Decision:
     """Compile and check the configuration, select what to serve, and build the manifests for it."""
     candidate = compile_candidate(
-        snapshot.document, snapshot.routes, snapshot.loggers, snapshot.secrets, snapshot.now
+        snapshot.document,
+        snapshot.routes,
+        snapshot.loggers,
+        snapshot.config_maps,
+        snapshot.secrets,
+        snapshot.now,
     )
     selection = select_config(snapshot, candidate)
     if selection.source is None:
@@ -172,6 +178,7 @@ def _conditions(
         ready(snapshot, before, replicas, kind),
         delivering(snapshot, selection, replicas),
         *(queue_conditions(snapshot, decision.arranged) if decision.arranged is not None else ()),
+        *bounce_conditions(candidate.spec),
     ]
 
 

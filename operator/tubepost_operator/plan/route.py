@@ -8,18 +8,15 @@ from tubepost_api.conditions import ConditionType, Reason
 from tubepost_api.endpoint import parse_endpoint
 from tubepost_operator.actions import Plan
 from tubepost_operator.conditions import (
-    USABLE,
     PlannedCondition,
     good,
-    of_findings,
     stamp,
-    unknown,
 )
 from tubepost_operator.credentials import CredentialFacts, route_facts
 from tubepost_operator.observed import Document
 from tubepost_operator.plan.candidate import invalid_route
 from tubepost_operator.plan.delivering import route_delivering
-from tubepost_operator.plan.status_only import plan_status
+from tubepost_operator.plan.status_only import of_credentials, plan_status, unreadable
 from tubepost_operator.snapshot import ReferencedSnapshot
 from tubepost_runtime.addresses import with_port
 
@@ -29,27 +26,10 @@ def plan_route(snapshot: ReferencedSnapshot) -> Plan:
     route, findings = invalid_route(snapshot.document)
     facts = None
     if route is None:
-        text = "The spec is invalid; see Accepted."
-        conditions = [
-            of_findings(ConditionType.ACCEPTED, findings, Reason.VALID),
-            unknown(ConditionType.REFERENCES_RESOLVED, Reason.INVALID_SPEC, text),
-            unknown(ConditionType.CREDENTIALS_VALID, Reason.INVALID_SPEC, text),
-        ]
+        conditions = unreadable(findings)
     else:
         facts = route_facts(route_config(route), snapshot.secrets, snapshot.now)
-        references = [finding for finding in facts.findings if finding.of_reference]
-        credentials = [finding for finding in facts.findings if not finding.of_reference]
-        conditions = [
-            _accepted(route),
-            of_findings(ConditionType.REFERENCES_RESOLVED, references, Reason.RESOLVED),
-            of_findings(ConditionType.CREDENTIALS_VALID, credentials, Reason.VALID, USABLE),
-        ]
-        if references and not credentials:
-            conditions[2] = unknown(
-                ConditionType.CREDENTIALS_VALID,
-                references[0].reason,
-                "A reference cannot be resolved; see ReferencesResolved.",
-            )
+        conditions = [_accepted(route), *of_credentials(facts.findings)]
     turns = (facts.not_before, facts.not_after) if facts is not None else ()
     return plan_status(
         snapshot,

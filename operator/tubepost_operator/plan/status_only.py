@@ -10,11 +10,43 @@ from typing import Final
 from tubepost_api.conditions import ConditionType, Reason
 from tubepost_api.fields import NAME_PATTERN
 from tubepost_operator.actions import Plan
-from tubepost_operator.conditions import PlannedCondition, bad, events, first_fault, good, merged
+from tubepost_operator.conditions import (
+    USABLE,
+    PlannedCondition,
+    bad,
+    events,
+    first_fault,
+    good,
+    merged,
+    of_findings,
+    unknown,
+)
+from tubepost_operator.credentials import Finding
 from tubepost_operator.observed import Document
 from tubepost_operator.snapshot import ReferencedSnapshot
 
 _MOST_USERS: Final = 256
+
+
+def unreadable(findings: Sequence[Finding]) -> list[PlannedCondition]:
+    """The conditions of an object whose spec is not valid."""
+    text = "The spec is invalid; see Accepted."
+    return [
+        of_findings(ConditionType.ACCEPTED, findings, Reason.VALID),
+        unknown(ConditionType.REFERENCES_RESOLVED, Reason.INVALID_SPEC, text),
+        unknown(ConditionType.CREDENTIALS_VALID, Reason.INVALID_SPEC, text),
+    ]
+
+
+def of_credentials(findings: Sequence[Finding]) -> tuple[PlannedCondition, PlannedCondition]:
+    """ReferencesResolved and CredentialsValid from all that is wrong with what an object names."""
+    references = [finding for finding in findings if finding.of_reference]
+    credentials = [finding for finding in findings if not finding.of_reference]
+    valid = of_findings(ConditionType.CREDENTIALS_VALID, credentials, Reason.VALID, USABLE)
+    if references and not credentials:
+        text = "A reference cannot be resolved; see ReferencesResolved."
+        valid = unknown(ConditionType.CREDENTIALS_VALID, references[0].reason, text)
+    return of_findings(ConditionType.REFERENCES_RESOLVED, references, Reason.RESOLVED), valid
 
 
 def plan_status(

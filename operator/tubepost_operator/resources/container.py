@@ -18,6 +18,8 @@ from tubepost_operator.resources.queue import QueueVolume
 from tubepost_runtime.addresses import ALL
 
 NAME: Final = "dispatcher"
+REST_PORT: Final = "rest"
+"""Name of the port of the listener for requests, of containers and of the Service."""
 CONFIG_DIRECTORY: Final = "/etc/tubepost/config"
 SECRETS_DIRECTORY: Final = "/etc/tubepost/secrets"
 
@@ -81,6 +83,7 @@ def container(source: Source) -> Document:
             # A new port in the configuration must not move the listener of a pod that is about to go: the
             # Service reaches each pod by the port that its own template names.
             *("--port", str(source.config.listener.port)),
+            *_rest_arguments(source),
             *("--http-host", ALL),
             *("--http-port", str(HTTP_PORT)),
             *("--admin-port", str(ADMIN_PORT)),
@@ -92,6 +95,11 @@ def container(source: Source) -> Document:
         ],
         "ports": [
             {"name": "smtp", "containerPort": source.config.listener.port, "protocol": "TCP"},
+            *(
+                [{"name": REST_PORT, "containerPort": source.config.rest.port, "protocol": "TCP"}]
+                if source.config.rest
+                else ()
+            ),
             {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
         ],
         "resources": _resources(source),
@@ -162,6 +170,11 @@ def _ca_volume(source: Source) -> list[Document]:
     items = [{"key": wanted.key, "path": _CA_FILE}]
     config_map = {"name": wanted.config_map_name, "items": items, "defaultMode": _FILE_MODE}
     return [{"name": _CA_VOLUME, "configMap": config_map}]
+
+
+def _rest_arguments(source: Source) -> list[str]:
+    # As with the SMTP listener, a new port in the configuration is for new pods.
+    return ["--rest-port", str(source.config.rest.port)] if source.config.rest else []
 
 
 def _worker_arguments(source: Source) -> list[str]:

@@ -8,16 +8,19 @@ from urllib.parse import urlsplit
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
 from tubepost_operator.resources.common import Source, child
+from tubepost_operator.resources.container import REST_PORT
 
 
 def network_policy(source: Source) -> Document:
     """Build the policy.
 
-    In: the listener, from the networks that the spec allows; metrics and health from everywhere, since
-    probes come from the node and scrapers from any namespace. Out: DNS, and the ports of APNs, proxies and
-    the relay. Hosts are names, which a NetworkPolicy cannot hold: ports alone are bounded.
+    In: the listener, from the networks that the spec allows; requests from everywhere, since they have
+    tokens, and so metrics and health, since probes come from the node and scrapers from any namespace.
+    Out: DNS, and the ports of APNs, proxies, relays and webhooks. Hosts are names, which a NetworkPolicy
+    cannot hold: ports alone are bounded.
     """
     listener = source.config.listener
+    rest = [_tcp(REST_PORT)] if source.config.rest is not None else []
     smtp: dict[str, Any] = {"ports": [_tcp("smtp")]}
     if listener.allowed_networks:
         # Load balancers stand for clients whose addresses only the dispatcher learns.
@@ -30,7 +33,7 @@ def network_policy(source: Source) -> Document:
             "spec": {
                 "podSelector": {"matchLabels": Names.pod_selector(source.name)},
                 "policyTypes": ["Ingress", "Egress"],
-                "ingress": [smtp, {"ports": [_tcp("http")]}],
+                "ingress": [smtp, {"ports": [_tcp("http"), *rest]}],
                 "egress": [
                     {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
                     {"ports": [_tcp(port) for port in _ports(source)]},
@@ -49,6 +52,12 @@ def _ports(source: Source) -> list[int]:
             ports.add(urlsplit(route.proxy).port or 80)
     if source.config.passthru is not None:
         ports.add(source.config.passthru.port)
+    if source.config.bounces is not None:
+        ports.add(source.config.bounces.relay.port)
+    for logger in source.config.loggers:
+        if logger.webhook is not None:
+            url = urlsplit(logger.webhook.url)
+            ports.add(url.port or (443 if url.scheme == "https" else 80))
     return sorted(ports)
 
 

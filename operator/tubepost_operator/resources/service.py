@@ -5,6 +5,7 @@ from __future__ import annotations
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
 from tubepost_operator.resources.common import Source, child, without_none
+from tubepost_operator.resources.container import REST_PORT
 
 
 def service(source: Source) -> Document:
@@ -29,7 +30,14 @@ def service(source: Source) -> Document:
         exclude_none=True,
         exclude={"port", "node_port", "annotations", "session_affinity_timeout_seconds"},
     )
-    spec: Document = {**without_none(said), "selector": Names.pod_selector(source.name), "ports": [port]}
+    ports = [port]
+    if source.config.rest is not None:
+        number = source.config.rest.port
+        application = {"appProtocol": "https" if source.config.rest.tls else "http"}
+        ports.append(
+            {"name": REST_PORT, "port": number, "targetPort": REST_PORT, "protocol": "TCP", **application}
+        )
+    spec: Document = {**without_none(said), "selector": Names.pod_selector(source.name), "ports": ports}
     if (seconds := wanted.session_affinity_timeout_seconds) is not None:
         spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": seconds}}
     return child(source, "Service", {"spec": spec}, annotations=wanted.annotations)

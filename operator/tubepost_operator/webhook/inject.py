@@ -22,6 +22,8 @@ SMTP_PORT_ANNOTATION: Final = "tubepost.io/sidecar-smtp-port"
 """Annotation by which a pod asks for another port of the listener than its PushDomain's."""
 HTTP_PORT_ANNOTATION: Final = "tubepost.io/sidecar-http-port"
 """Annotation by which a pod asks for another port of metrics and health; the admin port is the next one."""
+REST_PORT_ANNOTATION: Final = "tubepost.io/sidecar-rest-port"
+"""Annotation by which a pod asks for another port for requests than its PushDomain's, where that has one."""
 CONTAINER: Final = "tubepost-dispatcher"
 """Name of the sidecar container."""
 HTTP_PORT_NAME: Final = "tubepost-http"
@@ -87,16 +89,20 @@ def inject(pod: Mapping[str, Any], template: Mapping[str, Any]) -> Injection | R
     ports = [
         _port(annotations, SMTP_PORT_ANNOTATION, None),
         _port(annotations, HTTP_PORT_ANNOTATION, DEFAULT_HTTP_PORT),
+        _port(annotations, REST_PORT_ANNOTATION, None),
     ]
     for port in ports:
         if isinstance(port, Refusal):
             return port
-    smtp_port, http_port = ports
+    smtp_port, http_port, rest_port = ports
     assert isinstance(http_port, int)
     assert smtp_port is None or isinstance(smtp_port, int)
+    assert rest_port is None or isinstance(rest_port, int)
     source = template["spec"]
     volumes, renamed = _volumes(source)
-    container = _container(source, renamed, spec.get("securityContext") or {}, (smtp_port, http_port))
+    container = _container(
+        source, renamed, spec.get("securityContext") or {}, (smtp_port, http_port, rest_port)
+    )
     return Injection(tuple(_patch(pod, source, container, volumes)))
 
 
@@ -156,14 +162,16 @@ def _container(
     source: Mapping[str, Any],
     renamed: Mapping[str, str],
     app: Mapping[str, Any],
-    ports: tuple[int | None, int],
+    ports: tuple[int | None, int, int | None],
 ) -> dict[str, Any]:
-    smtp_port, http_port = ports
+    smtp_port, http_port, rest_port = ports
     dispatcher = source["containers"][0]
     security = {**_SECURITY, **_identity(source.get("securityContext") or {}, app)}
     options = {"--host": LOOPBACK, "--http-port": str(http_port), "--admin-port": str(http_port + 1)}
     if smtp_port is not None:
         options["--port"] = str(smtp_port)
+    if rest_port is not None and "--rest-port" in (dispatcher.get("args") or ()):
+        options["--rest-port"] = str(rest_port)
     mounts = [
         {**mount, "name": renamed[mount["name"]]}
         for mount in dispatcher.get("volumeMounts") or ()

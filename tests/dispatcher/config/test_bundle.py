@@ -321,6 +321,17 @@ def test_a_listener_for_requests_never_goes_without_the_certificate_that_is_aske
     assert [p.field for p in problems] == ["spec.rest.tokens"]
 
 
+def test_clients_are_not_lost_to_a_further_fault_of_their_secret() -> None:
+    plain = REST.model_copy(update={"tls": None})
+    good = prepared(rest=plain, secrets={**SECRETS, "clients": {**CLIENTS, "bad": b""}})
+    assert good.rest is not None
+    assert good.rest.tokens
+    worse = prepared(rest=plain, secrets={**SECRETS, "clients": {"app": b"", "bad": b""}})
+    assert worse.loses_users_of(good)
+    assert not good.loses_users_of(worse)
+    assert not prepared().loses_users_of(good), "requests are not wanted any more"
+
+
 WEBHOOK = WebhookConfig(
     url="https://events.example",
     authorization=ref("events", "authorization"),

@@ -8,7 +8,7 @@ import yaml
 
 from tests.dispatcher.bundles import SECRETS, bundle
 from tubepost_api.problems import Problem, ProblemCode
-from tubepost_dispatcher.config.bundle import ConfigBundle
+from tubepost_dispatcher.config.bundle import ConfigBundle, prepare
 from tubepost_dispatcher.config.source import Loaded, ManifestSource, MountedSource
 from tubepost_dispatcher.supervisor.file_watch import fingerprint
 
@@ -178,6 +178,46 @@ def test_manifests_with_their_secrets_and_places(tmp_path: Path) -> None:
     loaded = ManifestSource([file]).load()
     assert loaded.bundle is not None
     assert loaded.bundle.secrets == {}
+
+
+def test_hooks_and_loggers_are_among_the_manifests(tmp_path: Path) -> None:
+    documents = [*yaml.safe_load_all(_manifests())]
+    documents[0]["spec"] |= {"policy": {"configMapName": "hooks"}, "loggers": ["events"]}
+    signature = {"secretName": "events", "key": "hmac"}
+    webhook = {"url": "https://events.example", "signature": signature}
+    sink = {"type": "Webhook", "webhook": webhook}
+    documents += [
+        {"apiVersion": API, "kind": "ApnLogger", "metadata": {"name": "events"}, "spec": {"sink": sink}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "events"},
+            "stringData": {"hmac": "short"},
+        },
+    ]
+    file, hooks = tmp_path / "push.yaml", tmp_path / "hooks.yaml"
+    file.write_text(yaml.safe_dump_all(documents))
+
+    def load(source: str) -> Loaded:
+        metadata = {"name": "hooks"}
+        document = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "data": {"policy.py": source},
+        }
+        hooks.write_text(yaml.safe_dump(document))
+        return ManifestSource([tmp_path]).load()
+
+    loaded = load("# hooks\n")
+    assert loaded.bundle is not None
+    assert loaded.bundle.config.policy is not None
+    assert loaded.bundle.config.policy.source == "# hooks\n"
+    (problem,) = loaded.locate(prepare(loaded.bundle)[1])
+    assert (problem.kind, problem.name, problem.origin) == ("ApnLogger", "events", str(file))
+    refused = load("def\n")
+    assert refused.bundle is None
+    assert [p.field for p in refused.problems if p.severity == "error"] == ["spec.policy.configMapName"]
 
 
 def test_broken_manifests_are_problems(tmp_path: Path) -> None:

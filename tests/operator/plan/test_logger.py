@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from tests.operator.objects import logger
 from tubepost_api.conditions import Reason
 from tubepost_operator.actions import Plan
-from tubepost_operator.observed import Document
+from tubepost_operator.observed import Document, Secret
 from tubepost_operator.plan.logger import plan_logger
 from tubepost_operator.snapshot import ReferencedSnapshot
 
@@ -14,6 +14,33 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 def planned(document: Document, users: tuple[str, ...] = ()) -> Plan:
     return plan_logger(ReferencedSnapshot(now=NOW, document=document, users=users))
+
+
+WEBHOOK = {"type": "Webhook", "webhook": {"url": "https://a", "signature": {"secretName": "s", "key": "k"}}}
+
+
+def conditions(**secrets: dict[str, bytes]) -> dict[str, tuple[str, str]]:
+    found = {name: Secret(name, "1", data) for name, data in secrets.items()}
+    plan = plan_logger(ReferencedSnapshot(now=NOW, document=logger(sink=WEBHOOK), secrets=found))
+    assert plan.status is not None
+    return {item["type"]: (item["status"], item["reason"]) for item in plan.status["conditions"]}
+
+
+def test_it_is_as_good_as_its_secrets() -> None:
+    assert conditions(s={"k": b"0123456789abcdef"}) == {
+        "Accepted": ("True", "Valid"),
+        "ReferencesResolved": ("True", "Resolved"),
+        "CredentialsValid": ("True", "Valid"),
+        "Ready": ("True", "NotUsed"),
+    }
+    assert conditions() == {
+        "Accepted": ("True", "Valid"),
+        "ReferencesResolved": ("False", "SecretNotFound"),
+        "CredentialsValid": ("Unknown", "SecretNotFound"),
+        "Ready": ("False", "SecretNotFound"),
+    }
+    found = conditions(s={"k": b"short"})
+    assert found["CredentialsValid"] == found["Ready"] == ("False", "Malformed")
 
 
 def ready(plan: Plan) -> tuple[str, str]:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.operator.resources.sources import source, templated
+from tests.operator.resources.sources import configured, source, templated
+from tubepost_api.config import RestConfig
 from tubepost_operator.observed import Document
 from tubepost_operator.resources.container import SECRETS_DIRECTORY, container, volumes
 from tubepost_operator.webhook.inject import config_name
@@ -112,3 +113,14 @@ def test_the_arguments_are_those_of_the_command_line() -> None:
     arguments = container(source())["args"]
     assert arguments[0] == "run"
     assert {argument for argument in arguments if argument.startswith("--")} <= known
+
+
+def test_a_listener_for_requests_has_a_port_and_is_told_it() -> None:
+    plain = container(source())
+    assert "--rest-port" not in plain["args"]
+    built = container(configured(rest=RestConfig(port=8181, tokens="clients")))
+    assert {"name": "rest", "containerPort": 8181, "protocol": "TCP"} in built["ports"]
+    assert built["args"][built["args"].index("--rest-port") + 1] == "8181"
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert built[probe] == plain[probe]
+    assert built["volumeMounts"] != plain["volumeMounts"], "the tokens are mounted"

@@ -3,7 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.operator.resources.sources import configured, source
-from tubepost_api.config_relay import RelayConfig
+from tubepost_api.config import RestConfig
+from tubepost_api.config_logger import LoggerConfig, WebhookConfig
+from tubepost_api.config_relay import BouncesConfig, RelayConfig
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.networkpolicy import network_policy
 
@@ -29,6 +31,24 @@ def test_the_listener_is_open_unless_networks_are_named() -> None:
         "2001:db8::1/128",
     ]
     assert "from" not in http
+
+
+def test_requests_come_from_everywhere_since_they_have_tokens() -> None:
+    listener = source().config.listener.model_copy(update={"allowed_networks": ("10.0.0.0/8",)})
+    smtp, others = ingress(configured(listener=listener, rest=RestConfig(tokens="clients")))
+    assert [port["port"] for port in smtp["ports"]] == ["smtp"]
+    assert [port["port"] for port in others["ports"]] == ["http", "rest"]
+    assert "from" not in others
+
+
+def test_out_go_what_follows_the_outcome_too() -> None:
+    loggers = [
+        LoggerConfig(name=str(number), webhook=WebhookConfig(url=url))
+        for number, url in enumerate(("http://a.example/x", "http://[2001:db8::1]:8080", "https://b.example"))
+    ]
+    bounces = BouncesConfig(relay=RelayConfig(host="mx", port=587))
+    found = ports(configured(loggers=(*loggers, LoggerConfig(name="log")), bounces=bounces))
+    assert found == [80, 443, 587, 2197, 8080]
 
 
 def test_out_go_dns_and_the_ports_of_apns_proxy_and_relay() -> None:

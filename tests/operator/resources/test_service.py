@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from tests.operator.resources.sources import configured, served, source
+from tubepost_api.config import RestConfig, RestTlsConfig
 from tubepost_operator.names import Names
 from tubepost_operator.resources.service import service
 
@@ -15,6 +16,22 @@ def test_it_leads_to_the_listener_by_name() -> None:
 def test_a_new_listener_port_does_not_change_it() -> None:
     listener = source().config.listener.model_copy(update={"port": 2600})
     assert service(configured(listener=listener)) == service(source())
+
+
+def test_requests_have_a_port_of_their_own() -> None:
+    rest = RestConfig(port=8181, tokens="clients")
+    smtp, port = service(configured(rest=rest))["spec"]["ports"]
+    assert smtp == service(source())["spec"]["ports"][0]
+    assert port == {
+        "name": "rest",
+        "port": 8181,
+        "targetPort": "rest",
+        "protocol": "TCP",
+        "appProtocol": "http",
+    }
+    pair = {"certificate": {"secret": "a", "key": "b"}, "private_key": {"secret": "a", "key": "c"}}
+    secured = rest.model_copy(update={"tls": RestTlsConfig.model_validate(pair)})
+    assert service(configured(rest=secured))["spec"]["ports"][1]["appProtocol"] == "https"
 
 
 def test_annotations_for_a_cloud() -> None:

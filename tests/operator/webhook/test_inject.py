@@ -16,6 +16,7 @@ from tubepost_operator.webhook.inject import (
     CONTAINER,
     DEFAULT_HTTP_PORT,
     HTTP_PORT_ANNOTATION,
+    REST_PORT_ANNOTATION,
     SMTP_PORT_ANNOTATION,
     Injection,
     Refusal,
@@ -172,7 +173,18 @@ def test_ports_of_the_pods_choice() -> None:
     assert container["startupProbe"]["httpGet"]["port"] == 19090
 
 
-@pytest.mark.parametrize("name", [SMTP_PORT_ANNOTATION, HTTP_PORT_ANNOTATION])
+def test_a_port_for_requests_is_as_its_push_domain_or_its_pod_says() -> None:
+    wanted = pod(annotations={REST_PORT_ANNOTATION: "18080"})
+    assert "--rest-port" not in sidecar(injected(wanted))["args"], "its PushDomain has none"
+    template = copy.deepcopy(TEMPLATE)
+    template["spec"]["containers"][0]["args"] += ["--rest-port", "8080"]
+    assert option(sidecar(injected(pod(), template)), "--rest-port") == "8080"
+    container = sidecar(injected(wanted, template))
+    assert option(container, "--rest-port") == "18080"
+    assert option(container, "--host") == "localhost"
+
+
+@pytest.mark.parametrize("name", [SMTP_PORT_ANNOTATION, HTTP_PORT_ANNOTATION, REST_PORT_ANNOTATION])
 @pytest.mark.parametrize("text", ["", "smtp", "25", "65535", "-1", "2525.0", "٣٠٠٠", "99999999999999999999"])
 def test_a_port_that_is_none(name: str, text: str) -> None:
     outcome = inject(pod(annotations={name: text}), TEMPLATE)
