@@ -61,8 +61,8 @@ class Metrics(MetricSet):
         "tubepost_bounces",
         "Mails that follow a notification's end, by kind (bounce, delay, success: reports to its sender; "
         "reroute: a policy's mail) and result: sent (the relay took it), deferred (it did not for now), "
-        "rejected (it refused it for good), expired, dropped (tubepost queue drop), no_relay (a report that "
-        "was not made, since spec.bounces has no relay).",
+        "rejected (it refused it for good, or for now while the sender waited), expired, dropped "
+        "(tubepost queue drop), no_relay (a report that was not made, since spec.bounces has no relay).",
         "kind",
         "result",
     )

@@ -16,11 +16,13 @@ from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.base import DISCARDED, BaseAcceptance, PendingMessage
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.deadlines import Deadlines
+from tubepost_dispatcher.acceptance.follow_ups import FollowUps, taken
 from tubepost_dispatcher.acceptance.queue_port import NotificationQueue
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.retry import RetryPolicy
+from tubepost_dispatcher.follow_up import OutgoingMail
 from tubepost_dispatcher.intake.receive import Push
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import local_outcome, outcome_reply, refusal
@@ -69,9 +71,11 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
         deliverer: Deliverer,
         context: AcceptanceContext,
         queue: NotificationQueue | None = None,
+        follow_ups: FollowUps | None = None,
     ) -> None:
         super().__init__(active, deliverer, context)
         self._queue = queue
+        self._follow_ups = follow_ups
         # Apart from the others: deadlines of one length pass in the order in which they were set.
         self._disk_deadlines: Deadlines[DirectMessage] = Deadlines(context.loop, context.clock, self._expired)
 
@@ -137,7 +141,26 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
             # Nobody heard the 250, or a 451 went before it: the sender will send it again.
             assert delivery.route is not None
             self._context.metrics.possible_doubles.labels(delivery.route.name).inc()
+        if self._follow_ups is not None and not (message.answered or message.transaction.abandoned):
+            mail = self._follow_ups.of(delivery, outcome)
+            if mail is not None:
+                self._guarded(message, partial(self._follow, message, self._follow_ups, mail, outcome))
+                return
         self._answer(message, outcome_reply(outcome))
+
+    def _follow(
+        self, message: DirectMessage, follow_ups: FollowUps, mail: OutgoingMail, outcome: Outcome
+    ) -> None:
+        """Have the mail taken before the message is answered; a notice of success keeps nobody waiting."""
+        if mail.kind == "success":
+            self._answer(message, outcome_reply(outcome))
+            follow_ups.hand_over(mail, _nothing_more)
+            return
+
+        def done(ok: bool) -> None:
+            self._answer(message, taken(mail, outcome) if ok else outcome_reply(outcome))
+
+        follow_ups.hand_over(mail, done)
 
     def handed_back(self, message: DirectMessage, delivery: Delivery, outcome: Outcome) -> None:
         """Have the queue take over what delivery has not brought to its end."""
@@ -192,3 +215,8 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
         if not self._deliverer.give_up(delivery) and not delivery.policy.hand_back:
             outcome = local_outcome("ResponseTimeout", "no answer by the acceptance deadline")
             self._answer(message, outcome_reply(outcome))
+
+
+def _nothing_more(taken: bool) -> None:
+    """A notice of success that the relay has not taken was counted and logged."""
+    del taken

@@ -93,11 +93,16 @@ class RelaySender:
 
     def send(self, mail: OutgoingMail, done: Callable[[Reply], None]) -> None:
         """See `MailSender`."""
-        if self._config is None or len(self._tasks) >= MOST:
-            reason = "RelayBusy" if self._config is not None else "RelayUnreachable"
-            asyncio.get_running_loop().call_soon(done, refusal(reason))
-            return
-        self._tasks.spawn(self._send(self._config, mail, done))
+        if self._config is None:
+            self.refuse(refusal("RelayUnreachable"), done)
+        elif len(self._tasks) >= MOST:
+            self.refuse(refusal("RelayBusy"), done)
+        else:
+            self._tasks.spawn(self._send(self._config, mail, done))
+
+    def refuse(self, reply: Reply, done: Callable[[Reply], None]) -> None:
+        """Answer in a later turn, without the relay."""
+        asyncio.get_running_loop().call_soon(done, reply)
 
     def blames_relay(self, reply: Reply) -> bool:
         """See `MailSender`."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 from tubepost_api.config import AcceptanceMode
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.direct import DirectAcceptance
+from tubepost_dispatcher.acceptance.follow_ups import FollowUps
 from tubepost_dispatcher.acceptance.queued import QueuedAcceptance
 from tubepost_dispatcher.bounces.relay_sender import RelaySender
 from tubepost_dispatcher.bounces.reports import Reports
@@ -108,7 +109,8 @@ class Worker:
             )
             self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue.bounded)
         bounded = None if self._queue is None else self._queue.bounded
-        self._direct = DirectAcceptance(active, self._deliverer, self._context, bounded)
+        follow_ups = FollowUps(self._reports, self._sender, metrics, self._journal)
+        self._direct = DirectAcceptance(active, self._deliverer, self._context, bounded, follow_ups)
         queue = None if self._queue is None else self._queue.queue
         self._operations = Operations(queue, self._journal, queue_dir)
         self._server = SmtpServer(
