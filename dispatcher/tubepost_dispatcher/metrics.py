@@ -10,6 +10,7 @@ from tubepost_runtime import pod_metrics
 from tubepost_runtime.metrics import MetricSet, counter, gauge, histogram
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+POLICY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics(MetricSet):
@@ -193,6 +194,38 @@ class Metrics(MetricSet):
     queue_damaged_entries = gauge(
         pod_metrics.QUEUE_DAMAGED, "Damaged entries that were set aside inside the queue."
     )
+    policy_calls = counter(
+        "tubepost_policy_calls",
+        "Calls of a policy's hooks that were executed, by point: request (before an attempt), response "
+        "(after APNs' answer), dispose (before the end).",
+        "point",
+    )
+    policy_faults = counter(
+        "tubepost_policy_faults",
+        "Calls of a policy's hooks that failed, by point and kind: exception, timeout, memory, died (its "
+        "process), exit (sys.exit), result (it returned or set what cannot be), module, busy (no process "
+        "was free).",
+        "point",
+        "kind",
+    )
+    policy_seconds = histogram(
+        "tubepost_policy_seconds",
+        "Seconds that a call of a policy's hooks took, without its wait for a free process, by point.",
+        "point",
+        buckets=POLICY_BUCKETS,
+    )
+    policy_actions = counter(
+        "tubepost_policy_actions", "What hooks did with messages, by action: drop, mail, domain.", "action"
+    )
+    policy_restarts = counter(
+        "tubepost_policy_restarts",
+        "Policy processes that were replaced, by the kind of fault that ended them.",
+        "kind",
+    )
+    policy_processes = gauge(
+        "tubepost_policy_processes", "Policy processes whose module is loaded, of all workers."
+    )
+    policy_waiting = gauge("tubepost_policy_waiting", "Calls of hooks that wait for a free policy process.")
     in_flight = gauge("tubepost_in_flight", "Messages between the end of DATA and the reply.")
     retiring = gauge(
         pod_metrics.RETIRING,

@@ -97,6 +97,7 @@ class Notification:
         "message_id",
         "push",
         "recipient",
+        "rerouted",
         "sender",
         "size",
         "user",
@@ -120,6 +121,8 @@ class Notification:
         awaited_attempts: int = 0,
         headers: str = "",
         expires: float = 0.0,
+        *,
+        rerouted: bool = False,
     ) -> None:
         self.push = push
         self.apns_id = apns_id
@@ -153,6 +156,8 @@ class Notification:
         self.expires = expires
         """Unix seconds at which a queue gives it up, where its sender is to hear before that that it is late;
         else 0.0, and the queue alone knows."""
+        self.rerouted = rerouted
+        """A policy has sent it to another domain, which it does once."""
 
     @property
     def scheduled_attempts(self) -> int:
@@ -225,6 +230,8 @@ def encode(notification: Notification) -> bytes:
         document["headers"] = notification.headers
     if notification.expires:
         document["expires"] = notification.expires
+    if notification.rerouted:
+        document["rerouted"] = True
     return orjson.dumps(document)
 
 
@@ -280,6 +287,7 @@ def decode(stored: bytes) -> Notification:
             awaited_attempts=document.get("awaitedAttempts", 0),
             headers=document.get("headers", ""),
             expires=document.get("expires", 0.0),
+            rerouted=document.get("rerouted", False),
         )
     except (KeyError, AttributeError, TypeError, UnicodeEncodeError) as error:
         raise ValueError(f"a stored notification is incomplete or damaged: {error!r}") from None

@@ -12,18 +12,21 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import ParamSpec
+from functools import partial
+from typing import Final, ParamSpec
 
 from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.apns.credential_state import CREDENTIAL_RECHECK
 from tubepost_dispatcher.apns.request import ApnsRequest
 from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce
-from tubepost_dispatcher.delivery.failover import ROUTE_PATIENCE, blames_route, pick_route
+from tubepost_dispatcher.delivery.failover import blames_route, patience, pick_route
 from tubepost_dispatcher.delivery.headers import resolve
+from tubepost_dispatcher.delivery.hook_points import HookPoints, Ways
+from tubepost_dispatcher.delivery.hooks import Hooks
 from tubepost_dispatcher.delivery.listeners import Delivery, DeliveryListener, DeliveryOwner
+from tubepost_dispatcher.delivery.requests import prepared_request
 from tubepost_dispatcher.delivery.retry import DOUBTFUL_SENDS, INSTANT_RETRIES, RetryPolicy, next_attempt
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.networks import network_of
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.pod_limits.interface import Bucket
@@ -33,11 +36,14 @@ _LOG = logging.getLogger("tubepost.delivery")
 
 P = ParamSpec("P")
 
+_NO_TIME: Final = "no answer of the policy by the acceptance deadline"
+
 
 class _Stage(enum.Enum):
     """How far a delivery is that was taken back."""
 
     WAITING = "for its turn, or for another attempt"
+    ASKING = "for a policy's hook, before an attempt"
     POOLED = "for a connection"
     SENT = "for its answer"
 
@@ -73,6 +79,16 @@ class Deliverer:
         self._clock = clock
         self._wall = wall
         self._chance = chance
+        self._points: HookPoints | None = None
+
+    def set_hooks(self, hooks: Hooks | None) -> None:
+        """Ask these hooks from now on, or none."""
+        ways = Ways(
+            partial(self._send, asked=True), self._conclude, partial(self._conclude, go_on=False),
+            self._again_or_end, partial(self._end, asked=True), self._try_again,
+            lambda name: self._domains.find(name) is not None, self._guarded, self._clock, self._wall,
+        )  # fmt: skip
+        self._points = None if hooks is None else HookPoints(hooks, ways)
 
     def swap(self, domains: DomainsInForce) -> None:
         """Put another configuration in force; what is under way goes on and is repeated with the new one."""
@@ -145,7 +161,12 @@ class Deliverer:
         """
         match self._take_back(delivery):
             case _Stage.SENT:
-                return False
+                if delivery.question is None:
+                    return False
+                delivery.question.give_up(_NO_TIME)
+            case _Stage.ASKING:
+                failed = local_outcome("PolicyFailed", _NO_TIME)
+                self._guarded(delivery, self._conclude, delivery, failed, self._clock())
             case _Stage.POOLED:
                 self._guarded(
                     delivery, self._conclude, delivery, local_outcome("NoConnectionInTime"), self._clock()
@@ -178,6 +199,12 @@ class Deliverer:
         if delivery.timer is not None:
             delivery.timer.cancel()
             delivery.timer = None
+        elif delivery.question is not None:
+            if not delivery.question.unsent:
+                return _Stage.SENT
+            delivery.question.withdraw()
+            delivery.question = None
+            return _Stage.ASKING
         elif delivery.request is not None and not delivery.ended:
             assert delivery.route is not None
             return _Stage.POOLED if delivery.route.pool.withdraw(delivery.request) else _Stage.SENT
@@ -227,66 +254,38 @@ class Deliverer:
         delivery.timer = None
         self._guarded(delivery, self._send, delivery)
 
-    def _send(self, delivery: Delivery) -> None:
-        headers, route, notification = delivery.headers, delivery.route, delivery.notification
-        assert headers is not None
+    def _send(self, delivery: Delivery, *, asked: bool = False) -> None:
+        if self._points is not None and not asked and self._points.before_send(delivery):
+            return
+        route = delivery.route
         assert route is not None
-        timeout = delivery.domain.options.response_timeout
-        request = delivery.request
-        if request is None:
-            push = notification.push
-            source = notification.user or network_of(notification.client_address)
-            delivery.request = request = ApnsRequest(
-                token=push.token,
-                payload=push.payload,
-                apns_id=notification.apns_id,
-                topic=headers.topic,
-                push_type=headers.push_type,
-                priority=headers.priority,
-                expiration=headers.expiration,
-                collapse_id=headers.collapse_id,
-                response_timeout=timeout,
-                give_up_at=delivery.end_at,
-                on_outcome=self._on_outcome,
-                owner=delivery,
-                source=source.encode("utf-8", "replace"),
-                channel_id=push.channel_id or b"",
-            )
-        else:
-            request.topic = headers.topic
-            request.push_type = headers.push_type
-            request.priority = headers.priority
-            request.collapse_id = headers.collapse_id
-            request.response_timeout = timeout
+        request = prepared_request(delivery, self._on_outcome)
         if len(delivery.domain.routes) > 1:
-            request.give_up_at = self._patience(delivery, route.name)
-        notification.attempt += 1
+            failed = (*delivery.failed_routes, route.name)
+            request.give_up_at = patience(
+                delivery.domain.routes, failed, route.name, self._clock(), delivery.end_at
+            )
+        delivery.notification.attempt += 1
         route.pool.submit(request)
-
-    def _patience(self, delivery: Delivery, taken: str) -> float:
-        """Until when to wait for a stream of the route that was taken: not for long while others are left."""
-        now = self._clock()
-        another, fresh = pick_route(delivery.domain.routes, (*delivery.failed_routes, taken), now)
-        if fresh and another.name != taken:
-            return min(delivery.end_at, now + ROUTE_PATIENCE)
-        return delivery.end_at
 
     # -- outcomes -------------------------------------------------------------------------------------
 
     def _on_outcome(self, request: ApnsRequest[Delivery], outcome: Outcome) -> None:
         try:
-            self._conclude(request.owner, outcome, self._clock())
+            if self._points is None or not self._points.after_attempt(request.owner, outcome):
+                self._conclude(request.owner, outcome, self._clock())
         except Exception:  # noqa: BLE001 - as in `start`
             self._fault(request.owner)
 
-    def _conclude(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
+    def _conclude(self, delivery: Delivery, outcome: Outcome, now: float, *, go_on: bool = True) -> None:
         """Tell what an attempt came to; again or the end."""
         delivery.outcome = outcome
         if outcome.possible_double or delivery.doubtful_sends:
             delivery.doubtful_sends += 1
         for listener in self._listeners:
             listener.attempted(delivery, outcome, now)
-        self._again_or_end(delivery, outcome, now)
+        if go_on:
+            self._again_or_end(delivery, outcome, now)
 
     def _not_sent(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """Go by what kept it from being sent. A missing credential counts as an attempt that failed."""
@@ -364,8 +363,10 @@ class Deliverer:
         self._metrics.retries.labels(delivery.route.name).inc()
         self._send(delivery)
 
-    def _end(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
-        if delivery.ended:
+    def _end(self, delivery: Delivery, outcome: Outcome, now: float, *, asked: bool = False) -> None:
+        if delivery.ended or (
+            self._points is not None and not asked and self._points.before_end(delivery, outcome)
+        ):
             return
         # Without the request: who ends leaves no cycle for the garbage collector.
         delivery.ended, delivery.request = True, None
@@ -387,6 +388,7 @@ class Deliverer:
         if delivery.timer is not None:
             delivery.timer.cancel()
             delivery.timer = None
+        delivery.question = None
         # Listeners are left out: the fault may be theirs. The owner must hear an end in any case.
         delivery.ended, delivery.request = True, None
         delivery.owner.ended(delivery, local_outcome("InternalError"))

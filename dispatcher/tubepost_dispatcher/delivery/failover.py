@@ -30,6 +30,25 @@ def pick_route(routes: Sequence[Route], failed: Collection[str], now: float) -> 
 ROUTE_PATIENCE = 1.2
 """Seconds for which a notification waits for a stream of a route while another route has not been tried."""
 
+
+def patience(
+    routes: Sequence[Route], failed: Collection[str], taken: str, now: float, end_at: float
+) -> float:
+    """Until when to wait for a stream of the route that was taken: not for long while others are left.
+
+    Args:
+        routes: of the domain.
+        failed: names of those that have failed, and of the one that was taken.
+        taken: its name.
+        now: monotonic seconds.
+        end_at: monotonic seconds at which no further attempt is begun.
+    """
+    another, fresh = pick_route(routes, failed, now)
+    if fresh and another.name != taken:
+        return min(end_at, now + ROUTE_PATIENCE)
+    return end_at
+
+
 # About one device: by another route it is the same device.
 _OTHER_ROUTES_DO_NOT_HELP = frozenset({"TooManyRequests"})
 

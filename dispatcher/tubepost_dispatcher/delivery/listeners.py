@@ -30,6 +30,8 @@ class Delivery:
         "outcome",
         "owner",
         "policy",
+        "push",
+        "question",
         "request",
         "route",
         "started",
@@ -66,11 +68,38 @@ class Delivery:
         self.follow_up: OutgoingMail | None = None
         """The mail that follows the end, instead of a report; set before listeners and owner hear of it."""
         self.instant_retries = 0
+        self.push = notification.push
+        """What is sent: the notification's, unless a hook has changed it for the attempt at hand."""
+        self.question: PendingQuestion | None = None
+        """Set while it waits for hooks."""
         self.request: ApnsRequest[Delivery] | None = None
         self.timer: asyncio.TimerHandle | None = None
         """Set while it waits for its turn or for another attempt."""
         self.withdrawn = False
         """The owner wants no further attempt; the one that is under way may still come to its outcome."""
+
+    def move_to(self, name: str) -> None:
+        """Begin anew for another domain, once in the notification's life."""
+        notification = self.notification
+        notification.domain, notification.rerouted = name, True
+        self.push = notification.push
+        self.route = self.headers = self.outcome = self.request = None
+        self.failed_routes = ()
+        self.doubtful_sends = self.instant_retries = 0
+
+
+class PendingQuestion(Protocol):
+    """Of a delivery to the hooks of a policy, while it is not answered."""
+
+    @property
+    def unsent(self) -> bool:
+        """Whether the delivery is to be sent after the answer; else it was sent."""
+
+    def give_up(self, why: str) -> None:
+        """Go on at once, as after a fault of the hooks."""
+
+    def withdraw(self) -> None:
+        """Whoever takes the delivery back goes on with it; the answer is of no use any more."""
 
 
 class DeliveryOwner(Protocol):

@@ -14,8 +14,8 @@ INSTANT_RETRIES: Final = 2
 DOUBTFUL_SENDS: Final = 2
 """Times that a notification is sent, from the first whose answer was lost, while somebody waits for it."""
 
-_NOT_NOW: Final = frozenset({"Suspended", "Throttled", "DomainGone"})
-"""Nothing was attempted, and no attempt within seconds would change that."""
+_NOT_NOW: Final = frozenset({"Suspended", "Throttled", "DomainGone", "PolicyFailed"})
+"""No attempt within seconds would come to anything else."""
 
 
 @dataclass(frozen=True, slots=True)

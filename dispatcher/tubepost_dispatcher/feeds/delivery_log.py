@@ -52,7 +52,7 @@ class DeliveryLog:
         if not self._sink.wants(kind):
             return
         notification, headers, route = delivery.notification, delivery.headers, delivery.route
-        push, context = notification.push, notification.context
+        push, context = delivery.push, notification.context
         status, error = 0, ""
         if not delivered:
             status = spec_of(outcome).legacy_code

@@ -40,7 +40,18 @@ MALFORMED: Final = 4
 """Legacy code of a message that has no usable push part ("missing payload", permanent)."""
 
 _NO_ROUTES_FAULT = frozenset(
-    {"Throttled", "Suspended", "ShuttingDown", "InternalError", "StreamReset", "Expired", "Dropped"}
+    {
+        "Throttled",
+        "Suspended",
+        "ShuttingDown",
+        "InternalError",
+        "StreamReset",
+        "Expired",
+        "Dropped",
+        "PolicyFailed",
+        "DroppedByPolicy",
+        "ReroutedByPolicy",
+    }
 )
 # Another route may fare better at once; a repetition on this one would not.
 _ROUTE_FAULTS = frozenset(
@@ -101,7 +112,15 @@ def spec_of(outcome: Outcome) -> ReasonSpec:
         return DELIVERED
     if not outcome.status and outcome.reason in REASONS:
         return REASONS[outcome.reason]
-    return lookup(outcome.status, outcome.reason)
+    spec = lookup(outcome.status, outcome.reason)
+    return spec if spec.kind is outcome.kind else _reclassified(spec, outcome.kind)
+
+
+def _reclassified(spec: ReasonSpec, kind: OutcomeKind) -> ReasonSpec:
+    """A row as a policy sees it: for now what APNs says for good, or the reverse."""
+    transient = kind is OutcomeKind.TRANSIENT
+    code, digit = (451, "4") if transient else (554, "5")
+    return replace(spec, kind=kind, smtp_code=code, enhanced=digit + spec.enhanced[1:], text="")
 
 
 def refusal(reason: str, text: str = "") -> Reply:

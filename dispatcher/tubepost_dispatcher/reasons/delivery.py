@@ -1,4 +1,4 @@
-"""Reasons of delivery's own: what APNs never answered. All but the last two are transient. Data."""
+"""Reasons of delivery's own: what APNs never answered. All but the last four are transient. Data."""
 
 from __future__ import annotations
 
@@ -144,6 +144,33 @@ DELIVERY_REASONS: tuple[ReasonSpec, ...] = (
         "Report it with the message id.",
         255,
         text="Internal error, try again later",
+    ),
+    _local(
+        "PolicyFailed",
+        "4.3.0",
+        "A hook of the PushDomain's policy failed, took too long, or its process died; it is called again.",
+        "The detail names the hook and its line; correct the module in the ConfigMap of spec.policy.",
+        text="The policy of this domain failed, try again later",
+    ),
+    ReasonSpec(
+        "DroppedByPolicy",
+        OutcomeKind.PERMANENT,
+        554,
+        "5.7.1",
+        "A hook of the PushDomain's policy dropped it; no bounce is made.",
+        "The detail says why; the hook is in the ConfigMap of spec.policy.",
+        4,
+        source=Source.DELIVERY,
+    ),
+    ReasonSpec(
+        "ReroutedByPolicy",
+        OutcomeKind.PERMANENT,
+        554,
+        "5.7.1",
+        "A hook of the PushDomain's policy sends a mail in the place of the notification.",
+        "Nothing, if that is meant; the hook is in the ConfigMap of spec.policy.",
+        4,
+        source=Source.DELIVERY,
     ),
     ReasonSpec(
         "Expired",

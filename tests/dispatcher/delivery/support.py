@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.loop import FakeLoop
 from tubepost_api.config import DeliveryConfig, EntryConfig, RouteDefaults
 from tubepost_dispatcher.apns.request import ApnsRequest
+from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
 from tubepost_dispatcher.delivery.headers import RouteFacts
 from tubepost_dispatcher.delivery.listeners import Delivery
+from tubepost_dispatcher.delivery.retry import RetryPolicy
 from tubepost_dispatcher.domain_lookup import DomainLookup
+from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification, PushPart
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 
@@ -100,3 +104,40 @@ class Listener:
 
     def ended(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         self.told.ends.append((delivery.notification.message_id, outcome.reason))
+
+
+POLICY = RetryPolicy(first=1.0, most=8.0)
+
+
+class Bench:
+    """A deliverer whose time, pools and owner are the test's."""
+
+    def __init__(self, only: Domain | None = None, pools: int = 1) -> None:
+        self.loop = FakeLoop()
+        self.told = Told()
+        self.pools = [FakePool() for _ in range(pools)]
+        self.domain = only or domain(*self.pools)
+        self.deliverer = self.made()
+
+    def made(self) -> Deliverer:
+        return Deliverer(
+            domains(self.domain),
+            (self.told.listener,),
+            Metrics(),
+            loop=self.loop,
+            clock=lambda: self.loop.now,
+            wall=lambda: 1_800_000_000.0,
+            chance=lambda: 0.5,
+        )
+
+    def deliver(
+        self, what: Notification | None = None, policy: RetryPolicy = POLICY, seconds: float = 60.0
+    ) -> Delivery:
+        delivery, outcome = self.deliverer.prepare(
+            what or notification(), self.domain, self.told, policy, self.loop.now, self.loop.now + seconds
+        )
+        if outcome is None:
+            self.deliverer.start(delivery)
+        else:
+            self.deliverer.settle(delivery, outcome)
+        return delivery

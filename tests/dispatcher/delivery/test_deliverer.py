@@ -6,13 +6,12 @@ from tests.dispatcher.delivery.support import (
     BUSY,
     DEAD,
     DELIVERED,
+    Bench,
     FakePool,
-    Told,
     domain,
     domains,
     notification,
 )
-from tests.support.loop import FakeLoop
 from tubepost_api.config import DeliveryConfig, DeliveryMode, Throttle
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
@@ -20,46 +19,10 @@ from tubepost_dispatcher.delivery.failover import ROUTE_PATIENCE
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.retry import RetryPolicy
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.notification import Notification, PushPart
+from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.pod_limits.bucket import TokenBucket
 from tubepost_dispatcher.reasons.catalogue import local_outcome
-
-POLICY = RetryPolicy(first=1.0, most=8.0)
-
-
-class Bench:
-    """A deliverer whose time, pools and owner are the test's."""
-
-    def __init__(self, only: Domain | None = None, pools: int = 1) -> None:
-        self.loop = FakeLoop()
-        self.told = Told()
-        self.pools = [FakePool() for _ in range(pools)]
-        self.domain = only or domain(*self.pools)
-        self.deliverer = self.made()
-
-    def made(self) -> Deliverer:
-        return Deliverer(
-            domains(self.domain),
-            (self.told.listener,),
-            Metrics(),
-            loop=self.loop,
-            clock=lambda: self.loop.now,
-            wall=lambda: 1_800_000_000.0,
-            chance=lambda: 0.5,
-        )
-
-    def deliver(
-        self, what: Notification | None = None, policy: RetryPolicy = POLICY, seconds: float = 60.0
-    ) -> Delivery:
-        delivery, outcome = self.deliverer.prepare(
-            what or notification(), self.domain, self.told, policy, self.loop.now, self.loop.now + seconds
-        )
-        if outcome is None:
-            self.deliverer.start(delivery)
-        else:
-            self.deliverer.settle(delivery, outcome)
-        return delivery
 
 
 def test_an_attempt_and_its_end_are_told_once_and_the_owner_last() -> None:

@@ -1,0 +1,28 @@
+"""How policy processes are started. Pure."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+HOST: Final = "tubepost_dispatcher.policy.host"
+START_LIMIT: Final = 10.0
+"""Seconds that a process has until its module is loaded."""
+ABORT_GRACE: Final = 0.1
+"""Seconds between the signal that makes a process tell its line, and the one that ends it."""
+
+_KEPT: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TZ")
+"""Environment variables that a policy process has; none of them is a secret."""
+
+
+def command(calls: int, crash: int, memory: int) -> list[str]:
+    """The command line of a policy process; the descriptors are those that it inherits."""
+    # Isolated: it takes nothing from the environment, from a user's site-packages or the working directory.
+    return [sys.executable, "-I", "-B", "-m", HOST, str(calls), str(crash), str(memory), str(os.getpid())]
+
+
+def environment(of: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of a policy process."""
+    return {"LANG": "C.UTF-8"} | {name: of[name] for name in _KEPT if name in of}
