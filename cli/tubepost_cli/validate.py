@@ -15,6 +15,7 @@ from tubepost_cli.problems import show
 from tubepost_dispatcher.config.bundle import prepare
 from tubepost_dispatcher.config.manifests import load_manifests
 from tubepost_dispatcher.config.source import ManifestSource
+from tubepost_dispatcher.policy.check import module_problems
 
 
 @click.command()
@@ -74,7 +75,8 @@ def _check(files: tuple[Path, ...], push_domain: str | None, *, recursive: bool)
     prepared, found = prepare(loaded.bundle, time.time())
     # A Secret that is not in the files may well be in the cluster: compiling has warned about it.
     kept = [problem for problem in found if problem.code is not ProblemCode.SECRET_NOT_FOUND]
-    return loaded.problems + loaded.locate((*kept, *prepared.warnings, *prepared.notices))
+    hooks = module_problems(loaded.bundle.config)
+    return loaded.problems + loaded.locate((*kept, *hooks, *prepared.warnings, *prepared.notices))
 
 
 def _public(problem: Problem) -> dict[str, str]:

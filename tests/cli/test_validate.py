@@ -107,3 +107,16 @@ def test_in_words_for_people() -> None:
     result = CliRunner().invoke(command, ["-f", str(example("seed"))])
     assert result.exit_code == 0
     assert "valid: 0 errors" in result.output
+
+
+def test_hooks_are_loaded_as_a_dispatcher_would(tmp_path: Path) -> None:
+    domain = push_domain(policy={"configMapName": "hooks"})
+    broken = config_map(**{"policy.py": "import nowhere\n"})
+    code, found = validated(tmp_path, domain, route(), pair(), broken)
+    (problem,) = found["problems"]
+    assert (code, problem["severity"], problem["field"]) == (2, "error", "spec.policy.configMapName")
+    assert "policy.py, line 1: ModuleNotFoundError" in problem["message"]
+    doubtful = config_map(**{"policy.py": "def apn_status_clasifier(status): pass\n"})
+    code, found = validated(tmp_path, domain, route(), pair(), doubtful)
+    assert code == 0
+    assert any("apn_status_clasifier is no hook" in problem["message"] for problem in found["problems"])

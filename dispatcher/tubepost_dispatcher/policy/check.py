@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tubepost_api.config import PolicyConfig
+from tubepost_api.config import DispatcherConfig, PolicyConfig
+from tubepost_api.problems import Problem, ProblemCode
 from tubepost_dispatcher.policy.output import Lines, crashed_at, loggable
 from tubepost_dispatcher.policy.settings import START_LIMIT, command, environment
 from tubepost_dispatcher.policy.wire import FILE, LENGTH, MAX_FRAME, frame
@@ -207,3 +208,26 @@ def check_module(settings: PolicyConfig) -> Checked:
     """
     with Session(settings) as session:
         return session.checked
+
+
+def module_problems(config: DispatcherConfig) -> tuple[Problem, ...]:
+    """What is wrong or doubtful about the module of a configuration; empty without one. Blocks."""
+    policy = config.policy
+    if policy is None:
+        return ()
+    where = ("", "PushDomain", config.namespace, config.name, "spec.policy.configMapName")
+    try:
+        checked = check_module(policy)
+    except OSError as error:
+        text = f"the module could not be checked, since no process can be started: {error.strerror}"
+        return (Problem("warning", *where, text, "look at the limits of this container"),)
+    named = f"ConfigMap {policy.name!r}"
+    problems = [
+        Problem("warning", *where, f"{named}, {FILE}: {text}", "correct the name, or let it begin otherwise")
+        for text in checked.warnings
+    ]
+    if checked.finding is not None:
+        remedy = "correct the module; tubepost policy test shows what it does"
+        text = f"{named}, {checked.finding}"
+        problems.insert(0, Problem("error", *where, text, remedy, ProblemCode.POLICY_INVALID))
+    return tuple(problems)

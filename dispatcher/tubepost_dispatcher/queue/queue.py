@@ -354,15 +354,15 @@ class Queue:
             expired = expired_outcome(notification, outcome.reason)
             self._endings.end(item.lane, item.key, notification, delivery.domain, expired)
             return
-        lane, expires, reason = item.lane, item.expires, outcome.reason
-        entry = entry_of(
-            notification, lane, due=due, expires=expires, reason=reason, route=delivery.route
-        )  # fmt: skip
+        expires, reason = item.expires, outcome.reason
+        moved = notification.rerouted
+        lane = self._feeder.lane(item.slot, notification) if moved else item.lane
+        entry = entry_of(notification, lane, due=due, expires=expires, reason=reason, route=delivery.route)
         if item.hold:
             entry = entry._replace(due=math.inf, hold=item.hold)
         item.slot.store.again(item.key, entry)
         self._journal.deferred(notification, outcome, due, entry.route)
-        self._feeder.stored(item.lane, entry.due)
+        self._feeder.stored(lane, entry.due)
 
     def _forget(self, item: Item, delivery: Delivery, outcome: Outcome) -> None:
         slot, lane = item.slot, item.lane

@@ -13,6 +13,7 @@ from tubepost_dispatcher.config.bundle import Prepared, prepare
 from tubepost_dispatcher.config.source import ConfigSource, Loaded
 from tubepost_dispatcher.supervisor.config_change import Change
 from tubepost_dispatcher.supervisor.file_watch import INTERVAL, Debouncer, fingerprint
+from tubepost_dispatcher.supervisor.policy_check import PolicyCheck
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus
 from tubepost_runtime.single_flight import SingleFlight
 from tubepost_runtime.tasks import TaskSet
@@ -50,6 +51,7 @@ class Reloader:
             volume that hangs must not keep a dead worker from being replaced.
         tasks: where reloads that are under way are remembered.
         unservable: what this process lacks for a configuration; with any of it, none is put in force.
+        policy: finds out whether a policy's module can be in force.
     """
 
     def __init__(
@@ -61,13 +63,15 @@ class Reloader:
         changing: asyncio.Lock,
         tasks: TaskSet,
         unservable: Callable[[DispatcherConfig], tuple[Problem, ...]] = lambda _: (),
+        policy: PolicyCheck | None = None,
     ) -> None:
         self._source = source
         self._status = status
         self._in_force = in_force
         self._apply = apply
         self._changing = changing
-        self._unservable = unservable
+        self._lacking = unservable
+        self._policy = policy or PolicyCheck()
         self._reading = asyncio.Lock()
         self._flight: SingleFlight[str, Change | None] = SingleFlight(tasks)
         self._debouncer = Debouncer(())
@@ -178,7 +182,8 @@ class Reloader:
 
     def _accept(self, loaded: Loaded, prepared: Prepared, problems: tuple[Problem, ...]) -> None:
         """Remember what is doubtful about a configuration that is in force, and log what is new of it."""
-        self.warnings = (*loaded.beside(problems), *loaded.locate(prepared.warnings + prepared.notices))
+        doubts = prepared.warnings + prepared.notices + self._policy.warnings(prepared.config)
+        self.warnings = (*loaded.beside(problems), *loaded.locate(doubts))
         self._tolerated = _places(problems)
         self._chosen_until = prepared.chosen_until
         told, self._told = self._told, {str(problem): None for problem in (*self.warnings, *problems)}
@@ -199,7 +204,14 @@ class Reloader:
 
     def _read_now(self) -> tuple[Loaded, Checked | None]:
         loaded = self._source.load()
-        return loaded, None if loaded.bundle is None else prepare(loaded.bundle, time.time())
+        if loaded.bundle is None:
+            return loaded, None
+        self._policy.look_at(loaded.bundle.config)
+        return loaded, prepare(loaded.bundle, time.time())
+
+    def _unservable(self, config: DispatcherConfig) -> tuple[Problem, ...]:
+        """Why a configuration cannot be in force however lenient this dispatcher is."""
+        return (*self._lacking(config), *self._policy.errors(config))
 
 
 def _errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -31,6 +31,7 @@ from tubepost_dispatcher.queue.operations import Operations
 from tubepost_dispatcher.queue_step import Step, StepResult
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.worker.pools import PoolSet
+from tubepost_dispatcher.worker.worker_policy import WorkerPolicy
 from tubepost_dispatcher.worker.worker_queue import WorkerQueue
 
 _LOG = logging.getLogger("tubepost.worker")
@@ -87,6 +88,7 @@ class Worker:
         self._journal = Journal(None if queue_dir is None else partition_path(queue_dir, index))
         listeners = (MetricsListener(metrics), log, self._journal)
         self._deliverer = Deliverer(active.domains, listeners, metrics)
+        self._policy = WorkerPolicy(self._deliverer, metrics, config.policy)
         self._context = AcceptanceContext(log, metrics, self._journal)
         self._reports = Reports(lambda kind: metrics.bounces.labels(kind, "no_relay").inc())
         self._sender = RelaySender()
@@ -162,6 +164,7 @@ class Worker:
         self._loggers.update(config.loggers, config.name, prepared.webhooks)
         active = self._pools.build(prepared)
         self._deliverer.swap(active.domains)
+        self._policy.update(config.policy)
         self._set_relay(prepared)
         if self._queue is not None:
             self._queue.swap(active.domains, config.queue, count)
@@ -278,6 +281,7 @@ class Worker:
             if self._queue is not None:
                 await self._queue.drain(max(0.1, end - time.monotonic()), last=last)
             await self._pools.close(max(0.1, end - time.monotonic()))
+            await self._policy.close(max(0.1, end - time.monotonic()))
             await self._context.close(max(0.1, end - time.monotonic()))
             await self._sender.close(max(0.1, end - time.monotonic()))
             # What an outbox keeps has a successor, too.
@@ -306,5 +310,6 @@ class Worker:
             "openMessages": self.open_messages,
             "pools": self._pools.status(),
             "queue": None if self._queue is None else self._queue.status(),
+            "policy": self._policy.status(),
             "loggerProblems": self._loggers.problems(),
         }

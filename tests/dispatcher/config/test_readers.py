@@ -34,7 +34,7 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "LoggerConfig": {"config": ("feeds/",), "logger": ("config/",)},
     "LoggerFormats": {"formats": ("feeds/",)},
     "RelayConfig": {"config": ("smtp/client",), "passthru": ANYWHERE, "relay": ANYWHERE},
-    "PolicyConfig": {"policy": ANYWHERE, "config": ("policy/",)},
+    "PolicyConfig": {"policy": ANYWHERE, "settings": ("policy/",), "_settings": ("policy/",)},
     "QueueConfig": {"queue": ANYWHERE, "config": ("queue/bounds",), "_config": ("worker/worker_queue",)},
     "RestConfig": {"rest": ANYWHERE, "config": ("http/",)},
     "RestTlsConfig": {"tls": ("api", "config/")},

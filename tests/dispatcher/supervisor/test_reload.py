@@ -12,6 +12,7 @@ import pytest
 from tests.dispatcher.bundles import SECRETS, bundle
 from tests.dispatcher.supervisor.conftest import eventually
 from tests.dispatcher.supervisor.test_reload_status import PROBLEM
+from tubepost_api.config import PolicyConfig
 from tubepost_credentials.throwaway import make_apns_certificate, make_ca
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.config.source import Loaded
@@ -230,3 +231,31 @@ async def test_a_volume_that_hangs_holds_nobody_up_and_is_said(
     await asyncio.wait({reading}, timeout=10.0)
     assert reading.cancelled(), "the end comes, whatever is being read"
     bench.volume.set()
+
+
+def with_hooks(source: str) -> Loaded:
+    return Loaded(bundle(policy=PolicyConfig(name="hooks", source=source)), ())
+
+
+GOOD_HOOKS = "def apn_status_classifier(status): return None\n"
+BAD_HOOKS = "def apn_status_classifier(): return None\n"
+
+
+@pytest.mark.parametrize("strict", [True, False])
+async def test_hooks_that_cannot_be_called_are_refused_at_the_start(bench: Bench, strict: bool) -> None:
+    bench.loaded = with_hooks(BAD_HOOKS)
+    with pytest.raises(ConfigRefused) as caught:
+        await bench.start(strict=strict)
+    assert "policy.py, line 1: apn_status_classifier is called with 1 argument" in str(caught.value)
+
+
+async def test_hooks_that_cannot_be_called_are_refused_and_the_old_ones_stay(bench: Bench) -> None:
+    bench.loaded = with_hooks(GOOD_HOOKS)
+    await bench.start()
+    bench.loaded = with_hooks(BAD_HOOKS)
+    assert await bench.reloader.reload() is None
+    assert bench.applied == []
+    assert "policy.py, line 1" in bench.refused
+    bench.loaded = with_hooks(GOOD_HOOKS + "\ndef apn_statuses(status): pass\n")
+    assert await bench.reloader.reload() is CHANGE
+    assert any("line 3: apn_statuses is no hook" in str(warning) for warning in bench.reloader.warnings)
