@@ -24,7 +24,8 @@ GRACE = 70
 
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"
+QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"
+"""A quantity, as a regular expression: no exponents, and nothing smaller than a thousandth."""
 NO_LIMIT = "none"
 """The limit that is no limit."""
 
@@ -73,7 +74,7 @@ Open = Annotated[
 """An object of Kubernetes' own schema, checked by the API server when the pod template is written."""
 Quantity = Annotated[
     str,
-    Checked("a quantity", "write a quantity such as 100m, 0.5, 1, 256Mi or 1Gi", f"^{_QUANTITY}$", 32),
+    Checked("a quantity", "write a quantity such as 100m, 0.5, 1, 256Mi or 1Gi", f"^{QUANTITY}$", 32),
 ]
 """A quantity of CPU or memory, in quotes where it is a bare number."""
 Limit = Annotated[
@@ -81,7 +82,7 @@ Limit = Annotated[
     Checked(
         "a limit",
         f"write a quantity such as 100m, 0.5, 1, 256Mi or 1Gi, or {NO_LIMIT}",
-        f"^({_QUANTITY}|{NO_LIMIT})$",
+        f"^({QUANTITY}|{NO_LIMIT})$",
         32,
     ),
 ]

@@ -116,6 +116,10 @@ class EventReason(Word):
     )
     YIELDED = ("Yielded", "Another operator looks after this object; this one leaves it alone.")
     QUEUE_ABANDONED = ("QueueAbandoned", "By a user's annotation, queues that are not empty were given up.")
+    SIDECAR_REFUSED = (
+        "SidecarRefused",
+        "A pod that asks for a dispatcher of this PushDomain can get none; the message says what to change.",
+    )
     REPAIRED = ("Repaired", "An object that somebody else had deleted or changed was restored.")
 
 

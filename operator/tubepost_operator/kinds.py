@@ -46,6 +46,9 @@ CLAIM: Final = Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims")
 POD: Final = Kind("Pod", "v1", "pods")
 LEASE: Final = Kind("Lease", "coordination.k8s.io/v1", "leases")
 EVENT: Final = Kind("Event", "v1", "events")
+LIMIT_RANGE: Final = Kind("LimitRange", "v1", "limitranges")
+NAMESPACE: Final = Kind("Namespace", "v1", "namespaces")
+"""The one kind here that is in no namespace."""
 
 OWN: Final = {kind.name: kind for kind in (PUSH_DOMAIN, APN_ROUTE, APN_LOGGER)}
 """Our three kinds by name."""

@@ -19,7 +19,7 @@ class Permission:
     verbs: tuple[str, ...]
     reason: str
     scope: Literal["watched", "own"] = "watched"
-    feature: Literal["always", "leaderElection"] = "always"
+    feature: Literal["always", "leaderElection", "webhook"] = "always"
 
 
 _CHILD: Final = ("create", "delete", "get", "list", "patch", "watch")
@@ -74,6 +74,14 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
         ("create", "list"),
         "changes of conditions; what is told of a claim without a volume",
     ),
+    Permission(
+        "",
+        ("limitranges",),
+        ("list",),
+        "a sidecar that a LimitRange would refuse is refused in words",
+        feature="webhook",
+    ),
+    Permission("", ("namespaces",), ("get",), "annotations for sidecars", feature="webhook"),
     Permission(
         "coordination.k8s.io",
         ("leases",),

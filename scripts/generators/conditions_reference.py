@@ -78,13 +78,17 @@ def _condition(kind: ConditionType) -> str:
     return f"## {kind}\n\n{kind.meaning}\n\n" + _table(["status", "reason", "meaning"], rows)
 
 
+_ONLY = "; with the webhook only"
+
+
 def _permissions() -> Iterator[list[str]]:
     for item in PERMISSIONS:
         resources = ", ".join(_code(resource) for resource in item.resources)
-        yield [_group(item.group), resources, ", ".join(item.verbs), item.scope, item.reason]
+        reason = item.reason + (_ONLY if item.feature == "webhook" else "")
+        yield [_group(item.group), resources, ", ".join(item.verbs), item.scope, reason]
     for named in WEBHOOK_PERMISSIONS:
         resource = f"{_code(named.resource)}, one by name"
-        reason = f"{named.reason}; with the webhook only"
+        reason = named.reason + _ONLY
         yield [_group(named.group), resource, ", ".join(named.verbs), named.scope, reason]
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from tubepost_operator.names import Names, short_hash
 from tubepost_operator.resources.container import LINGER_VARIABLE
 from tubepost_operator.resources.queue import ORDINAL_VARIABLE
+from tubepost_operator.webhook.sidecar_resources import beyond, sidecar_resources
 from tubepost_runtime.addresses import LOOPBACK
 
 SMTP_PORT_ANNOTATION: Final = "tubepost.io/sidecar-smtp-port"
@@ -54,9 +55,13 @@ Operation = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """The patch that gives the pod its dispatcher; empty when it has one already."""
+    """The patch that gives the pod its dispatcher; empty when it has one already, in its place.
+
+    `warnings` are for whoever creates the pod.
+    """
 
     patch: tuple[Operation, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +71,24 @@ class Refusal:
     message: str
 
 
-def inject(pod: Mapping[str, Any], template: Mapping[str, Any]) -> Injection | Refusal:
+def inject(
+    pod: Mapping[str, Any],
+    template: Mapping[str, Any],
+    *,
+    namespace: Mapping[str, str] | None = None,
+    limit_ranges: Sequence[Mapping[str, Any]] = (),
+) -> Injection | Refusal:
     """Say what to change in a pod so that it has a dispatcher.
 
     Args:
         pod: the Pod to admit.
         template: `spec.template` of the PushDomain's workload; its first container is the dispatcher.
+        namespace: annotations of the pod's namespace.
+        limit_ranges: LimitRanges of it.
     """
     spec: Mapping[str, Any] = pod["spec"]
     if any(container["name"] == CONTAINER for container in _containers(spec)):
-        return Injection(())
+        return Injection(_moved(spec.get("initContainers") or ()))
     if spec.get("hostNetwork"):
         return Refusal(
             "the pod uses the host's network, where a dispatcher would listen on the loopback of the node. "
@@ -103,7 +116,29 @@ def inject(pod: Mapping[str, Any], template: Mapping[str, Any]) -> Injection | R
     container = _container(
         source, renamed, spec.get("securityContext") or {}, (smtp_port, http_port, rest_port)
     )
-    return Injection(tuple(_patch(pod, source, container, volumes)))
+    published = container.get("resources") or {}
+    resources, warnings = sidecar_resources(published, namespace or {}, annotations)
+    if found := beyond(resources, spec, limit_ranges):
+        return Refusal(found)
+    container["resources"] = resources
+    return Injection(tuple(_patch(pod, source, container, volumes)), warnings)
+
+
+def _moved(present: Sequence[Mapping[str, Any]]) -> tuple[Operation, ...]:
+    """Have the sidecar stand before every init container that ends.
+
+    Other injectors, asked after us, put theirs before it; the API server asks again then. Native sidecars may
+    stand before it: to change places with a mesh's, which is asked again as well, would help nobody.
+    """
+    names = [container["name"] for container in present]
+    if CONTAINER not in names:
+        return ()
+    now = names.index(CONTAINER)
+    ending = (n for n, container in enumerate(present) if container.get("restartPolicy") != "Always")
+    place = next(ending, now)
+    if now <= place:
+        return ()
+    return ({"op": "move", "from": f"/spec/initContainers/{now}", "path": f"/spec/initContainers/{place}"},)
 
 
 def config_name(template: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import base64
 import enum
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tubepost_operator.names import Names
@@ -51,11 +51,14 @@ class InjectionSource:
     """What the operator has published for a PushDomain.
 
     `push_domain` and `workload` are the objects as the API server gives them, None where there is none;
-    `workload` is the object of the PushDomain's name, whoever owns it.
+    `workload` is the object of the PushDomain's name, whoever owns it. `namespace` are annotations of the
+    pod's namespace, `limit_ranges` its LimitRanges; both empty where they cannot be read.
     """
 
     push_domain: Mapping[str, Any] | None
     workload: Mapping[str, Any] | None
+    namespace: Mapping[str, str] = field(default_factory=dict)
+    limit_ranges: tuple[Mapping[str, Any], ...] = ()
 
 
 def read_review(body: bytes) -> PodRequest:
@@ -100,7 +103,7 @@ def decide(request: PodRequest, published: InjectionSource) -> Injection | Refus
             f"PushDomain {where} has no dispatcher yet: {_state(published.push_domain)}. "
             f"Remedy: kubectl -n {request.namespace} describe pushdomain {request.push_domain}"
         )
-    return inject(request.pod, template)
+    return inject(request.pod, template, namespace=published.namespace, limit_ranges=published.limit_ranges)
 
 
 def answer(uid: str, outcome: Injection | Refusal, on_refusal: OnRefusal) -> dict[str, Any]:
@@ -111,13 +114,18 @@ def answer(uid: str, outcome: Injection | Refusal, on_refusal: OnRefusal) -> dic
             text = json.dumps(outcome.patch, separators=(",", ":"))
             response["patchType"] = "JSONPatch"
             response["patch"] = base64.b64encode(text.encode()).decode()
+        if outcome.warnings:
+            response["warnings"] = [_warning(text) for text in outcome.warnings]
     elif on_refusal is OnRefusal.FAIL:
         response["allowed"] = False
         response["status"] = {"code": 422, "reason": "Invalid", "message": f"tubepost: {outcome.message}"}
     else:
-        warning = f"tubepost: this pod gets no dispatcher: {outcome.message}"
-        response["warnings"] = [warning.encode()[:_MAX_WARNING].decode(errors="ignore")]
+        response["warnings"] = [_warning(f"this pod gets no dispatcher: {outcome.message}")]
     return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}
+
+
+def _warning(text: str) -> str:
+    return f"tubepost: {text}".encode()[:_MAX_WARNING].decode(errors="ignore")
 
 
 def _template(push_domain: Mapping[str, Any], workload: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -7,19 +7,28 @@ import contextlib
 import logging
 import ssl
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
 from tubepost_api.durations import parse_duration
 from tubepost_credentials.tls import load_key_pair
-from tubepost_operator.kinds import SECRET
+from tubepost_operator.actions import Event
+from tubepost_operator.api import ApiError
+from tubepost_operator.apply import event_document
+from tubepost_operator.conditions import EventReason
+from tubepost_operator.kinds import EVENT, SECRET, Kind
+from tubepost_operator.lease import NotLeader
+from tubepost_operator.observed import Document
 from tubepost_operator.settings import Settings
 from tubepost_operator.webhook.certificates import CERTIFICATE, PRIVATE_KEY, secret_data
 from tubepost_operator.webhook.inject import Injection, Refusal
 from tubepost_operator.webhook.review import MalformedReview, OnRefusal, answer, decide, read_review
 from tubepost_operator.webhook.sources import InjectionSources, Reader
+from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.webhook")
 
@@ -36,6 +45,13 @@ RELOAD_INTERVAL: Final = 20.0
 """Seconds between reads of the Secret with the certificate."""
 FIRST_INTERVAL: Final = 1.0
 """The same while there is no certificate yet."""
+TELL_AGAIN: Final = 600.0
+"""Seconds after which a PushDomain is told once more why a pod gets no dispatcher: controllers of pods try
+again and again."""
+MOST_TOLD: Final = 1_000
+"""Things told that are remembered."""
+MOST_WORDS: Final = 1_000
+"""Characters of an event; the API server takes 1,024."""
 
 
 class ServingCertificate:
@@ -69,17 +85,61 @@ class ServingCertificate:
         return True
 
 
+class Events(Reader, Protocol):
+    """The part of the cluster's edge that reads objects and creates one."""
+
+    async def create(self, kind: Kind, namespace: str, manifest: Document) -> Document:
+        """Create an object."""
+
+
+class Refusals:
+    """Tells the owners of PushDomains, by events, why pods get no dispatcher; each thing once in a while.
+
+    The owner of the pod learns it from the ReplicaSet. Only the leader may write: with several replicas the
+    event comes with one of the next attempts.
+
+    Args:
+        cluster: takes the events.
+        instance: name of this replica.
+    """
+
+    def __init__(self, cluster: Events, instance: str) -> None:
+        self._cluster = cluster
+        self._instance = instance
+        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    async def tell(self, push_domain: Mapping[str, Any], message: str) -> None:
+        """Post an event about a PushDomain, unless it was told this lately. Never raises ApiError."""
+        key = (push_domain["metadata"]["uid"], message)
+        now = time.monotonic()
+        if now - self._told.get(key, -TELL_AGAIN) < TELL_AGAIN:
+            return
+        self._told[key] = now
+        while len(self._told) > MOST_TOLD:
+            self._told.popitem(last=False)
+        event = Event("Warning", str(EventReason.SIDECAR_REFUSED), message[:MOST_WORDS])
+        document = event_document(dict(push_domain), event, self._instance, datetime.now(UTC))
+        try:
+            await self._cluster.create(EVENT, push_domain["metadata"]["namespace"], document)
+        except (ApiError, NotLeader) as error:
+            self._told.pop(key, None)
+            _LOG.debug("event not posted: %s", error)
+
+
 class Webhook:
     """Answers questions about pods.
 
     Args:
         objects: what the operator has published.
         on_refusal: what becomes of a pod that can get no dispatcher.
+        refusals: tells of those.
     """
 
-    def __init__(self, objects: InjectionSources, on_refusal: OnRefusal) -> None:
+    def __init__(self, objects: InjectionSources, on_refusal: OnRefusal, refusals: Refusals) -> None:
         self._objects = objects
         self._on_refusal = on_refusal
+        self._refusals = refusals
+        self._tasks = TaskSet()
 
     def application(self) -> web.Application:
         """The HTTP application."""
@@ -101,14 +161,20 @@ class Webhook:
             _LOG.warning("pod %s: not answered: %s: %s", where, type(error).__name__, error)
             return web.Response(status=500, text="the operator could not look the PushDomain up")
         self._log(where, request.push_domain, outcome)
+        if isinstance(outcome, Refusal) and published.push_domain is not None:
+            self._tasks.spawn(self._refusals.tell(published.push_domain, outcome.message))
         return web.json_response(answer(request.uid, outcome, self._on_refusal))
 
     def _log(self, where: str, push_domain: str, outcome: Injection | Refusal) -> None:
         if isinstance(outcome, Refusal):
             what = "not admitted" if self._on_refusal is OnRefusal.FAIL else "admitted without a dispatcher"
             _LOG.warning("pod %s: %s: %s", where, what, outcome.message)
-        elif outcome.patch:
-            _LOG.info("pod %s: gets a dispatcher of PushDomain %s", where, push_domain)
+            return
+        for warning in outcome.warnings:
+            _LOG.warning("pod %s: %s", where, warning)
+        if outcome.patch:
+            what = "is put before other init containers" if outcome.patch[0]["op"] == "move" else "is put in"
+            _LOG.info("pod %s: the dispatcher of PushDomain %s %s", where, push_domain, what)
 
 
 def patience(timeout: str) -> float:
@@ -121,7 +187,7 @@ def patience(timeout: str) -> float:
 
 async def serve_webhook(
     settings: Settings,
-    cluster: Reader,
+    cluster: Events,
     *,
     host: str | None = None,
     serving: Callable[[int], None] = lambda _port: None,
@@ -130,7 +196,7 @@ async def serve_webhook(
 
     Args:
         settings: port, Secret, and what becomes of pods that can get no dispatcher.
-        cluster: reads objects.
+        cluster: reads objects, takes events.
         host: address to bind, None for all.
         serving: called with the port once questions are answered.
 
@@ -139,7 +205,8 @@ async def serve_webhook(
     """
     certificate = ServingCertificate()
     objects = InjectionSources(cluster, time.monotonic)
-    webhook = Webhook(objects, OnRefusal(settings.webhook_on_refusal))
+    refusals = Refusals(cluster, settings.identity)
+    webhook = Webhook(objects, OnRefusal(settings.webhook_on_refusal), refusals)
     while True:
         if await _reload(certificate, settings, cluster):
             break

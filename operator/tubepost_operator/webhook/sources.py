@@ -6,14 +6,18 @@ Reading goes through a cache, so that a large roll-out of an app costs a handful
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from tubepost_operator.kinds import DEPLOYMENT, PUSH_DOMAIN, STATEFUL_SET, Kind
+from tubepost_operator.api import ApiError
+from tubepost_operator.kinds import DEPLOYMENT, LIMIT_RANGE, NAMESPACE, PUSH_DOMAIN, STATEFUL_SET, Kind
 from tubepost_operator.webhook.review import InjectionSource
 from tubepost_runtime.single_flight import SingleFlight
+
+_LOG = logging.getLogger("tubepost.webhook")
 
 WEBHOOK_CONFIGURATION: Final = Kind(
     "MutatingWebhookConfiguration", "admissionregistration.k8s.io/v1", "mutatingwebhookconfigurations"
@@ -34,6 +38,11 @@ class Reader(Protocol):
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Mapping[str, Any] | None:
         """The object, None when there is none."""
+
+    async def list(
+        self, kind: Kind, namespace: str | None, selector: str = "", *, fields: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        """The objects of a kind in a namespace."""
 
 
 @dataclass(slots=True)
@@ -77,14 +86,34 @@ class InjectionSources:
 
     async def _read(self, key: tuple[str, str]) -> InjectionSource:
         began = self._clock()
-        push_domain, workload = await asyncio.gather(
-            self._reader.get(PUSH_DOMAIN, *key), self._reader.get(DEPLOYMENT, *key)
+        push_domain, workload, namespace, limit_ranges = await asyncio.gather(
+            self._reader.get(PUSH_DOMAIN, *key),
+            self._reader.get(DEPLOYMENT, *key),
+            self._annotations(key[0]),
+            self._limit_ranges(key[0]),
         )
         if workload is None and push_domain is not None:
             workload = await self._reader.get(STATEFUL_SET, *key)
-        published = InjectionSource(push_domain, workload)
+        published = InjectionSource(push_domain, workload, namespace, limit_ranges)
         self._entries[key] = _Entry(published, began)
         self._entries.move_to_end(key)
         if len(self._entries) > CAPACITY:
             self._entries.popitem(last=False)
         return published
+
+    async def _annotations(self, namespace: str) -> Mapping[str, str]:
+        """Annotations of a namespace; none where it may not be read: no pod fails for want of a size."""
+        try:
+            found = await self._reader.get(NAMESPACE, None, namespace)
+        except ApiError as error:
+            _LOG.debug("namespace %s cannot be read: %s", namespace, error)
+            return {}
+        return ((found or {}).get("metadata") or {}).get("annotations") or {}
+
+    async def _limit_ranges(self, namespace: str) -> tuple[Mapping[str, Any], ...]:
+        """LimitRanges of a namespace; none where they may not be read: the API server refuses by itself."""
+        try:
+            return tuple(await self._reader.list(LIMIT_RANGE, namespace))
+        except ApiError as error:
+            _LOG.debug("LimitRanges of %s cannot be read: %s", namespace, error)
+            return ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -121,6 +122,136 @@ def test_a_job_ends_although_its_dispatcher_runs(installed: Release) -> None:
     installed.cluster.apply([job], f"--namespace={installed.namespace}")
     installed.cluster.wait(installed.namespace, "job/send", "condition=Complete", 60)
     assert "job" in [item["payload"]["aps"]["alert"] for item in installed.received()]
+
+
+# Another injector: puts an init container that sends mail before all others.
+_INJECTOR = """
+import base64, http.server, json, ssl, sys
+class Injector(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        spec = review["request"]["object"]["spec"]
+        answer = {"uid": review["request"]["uid"], "allowed": True}
+        present = spec.get("initContainers") or []
+        if not any(item["name"] == "other-init" for item in present):
+            box = json.loads(sys.argv[1])
+            path = "/spec/initContainers" + ("/0" if present else "")
+            patch = [{"op": "add", "path": path, "value": box if present else [box]}]
+            answer["patchType"] = "JSONPatch"
+            answer["patch"] = base64.b64encode(json.dumps(patch).encode()).decode()
+        body = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}
+        text = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+server = http.server.ThreadingHTTPServer(("", 8443), Injector)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/tls/tls.crt", "/tls/tls.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
+@contextlib.contextmanager
+def another_injector(release: Release, box: Document) -> Iterator[None]:
+    """A webhook that is asked after Tubepost's, about pods with the label `other`."""
+    cluster, namespace = release.cluster, release.namespace
+    authority = make_ca()
+    pair = make_server_certificate(authority, [f"other.{namespace}.svc"])
+    secret: Document = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "other"},
+        "stringData": {"tls.crt": pair.certificate_pem.decode(), "tls.key": pair.private_key_pem.decode()},
+    }
+    server = container("main", cluster.image("simulator"))
+    server["command"] = ["python", "-c", _INJECTOR, json.dumps(box)]
+    server["readinessProbe"] = {"tcpSocket": {"port": 8443}}
+    server["volumeMounts"] += [{"name": "tls", "mountPath": "/tls"}]
+    spec = pod_spec(server)
+    spec["volumes"].append({"name": "tls", "secret": {"secretName": "other"}})
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "other", "labels": {"app": "other"}},
+        "spec": spec,
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "other"},
+        "spec": {"selector": {"app": "other"}, "ports": [{"port": 443, "targetPort": 8443}]},
+    }
+    webhook = {
+        "name": "other.example.com",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "clientConfig": {
+            "service": {"name": "other", "namespace": namespace},
+            "caBundle": base64.b64encode(authority.certificate_pem).decode(),
+        },
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "objectSelector": {"matchLabels": {"other": "yes"}},
+        "rules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+        ],
+    }
+    configuration = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": f"zz-{namespace}"},
+        "webhooks": [webhook],
+    }
+    cluster.apply([secret, pod, service], f"--namespace={namespace}")
+    cluster.wait(namespace, "pod/other", "condition=Ready", 60)
+    cluster.apply([configuration])
+    try:
+        yield
+    finally:
+        cluster.kubectl("delete", "mutatingwebhookconfiguration", f"zz-{namespace}")
+
+
+def test_init_containers_of_other_injectors_can_send(installed: Release) -> None:
+    cluster = installed.cluster
+    box = container("other-init", cluster.image("simulator"))
+    box["command"] = ["tubepost", "send", "--domain=apn_example.com", f"--token={TOKEN}", "--alert=other"]
+    deployment = app(installed, "injected-twice")
+    deployment["spec"]["template"]["metadata"]["labels"]["other"] = "yes"
+    box["volumeMounts"] = []  # the app's volumes are its own
+    with another_injector(installed, box):
+        pod = start(installed, deployment, timeout=90)
+    assert [item["name"] for item in pod["spec"]["initContainers"]] == [CONTAINER, "other-init"]
+    assert "other" in [item["payload"]["aps"]["alert"] for item in installed.received()]
+
+
+def test_a_limit_range_that_is_too_small_for_it(release: Release) -> None:
+    cluster, place = release.cluster, f"--namespace={release.namespace}"
+    release.install()
+    release.apply_example()
+    limit_range = {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "small"},
+        "spec": {"limits": [{"type": "Container", "max": {"cpu": "500m"}}]},
+    }
+    cluster.apply([limit_range], place)
+    cluster.apply([app(release, "shop")], place)
+
+    def told(reason: str) -> str | None:
+        events = cluster.get("events", place, f"--field-selector=reason={reason}")["items"]
+        return next((item["message"] for item in events if "LimitRange small" in item["message"]), None)
+
+    for reason in ("FailedCreate", "SidecarRefused"):
+        message = cluster.until(f"the event {reason}", lambda reason=reason: told(reason))
+        assert "tubepost.io/sidecar-cpu-limit" in message
+        assert "spec.podTemplate.resources.limits.cpu" in message
+    annotation = "tubepost.io/sidecar-cpu-limit=500m"
+    cluster.kubectl("annotate", "namespace", release.namespace, annotation)
+    # The controller of the pods waits ever longer between two attempts: another app does not.
+    pod = start(release, app(release, "news"), timeout=90)
+    assert pod["spec"]["initContainers"][0]["resources"]["limits"]["cpu"] == "500m"
 
 
 def test_contents_reload_in_the_running_pod(release: Release) -> None:

@@ -80,9 +80,15 @@ def review(pod: Document, namespace: str = "shop", uid: str = "u-1") -> bytes:
 
 
 def patched(document: Document, patch: Any) -> Document:
-    """The document with the additions of a JSON patch (RFC 6902) made to it."""
+    """The document with the additions and moves of a JSON patch (RFC 6902) made to it."""
     result = copy.deepcopy(document)
     for operation in patch:
+        if operation["op"] == "move":
+            *path, last = operation["from"].split("/")[1:]
+            source: Any = result
+            for part in path:
+                source = source[part]
+            operation = {**operation, "op": "add", "value": source.pop(int(last))}  # noqa: PLW2901 - the second half
         assert operation["op"] == "add"
         *path, last = [
             part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]

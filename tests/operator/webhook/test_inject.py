@@ -261,3 +261,43 @@ def test_its_queue_is_on_an_empty_dir_and_it_never_retires(place: QueueVolume) -
     mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in result["spec"]["volumes"]}
     assert volumes[mounts[DIRECTORY]] == {"name": "tubepost-queue", "emptyDir": {}}
+
+
+ENDS = {"name": "other-init"}
+STAYS = {"name": "mesh", "restartPolicy": "Always"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([ENDS], [CONTAINER, "other-init"]),
+        ([STAYS], ["mesh", CONTAINER]),
+        ([STAYS, ENDS], ["mesh", CONTAINER, "other-init"]),
+        ([ENDS, STAYS], [CONTAINER, "other-init", "mesh"]),
+        ([], [CONTAINER]),
+    ],
+)
+def test_asked_again_it_stands_before_what_others_have_put_there(
+    before: list[Document], after: list[str]
+) -> None:
+    first = injected(pod({"initContainers": [{"name": "own"}]}))
+    first["spec"]["initContainers"][:0] = before
+    again = injected(first)
+    assert [item["name"] for item in again["spec"]["initContainers"]] == [*after, "own"]
+    assert sidecar(again) == sidecar(first)
+    last = inject(again, TEMPLATE)
+    assert last == Injection(())
+
+
+def test_a_container_of_this_name_that_the_app_brings_stays_where_it_is() -> None:
+    document = pod({"initContainers": [ENDS], "containers": [{"name": CONTAINER}]})
+    assert inject(document, TEMPLATE) == Injection(())
+
+
+def test_resources_are_the_push_domains_unless_annotated() -> None:
+    assert sidecar(injected(pod()))["resources"] == TEMPLATE["spec"]["containers"][0]["resources"]
+    annotations = {"tubepost.io/sidecar-cpu-limit": "50m", "tubepost.io/sidecar-memory-limit": "1Gi"}
+    assert sidecar(injected(pod(annotations=annotations)))["resources"] == {
+        "requests": {"cpu": "50m", "memory": "192Mi"},
+        "limits": {"cpu": "50m", "memory": "1Gi"},
+    }

@@ -134,3 +134,27 @@ def test_a_refusal_when_failing_open() -> None:
     assert warning.startswith("tubepost: this pod gets no dispatcher: é")
     assert len(warning.encode()) <= 256
     assert "patch" not in response
+
+
+def test_warnings_reach_whoever_creates_the_pod() -> None:
+    document = pod(annotations={"tubepost.io/sidecar-cpu-limit": "much"})
+    outcome = decided(document, InjectionSource(push_domain(), published_deployment()))
+    response = answer("u-1", outcome, OnRefusal.FAIL)["response"]
+    assert response["allowed"] is True
+    assert "patch" in response
+    (warning,) = response["warnings"]
+    assert warning.startswith("tubepost: annotation tubepost.io/sidecar-cpu-limit of the pod is passed over")
+
+
+def test_annotations_of_the_namespace_and_limit_ranges_are_looked_at() -> None:
+    annotations = {"tubepost.io/sidecar-cpu-limit": "300m"}
+    small = {
+        "metadata": {"name": "small"},
+        "spec": {"limits": [{"type": "Container", "max": {"cpu": "300m"}}]},
+    }
+    published = InjectionSource(push_domain(), published_deployment(), annotations, (small,))
+    assert isinstance(decided(pod(), published), Injection)
+    without = InjectionSource(push_domain(), published_deployment(), {}, (small,))
+    refusal = decided(pod(), without)
+    assert isinstance(refusal, Refusal)
+    assert "LimitRange small" in refusal.message

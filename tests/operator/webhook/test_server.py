@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 
 from tests.operator.webhook.support import pod, published_deployment, push_domain, review
-from tubepost_operator.kinds import DEPLOYMENT, PUSH_DOMAIN, SECRET, Kind
+from tubepost_operator.kinds import DEPLOYMENT, EVENT, LIMIT_RANGE, NAMESPACE, PUSH_DOMAIN, SECRET, Kind
+from tubepost_operator.lease import NotLeader
 from tubepost_operator.settings import Settings
 from tubepost_operator.webhook import server
 from tubepost_operator.webhook.certificates import AUTHORITIES, CERTIFICATE_LIFE, plan_certificates
@@ -42,6 +43,10 @@ class Cluster:
         self.failing = False
         self.stuck: asyncio.Event | None = None
         self.secret_was_read = asyncio.Event()
+        self.limit_ranges: list[Any] = []
+        self.leads = True
+        self.events: list[Any] = []
+        self.event_was_sent = asyncio.Event()
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Mapping[str, Any] | None:
         if kind == SECRET:
@@ -53,7 +58,21 @@ class Cluster:
             return {"data": {key: base64.b64encode(value).decode() for key, value in self.secret.items()}}
         if self.stuck is not None:
             await self.stuck.wait()
-        return {PUSH_DOMAIN: self.push_domain, DEPLOYMENT: self.deployment}[kind]
+        return {PUSH_DOMAIN: self.push_domain, DEPLOYMENT: self.deployment, NAMESPACE: None}[kind]
+
+    async def list(
+        self, kind: Kind, namespace: str | None, selector: str = "", *, fields: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        assert (kind, namespace, selector, fields) == (LIMIT_RANGE, "shop", "", "")
+        return self.limit_ranges
+
+    async def create(self, kind: Kind, namespace: str, manifest: Any) -> Any:
+        assert (kind, namespace) == (EVENT, "shop")
+        self.event_was_sent.set()
+        if not self.leads:
+            raise NotLeader
+        self.events.append(manifest)
+        return manifest
 
 
 @pytest.fixture
@@ -117,6 +136,47 @@ async def test_a_refusal(cluster: Cluster, on_refusal: Any, allowed: bool) -> No
     assert status == 200
     assert response["allowed"] is allowed
     assert "PushDomain shop/alerts" in text
+
+
+SMALL = {"metadata": {"name": "small"}, "spec": {"limits": [{"type": "Container", "max": {"cpu": "500m"}}]}}
+
+
+async def test_the_push_domain_is_told_once_why_pods_are_refused(cluster: Cluster) -> None:
+    cluster.limit_ranges = [SMALL]
+    async with serving(cluster) as client:
+        for _ in range(3):
+            _, text = await client.post(review(pod()), cluster.secret[AUTHORITIES])
+            response = json.loads(text)["response"]
+            assert not response["allowed"]
+            assert "LimitRange small" in response["status"]["message"]
+        await cluster.event_was_sent.wait()
+    (event,) = cluster.events
+    assert (event["type"], event["reason"]) == ("Warning", "SidecarRefused")
+    assert event["involvedObject"]["name"] == "alerts"
+    assert "tubepost.io/sidecar-cpu-limit" in event["message"]
+
+
+async def test_a_replica_that_does_not_lead_leaves_the_event_to_the_next_attempt(cluster: Cluster) -> None:
+    cluster.limit_ranges = [SMALL]
+    cluster.leads = False
+    async with serving(cluster) as client:
+        await client.post(review(pod()), cluster.secret[AUTHORITIES])
+        await cluster.event_was_sent.wait()
+        cluster.leads = True
+        cluster.event_was_sent.clear()
+        await client.post(review(pod()), cluster.secret[AUTHORITIES])
+        await cluster.event_was_sent.wait()
+    assert len(cluster.events) == 1
+
+
+async def test_the_memory_of_what_was_told_is_bounded(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MOST_TOLD", 2)
+    refusals = server.Refusals(cluster, "one")
+    for message in ("a", "b", "c", "c", "a"):
+        await refusals.tell(push_domain(), message)
+    assert [event["message"] for event in cluster.events] == ["a", "b", "c", "a"]
 
 
 async def test_what_is_no_question(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

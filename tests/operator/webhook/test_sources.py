@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from tests.support.clock import FakeClock
-from tubepost_operator.kinds import Kind
+from tubepost_operator.api import ApiError
+from tubepost_operator.kinds import LIMIT_RANGE, NAMESPACE, Kind
 from tubepost_operator.webhook import sources
 from tubepost_operator.webhook.sources import FRESH, USABLE, InjectionSources
 
@@ -18,10 +19,15 @@ class FakeReader:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None, str]] = []
         self.failing = False
+        self.forbidden = False
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Mapping[str, Any] | None:
+        if kind == NAMESPACE:
+            assert namespace is None
+            self.forbid()
+            return {"kind": kind.name, "metadata": {"name": name, "annotations": {"of": name}}}
         self.asked.append((kind.name, namespace, name))
         await self.gate.wait()
         if self.failing:
@@ -29,6 +35,19 @@ class FakeReader:
         if name == "absent" or (name, kind.name) == ("queued", "Deployment"):
             return None
         return {"kind": kind.name, "metadata": {"name": name, "number": len(self.asked)}}
+
+    async def list(
+        self, kind: Kind, namespace: str | None, selector: str = "", *, fields: str = ""
+    ) -> Sequence[Mapping[str, Any]]:
+        assert not selector
+        assert not fields
+        assert kind == LIMIT_RANGE
+        self.forbid()
+        return [{"kind": kind.name, "metadata": {"name": "small", "namespace": namespace}}]
+
+    def forbid(self) -> None:
+        if self.forbidden:
+            raise ApiError(403, "forbidden")
 
 
 @pytest.fixture
@@ -53,6 +72,21 @@ async def test_both_objects_are_read(published: InjectionSources, reader: FakeRe
     assert found.workload is not None
     assert found.workload["kind"] == "Deployment"
     assert reader.asked == [("PushDomain", "shop", "alerts"), ("Deployment", "shop", "alerts")]
+
+
+async def test_the_namespace_and_its_limit_ranges_are_read(published: InjectionSources) -> None:
+    found = await published.get("shop", "alerts")
+    assert found.namespace == {"of": "shop"}
+    assert [item["metadata"]["namespace"] for item in found.limit_ranges] == ["shop"]
+
+
+async def test_without_permission_for_them_pods_get_their_dispatcher_all_the_same(
+    published: InjectionSources, reader: FakeReader
+) -> None:
+    reader.forbidden = True
+    found = await published.get("shop", "alerts")
+    assert found.workload is not None
+    assert (found.namespace, found.limit_ranges) == ({}, ())
 
 
 async def test_where_there_is_no_deployment_the_stateful_set_is_read(
