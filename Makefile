@@ -84,8 +84,9 @@ audit: $(VENV)-audit/.installed ## Ask the package index for known vulnerabiliti
 sbom: $(VENV)-audit/.installed ## Write bills of materials of the images (CycloneDX) to dist/sbom
 	@$(VENV)-audit/bin/python scripts/supply_chain.py sbom
 
-release-check: ## Compare TAG with every place that names the version
+release-check: ## Compare TAG with every place that names the version; have all platforms of the images their wheels?
 	@$(PYTHON) scripts/release_check.py $(TAG)
+	@$(PYTHON) scripts/image_wheels.py
 
 lock: ## Resolve the requirements anew within their ranges
 	@$(PYTHON) -m pip install --quiet --target .cache/uv uv

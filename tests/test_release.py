@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,7 @@ def script(name: str) -> ModuleType:
 
 supply_chain = script("supply_chain")
 release_check = script("release_check")
+image_wheels = script("image_wheels")
 
 
 def test_every_place_names_the_same_version() -> None:
@@ -155,3 +157,53 @@ def test_an_index_that_says_nothing_fails_where_it_must(
     assert supply_chain.audit(tmp_path, strict=strict) == status
     said = capsys.readouterr().err
     assert ("NOT AUDITED" in said) == ("skip_reason" in output or not output)
+
+
+def test_wheels_are_looked_for_on_the_platforms_and_in_the_locks_of_the_images() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    assert f"platforms: {','.join(image_wheels.PLATFORMS)}\n" in workflow
+    dockerfile = (ROOT / "images" / "Dockerfile").read_text()
+    installed = set(re.findall(r"requirements/([a-z]+)\.lock", dockerfile))
+    assert installed == set(image_wheels.LOCKS)
+    assert f"python:{image_wheels.VERSION}-" in dockerfile
+
+
+def test_what_is_in_the_images_does_not_depend_on_the_processor() -> None:
+    for lock in image_wheels.LOCKS:
+        assert "platform_machine" not in (ROOT / "requirements" / f"{lock}.lock").read_text(), lock
+    for path in (ROOT / "images").iterdir():
+        assert not re.search(r"x86_64|aarch64", path.read_text()), path
+
+
+def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str) -> Path:
+    """Stands for Python with pip: writes down what it was asked, and says what it is told to."""
+    program, asked = tmp_path / "python", tmp_path / "asked"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n{lines}\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(image_wheels.sys, "executable", str(program))
+    return asked
+
+
+def test_a_requirement_without_a_wheel_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = pip(
+        tmp_path,
+        monkeypatch,
+        'case "$*" in *aarch64*operator.lock) echo "ERROR: No matching distribution: uvloop" >&2; exit 1;; esac',
+    )
+    assert image_wheels.main([]) == 1
+    said = capsys.readouterr().err.strip()
+    assert (
+        said
+        == "requirements/operator.lock has no wheels for linux/arm64: ERROR: No matching distribution: uvloop"
+    )
+    assert len(asked.read_text().splitlines()) == len(image_wheels.PLATFORMS) * len(image_wheels.LOCKS)
+    assert all("--require-hashes" in line and "--dry-run" in line for line in asked.read_text().splitlines())
+
+
+def test_wheels_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = pip(tmp_path, monkeypatch, "exit 0")
+    assert image_wheels.main(["linux/arm64"]) == 0
+    assert "x86_64" not in asked.read_text()
+    assert image_wheels.main(["linux/vax"]) == 2

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import signal
 import time
 from collections.abc import Coroutine, Iterator, Sequence
@@ -25,6 +26,7 @@ from tubepost_operator.own_watch import Noted, Tell
 from tubepost_operator.pods import HttpPodAsker
 from tubepost_operator.settings import Settings
 from tubepost_runtime.endpoints import ProcessEndpoints
+from tubepost_runtime.proxy_variables import proxy_variables
 
 _LOG = logging.getLogger("tubepost.operator")
 
@@ -66,6 +68,8 @@ class Operator:
             loop.add_signal_handler(number, stop.set)
         await self.health.start()
         _LOG.info("health and metrics on port %d", self.health.port)
+        if names := proxy_variables(os.environ):
+            _LOG.info("%s is not used: the API server and pods are asked directly", ", ".join(names))
         tasks = [loop.create_task(self._work())]
         if self._settings.webhook:
             tasks.append(loop.create_task(self._serve_webhook()))

@@ -383,6 +383,7 @@ class Cluster:
 
 def _configuration(kubeconfig: str | None) -> Any:
     configuration = kubernetes_client.Configuration()
+    configuration.proxy = None  # the environment's leads out of the cluster
     if kubeconfig is not None:
         _untyped.load_kube_config(kubeconfig, client_configuration=configuration)
         return configuration

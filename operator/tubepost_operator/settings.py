@@ -20,6 +20,8 @@ LEASE_RENEW: Final = 2.0
 """Seconds between renewals, and between a follower's reads of the Lease."""
 LEASE_MARGIN: Final = 1.0
 """Seconds before its end at which the leader stops writing, for requests that are under way."""
+IMAGE_GROUP: Final = 65532
+"""Group that the images run as."""
 _NO_TEMPLATE: Final = PodTemplateSpec()
 
 
@@ -28,13 +30,14 @@ class ReleaseSettings:
     """What the operator's release decides about dispatcher pods.
 
     A change of these (an upgrade of the operator) rolls PushDomains gradually. `pod_template` holds where a
-    PushDomain's own says nothing.
+    PushDomain's own says nothing. `claim_group` 0: the namespace gives the volumes of claims their group.
     """
 
     image: str = "tubepost/dispatcher:0.1.0"
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
     pod_template: PodTemplateSpec = _NO_TEMPLATE
+    claim_group: int = IMAGE_GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         default=defaults.release.pod_template,
         help="spec.podTemplate, as JSON, for what a PushDomain's own does not say",
     )
+    add(
+        "--claim-group",
+        type=int,
+        default=defaults.release.claim_group,
+        help="fsGroup of pods with a queue on a claim; 0: none, the namespace fills in its own",
+    )
     add("--network-policies", action=toggle, default=False, help="write a NetworkPolicy per PushDomain")
     add("--leader-election", action=toggle, default=True, help="hold a Lease, so that replicas take turns")
     add("--lease-name", default=defaults.lease_name, help="name of the Lease")
@@ -170,6 +179,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
             given.dispatcher_pull_policy,
             tuple(given.image_pull_secret),
             given.dispatcher_pod_template,
+            given.claim_group,
         ),
         network_policies=given.network_policies,
         leader_election=given.leader_election,

@@ -37,7 +37,7 @@ OTHER: dict[str, Any] = {
     "imagePullSecrets": [{"name": "other"}],
     "clusterDomain": "other.example",
     "image": IMAGE,
-    "dispatcher": {"image": IMAGE, "podTemplate": {"nodeSelector": TEXTS}},
+    "dispatcher": {"image": IMAGE, "podTemplate": {"nodeSelector": TEXTS}, "claimGroup": 7},
     "crds": {"enabled": True, "keep": False, "annotations": TEXTS},
     "watch": {"namespaces": ["other"]},
     "operator": {

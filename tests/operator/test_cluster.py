@@ -72,6 +72,21 @@ async def test_get_and_what_is_not_there(api: Edge) -> None:
     assert request.headers["authorization"] == "Bearer t0ken"
 
 
+async def test_proxies_of_the_environment_are_not_for_the_api_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing listens there, and no NO_PROXY says that it is not for the cluster.
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    found = Edge(tmp_path)
+    try:
+        assert await found.cluster.get(PUSH_DOMAIN, "default", "a") == {}
+    finally:
+        found.close()
+
+
 async def test_lists_come_in_pages(api: Edge) -> None:
     def respond(request: Request, handler: Handler) -> None:
         token = request.query.get("continue", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,6 +32,7 @@ from tubepost_dispatcher.totals import Totals, take_samples
 from tubepost_runtime import process_log
 from tubepost_runtime.addresses import LOOPBACK
 from tubepost_runtime.endpoints import ProcessEndpoints
+from tubepost_runtime.proxy_variables import proxy_variables
 from tubepost_runtime.tasks import TaskSet
 
 __all__ = ["ConfigRefused", "Supervisor", "SupervisorSettings"]
@@ -149,6 +151,8 @@ class Supervisor:
 
     async def _start(self) -> None:
         prepared = self._prepared = await self._reloader.first(strict=self._settings.strict)
+        if names := proxy_variables(os.environ):
+            _LOG.info("%s is not used: spec.proxy of an ApnRoute names its proxy", ", ".join(names))
         count = self._wanted_workers(prepared)
         self._bind(prepared, count)
         assert self._sockets is not None

@@ -10,8 +10,6 @@ from tubepost_operator.resources.common import Source, child, digest, without_no
 from tubepost_operator.resources.container import container, volumes
 from tubepost_operator.resources.queue import QueueVolume, grace
 
-GROUP: Final = 65532
-"""Group of the image."""
 SPREAD_OVER: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 """Where replicas are spread, as far as that is possible."""
 
@@ -117,7 +115,8 @@ def roll_hash(source: Source) -> str:
 
 def _volume_group(source: Source) -> Document:
     """A claim's volume belongs to root until it has a group; an emptyDir can be written by any user."""
-    return {"fsGroup": GROUP} if source.queue is QueueVolume.CLAIM else {}
+    group = source.settings.release.claim_group
+    return {"fsGroup": group} if group and source.queue is QueueVolume.CLAIM else {}
 
 
 def _spread(source: Source) -> list[Document]:

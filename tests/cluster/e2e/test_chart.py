@@ -47,6 +47,27 @@ def test_from_helm_install_to_the_seeds_message_at_apns(release: Release) -> Non
     assert len(release.received()) == 2
 
 
+def test_everything_runs_as_whom_the_namespace_fills_in(release: Release) -> None:
+    """As OpenShift does: an id that no image knows, and the group root."""
+    somebody = {"runAsUser": 1_000_650_000, "runAsGroup": 0, "fsGroup": 1_000_650_000}
+    context = {"podSecurityContext": {**somebody, "supplementalGroups": [1_000_650_000]}}
+    release.install({"operator": context, "simulator": context, "tests": context})
+    release.apply_example()
+    # A PushDomain cannot ask for the group root: here the id alone is filled in.
+    security = {"spec": {"podTemplate": {"security": {"runAsUser": 1_000_650_000, "fsGroup": 1_000_650_000}}}}
+    place = f"--namespace={release.namespace}"
+    release.cluster.kubectl(
+        *("patch", "pushdomain", "alerts", place, "--type=merge", f"--patch={json.dumps(security)}")
+    )
+    release.cluster.kubectl("rollout", "status", "deployment/alerts", place, "--timeout=90s", timeout=120)
+    who = release.cluster.exec(
+        release.namespace, "deploy/alerts", "python", "-c", "import os; print(os.getuid())"
+    )
+    assert who.strip() == "1000650000"
+    assert "delivered: 250" in release.send("deploy/alerts", "x")
+    assert "delivered: 250" in release.cluster.helm("test", release.name, place, "--logs")
+
+
 def test_the_server_accepts_what_the_chart_makes(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
     release = Release(cluster, namespace, tmp_path)
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", PROJECT / "crds")

@@ -133,6 +133,18 @@ async def test_a_message_travels_and_is_counted(running: Running) -> None:
     assert await running.metric('tubepost_messages_total{kind="push",result="accepted"}') == 1
 
 
+async def test_proxies_of_the_environment_are_not_used_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://user:hidden@127.0.0.1:9")
+    with caplog.at_level("INFO", "tubepost.supervisor"):
+        async with serving(tmp_path) as it:
+            assert (await it.send())[0] == 250
+    assert "ALL_PROXY, HTTPS_PROXY, https_proxy is not used: spec.proxy of an ApnRoute" in caplog.text
+    assert "hidden" not in caplog.text
+
+
 async def test_all_ports_take_connections_of_both_families(tmp_path: Path) -> None:
     async with serving(
         tmp_path, {"listener": {"allowedNetworks": ["127.0.0.0/8", "::1"]}}, smtp_host="::", http_host="::"

@@ -85,6 +85,10 @@ def test_who_the_pods_run_as_is_left_to_the_image_and_the_namespace() -> None:
     # But a claim's volume has to be given to somebody.
     security = pod_template(replace(source(), queue=QueueVolume.CLAIM))["spec"]["securityContext"]
     assert security["fsGroup"] == 65532
+    # Unless the namespace has groups of its own.
+    settings = replace(source().settings, release=ReleaseSettings(claim_group=0))
+    left = replace(source(), queue=QueueVolume.CLAIM, settings=settings)
+    assert not identities & pod_template(left)["spec"]["securityContext"].keys()
     # So any user has to be able to read what is mounted.
     for volume in deployment(source())["spec"]["template"]["spec"]["volumes"]:
         for kind in ("configMap", "secret"):
