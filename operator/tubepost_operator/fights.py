@@ -2,7 +2,7 @@
 
 The first times a change is put back at once: it was somebody's mistake. Then ever later, since whoever it is
 does not give up, and pods come and go with every turn; and the condition says so until there has been peace
-for a while.
+for a while. An autoscaler makes no mistake: it is put back at once only the first time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ FREE: Final = 3
 PEACE: Final = 900.0
 """Seconds without a change after which a fight is over."""
 _DELAYS: Final = Exponential(15.0, 600.0)
+_DELAYS_OF_SCALE: Final = Exponential(120.0, 600.0)
+"""Autoscalers come every 15 s; with each turn pods are started, drained and stopped."""
 
 
 @dataclass(slots=True)
@@ -44,12 +46,15 @@ class Fights:
     def of(self, child: Key, now: float) -> Fight | None:
         """The fight over a child, None where there is none."""
         record = self._records.get(child)
-        if record is None or record.times < FREE:
+        if record is None:
+            return None
+        free, delays = (1, _DELAYS_OF_SCALE) if record.repair.autoscaled else (FREE, _DELAYS)
+        if record.times < free:
             return None
         if now - record.last > PEACE:
             del self._records[child]
             return None
-        due = record.last + _DELAYS.delay(record.times - FREE + 1)
+        due = record.last + delays.delay(record.times - free + 1)
         return Fight(record.times, max(0.0, due - now), record.last + PEACE - now, record.repair)
 
     def forget(self, child: Key) -> None:

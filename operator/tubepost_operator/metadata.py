@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tubepost_api.resource import GROUP
@@ -18,9 +18,8 @@ def read_meta(document: Mapping[str, Any], kind: str) -> Meta:
     Annotations of others go: among them is `last-applied-configuration`, which holds a Secret's contents.
     """
     metadata = document["metadata"]
-    owner: Mapping[str, Any] = next(
-        (item for item in metadata.get("ownerReferences") or () if item.get("controller")), {}
-    )
+    references: Sequence[Mapping[str, Any]] = metadata.get("ownerReferences") or ()
+    owner: Mapping[str, Any] = next((item for item in references if item.get("controller")), {})
     annotations = metadata.get("annotations") or {}
     return Meta(
         key=Key(kind, metadata.get("namespace", ""), metadata["name"]),
@@ -33,6 +32,7 @@ def read_meta(document: Mapping[str, Any], kind: str) -> Meta:
         owner_name=f"{owner['kind']}/{owner['name']}" if owner else None,
         created=metadata.get("creationTimestamp") or "",
         deleting=bool(metadata.get("deletionTimestamp")),
+        co_owners=tuple(str(item.get("uid")) for item in references if not item.get("controller")),
     )
 
 

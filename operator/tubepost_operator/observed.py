@@ -28,7 +28,8 @@ class Meta:
     """What the operator keeps of an object's metadata.
 
     `annotations` are those under our own prefix only. `owner` is the uid of the controller that the object
-    belongs to, `owner_name` its kind and name (`PushDomain/alerts`); None where it has none.
+    belongs to, `owner_name` its kind and name (`PushDomain/alerts`); None where it has none. `co_owners` are
+    the uids of owners that are not its controller.
     """
 
     key: Key
@@ -41,6 +42,7 @@ class Meta:
     owner_name: str | None
     created: str
     deleting: bool
+    co_owners: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -112,10 +114,14 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Which fields of a child somebody has changed; `text` says what and who."""
+    """Which fields of a child somebody has changed; `text` says what and who.
+
+    `autoscaled`: it is the number of replicas alone, by a program: that comes again for certain.
+    """
 
     fields: tuple[str, ...]
     text: str
+    autoscaled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,20 @@ def test_pods_come_and_go_seldom_whatever_others_do(pauses: list[float]) -> None
         assert sum(moment <= other <= moment + PEACE for other in done) <= FREE + 6
 
 
+AUTOSCALED = Repair(("spec.replicas",), "spec.replicas was changed from 1 to 3 by hpa", autoscaled=True)
+
+
+def test_an_autoscaler_is_put_back_once_and_then_seldom() -> None:
+    fights, now, waits = Fights(), 0.0, []
+    for _ in range(5):
+        fights.put_back(CHILD, AUTOSCALED, now)
+        fight = fights.of(CHILD, now)
+        assert fight is not None
+        waits.append(fight.wait)
+        now += fight.wait
+    assert waits == [120.0, 240.0, 480.0, 600.0, 600.0]
+
+
 def test_what_is_gone_is_forgotten() -> None:
     fights = Fights()
     for _ in range(FREE):

@@ -26,8 +26,10 @@ def test_the_owner_is_the_controller() -> None:
     ]
     meta = read_meta(document(ownerReferences=references, deletionTimestamp="2026-01-01T00:00:00Z"), "Pod")
     assert (meta.owner, meta.owner_name, meta.deleting) == ("8", "ReplicaSet/rs", True)
+    assert meta.co_owners == ("7",)
     alone = read_meta(document(), "Pod")
     assert (alone.owner, alone.owner_name, alone.deleting) == (None, None, False)
+    assert alone.co_owners == ()
 
 
 def test_which_push_domain_a_pod_belongs_to() -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Document, Key, Repair, Trial
 from tubepost_operator.plan.compare import Difference, differences
-from tubepost_operator.plan.managed_fields import Pointer, additions, place_name, pointer_text, writer
+from tubepost_operator.plan.managed_fields import SCALED, Pointer, additions, place_name, pointer_text, writer
 
 SHOWN: Final = 3
 """Changes that a message tells."""
@@ -113,7 +113,11 @@ def remedy(kind: str, fields: Iterable[str], name: str) -> str:
 
 def repair(changes: Sequence[Change]) -> Repair:
     """What is put back, to be remembered."""
-    return Repair(tuple(change.field for change in changes), told(changes))
+    autoscaled = all(
+        change.field == "spec.replicas" and change.by.endswith(SCALED) and not change.by.startswith("kubectl")
+        for change in changes
+    )
+    return Repair(tuple(change.field for change in changes), told(changes), autoscaled)
 
 
 def repaired_text(push_domain: str, child: Key, changes: Sequence[Change]) -> str:

@@ -15,6 +15,10 @@ from typing import Any, Final
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
 
+_THROUGH: Final = " through the subresource "
+SCALED: Final = f"{_THROUGH}scale"
+"""What `writer` ends with where autoscalers and `kubectl scale` have written."""
+
 Pointer = tuple[str | int, ...]
 """A place in a document; `pointer_text` writes it as RFC 6901 has it."""
 
@@ -94,7 +98,7 @@ def writer(live: Mapping[str, Any], place: Pointer) -> str:
         if depth and (depth, time) > (depth_of_best, time_of_best):
             best = str(entry.get("manager") or "an unnamed client")
             if subresource:
-                best += f" through the subresource {subresource}"
+                best += f"{_THROUGH}{subresource}"
             depth_of_best, time_of_best = depth, time
     return best
 

@@ -2,8 +2,8 @@
 
 A child belongs to its PushDomain by owner reference. Backups are restored without references (they name a
 uid that no longer exists), and `kubectl delete --cascade=orphan` takes them off: what carries all of our
-labels for this PushDomain, and has no controller, is ours and is taken back. Everything else is somebody
-else's.
+labels for this PushDomain, and has no owner, is ours and is taken back. Everything else is somebody else's,
+also what an owner that is not its controller would take along when it goes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def is_ours(snapshot: PushDomainSnapshot, meta: Meta) -> bool:
 def is_orphan(snapshot: PushDomainSnapshot, meta: Meta) -> bool:
     """Whether an object was a child of a PushDomain of this name, and is nobody's now."""
     wanted = Names.labels(snapshot.name)
-    return meta.owner is None and all(meta.labels.get(key) == value for key, value in wanted.items())
+    alone = meta.owner is None and all(uid == snapshot.uid for uid in meta.co_owners)
+    return alone and all(meta.labels.get(key) == value for key, value in wanted.items())
 
 
 def is_leaving(snapshot: PushDomainSnapshot, meta: Meta) -> bool:

@@ -81,7 +81,12 @@ def programmed(
             f"Annotation {Names.PAUSED_ANNOTATION}: nothing is written. Withheld: {named}. Remedy: remove "
             "the annotation when you are done.",
         )
-    fights = [(key, fight) for key, fight in sorted(snapshot.fights.items()) if key in snapshot.children]
+    # Once is no fight yet, whoever it was; it is one as soon as it is done again.
+    fights = [
+        (key, fight)
+        for key, fight in sorted(snapshot.fights.items())
+        if key in snapshot.children and (fight.times > 1 or key in children.contested)
+    ]
     if fights and not children.paused:
         return bad(
             _PROGRAMMED, Reason.CONTESTED, " ".join(_contested(snapshot.name, *item) for item in fights)
@@ -95,7 +100,7 @@ def programmed(
 def _contested(name: str, key: Key, fight: Fight) -> str:
     return (
         f"{key.kind} {key.name} is changed again and again, at last: {fight.repair.text}. It was put back "
-        f"{fight.times} times, and will be ever more rarely. Remedy: "
+        f"{fight.times} {'time' if fight.times == 1 else 'times'}, and will be ever more rarely. Remedy: "
         f"{fight_remedy(key.kind, fight.repair.fields, name)}."
     )
 

@@ -54,6 +54,23 @@ def test_which_field_from_what_to_what_and_by_whom() -> None:
     assert repair([change]).fields == ("spec.replicas",)
 
 
+@pytest.mark.parametrize(
+    ("manager", "subresource", "replicas", "cpu", "autoscaled"),
+    [
+        ("kube-controller-manager", "scale", 3, "100m", True),
+        ("keda-operator", "scale", 3, "100m", True),
+        ("kubectl", "scale", 3, "100m", False),
+        ("kubectl-edit", "", 3, "100m", False),
+        ("kube-controller-manager", "scale", 3, "200m", False),
+    ],
+)
+def test_an_autoscaler_is_told_from_people(
+    manager: str, subresource: str, replicas: int, cpu: str, autoscaled: bool
+) -> None:
+    child = with_cpu(live({**SCALED, "manager": manager, "subresource": subresource}, replicas=replicas), cpu)
+    assert repair(drift(child, MANIFEST)).autoscaled is autoscaled
+
+
 def test_what_was_added_names_the_list_item_and_who() -> None:
     child = live()
     body = deepcopy(dict(child.body or {}))
