@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import kopf
 
@@ -20,6 +20,7 @@ from tubepost_operator.handlers.session import Noted, make_session
 from tubepost_operator.handlers.settings import settings
 from tubepost_operator.kinds import Kind
 from tubepost_operator.metrics import OperatorMetrics
+from tubepost_operator.names import Names
 from tubepost_operator.observed import Document
 
 _LOG = logging.getLogger("tubepost.handlers")
@@ -74,6 +75,9 @@ async def watch_objects(
                 clusterwide=namespace is None,
                 namespaces=() if namespace is None else (namespace,),
                 standalone=True,
+                # For peers, of which there are none. Without it kopf asks for the user's name, which the id
+                # that a namespace fills in (OpenShift) need not have.
+                identity=cast("Any", Names.FIELD_MANAGER),
                 stop_flag=stop,
             )
         except Exception as error:  # noqa: BLE001 - whatever made it give up, the caller begins anew

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.operator.server import Handler, Request, Script
 from tubepost_operator.cluster import Cluster
@@ -74,7 +77,13 @@ def _resource(plural: str, kind: str) -> Document:
     }
 
 
-async def test_kopf_tells_and_writes_nothing(tmp_path: Path) -> None:
+def _nameless() -> str:
+    raise KeyError("getpwuid(): uid not found: 1000650000")
+
+
+async def test_kopf_tells_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As with a user id that the namespace has filled in.
+    monkeypatch.setattr(getpass, "getuser", _nameless)
     told: list[tuple[bool, str]] = []
     begun: list[str] = []
     noted: list[str] = []
