@@ -172,7 +172,8 @@ def _event(one: Document) -> str:
     why = f"{one.get('reason', '')}{status}"
     detail = f": {one['detail']}" if one.get("detail") else ""
     double = "; it may have been delivered" if one.get("possibleDouble") else ""
-    tries = f"attempt {one['attempt']}{route}"
+    unique = f", apns-unique-id {shown(one['apnsUniqueId'])}" if one.get("apnsUniqueId") else ""
+    tries = f"attempt {one['attempt']}{route}{unique}"
     if what == "ended":
         if one["outcome"] == "delivered":
             return f"delivered, {tries}"
