@@ -34,6 +34,13 @@ def test_a_missing_tool_is_skipped_loudly_elsewhere(
     assert "NOT TESTED: nginx is not installed" in capfd.readouterr().err
 
 
+def test_a_test_that_needs_root_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setattr(tools.os, "geteuid", lambda: 1)
+    with pytest.raises(pytest.fail.Exception, match="not root"):
+        tools.require_root()
+
+
 def test_the_program_tells_what_is_missing(
     nothing_installed: None, capfd: pytest.CaptureFixture[str]
 ) -> None:

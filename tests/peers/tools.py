@@ -28,6 +28,7 @@ PROGRAMS = (
     "node",
     "nghttpd",
     "h2load",
+    "master",
     "nginx",
     "promtool",
     "smtp-sink",
@@ -35,11 +36,18 @@ PROGRAMS = (
     "strace",
     "swaks",
 )
-GO_PEERS = ("apnsserver", "rawpeer", "sink")
+GO_PEERS = ("apnsserver", "dsnreader", "rawpeer", "sink")
 """Commands in `tests/peers/go`; `require("rawpeer")` builds them."""
 MODULES = ("nodemailer",)
 """Node packages of `tests/peers/node`; `require("nodemailer")` gives the value of NODE_PATH."""
-_SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/go/bin")
+_SYSTEM = (
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/sbin",
+    "/usr/local/go/bin",
+    "/usr/lib/postfix/sbin",
+    "/usr/libexec/postfix",
+)
 
 
 class MissingToolError(RuntimeError):
@@ -77,6 +85,12 @@ def require(tool: str) -> Path:
         return _give_up(str(error))
 
 
+def require_root() -> None:
+    """For tests that need root: without it they fail in CI, and are skipped loudly elsewhere."""
+    if os.geteuid() != 0:
+        _give_up("this is not root")
+
+
 def node_directory() -> Path:
     """Where the Node packages of the present package-lock.json belong."""
     lock = (HERE / "node" / "package-lock.json").read_bytes()
@@ -86,7 +100,7 @@ def node_directory() -> Path:
 def _give_up(why: str) -> Path:
     import pytest
 
-    text = f"{why}. Remedy: {REMEDY}"
+    text = why if "root" in why else f"{why}. Remedy: {REMEDY}"
     if os.environ.get("CI"):
         pytest.fail(text, pytrace=False)
     print(f"\nSKIPPED, NOT TESTED: {text}", file=sys.stderr)  # noqa: T201 - a skip must be seen
