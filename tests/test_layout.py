@@ -72,6 +72,7 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/worker/__main__.py": ENTRY,
     "dispatcher/tubepost_policy/constants.py": VALUES,
     "dispatcher/tubepost_dispatcher/policy/host.py": "test_check.py and test_process.py run it",
+    "dispatcher/tubepost_dispatcher/policy/rulings.py": "tests/dispatcher/policy/test_hooks.py",
     "dispatcher/tubepost_dispatcher/policy/wire.py": VALUES,
     "operator/tubepost_operator/__main__.py": ENTRY,
     "operator/tubepost_operator/actions.py": VALUES,

@@ -12,6 +12,7 @@ _COMMANDS = {
     "demo": "Show the whole way of one message on this machine, and end.",
     "send": "Inject one push notification over SMTP and print its outcome.",
     "validate": "Check manifests without a cluster.",
+    "policy": "Try hooks out, without a dispatcher.",
     "queue": "Look at the queue of a running dispatcher, and change it.",
     "channels": "List, make, show and delete broadcast channels.",
     "simulator": "Run an APNs to develop against.",

@@ -12,18 +12,12 @@ from tubepost_dispatcher.delivery.hooks import Ruled, Ruling
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
-from tubepost_dispatcher.outcome import Outcome, OutcomeKind
-from tubepost_dispatcher.policy.changes import (
-    Refused,
-    changed_context,
-    changed_outcome,
-    changed_part,
-    dropped,
-    rerouted_mail,
-)
+from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.policy.changes import Refused
 from tubepost_dispatcher.policy.client import Call, PolicyClient
 from tubepost_dispatcher.policy.facts import message_facts, outcome_facts, request_facts
 from tubepost_dispatcher.policy.process import Fault
+from tubepost_dispatcher.policy.rulings import ruling_of
 from tubepost_dispatcher.policy.wire import Point
 
 _LOG = logging.getLogger("tubepost.policy")
@@ -109,41 +103,13 @@ class PolicyHooks:
             ruled(Ruling(fault=str(answer), busy=answer.kind == "busy"))
             return
         try:
-            ruling = self._ruling(notification, outcome, answer)
+            ruling = ruling_of(answer, notification, outcome, self._wall())
         except Refused as refused:
             self._metrics.policy_faults.labels(point, "result").inc()
             name = self._client.settings.name
             _LOG.warning("policy %s, %s: message %s: %s", name, point, notification.message_id, refused)
             ruling = Ruling(fault=str(refused))
+        else:
+            if (action := answer.get("action")) is not None:
+                self._metrics.policy_actions.labels(action["type"]).inc()
         ruled(ruling)
-
-    def _ruling(self, notification: Notification, outcome: Outcome | None, answer: dict[str, Any]) -> Ruling:
-        ruling = Ruling()
-        if (context := answer.get("context")) is not None:
-            ruling.context = changed_context(context)
-        if (changes := answer.get("request")) is not None:
-            if not isinstance(changes, dict):
-                raise Refused("the changes of the request are none")
-            ruling.push, ruling.apns_id = changed_part(notification.push, changes)
-        response, classified = answer.get("response"), answer.get("classified")
-        if outcome is not None and (response or classified is not None):
-            made = changed_outcome(outcome, response, classified)
-            ruling.outcome = None if made is outcome else made
-        if (action := answer.get("action")) is not None:
-            self._act(ruling, notification, action)
-        elif answer.get("done") and outcome is not None and outcome.kind is not OutcomeKind.DELIVERED:
-            ruling.outcome = dropped(f"{outcome.reason}; the policy has seen to it")
-        return ruling
-
-    def _act(self, ruling: Ruling, notification: Notification, action: Any) -> None:
-        kind = action.get("type") if isinstance(action, dict) else None
-        match kind:
-            case "drop":
-                ruling.outcome = dropped(action.get("reason"))
-            case "mail":
-                ruling.mail = rerouted_mail(action, notification, self._wall())
-            case "domain" if isinstance(action.get("domain"), str):
-                ruling.domain = action["domain"]
-            case _:
-                raise Refused("an action that does not exist")
-        self._metrics.policy_actions.labels(kind).inc()

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tubepost_cli.policy import command
+
+SEED = Path(__file__).resolve().parents[2] / "examples" / "seed-message.eml"
+
+MODULE = """
+from tubepost_policy import DONE
+
+def apn_request_eval(req, msg):
+    req.priority = 5
+    msg.context["seen"] = "yes"
+
+def generic_delivery_msg_dispose(msg):
+    if msg.outcome.status == 410:
+        msg.send_mail("u@x.example", "Missed", msg.json["aps"]["alert"])
+        return DONE
+    if msg.outcome.status == 400:
+        raise ValueError("no")
+"""
+
+
+def run(tmp_path: Path, *options: str, module: str = MODULE, message: Path = SEED) -> tuple[int, str]:
+    file = tmp_path / "policy.py"
+    file.write_text(module)
+    result = CliRunner().invoke(command, ["test", str(file), str(message), *options])
+    return result.exit_code, result.output
+
+
+def test_hooks_are_shown_at_work(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "--outcome", "410:Unregistered")
+    assert code == 0
+    assert "hooks: apn_request_eval, generic_delivery_msg_dispose" in output
+    assert "request.priority = 5" in output
+    assert "context: seen=yes" in output
+    assert "mail to u@x.example, bounces to <alerts@sender.example>:" in output
+    assert "Subject: Missed" in output
+
+
+def test_as_json(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "--outcome", "410:Unregistered", "-o", "json")
+    found: dict[str, Any] = json.loads(output)
+    assert code == 0
+    ((first, second),) = [one["steps"] for one in found["notifications"]]
+    assert first["request"] == {"priority": 5}
+    assert second["mail"]["recipient"] == "u@x.example"
+    assert second["milliseconds"] > 0
+    assert found["hooks"] == ["apn_request_eval", "generic_delivery_msg_dispose"]
+
+
+def test_a_hook_that_fails_is_shown_with_its_line(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "--outcome", "400:BadDeviceToken")
+    assert code == 1
+    assert "failed: generic_delivery_msg_dispose: policy.py, line 13: ValueError: no" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "module", "text"),
+    [
+        (["--outcome", "410"], MODULE, "behind a colon"),
+        ([], "import nowhere\n", "policy.py, line 1: ModuleNotFoundError"),
+        (["--to", "nobody"], MODULE, "say --to ADDRESS"),
+    ],
+)
+def test_what_cannot_be_tried(tmp_path: Path, options: list[str], module: str, text: str) -> None:
+    code, output = run(tmp_path, *options, module=module)
+    assert code == 2
+    assert text in output
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"From: a@b.example\nTo: c@d.example\n\nHello\n", "has no push part"),
+        (SEED.read_bytes().replace(b'"aps"', b"aps"), "the message is refused: 554"),
+    ],
+)
+def test_a_message_that_is_none(tmp_path: Path, content: bytes, text: str) -> None:
+    message = tmp_path / "message.eml"
+    message.write_bytes(content)
+    code, output = run(tmp_path, message=message)
+    assert code == 2
+    assert text in output
