@@ -17,7 +17,9 @@ from tubepost_dispatcher.bounces.wishes import DELAY, FAILURE, SUCCESS, Wishes, 
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 
-_NOT_TOLD: Final = frozenset({"ClientGone", "InternalError", "DroppedByPolicy", "Blackhole"})
+_NOT_TOLD: Final = frozenset(
+    {"ClientGone", "InternalError", "DroppedByPolicy", "ReroutedByPolicy", "Blackhole"}
+)
 """Ends that are the sender's own, ours, or wanted by whoever runs this."""
 _WISH: Final[dict[ReportKind, str]] = {"bounce": FAILURE, "delay": DELAY, "success": SUCCESS}
 _WORD: Final = re.compile(r"[A-Za-z-]+")

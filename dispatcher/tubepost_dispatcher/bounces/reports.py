@@ -57,6 +57,11 @@ class Reports:
             peer=route.host if tried and route is not None else "",
         )
 
+    def would_tell(self, notification: Notification, domain: Domain) -> bool:
+        """Whether a failure of this notification would be reported."""
+        options = domain.bounces or _UNSERVED
+        return self._relay and options.enabled and wanted(notification, "bounce") is not None
+
     def tell_before(self, notification: Notification, domain: Domain, expires: float) -> float:
         """When to look at a notification next, if it is still in the queue: it is late then, or expires.
 

@@ -15,7 +15,7 @@ from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.follow_up import is_mail
 from tubepost_dispatcher.notification import Notification, encode
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
-from tubepost_dispatcher.queue.entries import expired_outcome, held_back, read_entry
+from tubepost_dispatcher.queue.entries import expired_outcome, held_back, last_try, read_entry
 from tubepost_dispatcher.queue.feeder import Feeder
 from tubepost_dispatcher.queue.item import Item, ItemKeeper
 from tubepost_dispatcher.queue.lanes import Lane
@@ -120,6 +120,19 @@ class Endings:
             back(Kept(one.key, told), None)
         else:
             self._mails.add(slot, mail, notification.sender, partial(back, Kept(one.key, told)))
+
+    def give_up(self, slot: Slot, one: Kept) -> bool:
+        """End a taken entry that nobody will deliver, if its sender is told of that; else give it back."""
+        notification = None if is_mail(one.entry.body) else read_entry(one)
+        if notification is not None:
+            domain = self._domains.find(notification.domain) or _NOWHERE
+            if self._reports.would_tell(notification, domain):
+                lane = self._feeder.known(slot, one)
+                why = f"the pod has to go, and its queue with it; {last_try(notification, one.entry.reason)}"
+                self.end(lane, one.key, notification, domain, permanent_outcome("QueueGone", why))
+                return True
+        slot.store.release([one.key])
+        return False
 
     def drop(self, slot: Slot, one: Kept, why: str) -> None:
         """End a taken entry that delivery does not have: an operator gives it up."""

@@ -58,7 +58,11 @@ def held_back(entry: Entry) -> Entry:
 
 def expired_outcome(notification: Notification, reason: str) -> Outcome:
     """How a notification ends that has expired; `reason`: of its last attempt, empty without one."""
+    return permanent_outcome("Expired", f"expired {last_try(notification, reason)}")
+
+
+def last_try(notification: Notification, reason: str) -> str:
+    """How often it was tried, and what the last attempt came to, in words."""
     tries = notification.attempt
     attempts = "1 attempt" if tries == 1 else f"{tries} attempts"
-    why = f"after {attempts}, the last one: {reason}" if tries or reason else "before it was tried"
-    return permanent_outcome("Expired", f"expired {why}")
+    return f"after {attempts}, the last one: {reason}" if tries or reason else "before it was tried"

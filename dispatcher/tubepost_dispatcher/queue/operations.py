@@ -7,11 +7,10 @@ being sent is left alone, and counted; a hold meets it should this attempt fail.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from tubepost_dispatcher.follow_up import OutgoingMail, is_mail
 from tubepost_dispatcher.follow_up import decode as decode_mail
 from tubepost_dispatcher.notification import Notification, decode
 from tubepost_dispatcher.partitions import partition_path
+from tubepost_dispatcher.queue.asking import taken, told
 from tubepost_dispatcher.queue.item import Item
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.queue import Queue
@@ -113,7 +113,7 @@ class Operations:
         )
 
     async def _count(self, step: Step, slot: Slot, which: Filter) -> StepResult:
-        tally = await _told(slot.store.tally, which, self._wall(), step.after)
+        tally = await told(slot.store.tally, which, self._wall(), step.after)
         if isinstance(tally, Failure):
             return StepResult(problem=_problem(slot, tally))
         assert isinstance(tally, Tally)
@@ -128,7 +128,7 @@ class Operations:
         )
 
     async def _list(self, step: Step, slot: Slot, which: Filter) -> StepResult:
-        page = await _told(slot.store.page, which, step.after, step.limit)
+        page = await told(slot.store.page, which, step.after, step.limit)
         if isinstance(page, Failure):
             return StepResult(problem=_problem(slot, page))
         assert isinstance(page, Page)
@@ -140,7 +140,7 @@ class Operations:
     # -- changing -------------------------------------------------------------------------------------
 
     async def _change(self, queue: Queue, step: Step, slot: Slot, which: Filter) -> StepResult:
-        page = await _told(slot.store.page, which, step.after, CHANGED_AT_ONCE)
+        page = await told(slot.store.page, which, step.after, CHANGED_AT_ONCE)
         if isinstance(page, Failure):
             return StepResult(problem=_problem(slot, page))
         assert isinstance(page, Page)
@@ -150,18 +150,18 @@ class Operations:
         else:
             queue.recall(slot, keys)
         # In the same turn as the recall: nobody is handed them in between.
-        taken = await _taken(slot, keys)
-        if isinstance(taken, Failure):
-            return StepResult(problem=_problem(slot, taken))
+        found = await taken(slot, keys)
+        if isinstance(found, Failure):
+            return StepResult(problem=_problem(slot, found))
         changed: list[Entry] = []
-        for one in taken:
+        for one in found:
             too_late = step.action is Action.FLUSH and one.entry.due <= self._wall()
             if matches(which, one.entry) and not too_late:
                 self._change_one(queue, step, slot, one)
                 changed.append(one.entry)
             else:
                 slot.store.release([one.key])
-        missing = set(keys) - {one.key for one in taken}
+        missing = set(keys) - {one.key for one in found}
         under_way = [slot.active[key].owner for key in missing if key in slot.active]
         mailing = [slot.mailing[key] for key in missing if key in slot.mailing]
         if step.action is Action.HOLD:
@@ -171,7 +171,7 @@ class Operations:
             for mail in mailing:
                 mail.hold = step.note
         # What was asked before is durable when this is answered.
-        durable = await _told(slot.store.take, ())
+        durable = await told(slot.store.take, ())
         queue.feed_soon()
         return StepResult(
             groups=tuple(add_up([_group(one, self._wall()) for one in changed], MOST_GROUPS)),
@@ -282,29 +282,3 @@ def _text(value: bytes | None) -> str:
 
 def _problem(slot: Slot, failure: Failure) -> str:
     return f"partition {slot.number:02d}: {failure.text}"
-
-
-async def _taken(slot: Slot, keys: Sequence[int]) -> Sequence[Kept] | Failure:
-    """Take entries; they are given back when whoever asked has gone meanwhile."""
-    answer: asyncio.Future[Sequence[Kept] | Failure] = asyncio.get_running_loop().create_future()
-
-    def told(found: Sequence[Kept] | Failure) -> None:
-        if not answer.done():
-            answer.set_result(found)
-        elif not isinstance(found, Failure):
-            slot.store.release([one.key for one in found])
-
-    slot.store.take(keys, told)
-    return await answer
-
-
-async def _told(ask: Callable[..., None], *values: Any) -> Any:
-    """Call a method of a store; what it calls back with."""
-    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def told(found: Any) -> None:
-        if not answer.done():
-            answer.set_result(found)
-
-    ask(*values, told)
-    return await answer

@@ -105,11 +105,11 @@ class Queue:
             self._feeder, sender, domains, self._patience, self._journal, metrics, self._settled,
             clock, wall, chance,
         )  # fmt: skip
-        self._endings = Endings(
+        self.endings = Endings(
             self, deliverer, domains, self._patience, self._feeder, self._mails, self._reports, clock, wall
         )
-        self.expire = self._endings.expire
-        self.drop = self._endings.drop
+        self.expire = self.endings.expire
+        self.drop = self.endings.drop
         self._partitions = Partitions(
             self.slots,
             open_store or partial(store_of, directory, loop=self._loop),
@@ -234,7 +234,7 @@ class Queue:
         self._domains = domains
         self._patience.clear()
         self._mails.swap(domains)
-        self._endings.swap(domains)
+        self.endings.swap(domains)
         self._feeder.swap(domains)
 
     def adopt(self, slots: Sequence[int]) -> None:
@@ -326,7 +326,7 @@ class Queue:
             self._feeder.gone(lane, fresh=False)
         elif domain.options.mode is DeliveryMode.REFUSE:
             self._feeder.gone(lane, fresh=False)
-            self._endings.end(lane, one.key, notification, domain, _REFUSED)
+            self.endings.end(lane, one.key, notification, domain, _REFUSED)
         else:
             self._deliver(Item(self, lane, one.key, entry.expires, fresh=False), notification, domain)
 
@@ -340,7 +340,7 @@ class Queue:
             self.item_deferred(item, delivery, outcome, self._clock() + wait)
             return
         self._forget(item, delivery, outcome)
-        self._endings.settle(item.slot, item.key, delivery, outcome)
+        self.endings.settle(item.slot, item.key, delivery, outcome)
 
     def item_deferred(self, item: Item, delivery: Delivery, outcome: Outcome, at: float) -> None:
         """See `ItemKeeper`."""
@@ -352,7 +352,7 @@ class Queue:
             due = due_again(outcome, at - self._clock(), now=now, expires=expires, chance=self._chance())
         if due is None:
             expired = expired_outcome(notification, outcome.reason)
-            self._endings.end(item.lane, item.key, notification, delivery.domain, expired)
+            self.endings.end(item.lane, item.key, notification, delivery.domain, expired)
             return
         expires, reason = item.expires, outcome.reason
         moved = notification.rerouted

@@ -1,4 +1,4 @@
-"""Reasons of delivery's own: what APNs never answered. All but the last four are transient. Data."""
+"""Reasons of delivery's own: what APNs never answered. All but the last five are transient. Data."""
 
 from __future__ import annotations
 
@@ -180,6 +180,16 @@ DELIVERY_REASONS: tuple[ReasonSpec, ...] = (
         "It was queued for longer than messageExpiration, or until after its apns-expiration.",
         "The reason of its last attempt says what kept it; see also spec.delivery.messageExpiration.",
         4,  # the code of whatever is given up for a reason that Momentum had no code for
+        source=Source.DELIVERY,
+    ),
+    ReasonSpec(
+        "QueueGone",
+        OutcomeKind.PERMANENT,
+        554,
+        "5.3.2",
+        "Its queue was on a volume that went with its pod, and it could not be delivered before that.",
+        "Send it again; the administrator can give spec.queue.disk a claim, and pods more time to end.",
+        4,
         source=Source.DELIVERY,
     ),
     ReasonSpec(

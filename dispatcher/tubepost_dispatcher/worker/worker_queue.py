@@ -20,6 +20,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.partitions import partition_path
 from tubepost_dispatcher.queue.bounds import BoundedQueue, Bounds
 from tubepost_dispatcher.queue.journal import Journal
+from tubepost_dispatcher.queue.leaving import report_rest
 from tubepost_dispatcher.queue.queue import Queue
 from tubepost_dispatcher.queue.sampling import QueueSampler
 from tubepost_dispatcher.store.disk import DiskStore
@@ -36,6 +37,8 @@ CLOSE_PATIENCE: Final = 2.5
 """Seconds that the disk has at the end, within those that a supervisor waits beyond its grace period."""
 NAMED: Final = 100
 """Message ids that are named of what is left behind."""
+REPORT_PART: Final = 0.2
+"""Part of the time of an end that is kept for reports of what could not be delivered in the rest."""
 _LAST_LOOK: Final = 2.0
 """Seconds for reading what is left behind."""
 _DOMAINS: Final = 20
@@ -78,6 +81,7 @@ class WorkerQueue:
         self._before_removal = before_removal
         self._domains = domains
         self._config = config
+        self._sender = sender
         self._stores: dict[int, DiskStore] = {}
         self.queue = Queue(
             deliverer,
@@ -152,10 +156,25 @@ class WorkerQueue:
         """
         end = time.monotonic() + grace
         if last:
-            await self._deliver_until(end)
+            told = REPORT_PART * grace if self._sender.configured else 0.0
+            await self._deliver_until(end - told)
+            if self.queue.queued and told:
+                await self._report_rest(end)
         left = await self.queue.drain(max(0.0, end - time.monotonic()))
         if left and last:
             await self._tell_what_is_left()
+
+    async def _report_rest(self, end: float) -> None:
+        """Tell the senders of what is left, as far as there is time and a relay."""
+
+        def in_time() -> bool:
+            now = time.monotonic()
+            return now < end and self._sender.held_until <= now
+
+        ended = await report_rest(self.queue, in_time)
+        if ended:
+            text = "queue: %d notifications are not delivered, their volume goes; their senders are told"
+            _LOG.warning(text, ended)
 
     async def _deliver_until(self, end: float) -> None:
         """Wait until nothing more can be delivered for now."""

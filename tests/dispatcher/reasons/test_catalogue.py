@@ -57,7 +57,7 @@ def test_permanence_is_apns_status_and_delivery_has_none() -> None:
         permanent = spec.status in PERMANENT and spec.reason != "IdleTimeout"
         assert spec.kind is (OutcomeKind.PERMANENT if permanent else OutcomeKind.TRANSIENT)
     permanent_ends = {spec.reason for spec in DELIVERY_REASONS if spec.kind is OutcomeKind.PERMANENT}
-    assert permanent_ends == {"Expired", "Dropped", "DroppedByPolicy", "ReroutedByPolicy"}
+    assert permanent_ends == {"Expired", "Dropped", "QueueGone", "DroppedByPolicy", "ReroutedByPolicy"}
     assert {spec.kind for spec in MESSAGE_REASONS} == {OutcomeKind.PERMANENT}
 
 

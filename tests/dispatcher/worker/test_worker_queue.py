@@ -4,17 +4,22 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.dispatcher.delivery.support import DELIVERED, FakePool, domain, domains, notification
+from tests.dispatcher.queue.mail_support import TAKEN, FakeRelay
 from tubepost_api.config import DeliveryConfig, DeliveryMode, QueueConfig
 from tubepost_dispatcher.bounces.relay_sender import RelaySender
 from tubepost_dispatcher.bounces.reports import Reports
 from tubepost_dispatcher.delivery.deliverer import Deliverer
+from tubepost_dispatcher.follow_up import OutgoingMail
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.queue import leaving
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.lanes import Turns
+from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.store.port import Failure
 from tubepost_dispatcher.worker import worker_queue as module
 from tubepost_dispatcher.worker.worker_queue import WorkerQueue
@@ -22,8 +27,15 @@ from tubepost_dispatcher.worker.worker_queue import WorkerQueue
 
 class Bench:
     def __init__(
-        self, directory: Path, *, persistent: bool, mode: DeliveryMode = DeliveryMode.DELIVER
+        self,
+        directory: Path,
+        *,
+        persistent: bool,
+        mode: DeliveryMode = DeliveryMode.DELIVER,
+        relay: Any = None,
     ) -> None:
+        reports = Reports()
+        reports.swap("mx.example", relay=relay is not None)
         self.pool = FakePool()
         self.domain = domain(self.pool, options=DeliveryConfig(mode=mode))
         journal = Journal(None)
@@ -38,8 +50,8 @@ class Bench:
             journal,
             QueueConfig(persistent=persistent),
             1,
-            Reports(),
-            RelaySender(),
+            reports,
+            relay or RelaySender(),
         )
 
     async def put(self, *numbers: int) -> None:
@@ -70,6 +82,56 @@ async def test_what_is_left_on_a_volume_of_the_pod_is_told(
     assert "3 notifications are left on a volume that goes with its pod (apn_example.com: 3)" in caplog.text
     assert "Remedy: give spec.queue.disk a claim" in caplog.text
     assert "left behind, the first 2 messages: m1, m2\n" in caplog.text
+
+
+class Relay(FakeRelay):
+    """Takes everything, or nothing while it is held."""
+
+    configured = True
+
+    def send(self, mail: OutgoingMail, done: Callable[[Reply], None]) -> None:
+        self.mails.append((mail, done))
+        asyncio.get_running_loop().call_soon(done, TAKEN)
+
+
+async def test_senders_are_told_of_what_goes_with_the_volume(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leaving, "AT_ONCE", 2)
+    relay = Relay()
+    it = Bench(tmp_path, persistent=False, mode=DeliveryMode.SUSPEND, relay=relay)
+    await it.put(1, 2, 3, 4, 5)
+    silent = notification(6, accepted_at=4e9, sender="")
+    it.it.bounded.put([(silent, it.domain)], lambda failure: None)
+    await it.it.drain(20.0, last=True)
+    await it.it.close()
+    assert sorted(mail.message_id for mail, _ in relay.mails) == ["m1", "m2", "m3", "m4", "m5"]
+    assert b"554" not in relay.mails[0][0].content
+    assert b"X-Tubepost; QueueGone (the pod has to go" in relay.mails[0][0].content
+    assert "5 notifications are not delivered, their volume goes; their senders are told" in caplog.text
+    assert "1 notifications are left on a volume" in caplog.text
+
+
+async def test_a_relay_that_takes_nothing_is_told_nothing_and_all_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    relay = Relay()
+    relay.held_until = float("inf")
+    it = Bench(tmp_path, persistent=False, mode=DeliveryMode.SUSPEND, relay=relay)
+    await it.put(1, 2)
+    await it.it.drain(5.0, last=True)
+    await it.it.close()
+    assert relay.mails == []
+    assert "2 notifications are left on a volume" in caplog.text
+
+
+async def test_what_has_a_successor_is_not_reported(tmp_path: Path) -> None:
+    relay = Relay()
+    it = Bench(tmp_path, persistent=True, mode=DeliveryMode.SUSPEND, relay=relay)
+    await it.put(1)
+    await it.it.drain(5.0, last=False)
+    await it.it.close()
+    assert relay.mails == []
 
 
 @pytest.mark.parametrize("persistent", [True, False])
