@@ -6,6 +6,8 @@ from tubepost_credentials.pem import MAX_PEM_SIZE
 from tubepost_dispatcher.config.documents import MAX_DEPTH, MAX_DIGITS, MAX_NODES
 from tubepost_dispatcher.config.manifests import MAX_FILE_SIZE
 from tubepost_dispatcher.feeds.sinks import MAX_BUFFERED as LOGGER_BUFFER
+from tubepost_dispatcher.feeds.webhook.client import MOST_READ
+from tubepost_dispatcher.text import MAX_TEXT
 from tubepost_runtime.endpoints import ANSWER_TIMEOUT, MAX_CONNECTIONS
 from tubepost_runtime.line_writer import MAX_BUFFERED as PROCESS_LOG_BUFFER
 from tubepost_runtime.repeats import BURST, WINDOW
@@ -73,5 +75,29 @@ WATCHING = (
         "values are escaped; a token stands whole where a format has `%dt`",
         "nothing",
         "dispatcher/feeds/test_format.py::test_a_token_within_another_field_is_hidden_from_both_kinds_of_lines",
+    ),
+    (
+        "As the receiver of a webhook, answer slowly, without end, with nonsense or with a redirect",
+        f"`timeout`; {MOST_READ // 1024} KiB of an answer are read, and {MAX_TEXT} characters told",
+        "the batch is kept; deliveries know nothing of it",
+        "dispatcher/feeds/webhook/test_client.py::test_a_status_counts_when_its_body_breaks_off_or_does_not_end",
+    ),
+    (
+        "As the receiver of a webhook, take nothing for days",
+        "`maxEvents` and `maxSize` for each logger and worker, in memory and in the outbox",
+        "the oldest events are dropped and counted",
+        "dispatcher/feeds/webhook/test_sink.py::test_the_oldest_give_way_and_are_counted",
+    ),
+    (
+        "As the receiver of a webhook, show our Authorization or device tokens in an answer",
+        "replaced where the answer enters",
+        "the log line has `[hidden]`",
+        "dispatcher/feeds/webhook/test_answer.py::test_what_it_says_is_told_without_our_secrets_or_tokens",
+    ),
+    (
+        "Set DLV_Response_Status and its like, to look delivered in a log",
+        "variables that are Tubepost's to set are ignored and counted as `context-reserved`",
+        "the message is taken",
+        "dispatcher/feeds/test_format.py::test_ours_are_variables_too_and_no_sender_forges_them",
     ),
 )

@@ -116,6 +116,7 @@ OTHER: dict[str, Any] = {
             "latencySeconds": 7,
             "queueAgeSeconds": 77,
             "queueGrowth": 77,
+            "webhookAgeSeconds": 77,
             "queueFreeRatio": 0.07,
         },
         "dashboards": {"enabled": False, "namespace": "other", "labels": TEXTS, "annotations": TEXTS},

@@ -33,7 +33,7 @@ def test_retry_after_is_seconds_or_a_date_and_bounded(value: bytes, wait: float)
     assert judge(503, value, b"", WALL).wait == wait
 
 
-def test_what_it_says_is_told_without_our_secrets_and_without_tokens() -> None:
+def test_what_it_says_is_told_without_our_secrets_or_tokens() -> None:
     said = b"no: Bearer abc \x1b[2K\n" + b"my-own-secret " + b"ab" * 32
     text = judge(500, b"", said, WALL, "my-own-secret").text
     assert text.startswith("it answered 500: no: ")
