@@ -36,7 +36,7 @@ from tubepost_operator.plan.logger import plan_logger
 from tubepost_operator.plan.pause import is_paused
 from tubepost_operator.plan.push_domain import Decision, decide, plan_push_domain
 from tubepost_operator.plan.route import plan_route
-from tubepost_operator.plan.stale_secret import may_be_emptied, stale_secrets
+from tubepost_operator.plan.stale_secret import holding, may_be_mended, stale_secrets
 from tubepost_operator.plan.trouble import no_access, operator_error, plan_trouble
 from tubepost_operator.pods import PodAsker
 from tubepost_operator.rollout_limit import RolloutLimit
@@ -296,12 +296,11 @@ class Controller:
         return plan
 
     def _emptying_of(self, key: Key, seen: PushDomainSnapshot, decision: Decision) -> PushDomainSnapshot:
-        """The snapshot with whether its pods have to go first, because of an old immutable Secret."""
-        stale = bool(stale_secrets(seen, decision.digest)) and not is_paused(seen.document)
-        stale = stale and may_be_emptied(seen, decision.arranged)
+        """The snapshot with the immutable Secrets that its pods must not mount now, since theirs are old."""
+        may = may_be_mended(seen, decision.arranged) and not is_paused(seen.document)
+        stale = stale_secrets(seen, decision.digest) if may else ()
         before = self._emptying.done(key, decision.digest)
-        pods = [pod.meta.uid for pod in seen.pods if not pod.sidecar]
-        emptying = self._emptying.look(key, decision.digest, pods, self._clock(), stale=stale)
+        emptying = self._emptying.look(key, decision.digest, holding(seen), self._clock(), stale=stale)
         return replace(seen, emptying=emptying, emptied_before=before)
 
     async def _left_alone(self, key: Key, document: Document, hold: Hold) -> Plan:

@@ -192,8 +192,13 @@ def read_secret(document: Document) -> Secret:
         except (binascii.Error, ValueError):
             data[name] = b""
     metadata = document["metadata"]
-    immutable = document.get("immutable") is True
-    return Secret(metadata["name"], metadata.get("resourceVersion", ""), data, immutable)
+    return Secret(
+        metadata["name"],
+        metadata.get("resourceVersion", ""),
+        data,
+        document.get("immutable") is True,
+        metadata.get("creationTimestamp") or "",
+    )
 
 
 def read_config_map(document: Document) -> ConfigMap:

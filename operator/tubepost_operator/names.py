@@ -51,6 +51,8 @@ class Names:
     """On the Deployment and on pods, those with a sidecar too: name of the ConfigMap that they mount."""
     REFRESH_ANNOTATION: Final = f"{GROUP}/refresh"
     """On pods: hash of the mounted contents; its change has the kubelet refresh volumes at once."""
+    WITHOUT_ANNOTATION: Final = f"{GROUP}/without"
+    """On pods for a while: immutable Secrets that they do not mount, so that kubelets forget the old ones."""
     APPLIED_ANNOTATION: Final = f"{GROUP}/applied"
     """On children: hash of what was applied last."""
     CONTENT_ANNOTATION: Final = f"{GROUP}/content"

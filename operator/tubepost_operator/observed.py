@@ -70,13 +70,14 @@ class Refusal:
 class Secret:
     """A Secret's contents; its `repr` holds none of them.
 
-    `immutable`: it is, or one of its name was before.
+    `immutable`: it is, or one of its name was before. `created`: when this one was.
     """
 
     name: str
     version: str
     data: Mapping[str, bytes] = field(repr=False)
     immutable: bool = False
+    created: str = ""
 
 
 @dataclass(frozen=True, slots=True)

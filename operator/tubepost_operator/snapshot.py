@@ -88,8 +88,8 @@ class PushDomainSnapshot(Snapshot):
     refused. `unconfirmed_for`: seconds since a pod was first seen to run something else than the selected
     configuration; 0 while none does. `fights`: over which children. `may_upgrade`: the rollout limit has
     room for it. `last_published`: name of the ConfigMap and text of the configuration that was published
-    at the last reconcile. `told`: by events, of some objects. `emptying`: all pods are to be stopped
-    first; `emptied_before`: they were, for the selected configuration.
+    at the last reconcile. `told`: by events, of some objects. `emptying`: immutable
+    Secrets that no pod is to mount for a while; `emptied_before`: none did, for the selected configuration.
     """
 
     settings: Settings
@@ -106,7 +106,7 @@ class PushDomainSnapshot(Snapshot):
     may_upgrade: bool = True
     last_published: tuple[str, str] | None = None
     told: Mapping[Key, str] = field(default_factory=dict)
-    emptying: bool = False
+    emptying: tuple[str, ...] = ()
     emptied_before: bool = False
 
     def with_read(self, found: Mapping[Need, Found]) -> Self:

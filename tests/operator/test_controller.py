@@ -14,6 +14,7 @@ from tubepost_operator import holding
 from tubepost_operator.api import ApiError
 from tubepost_operator.fights import FREE
 from tubepost_operator.kinds import CHILDREN, OWN, RELATED
+from tubepost_operator.names import Names
 from tubepost_operator.observed import Document, Key, PodReport
 from tubepost_operator.plan import push_domain as push_domain_module
 from tubepost_operator.plan import stale_secret
@@ -171,6 +172,53 @@ async def test_pods_with_an_old_immutable_secret_are_stopped_and_started(
         cluster.roll_out()
         await running.until(lambda: cluster.condition("alerts")[0] == "True")
         assert [event for event in cluster.events if event["reason"] == "StaleSecret"]
+
+
+async def test_an_old_immutable_secret_interrupts_only_the_routes_that_need_it(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stale_secret, "STALE_AFTER", 0.2)
+    furnish(cluster)
+    cluster.put({**secret_document("fixed"), "immutable": True})
+    cluster.put(route("other", certificate={"secretName": "fixed"}))
+    entry = {"name": "other.example.com", "routes": ["other"]}
+    cluster.edit("PushDomain", "alerts", lambda found: found["spec"]["domains"].append(entry))
+    pods = FakePods()
+    volume = Names.secret_volume("fixed")
+
+    def mounts() -> bool:
+        spec = cluster.get_now("Deployment", "alerts")["spec"]
+        assert spec["replicas"] == 1
+        return volume in [item["name"] for item in spec["template"]["spec"]["volumes"]]
+
+    def hash_now() -> str:
+        return str(cluster.get_now("PushDomain", "alerts")["status"]["config"]["hash"])
+
+    async with start(cluster, pods) as running:
+        await made(running)
+        cluster.start_pod("alerts-1", ip="10.0.0.7")
+        pods.reports["10.0.0.7"] = PodReport(hash_now())
+        await running.rest()
+        assert mounts()
+        cluster.remove("Secret", "fixed")
+        await running.until(lambda: cluster.condition("alerts")[1] == "SecretNotFound")
+        cluster.put({**secret_document("fixed"), "immutable": True})
+        await running.until(lambda: cluster.condition("alerts", "Programmed") == ("False", "StaleSecret"))
+        assert not mounts()
+        # A pod without it has started; the old one is about to go.
+        pods.reports["10.0.0.8"] = PodReport("without")
+        cluster.start_pod("alerts-2", ip="10.0.0.8")
+        await running.until(lambda: ("PATCH", "Pod", "alerts-2") in cluster.requests)
+        assert not mounts(), "until the last pod that mounts it is gone"
+        cluster.remove("Pod", "alerts-1")
+        await running.until(mounts)
+        pods.reports["10.0.0.9"] = PodReport(hash_now())
+        cluster.start_pod("alerts-3", ip="10.0.0.9")
+        cluster.remove("Pod", "alerts-2")
+        cluster.roll_out()
+        await running.until(lambda: cluster.condition("alerts")[0] == "True")
+        (told,) = [event for event in cluster.events if event["reason"] == "StaleSecret"]
+        assert "these routes send nothing: other." in told["message"]
 
 
 async def test_of_two_operators_one_yields_in_words(cluster: FakeCluster) -> None:

@@ -38,7 +38,7 @@ from tubepost_operator.plan.pause import is_paused, withheld
 from tubepost_operator.plan.queue_conditions import abandoned, queue_conditions
 from tubepost_operator.plan.readiness import programmed, ready
 from tubepost_operator.plan.select import Selection, select_config
-from tubepost_operator.plan.stale_secret import emptied
+from tubepost_operator.plan.stale_secret import mended
 from tubepost_operator.plan.workloads import Arrangement, arrange, kind_of, present_kind, workload_body
 from tubepost_operator.snapshot import PushDomainSnapshot
 
@@ -121,7 +121,9 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
     decision = decision or decide(snapshot)
     candidate, selection, digest = decision.candidate, decision.selection, decision.digest
     arranged = decision.arranged
-    manifests = emptied(decision.manifests) if snapshot.emptying else decision.manifests
+    manifests = decision.manifests
+    if snapshot.emptying and selection.source is not None:
+        manifests = mended(manifests, selection.source.config, snapshot.emptying)
     children = plan_children(snapshot, arranged, manifests) if arranged is not None else ChildrenPlan()
     paused = is_paused(snapshot.document)
     if paused:

@@ -93,7 +93,8 @@ def programmed(
         )
     stale = stale_secrets(snapshot, digest)
     if snapshot.emptying or (stale and not children.paused):
-        return bad(_PROGRAMMED, Reason.STALE_SECRET, stale_message(snapshot, stale))
+        text = stale_message(snapshot, selection.source.config, stale)
+        return bad(_PROGRAMMED, Reason.STALE_SECRET, text)
     return _rolled(snapshot, children, kind) or _confirmed(snapshot, children, digest, kind)
 
 

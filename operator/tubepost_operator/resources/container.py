@@ -114,14 +114,7 @@ def container(source: Source) -> Document:
             {"name": "config", "mountPath": CONFIG_DIRECTORY, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of the pod's own
             {"name": "logs", "mountPath": LOG_DIRECTORY},
-            *(
-                {
-                    "name": Names.secret_volume(secret),
-                    "mountPath": f"{SECRETS_DIRECTORY}/{secret}",
-                    "readOnly": True,
-                }
-                for secret in sorted(source.config.secret_names())
-            ),
+            *(secret_mount(secret) for secret in sorted(source.config.secret_names())),
         ],
     }
     variables: list[Document] = [{"name": LINGER_VARIABLE, "value": str(LINGER)}]
@@ -146,13 +139,7 @@ def volumes(source: Source) -> list[Document]:
         {"name": "config", "configMap": {"name": source.config_map, "defaultMode": _FILE_MODE}},
         {"name": "tmp", "emptyDir": {}},
         {"name": "logs", "emptyDir": {}},
-        *(
-            {
-                "name": Names.secret_volume(secret),
-                "secret": {"secretName": secret, "optional": True, "defaultMode": _FILE_MODE},
-            }
-            for secret in sorted(source.config.secret_names())
-        ),
+        *(secret_volume(secret) for secret in sorted(source.config.secret_names())),
         *(
             [source.kept or queue.empty_dir(_largest_queue(source), _workers(source))]
             if source.queue is QueueVolume.EMPTY_DIR
@@ -160,6 +147,18 @@ def volumes(source: Source) -> list[Document]:
         ),
         *_ca_volume(source),
     ]
+
+
+def secret_volume(secret: str) -> Document:
+    """Build the volume of a Secret."""
+    mounted = {"secretName": secret, "optional": True, "defaultMode": _FILE_MODE}
+    return {"name": Names.secret_volume(secret), "secret": mounted}
+
+
+def secret_mount(secret: str) -> Document:
+    """Build its mount."""
+    path = f"{SECRETS_DIRECTORY}/{secret}"
+    return {"name": Names.secret_volume(secret), "mountPath": path, "readOnly": True}
 
 
 def _ca_volume(source: Source) -> list[Document]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tubepost_operator.names import Names, short_hash
-from tubepost_operator.resources.container import LINGER_VARIABLE
+from tubepost_operator.resources.container import LINGER_VARIABLE, secret_mount, secret_volume
 from tubepost_operator.resources.queue import ORDINAL_VARIABLE
 from tubepost_operator.webhook.sidecar_resources import beyond, sidecar_resources
 from tubepost_runtime.addresses import LOOPBACK
@@ -111,7 +111,7 @@ def inject(
     assert isinstance(http_port, int)
     assert smtp_port is None or isinstance(smtp_port, int)
     assert rest_port is None or isinstance(rest_port, int)
-    source = template["spec"]
+    source = _whole(template)
     volumes, renamed = _volumes(source)
     container = _container(
         source, renamed, spec.get("securityContext") or {}, (smtp_port, http_port, rest_port)
@@ -139,6 +139,20 @@ def _moved(present: Sequence[Mapping[str, Any]]) -> tuple[Operation, ...]:
     if now <= place:
         return ()
     return ({"op": "move", "from": f"/spec/initContainers/{now}", "path": f"/spec/initContainers/{place}"},)
+
+
+def _whole(template: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The template's spec, with the Secrets that the PushDomain's own pods do not mount for a while."""
+    spec: Mapping[str, Any] = template["spec"]
+    without = ((template.get("metadata") or {}).get("annotations") or {}).get(Names.WITHOUT_ANNOTATION, "")
+    secrets = [name for name in without.split(",") if name]
+    dispatcher, *others = spec["containers"]
+    mounts = [*(dispatcher.get("volumeMounts") or ()), *map(secret_mount, secrets)]
+    return {
+        **spec,
+        "containers": [{**dispatcher, "volumeMounts": mounts}, *others],
+        "volumes": [*(spec.get("volumes") or ()), *map(secret_volume, secrets)],
+    }
 
 
 def config_name(template: Mapping[str, Any]) -> str:

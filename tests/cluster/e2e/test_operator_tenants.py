@@ -51,21 +51,41 @@ def test_a_refusal_of_pods_is_in_the_condition_within_seconds_and_ends_by_itself
 
 def test_an_immutable_secret_that_is_made_anew_reaches_the_pods(operated: Operated) -> None:
     cluster = operated.release.cluster
-    operated.apply({**secret("fixed", certificate()), "immutable": True})
-    operated.apply(operated.route("fixed", certificate={"secretName": "fixed"}))
-    operated.apply(operated.push_domain("fixed", domains=[{"name": "fixed.example.com"}], routes=["fixed"]))
-    operated.ready("fixed", timeout=90)
-    (before,) = operated.pods("fixed")
-    cluster.kubectl("delete", "secret", "fixed", operated.place)
-    operated.apply({**secret("fixed", certificate()), "immutable": True})
-    cluster.until(
-        "it is said", lambda: operated.condition("Programmed", "fixed")[1] == "StaleSecret", timeout=90
-    )
+    # One whose only route needs it, and one that goes on by another route beside it.
+    names = ("alone", "beside")
+    for name in names:
+        operated.apply({**secret(name, certificate()), "immutable": True})
+        operated.apply(operated.route(name, certificate={"secretName": name}))
+    domain = {"name": "fixed.example.com"}
+    operated.apply(operated.push_domain("alone", domains=[domain], routes=["alone"]))
+    both = [{**domain, "routes": ["beside"]}, {"name": "other.example.com"}]
+    operated.apply(operated.push_domain("beside", domains=both))
+    for name in names:
+        operated.ready(name, timeout=90)
+    before = {name: operated.pods(name)[0]["metadata"]["uid"] for name in names}
+    for name in names:
+        cluster.kubectl("delete", "secret", name, operated.place)
+        operated.apply({**secret(name, certificate()), "immutable": True})
+    for name in names:
+        cluster.until(
+            f"it is said of {name}",
+            lambda name=name: operated.condition("Programmed", name)[1] == "StaleSecret",
+            timeout=90,
+        )
+    assert "these routes send nothing: beside." in operated.condition("Programmed", "beside")[2]
+    available = []
+
+    def again() -> bool:
+        status = operated.get("deployment", "beside").get("status", {})
+        available.append(status.get("availableReplicas", 0))
+        return all(operated.condition(name=name)[0] == "True" for name in names)
+
     # Ready again is what runs the new hash: pods are asked for it.
-    operated.ready("fixed", timeout=90)
-    (after,) = operated.pods("fixed")
-    assert after["metadata"]["uid"] != before["metadata"]["uid"]
-    cluster.kubectl("delete", "pushdomain", "fixed", operated.place)
+    cluster.until("both are ready again", again, timeout=180)
+    assert min(available) >= 1
+    for name, uid in before.items():
+        assert uid not in [pod["metadata"]["uid"] for pod in operated.pods(name)]
+        cluster.kubectl("delete", "pushdomain", name, operated.place)
 
 
 def test_a_namespace_that_is_deleted_and_a_role_that_is_taken_away_stop_no_other(

@@ -301,3 +301,24 @@ def test_resources_are_the_push_domains_unless_annotated() -> None:
         "requests": {"cpu": "50m", "memory": "192Mi"},
         "limits": {"cpu": "50m", "memory": "1Gi"},
     }
+
+
+def test_a_secret_that_its_push_domains_own_pods_lack_for_a_while_is_there() -> None:
+    template = copy.deepcopy(TEMPLATE)
+    whole = sidecar(injected(pod()))
+    (volume,) = [item for item in template["spec"]["volumes"] if "secret" in item]
+    dispatcher = template["spec"]["containers"][0]
+    template["spec"]["volumes"].remove(volume)
+    dispatcher["volumeMounts"] = [
+        item for item in dispatcher["volumeMounts"] if item["name"] != volume["name"]
+    ]
+    lacking = injected(pod(), template)
+    assert sidecar(lacking)["volumeMounts"] != whole["volumeMounts"]
+    template["metadata"]["annotations"][Names.WITHOUT_ANNOTATION] = volume["secret"]["secretName"]
+    result = injected(pod(), template)
+
+    def by_name(items: Any) -> dict[str, Any]:
+        return {item["name"]: item for item in items}
+
+    assert by_name(sidecar(result)["volumeMounts"]) == by_name(whole["volumeMounts"])
+    assert by_name(result["spec"]["volumes"]) == by_name(injected(pod())["spec"]["volumes"])
