@@ -43,12 +43,19 @@ def respond(script: Script) -> Any:
         if path == "/api":
             handler.answer(200, {"versions": ["v1"]})
         elif path == "/apis":
-            groups = [{"name": "tubepost.io", "preferredVersion": GROUP, "versions": [GROUP]}]
+            # Somebody else's is down: the API server answers for it, and has nobody to ask.
+            down = {"groupVersion": "down.example.com/v1", "version": "v1"}
+            groups = [
+                {"name": "down.example.com", "preferredVersion": down, "versions": [down]},
+                {"name": "tubepost.io", "preferredVersion": GROUP, "versions": [GROUP]},
+            ]
             handler.answer(200, {"groups": groups})
         elif path == "/api/v1":
             handler.answer(
                 200, {"resources": [_resource("namespaces", "Namespace"), _resource("events", "Event")]}
             )
+        elif path == "/apis/down.example.com/v1":
+            handler.answer(503, {"message": "service unavailable"})
         elif path == "/apis/tubepost.io/v1alpha1":
             handler.answer(200, {"resources": [_resource(kind.plural, kind.name) for kind in OWN.values()]})
         elif "watch" in request.query:
