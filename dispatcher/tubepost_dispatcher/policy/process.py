@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import orjson
 
@@ -235,8 +235,8 @@ class PolicyProcess:
             _LOG.info("policy %s: printed: %s", self.settings.name, line)
         self._taken += len(data)
         if self._taken > MAX_OUTPUT and self._transport is not None:
-            pipe = self._transport.get_pipe_transport(1)
-            if isinstance(pipe, asyncio.ReadTransport):
+            pipe = cast("asyncio.ReadTransport | None", self._transport.get_pipe_transport(1))
+            if pipe is not None:
                 pipe.pause_reading()
                 self._loop.call_later(OUTPUT_PAUSE, self._go_on_reading, pipe)
 
@@ -355,8 +355,7 @@ class _Calls(asyncio.Protocol):
         self._process = process
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._process.connected(transport)
+        self._process.connected(cast("asyncio.Transport", transport))  # uvloop's is of no such class
 
     def data_received(self, data: bytes) -> None:
         self._process.received(data)
