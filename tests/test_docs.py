@@ -163,7 +163,7 @@ def test_commands_on_the_page_about_the_queue_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["queue.md", "routes.md", "listener.md", "grafana.md", "sidecar.md", "install.md"]
+    "page", ["bounces.md", "queue.md", "routes.md", "listener.md", "grafana.md", "sidecar.md", "install.md"]
 )
 def test_metrics_and_alerts_that_a_page_names_exist(page: str) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")

@@ -113,7 +113,8 @@ class Metrics(MetricSet):
     queue_notifications = gauge(
         "tubepost_queue_notifications",
         "Notifications in the queue, those with delivery included, by domain (its entry in spec.domains, "
-        "`other` for those without one) and route of the last attempt (empty before the first).",
+        "`other` for those without one) and route of the last attempt (empty before the first; `mail relay`: "
+        "mails that follow notifications).",
         "domain",
         "route",
     )

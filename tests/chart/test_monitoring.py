@@ -198,6 +198,8 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         series("tubepost_messages_total", "0+10x40", 'kind="push", result="deferred"'),
         series("tubepost_messages_total", "0+90x40", 'kind="push", result="accepted"'),
         series("tubepost_worker_exits_total", "0+1x40", 'cause="signal"'),
+        series("tubepost_bounces_total", "0+1x40", 'kind="bounce", result="deferred"'),
+        series("tubepost_bounces_total", "0+1x40", 'kind="bounce", result="rejected"'),
         series("tubepost_log_lines_lost_total", "0+1x40", 'logger="json"'),
         series("tubepost_webhook_oldest_age_seconds", "700x40", 'logger="feed"'),
         series("tubepost_webhook_dropped_total", "0+1x40", 'logger="feed", reason="full"'),
@@ -241,6 +243,8 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         ),
         alert("TubepostQueuePartitionOrphaned", {**domain, "pod": "alerts-1", "severity": "critical"}),
         alert("TubepostQueueDamaged", {**domain, "pod": "alerts-1", "severity": "warning"}),
+        alert("TubepostBounceRelayDown", {**domain, "severity": "warning"}),
+        alert("TubepostBouncesGivenUp", {**domain, "severity": "warning"}),
         alert("TubepostLogLinesLost", {**domain, "logger": "json", "severity": "warning"}),
         alert("TubepostWebhookBehind", {**domain, "logger": "feed", "severity": "warning"}),
         alert("TubepostWebhookDrops", {**domain, "logger": "feed", "reason": "full", "severity": "warning"}),
@@ -265,6 +269,10 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         ),
         series("tubepost_messages_total", "0+90x40", 'kind="push", result="accepted"'),
         series("tubepost_worker_exits_total", "0x40", 'cause="signal"'),
+        # Some are greylisted, and some go to addresses that do not exist.
+        series("tubepost_bounces_total", "0+9x40", 'kind="bounce", result="deferred"'),
+        series("tubepost_bounces_total", "0+1x40", 'kind="bounce", result="rejected"'),
+        series("tubepost_bounces_total", "0+90x40", 'kind="bounce", result="sent"'),
         # A backlog that drains, and one moment's growth.
         *queue_series("14000x40", "20000-400x40 4000+100x20", "90x40", "0x40"),
         series("tubepost_queue_partitions", "4x40", 'state="owned"'),

@@ -14,7 +14,7 @@ from tubepost_dispatcher.queue.window import Window
 
 MAILS: Final = "\0mail"
 """Stands for a domain in the lane of the mails; no recipient's domain is called so."""
-MOST_MAILS: Final = 20
+MOST_MAILS: Final = 32
 """Mails of one worker that are on their way to the relay at a time, a connection each."""
 RELAY: Final = "mail relay"
 """What stands in the place of a route's name; none is called so."""

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.queue.groups import RELAY
 from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.store.port import Count, Failure, FailureKind, Figures, Filter, Store, Tally
 
@@ -47,11 +48,13 @@ class Held(NamedTuple):
 class Sum:
     """Notifications of one domain entry and route of the last attempt."""
 
-    __slots__ = ("domain", "due", "held", "oldest", "queued")
+    __slots__ = ("domain", "due", "held", "mails", "oldest", "queued")
 
-    def __init__(self, domain: str) -> None:
+    def __init__(self, domain: str, *, mails: bool = False) -> None:
         self.domain = domain
         """One of the entry's."""
+        self.mails = mails
+        """They are mails for the relay, whatever the routes of the domain do."""
         self.queued = 0
         self.due = 0
         self.held = 0
@@ -85,7 +88,7 @@ def sum_up(sums: Sums, counts: Iterable[Count], label: Callable[[str], str]) -> 
         key = (label(one.domain), one.route)
         found = sums.get(key)
         if found is None:
-            found = sums[key] = Sum(one.domain)
+            found = sums[key] = Sum(one.domain, mails=one.route == RELAY)
         found.add(one, one.queued if one.hold else 0)
 
 
@@ -101,7 +104,7 @@ def held(sums: Iterable[Sum], domains: Domains, now: float) -> Held:
     for one in sums:
         domain = domains.find(one.domain)
         operator += one.held
-        if domain is None:
+        if domain is None or one.mails:
             continue
         if domain.options.mode is DeliveryMode.SUSPEND:
             suspend += one.queued - one.held
@@ -235,7 +238,7 @@ class QueueSampler:
         sums: Sums = {}
         for counted in self._counted.values():
             for labels, found in counted.items():
-                sums.setdefault(labels, Sum(found.domain)).add(found, found.held)
+                sums.setdefault(labels, Sum(found.domain, mails=found.mails)).add(found, found.held)
         for labels, found in sums.items():
             metrics.queue_notifications.labels(*labels).set(found.queued)
             metrics.queue_due.labels(*labels).set(found.due)

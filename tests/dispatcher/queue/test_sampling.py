@@ -12,6 +12,7 @@ from tubepost_api.config import DeliveryConfig, DeliveryMode, EntryConfig
 from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.queue.groups import RELAY
 from tubepost_dispatcher.queue.sampling import MOST_REST, REST, QueueSampler, Sums, state_of, sum_up
 from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.store.memory import MemoryStore
@@ -147,6 +148,14 @@ def test_what_is_held_back_and_by_what() -> None:
     bench.inforce = domains(None)
     bench.second()
     assert [bench.value("held", cause=cause) for cause in causes] == [2, 0, 0]
+
+
+def test_mails_are_not_held_back_by_routes() -> None:
+    bench = Bench(domains(domain(FakePool(held_until=100.0))))
+    bench.put(1)
+    bench.put(2, route=RELAY)
+    bench.start()
+    assert bench.value("held", cause="routes") == 1
 
 
 class Slow:
