@@ -51,7 +51,6 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/delivery/requests.py": "tests/dispatcher/delivery/test_deliverer.py",
     "dispatcher/tubepost_dispatcher/intake/mcmt/limits.py": VALUES,
     "dispatcher/tubepost_dispatcher/intake/mcmt/message.py": VALUES,
-    "dispatcher/tubepost_dispatcher/outcome.py": VALUES,
     "dispatcher/tubepost_dispatcher/pod_limits/local.py": "tests of the listener and of delivery run on it",
     "dispatcher/tubepost_dispatcher/pod_limits/memory.py": "tests/dispatcher/pod_limits/test_shared.py and test_processes.py",
     "dispatcher/tubepost_dispatcher/pod_limits/interface.py": VALUES,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 class OutcomeKind(enum.Enum):
@@ -24,8 +24,7 @@ class Outcome:
     epoch) on a 410, else 0. `possible_double`: the request was sent and its answer lost, so that a
     repetition may be a second notification. `retry_at_once`: the cause is already mended (new token, dead
     connection replaced), an immediate repetition makes sense, once. `held_until`: monotonic seconds before
-    which this route takes no requests, 0.0 when it does. `unique_id`: the answer's `apns-unique-id`, which
-    only Apple's development environment gives.
+    which this route takes no requests, 0.0 when it does.
     """
 
     kind: OutcomeKind
@@ -37,4 +36,26 @@ class Outcome:
     possible_double: bool = False
     retry_at_once: bool = False
     held_until: float = 0.0
-    unique_id: str = ""
+
+    @property
+    def unique_id(self) -> str:
+        """The answer's `apns-unique-id`, which only Apple's development environment gives; else empty."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifiedOutcome(Outcome):
+    """An outcome in Apple's development environment. A class of its own, for the sake of all others."""
+
+    given_id: str = ""
+
+    @property
+    def unique_id(self) -> str:
+        """See `Outcome.unique_id`."""
+        return self.given_id
+
+
+def identified(outcome: Outcome, unique_id: str) -> Outcome:
+    """The same outcome, with the `apns-unique-id` of its answer."""
+    values = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
+    return IdentifiedOutcome(**values, given_id=unique_id)

@@ -20,7 +20,7 @@ from tubepost_dispatcher.feeds.format import Compatibility, compile_format
 from tubepost_dispatcher.feeds.json_format import json_heartbeat, json_line
 from tubepost_dispatcher.feeds.sinks import Handle, LineSink, Scheduler, StdoutSink
 from tubepost_dispatcher.feeds.webhook.event import cloud_event
-from tubepost_dispatcher.feeds.webhook.outbox import Outbox
+from tubepost_dispatcher.feeds.webhook.outbox import Outbox, tell_abandoned
 from tubepost_dispatcher.feeds.webhook.sink import WebhookSink
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.text import hide_tokens
@@ -158,6 +158,10 @@ class Loggers:
             kind: tuple(logger for logger in self._loggers.values() if logger.wants(kind))
             for kind in EVENT_KINDS
         }
+        if self._outbox_directory is not None and self._heartbeats:
+            asyncio.get_running_loop().run_in_executor(
+                None, tell_abandoned, self._outbox_directory, frozenset(self._loggers)
+            )
         # A webhook is for programs: who looks for outcomes in a log must find them.
         self._to_process_log = all(isinstance(sink, WebhookSink) for sink in sinks)
 
@@ -183,11 +187,14 @@ class Loggers:
         for outbox in self._outboxes:
             outbox.sync()
 
-    async def finish(self, grace: float) -> None:
-        """Let webhooks send what they have, for at most `grace` seconds; nothing more is logged to them."""
+    async def finish(self, grace: float, *, last: bool = False) -> None:
+        """Let webhooks send what they have, for at most `grace` seconds; nothing more is logged to them.
+
+        `last`: outboxes go with the process.
+        """
         for logger in self._loggers.values():
             if isinstance(logger.sink, WebhookSink):
-                self._leaving.spawn(logger.sink.finish(grace))
+                self._leaving.spawn(logger.sink.finish(grace, last=last))
         await self._leaving.join(grace + FINISH_PATIENCE)
 
     def close(self) -> None:

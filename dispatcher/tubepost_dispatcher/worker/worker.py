@@ -286,7 +286,7 @@ class Worker:
             await self._sender.close(max(0.1, end - time.monotonic()))
             # What an outbox keeps has a successor, too.
             most = grace if last or self._queue is None else HANDED_OVER
-            await self._loggers.finish(max(0.1, min(most, end - time.monotonic())))
+            await self._loggers.finish(max(0.5, min(most, end - time.monotonic())), last=last)
         finally:
             if self._queue is not None:
                 await self._queue.close()

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tests.dispatcher.apns.support import Outcomes, request
 from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED, FakePool, Told, domain, notification
 from tubepost_dispatcher.delivery.listeners import Delivery
@@ -9,7 +7,7 @@ from tubepost_dispatcher.delivery.retry import RetryPolicy
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.events import EventKind, LogEvent
 from tubepost_dispatcher.notification import PushPart
-from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.outcome import Outcome, identified
 from tubepost_dispatcher.reasons.catalogue import local_outcome, permanent_outcome, refusal
 
 
@@ -86,7 +84,7 @@ def test_what_was_sent_and_to_whom_is_told() -> None:
     made.request = request(Outcomes(), payload=b"{}")
     pool.submit(made.request)
     made.request.header_size, made.request.peer = 300, "192.0.2.7"
-    log.attempted(made, replace(DELIVERED, unique_id="5a6b"), 12.0)
+    log.attempted(made, identified(DELIVERED, "5a6b"), 12.0)
     made.request.unsend()
     log.attempted(made, BUSY, 13.0)
     assert [(e.sent_bytes, e.peer, e.unique_id) for e in sink.events] == [

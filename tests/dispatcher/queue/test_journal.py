@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from tests.dispatcher.delivery.support import BUSY, DEAD, DELIVERED, FakePool, T
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.retry import RetryPolicy
 from tubepost_dispatcher.notification import Notification, PushPart
+from tubepost_dispatcher.outcome import identified
 from tubepost_dispatcher.queue import journal as module
 from tubepost_dispatcher.queue.journal import FIELDS, Journal
 from tubepost_dispatcher.queue.journal_file import NAME, search
@@ -234,7 +234,7 @@ async def test_a_disk_that_does_not_come_on_takes_a_bounded_number(
 async def test_the_reference_has_the_fields_of_a_line() -> None:
     journal = Journal(None)
     journal.ended(delivery(notification(1, user="user")), DELIVERED, 0.0)
-    journal.deferred(notification(1), replace(BUSY, unique_id="5a6b"), 1.0, "route0")
+    journal.deferred(notification(1), identified(BUSY, "5a6b"), 1.0, "route0")
     journal.ended(delivery(notification(1, push=PushPart(b"", b"{}", channel_id=b"YWI="))), DELIVERED, 0.0)
     names = {one.name for one in EVENT}
     assert names == set(FIELDS)
@@ -261,8 +261,8 @@ async def test_the_lines_of_a_broadcast_name_its_channel(directory: Path | None)
 
 async def test_a_unique_id_is_kept_whatever_the_outcome(directory: Path | None) -> None:
     journal = Journal(directory)
-    journal.ended(delivery(notification(1)), replace(DELIVERED, unique_id="5a6b"), 0.0)
-    journal.ended(delivery(notification(1)), replace(DEAD, unique_id="7c8d"), 0.0)
+    journal.ended(delivery(notification(1)), identified(DELIVERED, "5a6b"), 0.0)
+    journal.ended(delivery(notification(1)), identified(DEAD, "7c8d"), 0.0)
     journal.ended(delivery(notification(1)), DELIVERED, 0.0)
     lines = await journal.trace("m1")
     assert [line.get("apnsUniqueId") for line in lines] == ["5a6b", "7c8d", None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from tubepost_dispatcher.apns.connection import Connection, Request, Result
 from tubepost_dispatcher.apns.connector import Connector
@@ -15,7 +14,7 @@ from tubepost_dispatcher.apns.health import RouteHealth
 from tubepost_dispatcher.apns.http2.results import StreamError
 from tubepost_dispatcher.apns.pool.gauges import PoolGauges
 from tubepost_dispatcher.apns.pool.waiting import Waiting
-from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.outcome import Outcome, OutcomeKind, identified
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 from tubepost_dispatcher.text import clean
 
@@ -79,7 +78,7 @@ class Answers:
                 observe(now - request.sent_at)
                 outcome = Outcome(OutcomeKind.DELIVERED, "", 200, request.apns_id.decode("ascii"))
                 if result.unique_id:  # of the development environment
-                    outcome = replace(outcome, unique_id=_unique_id(result))
+                    outcome = identified(outcome, _unique_id(result))
                 tell(request, outcome)
             elif result.status:
                 self._rejected(connection, result, now)
@@ -151,7 +150,7 @@ class Answers:
                 _LOG.warning("route %s: paused, APNs answered %d %s", self._route, result.status, detail)
         outcome = meaning.outcome
         if result.unique_id:
-            outcome = replace(outcome, unique_id=_unique_id(result))
+            outcome = identified(outcome, _unique_id(result))
         self.tell(request, outcome)
 
     def _ended(self, connection: Connection, result: Result, now: float, unseen: list[Request]) -> None:

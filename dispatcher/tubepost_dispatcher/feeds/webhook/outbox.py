@@ -17,7 +17,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -227,6 +227,21 @@ class Outbox:
             elif floor - file.first > file.done:
                 file.done = floor - file.first
                 file.size += os.write(file.descriptor, b"-%d\n" % file.done)
+
+
+def tell_abandoned(directory: Path, loggers: Collection[str]) -> None:
+    """Tell the log of events whose logger is configured no more; may wait for the disk."""
+    with contextlib.suppress(OSError):
+        for found in sorted(directory.iterdir()):
+            size = sum(path.stat().st_size for path in found.glob(f"*{SUFFIX}"))
+            if size and found.name not in loggers:
+                _LOG.warning(
+                    "%s: %d bytes of events for a webhook that is configured no more. They are kept: name an "
+                    "ApnLogger %s in spec.loggers again, or delete the directory",
+                    found,
+                    size,
+                    found.name,
+                )
 
 
 def read_lines(data: bytes) -> tuple[list[bytes], int]:

@@ -145,8 +145,11 @@ class WebhookSink:
         self._wake.set()
         self._changed.set()
 
-    async def finish(self, grace: float) -> None:
-        """Send what is there, for at most `grace` seconds; the rest is left in the outbox, or lost."""
+    async def finish(self, grace: float, *, last: bool = False) -> None:
+        """Send what is there, for at most `grace` seconds; the rest is left in the outbox, or lost.
+
+        `last`: the outbox's volume goes with the process, so that what is in it is lost too.
+        """
         self.close()
         if not self._task.done():
             await asyncio.wait({self._task}, timeout=grace)
@@ -157,19 +160,19 @@ class WebhookSink:
         await self._disconnect()
         if self._syncing is not None:
             self._syncing.cancel()
-        await self._end()
+        await self._end(last=last)
         with contextlib.suppress(KeyError):
             self._waiting.remove(self.name)
             self._oldest.remove(self.name)
 
-    async def _end(self) -> None:
+    async def _end(self, *, last: bool) -> None:
         left, kept = len(self._buffer), False
         if self.outbox is not None:
             self.outbox.floor = self._buffer.floor
             try:
                 async with asyncio.timeout(CLOSE_PATIENCE):
                     await asyncio.to_thread(self.outbox.close)
-                kept = not self.outbox.problem
+                kept = not (last or self.outbox.problem)
             except TimeoutError:
                 _LOG.error("logger %s: the disk of its outbox does not answer", self.name)
         if left and kept:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tubepost_dispatcher.feeds.webhook import outbox as module
-from tubepost_dispatcher.feeds.webhook.outbox import SUFFIX, Outbox, read_lines
+from tubepost_dispatcher.feeds.webhook.outbox import SUFFIX, Outbox, read_lines, tell_abandoned
 
 PLENTY = 2**30
 
@@ -231,3 +231,19 @@ def test_whatever_is_in_a_file_reading_it_ends(data: bytes) -> None:
 def test_a_damaged_line_is_counted_and_the_others_are_read() -> None:
     assert read_lines(b'{"n":1}\n{"n"\x00\n[]\n{"n":2}\n') == (lines(1, 2), 2)
     assert read_lines(b'{"n":1}\nrubbish\n{"n":2}\n-2\n') == (lines(2), 0)
+
+
+def test_events_of_a_logger_that_is_no_more_are_told_of_and_kept(
+    tmp_path: Path, failures: Failures, caplog: pytest.LogCaptureFixture
+) -> None:
+    tell_abandoned(tmp_path / "none", ())
+    outbox = Outbox(tmp_path / "gone", failures)
+    append(outbox, 1)
+    outbox.close()
+    (tmp_path / "empty").mkdir()
+    tell_abandoned(tmp_path, {"gone"})
+    assert caplog.records == []
+    tell_abandoned(tmp_path, {"feed"})
+    (record,) = caplog.records
+    assert "8 bytes of events" in record.getMessage()
+    assert left(tmp_path / "gone") == lines(1)

@@ -350,3 +350,11 @@ async def test_nobody_is_told_more_than_the_origin(site: Site, caplog: pytest.Lo
     assert "secret" not in sink.problem + caplog.text
     with contextlib.suppress(KeyError):
         await sink.finish(0.0)
+
+
+async def test_an_outbox_that_goes_with_the_process_is_no_successors(site: Site, tmp_path: Path) -> None:
+    site.receiver.otherwise = answer(503)
+    sink = site.sink(tmp_path / "feed")
+    site.send(sink, 7)
+    await sink.finish(0.05, last=True)
+    assert site.dropped == {"closed": 7.0}
