@@ -16,7 +16,7 @@ from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.base import DISCARDED, BaseAcceptance, PendingMessage
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.deadlines import Deadlines
-from tubepost_dispatcher.acceptance.follow_ups import FollowUps, taken
+from tubepost_dispatcher.acceptance.follow_ups import FollowUps, answer
 from tubepost_dispatcher.acceptance.queue_port import NotificationQueue
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
@@ -157,8 +157,8 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
             follow_ups.hand_over(mail, _nothing_more)
             return
 
-        def done(ok: bool) -> None:
-            self._answer(message, taken(mail, outcome) if ok else outcome_reply(outcome))
+        def done(said: Reply) -> None:
+            self._answer(message, answer(mail, outcome, said))
 
         follow_ups.hand_over(mail, done)
 
@@ -217,6 +217,6 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
             self._answer(message, outcome_reply(outcome))
 
 
-def _nothing_more(taken: bool) -> None:
+def _nothing_more(said: Reply) -> None:
     """A notice of success that the relay has not taken was counted and logged."""
-    del taken
+    del said

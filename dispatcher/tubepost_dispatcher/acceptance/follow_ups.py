@@ -13,14 +13,14 @@ from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.follow_up import OutgoingMail
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
-from tubepost_dispatcher.reasons.catalogue import refusal
+from tubepost_dispatcher.reasons.catalogue import MAX_REPLY_TEXT, outcome_reply, refusal
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.text import hide_tokens
 
 _LOG = logging.getLogger("tubepost.bounces")
 
-_DONE: Final = {"reroute": "sent on as mail"}
-Done = Callable[[bool], None]
+_REROUTED: Final = "ReroutedByPolicy"
+Done = Callable[[Reply], None]
 
 
 class MailJournal(Protocol):
@@ -75,14 +75,14 @@ class FollowUps:
         return self._reports.of(delivery, outcome, self._wall()) if wanted else None
 
     def hand_over(self, mail: OutgoingMail, done: Done) -> None:
-        """Hand a mail to the relay; `done`, never called from inside this call, is told if it was taken.
+        """Hand a mail to the relay; `done`, never called from inside this call, hears the answer.
 
         While the relay has a trouble of its own nothing is tried, lest all senders wait for a time-out.
         """
 
         def answered(reply: Reply) -> None:
             self._record(mail, reply)
-            done(reply.code < 300)
+            done(reply)
 
         if self._sender.held_until > self._clock():
             self._sender.refuse(refusal("RelayUnreachable"), answered)
@@ -104,8 +104,14 @@ class FollowUps:
         _LOG.warning(text, mail.message_id, mail.kind, to, outcome.reason, outcome.detail)
 
 
-def taken(mail: OutgoingMail, outcome: Outcome) -> Reply:
-    """The answer to a sender whose notification was not delivered, and was followed by a mail."""
-    said = _DONE.get(mail.kind, "reported by mail")
-    what = "Delivered" if outcome.kind is OutcomeKind.DELIVERED else f"Not delivered ({outcome.reason})"
-    return Reply(250, "2.0.0", f"{what}, {said}")
+def answer(mail: OutgoingMail, outcome: Outcome, said: Reply) -> Reply:
+    """What a sender hears whose notification was not delivered: the relay has `said` this to the mail."""
+    if said.code < 300:
+        if mail.kind != "reroute":
+            return Reply(250, "2.0.0", f"Not delivered ({outcome.reason}), reported by mail")
+        why = "" if outcome.reason == _REROUTED else f"Not delivered ({outcome.reason}), "
+        return Reply(250, "2.0.0", f"{why}{'sent' if why else 'Sent'} as mail instead")
+    if outcome.reason == _REROUTED:
+        # There is nothing else that the notification came to.
+        return said._replace(text=f"The mail in its place: {said.text}"[:MAX_REPLY_TEXT])
+    return outcome_reply(outcome)

@@ -18,6 +18,8 @@ AT_ONCE: Final = 100
 """Notifications that are ended together, before their reports are sent."""
 LOOK: Final = 0.05
 """Seconds between two looks whether reports were sent."""
+IDLE: Final = 3
+"""Looks that find nothing any more before others are ended."""
 _EVERYTHING: Final = Filter()
 _MAILS: Final = Filter(route=RELAY, held=False)
 
@@ -46,7 +48,10 @@ async def report_rest(
             # What was asked is durable now; the mails are read back and sent.
             await told(slot.store.take, ())
             queue.feed_soon()
-            while in_time() and await _mails_left(slot, wall()):  # noqa: ASYNC110 - no event for it
+            idle = 0
+            while in_time() and idle < IDLE:
+                # A policy may have its say before an end.
+                idle = 0 if await _mails_left(slot, wall()) else idle + 1
                 await asyncio.sleep(LOOK)
             after = page.following
             if after is None:

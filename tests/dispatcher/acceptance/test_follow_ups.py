@@ -17,6 +17,7 @@ from tubepost_dispatcher.acceptance.follow_ups import FollowUps
 from tubepost_dispatcher.bounces.reports import Reports
 from tubepost_dispatcher.follow_up import OutgoingMail
 from tubepost_dispatcher.outcome import Outcome
+from tubepost_dispatcher.reasons.catalogue import permanent_outcome
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.transaction import Recipient, SessionFacts, Transaction
 
@@ -163,7 +164,29 @@ def test_a_policys_mail_goes_whatever_the_field_says() -> None:
     )
     bench.outcome(DEAD)
     assert bench.relay.answer(TAKEN).kind == "reroute"
-    assert bench.replies == [(250, "2.0.0", "Not delivered (Unregistered), sent on as mail")]
+    assert bench.replies == [(250, "2.0.0", "Not delivered (Unregistered), sent as mail instead")]
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        (TAKEN, (250, "2.0.0", "Sent as mail instead")),
+        (DOWN, (451, "4.4.1", "The mail in its place: Relay cannot be reached")),
+        (REJECTED, (550, "5.1.1", "The mail in its place: Relay: no such user")),
+    ],
+)
+def test_of_what_a_policy_never_let_out_the_mail_is_the_answer(
+    said: Reply, heard: tuple[int, str, str]
+) -> None:
+    bench = bench_with()
+    transaction = bench.asked()
+    delivery = transaction.pending.delivery
+    delivery.follow_up = OutgoingMail(
+        "reroute", "a@b.example", "c@d.example", b"x\r\n", "m1", "apn.example", 1.0
+    )
+    bench.outcome(permanent_outcome("ReroutedByPolicy", "sent as a mail instead"))
+    bench.relay.answer(said)
+    assert bench.replies == [heard]
 
 
 def test_a_client_that_has_gone_is_sent_no_report() -> None:
