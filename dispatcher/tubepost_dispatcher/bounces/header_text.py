@@ -14,6 +14,7 @@ MAX_VALUE: Final = 900
 MAX_LINE: Final = 998
 """Octets of a line of the sender's header block."""
 
+_PLAIN: Final = re.compile(r"[ -~]*")
 _ATOM: Final = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff"
 _DOT_ATOM: Final = re.compile(rf"[{_ATOM}]+(?:\.[{_ATOM}]+)*")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -23,6 +24,8 @@ _FIELD: Final = re.compile(r"[!-9;-~]+:")
 
 def one_line(text: str, limit: int = MAX_VALUE) -> str:
     """`text` without line ends and control characters, of at most `limit` octets; blanks at its ends go."""
+    if len(text) <= limit and _PLAIN.fullmatch(text):
+        return text.strip()  # nearly always
     clean = "".join(_safe(char) for char in text[: limit + 1])
     if len(clean.encode()) > limit:
         clean = clean.encode()[: limit - 3].decode("utf-8", "ignore") + "..."
@@ -68,6 +71,8 @@ def message_id_of(headers: str) -> str:
 
 def value_of(headers: str, name: str) -> str:
     """The value of the first field `name` (lower case) of a header block, unfolded; empty without."""
+    if f"\n{name}:" not in f"\n{headers.lower()}":
+        return ""
     lines = headers.split("\r\n")
     for number, line in enumerate(lines):
         if line[: len(name) + 1].lower() == f"{name}:":

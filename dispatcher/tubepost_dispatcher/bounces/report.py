@@ -7,6 +7,7 @@ ENVID and ORCPT go back to it as they came (RFC 3461 6.3).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -94,7 +95,7 @@ def _head(event: Event, reporter: Reporter, boundary: str) -> str:
     head = field("From", f"Notification Delivery System <{address(sender)}>")
     head += field("To", f"<{address(notification.return_path)}>")
     head += field("Subject", _subject(event))
-    head += field("Date", formatdate(event.now))
+    head += field("Date", _date(event.now))
     head += field("Message-ID", own_id)
     if original:
         head += field("In-Reply-To", original) + field("References", original)
@@ -124,23 +125,31 @@ def event_words(event: Event) -> dict[str, str]:
     notification, outcome = event.notification, event.outcome
     token = notification.push.token.decode("ascii", "replace")
     spec = spec_of(outcome)
-    words = {
+    return {
         "kind": event.kind,
         "recipient": _recipient(notification),
-        "accepted": formatdate(notification.accepted_at),
+        "accepted": _date(notification.accepted_at),
         "attempts": str(notification.attempt),
-        "message_id": notification.message_id,
-        "apns_id": outcome.apns_id or notification.apns_id.decode("ascii", "replace"),
-        "answer": _answer(outcome),
+        "message_id": one_line(notification.message_id),
+        "apns_id": one_line(outcome.apns_id or notification.apns_id.decode("ascii", "replace")),
+        "answer": one_line(_answer(outcome)),
         "detail": one_line(hide_tokens(outcome.detail, token), 400),
         "help": spec.help,
         "remedy": spec.remedy,
         "peer": event.peer,
         "by": "apns" if outcome.status else "us",
-        "until": formatdate(event.retry_until) if event.retry_until else "",
-        "since": formatdate(outcome.timestamp / 1000) if outcome.timestamp else "",
+        "until": _date(event.retry_until) if event.retry_until else "",
+        "since": _date(outcome.timestamp / 1000) if outcome.timestamp else "",
     }
-    return {name: one_line(value) for name, value in words.items()}
+
+
+@functools.lru_cache(maxsize=64)
+def _at(second: int) -> str:
+    return formatdate(second)
+
+
+def _date(seconds: float) -> str:
+    return _at(int(seconds))
 
 
 def _answer(outcome: Outcome) -> str:
@@ -161,7 +170,7 @@ def _status_part(event: Event, reporter: Reporter, wishes: Wishes) -> str:
         fields += field("Original-Envelope-Id", wishes.envelope_id)
     fields += field("Reporting-MTA", f"dns; {reporter.hostname}")
     fields += field("X-Tubepost-Message-Id", notification.message_id)
-    fields += field("Arrival-Date", formatdate(notification.accepted_at))
+    fields += field("Arrival-Date", _date(notification.accepted_at))
     fields += "\r\n"
     if wishes.recipient:
         fields += field("Original-Recipient", f"{_type(wishes.recipient_type)}; {wishes.recipient}")
@@ -174,13 +183,13 @@ def _status_part(event: Event, reporter: Reporter, wishes: Wishes) -> str:
     if _answer(outcome):
         fields += field("Diagnostic-Code", _diagnostic(event))
     if event.last_attempt:
-        fields += field("Last-Attempt-Date", formatdate(event.last_attempt))
+        fields += field("Last-Attempt-Date", _date(event.last_attempt))
     if event.kind == "delay" and event.retry_until:
-        fields += field("Will-Retry-Until", formatdate(event.retry_until))
+        fields += field("Will-Retry-Until", _date(event.retry_until))
     serial = outcome.apns_id or notification.apns_id.decode("ascii", "replace")
     fields += field("X-Tubepost-Apns-Id", serial)
     if outcome.timestamp:
-        fields += field("X-Tubepost-Token-Invalid-Since", formatdate(outcome.timestamp / 1000))
+        fields += field("X-Tubepost-Token-Invalid-Since", _date(outcome.timestamp / 1000))
     kind = "message/delivery-status" if fields.isascii() else "message/global-delivery-status"
     return _part(kind, "Delivery report", fields)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Mapping
 
@@ -33,7 +34,7 @@ def explain(words: Mapping[str, str], hostname: str) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def _opening(words: Mapping[str, str]) -> list[str]:
+def _opening(words: Mapping[str, str]) -> tuple[str, ...]:
     match words["kind"]:
         case "bounce":
             text = "A push notification of yours was not delivered. It will not be tried again."
@@ -50,7 +51,7 @@ def _opening(words: Mapping[str, str]) -> list[str]:
     return _paragraph(text)
 
 
-def _reason(words: Mapping[str, str]) -> list[str]:
+def _reason(words: Mapping[str, str]) -> tuple[str, ...]:
     if words["by"] == "apns":
         peer = f" ({words['peer']})" if words["peer"] else ""
         lines = _paragraph(f"APNs{peer} answered: {words['answer']}", "    ")
@@ -72,5 +73,7 @@ def _fact(name: str, value: str) -> list[str]:
     return [f"    {name + ':':<12} {value}"] if value else []
 
 
-def _paragraph(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent) or [""]
+@functools.lru_cache(maxsize=256)
+def _paragraph(text: str, indent: str = "") -> tuple[str, ...]:
+    """Lines of a text. Most texts are those of the last report, and wrapping takes longest of all."""
+    return tuple(textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent)) or ("",)

@@ -30,7 +30,7 @@ SCANS: Final = 6
 """Sweeps for which what is known of lanes is good enough; then they are looked through again."""
 LANES: Final = 200
 """Lanes that are looked at together."""
-EXPIRED: Final = 200
+EXPIRED: Final = 100
 """Expired notifications that end together."""
 TOGETHER: Final = 200
 """Notifications that are handed to delivery in one turn of the loop: some milliseconds."""
