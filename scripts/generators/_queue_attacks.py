@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tubepost_dispatcher.bounces.header_text import MAX_VALUE
+from tubepost_dispatcher.intake.kept_headers import MOST
+from tubepost_dispatcher.queue.groups import MOST_MAILS
 from tubepost_dispatcher.queue.journal_file import MOST_BYTES
 from tubepost_dispatcher.queue_api import MOST_BODY
 from tubepost_dispatcher.queue_request import MOST_IDS, MOST_LISTED, MOST_TEXT
@@ -49,6 +52,24 @@ ROWS = (
         "shown as `?`",
         "nothing",
         "cli/test_queue_text.py::test_what_came_from_outside_cannot_move_the_cursor",
+    ),
+    (
+        "Write header fields or parts into a report to a sender, by whatever it repeats",
+        f"one line of {MAX_VALUE} printable octets for a field, {MOST:,} octets of the sender's headers",
+        "`?` in the place of each other character",
+        "dispatcher/bounces/test_report.py::test_no_text_from_outside_breaks_a_report",
+    ),
+    (
+        "Let reports answer reports for ever",
+        "none to the null return path, none to an automatic reply; each has both itself",
+        "nothing",
+        "dispatcher/bounces/test_decision.py::test_an_automatic_reply_gets_none_and_a_list_does",
+    ),
+    (
+        "Have so many reports made that notifications wait for them",
+        f"a lane of their own, {MOST_MAILS} on their way from a worker",
+        "nothing",
+        "dispatcher/queue/test_mails.py::test_notifications_do_not_wait_for_mails",
     ),
     (
         "Send so much that the journal fills the volume",

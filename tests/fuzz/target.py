@@ -17,6 +17,7 @@ NAMES = (
     "mcmt_message",
     "proxy_header",
     "queue_request",
+    "report",
     "secret_reader",
     "smtp_session",
 )

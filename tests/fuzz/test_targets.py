@@ -15,6 +15,7 @@ from tests.fuzz import (
     log_line,
     mcmt_message,
     queue_request,
+    report,
     secret_reader,
     smtp_session,
 )
@@ -147,3 +148,12 @@ def test_chunks_are_all_of_the_input() -> None:
     assert list(chunks(b"abcdef", 0, 1)) == [b"abcdef"]
     assert fields(b"a\xffb\xffc", 2) == [b"a", b"b\xffc"]
     assert fields(b"a", 3) == [b"a", b"", b""]
+
+
+def test_a_report_that_shows_a_token_or_breaks_its_lines_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tubepost_dispatcher.bounces.report.hide_tokens", lambda text, _token: text)
+    _fails(report.TARGET, b"\x00\x03" + b"\xff" * 9)
+    monkeypatch.undo()
+    monkeypatch.setattr("tubepost_dispatcher.bounces.report.one_line", lambda text, *_: text)
+    monkeypatch.setattr("tubepost_dispatcher.bounces.header_text.one_line", lambda text, *_: text)
+    _fails(report.TARGET, b"\x00\x00" + b"\xff\xff\xff" + b"No\r\nBcc: x" + b"\xff" * 6)
