@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.domain import Checked, Domain
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome
@@ -39,9 +39,15 @@ class NotificationQueue(Protocol):
     """A queue that takes notifications over."""
 
     def put(
-        self, items: Sequence[tuple[Notification, Domain]], done: Callable[[Failure | None], None]
+        self,
+        items: Sequence[tuple[Notification, Domain]],
+        done: Callable[[Failure | None], None],
+        checked: Sequence[Checked | None] = (),
     ) -> Putting:
-        """Store all of them or none; `done` hears None when they are durable, and the queue's to deliver."""
+        """Store all of them or none; `done` hears None when they are durable, and the queue's to deliver.
+
+        `checked` is what `Domain.check` has found of each.
+        """
 
     def take_over(
         self, delivery: Delivery, outcome: Outcome, done: Callable[[Failure | None], None]

@@ -15,9 +15,10 @@ from tubepost_dispatcher.acceptance.base import DISCARDED, BaseAcceptance, Pendi
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.queue_port import NotificationQueue
 from tubepost_dispatcher.delivery.deliverer import Deliverer
-from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.domain import Checked, Domain
 from tubepost_dispatcher.intake.receive import MAX_NOTIFICATIONS, Push
 from tubepost_dispatcher.notification import Notification
+from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.reasons.catalogue import MAX_REPLY_TEXT, outcome_reply, refusal
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.store.port import Failure
@@ -30,13 +31,15 @@ Item = tuple[Notification, Domain]
 class QueuedMessage(PendingMessage):
     """A message that waits for the disk."""
 
-    __slots__ = ("_acceptance", "discarded", "items")
+    __slots__ = ("_acceptance", "checked", "discarded", "items")
 
     def __init__(self, acceptance: QueuedAcceptance, transaction: Transaction[Domain]) -> None:
         super().__init__(transaction)
         self._acceptance = acceptance
         self.items: Sequence[Item] = ()
         """What is to be stored."""
+        self.checked: Sequence[Checked | None] = ()
+        """What the check of each has found."""
         self.discarded: Sequence[Notification] = ()
         """Notifications for domains in delivery mode Blackhole."""
 
@@ -72,15 +75,16 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
 
     def _take_push(self, message: QueuedMessage, push: Push[Domain]) -> None:
         items: list[Item] = []
+        checked: list[Checked | None] = []
         discarded: list[Notification] = []
         several = len(push.recipients) > 1
         wall = self._context.wall()
         for notification, recipient in push.addressed():
             domain = recipient.serving
-            outcome = domain.check(notification.push, wall)
-            if outcome is not None:
+            found = domain.check(notification.push, wall)
+            if isinstance(found, Outcome):
                 # As with a part that cannot be read: one that cannot be sent refuses the message.
-                reply = outcome_reply(outcome)
+                reply = outcome_reply(found)
                 if several:
                     text = f"for {printable(recipient.address)}: {reply.text}"
                     reply = reply._replace(text=text[:MAX_REPLY_TEXT])
@@ -90,8 +94,9 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
                 discarded.append(notification)
             else:
                 items.append((notification, domain))
+                checked.append(found)
         self._context.accounting.noted(message.transaction.message_id, push)
-        message.items, message.discarded = items, discarded
+        message.items, message.checked, message.discarded = items, checked, discarded
         if push.email is None or not items:
             self._put(message)
         else:
@@ -105,7 +110,7 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
         # From here on: the relay, which was asked before, has time-outs of its own.
         deadline = self._context.clock() + self._active.config.acceptance.deadline
         self._deadlines.add(message, deadline)
-        message.putting = self._queue.put(message.items, partial(self._stored, message))
+        message.putting = self._queue.put(message.items, partial(self._stored, message), message.checked)
 
     def _stored(self, message: QueuedMessage, failure: Failure | None) -> None:
         message.putting = None  # it knows the message: a cycle

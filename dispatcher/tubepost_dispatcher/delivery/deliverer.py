@@ -18,7 +18,7 @@ from typing import Final, ParamSpec
 from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.apns.credential_state import CREDENTIAL_RECHECK
 from tubepost_dispatcher.apns.request import ApnsRequest
-from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce
+from tubepost_dispatcher.delivery.domain import Checked, Domain, DomainsInForce
 from tubepost_dispatcher.delivery.failover import blames_route, patience, pick_route
 from tubepost_dispatcher.delivery.headers import resolve
 from tubepost_dispatcher.delivery.hook_points import HookPoints, Ways
@@ -104,6 +104,7 @@ class Deliverer:
         policy: RetryPolicy,
         now: float,
         end_at: float,
+        checked: Checked | None = None,
     ) -> tuple[Delivery, Outcome | None]:
         """Choose a route and check the notification against it; nothing is sent, nobody is told.
 
@@ -114,12 +115,13 @@ class Deliverer:
             policy: how patient to be.
             now: monotonic seconds.
             end_at: monotonic seconds at which no further attempt is begun.
+            checked: what `Domain.check` has found of it, where that was asked.
 
         Returns:
             The delivery, to be passed to `start`, or to `settle` with the outcome where there is one already.
         """
         delivery = Delivery(notification, domain, owner, policy, end_at, now)
-        return delivery, self._choose_route(delivery, now)
+        return delivery, self._choose_route(delivery, now, checked)
 
     def start(self, delivery: Delivery) -> None:
         """Send it as soon as the throttle lets it; what comes of it is told to listeners and owner."""
@@ -212,7 +214,7 @@ class Deliverer:
 
     # -- the way out ----------------------------------------------------------------------------------
 
-    def _choose_route(self, delivery: Delivery, now: float) -> Outcome | None:
+    def _choose_route(self, delivery: Delivery, now: float, checked: Checked | None = None) -> Outcome | None:
         """Set route and headers, or say why the notification cannot be sent now or at all."""
         routes = delivery.domain.routes
         if len(routes) == 1:
@@ -230,12 +232,12 @@ class Deliverer:
             return None
         if before is not None and route is not before:
             self._metrics.failovers.labels(route.name).inc()
-        headers = resolve(
-            delivery.notification.push,
-            route.facts,
-            now=int(self._wall()),
-            expiry=delivery.domain.options.expiry,
-        )
+        second, domain = int(self._wall()), delivery.domain
+        if checked is not None and checked.holds(domain, route.facts, second):
+            delivery.headers = checked.headers
+            return None
+        expiry = domain.options.expiry
+        headers = resolve(delivery.notification.push, route.facts, now=second, expiry=expiry)
         if isinstance(headers, Outcome):
             return headers
         delivery.headers = headers

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tubepost_api.config import DeliveryConfig
 from tubepost_api.config_relay import BounceConfig
 from tubepost_dispatcher.apns.request import ApnsRequest
-from tubepost_dispatcher.delivery.headers import RouteFacts, resolve
+from tubepost_dispatcher.delivery.headers import RequestHeaders, RouteFacts, resolve
 from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.outcome import Outcome
@@ -45,6 +45,20 @@ class Route:
         self.host = host
 
 
+class Checked(NamedTuple):
+    """A part can be sent: what it is sent with, as long as all this is so."""
+
+    domain: Domain
+    facts: RouteFacts
+    second: int
+    """Of the check, in unix time."""
+    headers: RequestHeaders
+
+    def holds(self, domain: Domain, facts: RouteFacts, second: int) -> bool:
+        """Whether a check would find the same again."""
+        return self.second == second and self.facts is facts and self.domain is domain
+
+
 class Domain:
     """A domain, or a pattern of domains, of the PushDomain: options, routes in order, throttle.
 
@@ -65,15 +79,18 @@ class Domain:
         self.routes = tuple(routes)
         self.throttle = throttle
 
-    def check(self, part: PushPart, now: float) -> Outcome | None:
-        """What keeps a part from ever being sent as it is, None: it can be tried; `now` in unix seconds.
+    def check(self, part: PushPart, now: float) -> Checked | Outcome | None:
+        """Whether a part can be sent as it is, or the outcome that says why it never can.
+
+        None: that cannot be told at present. `now` in unix seconds.
 
         The routes are of one environment and topic: what the first says that has a credential holds for all.
         """
         for route in self.routes:
             if route.facts is not None:
-                found = resolve(part, route.facts, now=int(now), expiry=self.options.expiry)
-                return found if isinstance(found, Outcome) else None
+                second = int(now)
+                found = resolve(part, route.facts, now=second, expiry=self.options.expiry)
+                return found if isinstance(found, Outcome) else Checked(self, route.facts, second, found)
         return None
 
 

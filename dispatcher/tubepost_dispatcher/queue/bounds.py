@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from tubepost_api.config import QueueConfig
-from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.domain import Checked, Domain
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome
@@ -23,6 +23,7 @@ RECOVERED: Final = 0.95
 """Part of the bounds below which a queue that was full takes notifications again."""
 
 Items = Sequence[tuple[Notification, Domain]]
+Checks = Sequence[Checked | None]
 Done = Callable[[Failure | None], None]
 
 
@@ -38,7 +39,7 @@ class UnboundedQueue(Protocol):
 
     slots: dict[int, Slot]
 
-    def put(self, items: Items, done: Done) -> Abandonable:
+    def put(self, items: Items, done: Done, checked: Checks = ()) -> Abandonable:
         """Take notifications over."""
 
     def take_over(self, delivery: Delivery, outcome: Outcome, done: Done) -> Abandonable | None:
@@ -52,6 +53,11 @@ class Bounds:
     notifications: int = 0
     size: int = 0
     """Bytes of files, unused space in them not counted."""
+
+    @property
+    def none(self) -> bool:
+        """Whether there is no bound."""
+        return not (self.notifications or self.size)
 
     @classmethod
     def of(cls, config: QueueConfig | None, workers: int) -> Bounds:
@@ -114,16 +120,18 @@ class BoundedQueue:
         self.bounds = bounds
         self._full = False
 
-    def put(self, items: Items, done: Done) -> Abandonable:
+    def put(self, items: Items, done: Done, checked: Checks = ()) -> Abandonable:
         """As the queue's own; told FULL where a bound would be exceeded."""
-        return self._refused(len(items), done) or self._queue.put(items, done)
+        if self.bounds.none:
+            return self._queue.put(items, done, checked)
+        return self._refused(len(items), done) or self._queue.put(items, done, checked)
 
     def take_over(self, delivery: Delivery, outcome: Outcome, done: Done) -> Abandonable | None:
         """The same."""
         return self._refused(1, done) or self._queue.take_over(delivery, outcome, done)
 
     def _refused(self, more: int, done: Done) -> Abandonable | None:
-        if self.bounds.notifications or self.bounds.size:
+        if not self.bounds.none:
             figures = [slot.store.figures for slot in self._queue.slots.values()]
             part = RECOVERED if self._full else 1.0
             failure = self.bounds.exceeded(figures, more, part)

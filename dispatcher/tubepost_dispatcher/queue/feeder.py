@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from tubepost_dispatcher.delivery.domain import DomainsInForce
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.queue.groups import MAILS, Gate, Groups
+from tubepost_dispatcher.queue.item import Item
 from tubepost_dispatcher.queue.lanes import Lane, Turns
 from tubepost_dispatcher.queue.senders import MAIL_LANE, Senders
 from tubepost_dispatcher.queue.slot import Slot
@@ -112,15 +113,15 @@ class Feeder:
         """The lane of an entry."""
         return self._of(slot).known(one.entry.lane, one.entry.domain)
 
-    def reserve(self, lanes: Sequence[Lane]) -> bool:
-        """Whether one more of each of these may stay in memory: all, or none. `gone` takes it back."""
+    def reserve(self, items: Sequence[Item]) -> bool:
+        """Whether these may stay in memory, fresh as they are: all, or none. `gone` takes it back."""
         if self._stopped:
             return False
         reserve = self._turns.reserve
-        for number, lane in enumerate(lanes):
-            if not reserve(lane):
-                for reserved in lanes[:number]:
-                    self._turns.gone(reserved, fresh=True)
+        for number, item in enumerate(items):
+            if not reserve(item.lane):
+                for reserved in items[:number]:
+                    self._turns.gone(reserved.lane, fresh=True)
                 return False
         return True
 

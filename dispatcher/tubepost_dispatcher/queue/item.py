@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
-from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.domain import Checked, Domain
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.queue.lanes import Lane
-from tubepost_dispatcher.store.port import Entry, Failure, Kept, Store
+from tubepost_dispatcher.store.port import Failure
+
+NO_KEY: Final = -1
+"""Of an item that is not in its store yet."""
+Waiting = tuple[Notification, Domain, Checked | None]
+"""A notification with the domain in force for it, and what a check against that domain came to."""
 
 
 class ItemKeeper(Protocol):
@@ -27,10 +31,17 @@ class ItemKeeper(Protocol):
 class Item:
     """One notification that delivery has; the owner of its delivery. Its entry is taken from its store."""
 
-    __slots__ = ("_keeper", "expires", "fresh", "hold", "key", "lane", "slot")
+    __slots__ = ("_keeper", "expires", "fresh", "hold", "key", "lane", "slot", "waiting")
 
     def __init__(
-        self, keeper: ItemKeeper, lane: Lane, key: int, expires: float, *, fresh: bool | None
+        self,
+        keeper: ItemKeeper,
+        lane: Lane,
+        key: int,
+        expires: float,
+        *,
+        fresh: bool | None,
+        waiting: Waiting | None = None,
     ) -> None:
         self._keeper = keeper
         self.lane = lane
@@ -43,6 +54,8 @@ class Item:
         """Unix seconds, as they stand in its entry."""
         self.hold = ""
         """Set while it is being sent: an operator holds it, should this attempt fail."""
+        self.waiting = waiting
+        """What delivery gets once it is durable; `key` is set then."""
 
     def ended(self, delivery: Delivery, outcome: Outcome) -> None:
         """See `DeliveryOwner.ended`."""
@@ -57,32 +70,15 @@ class Putting:
     """Notifications on their way into a store, all or none.
 
     Args:
-        items: the notifications, each with the domain in force for it.
-        entries: what is stored of them.
-        lanes: theirs.
+        items: the notifications.
         done: told None when they are durable, or why none of them was stored.
-        stored: told their keys when they are durable, after `done`; or why they are not.
-        taken: whether they stay in memory.
     """
 
-    __slots__ = ("_done", "_stored", "abandoned", "entries", "items", "lanes", "taken")
+    __slots__ = ("abandoned", "done", "items")
 
-    def __init__(
-        self,
-        items: Sequence[tuple[Notification, Domain]],
-        entries: Sequence[Entry],
-        lanes: Sequence[Lane],
-        done: Callable[[Failure | None], None],
-        stored: Callable[[Putting, Sequence[int] | Failure], None],
-        *,
-        taken: bool,
-    ) -> None:
+    def __init__(self, items: Sequence[Item], done: Callable[[Failure | None], None]) -> None:
         self.items = items
-        self.entries = entries
-        self.lanes = lanes
-        self.taken = taken
-        self._done = done
-        self._stored = stored
+        self.done = done
         self.abandoned = False
 
     def abandon(self) -> None:
@@ -92,23 +88,7 @@ class Putting:
         """
         self.abandoned = True
 
-    def answered(self, answer: Sequence[int] | Failure) -> None:
-        """For the store: the keys of what is durable now, or why nothing was stored."""
-        try:
-            if not self.abandoned:
-                self._done(answer if isinstance(answer, Failure) else None)
-        finally:
-            self._stored(self, answer)
-
-    def remove(self, store: Store, keys: Sequence[int]) -> None:
-        """Remove what is durable now and was abandoned before, unless it was read in between."""
-        if self.taken:
-            for key in keys:
-                store.ended(key)
-        else:
-            store.take(keys, partial(_end, store))
-
-
-def _end(store: Store, answer: Sequence[Kept] | Failure) -> None:
-    for one in () if isinstance(answer, Failure) else answer:
-        store.ended(one.key)
+    def tell(self, failure: Failure | None) -> None:
+        """Tell whoever waits for it."""
+        if not self.abandoned:
+            self.done(failure)

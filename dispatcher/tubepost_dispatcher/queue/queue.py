@@ -20,18 +20,19 @@ from typing import Final
 from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.bounces.reports import Reports
 from tubepost_dispatcher.delivery.deliverer import Deliverer
-from tubepost_dispatcher.delivery.domain import Domain, DomainsInForce
+from tubepost_dispatcher.delivery.domain import Checked, Domain, DomainsInForce
 from tubepost_dispatcher.delivery.failover import blames_route
 from tubepost_dispatcher.delivery.listeners import Delivery
-from tubepost_dispatcher.delivery.schedule import due_again, taken_over
+from tubepost_dispatcher.delivery.schedule import due_again
 from tubepost_dispatcher.follow_up import is_mail
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.queue.endings import Endings
-from tubepost_dispatcher.queue.entries import entry_of, expired_outcome, fresh_entry, held_back, read_entry
+from tubepost_dispatcher.queue.entries import entry_of, expired_outcome, held_back, read_entry
 from tubepost_dispatcher.queue.feeder import Feeder
-from tubepost_dispatcher.queue.item import Item, Putting
+from tubepost_dispatcher.queue.intake import CLOSED, Intake
+from tubepost_dispatcher.queue.item import Item
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.lanes import Lane
 from tubepost_dispatcher.queue.mails import Mails, MailSender, NoRelay
@@ -43,7 +44,6 @@ from tubepost_dispatcher.store.port import Failure, FailureKind, Kept, Store
 
 _OPENING: Final = Failure(FailureKind.LOCKED, "the queue is being opened")
 _REFUSED: Final = permanent_outcome("DomainRefused", "its domain takes no notifications any more")
-_CLOSED: Final = Failure(FailureKind.CLOSED, "the queue is closed")
 
 
 class Queue:
@@ -118,93 +118,21 @@ class Queue:
             self._loop,
         )
         self._own = self._partitions.open(slot)
+        self._intake = Intake(
+            self._own, self._feeder, self._patience, self, self._reports, self._journal,
+            self._loop, clock, wall, chance,
+        )  # fmt: skip
+        self.put = self._intake.put
+        self.take_over = self._intake.take_over
         self.adopt(adopted)
 
-    # -- what acceptance calls ------------------------------------------------------------------------
-
-    def put(
-        self, items: Sequence[tuple[Notification, Domain]], done: Callable[[Failure | None], None]
-    ) -> Putting:
-        """Store notifications, all or none, and deliver them.
-
-        Args:
-            items: each with the domain in force for it.
-            done: told None when they are durable, before any of them is sent, or why none of them was stored;
-                never from inside this call.
-        """
-        if self._closed:
-            return self._turned_away(done)
-        kept, entries, lanes = [], [], []
-        now, late = self._wall(), False
-        for item in items:
-            notification, domain = item
-            if domain.options.mode is DeliveryMode.BLACKHOLE:
-                self._discard(notification)
-                continue
-            expires = self._patience.of(domain)[0].expires(notification)
-            if domain.bounces is not None and domain.bounces.delay_notices:
-                expires = self._reports.tell_before(notification, domain, expires)
-            lane = self._feeder.lane(self._own, notification)
-            kept.append(item)
-            lanes.append(lane)
-            entries.append(fresh_entry(notification, lane, now, expires))
-            late |= expires <= now  # it is not sent, and ends when it is read back
-        taken = not late and self._feeder.reserve(lanes)
-        putting = Putting(kept, entries, lanes, done, self._stored, taken=taken)
-        self._own.store.put(entries, putting.answered, take=taken)
-        return putting
-
-    def take_over(
-        self, delivery: Delivery, outcome: Outcome, done: Callable[[Failure | None], None]
-    ) -> Putting | None:
-        """Store a notification that was tried while its sender waited; the schedule begins here.
-
-        Args:
-            delivery: it has ended, and nobody but its owner was told.
-            outcome: of its last attempt, or why there was none.
-            done: as with `put`.
-
-        Returns:
-            None where the schedule has no further attempt for it: nothing is stored, `done` is not called.
-        """
-        if self._closed:
-            return self._turned_away(done)
-        notification, domain = delivery.notification, delivery.domain
-        # All those attempts are the first one of the schedule.
-        notification.awaited_attempts = max(0, notification.attempt - 1)
-        schedule, policy = self._patience.of(domain)
-        expires = schedule.expires(notification)
-        due = taken_over(policy, outcome, self._clock(), self._wall(), expires, self._chance())
-        if due is None:
-            return None
-        expires = self._reports.tell_before(notification, domain, expires)
-        lane = self._feeder.lane(self._own, notification)
-        entry = entry_of(
-            notification, lane, due=due, expires=expires, reason=outcome.reason, route=delivery.route
-        )
-
-        def stored(failure: Failure | None) -> None:
-            if failure is None:
-                self._journal.deferred(notification, outcome, due, entry.route)
-            done(failure)
-
-        putting = Putting([(notification, domain)], [entry], [lane], stored, self._stored, taken=False)
-        self._own.store.put([entry], putting.answered, take=False)
-        return putting
-
-    def _turned_away(self, done: Callable[[Failure | None], None]) -> Putting:
-        self._loop.call_soon(done, _CLOSED)
-        return Putting((), (), (), done, self._stored, taken=False)
-
-    def _discard(self, notification: Notification) -> None:
-        self._metrics.blackholed.inc()
-        self._journal.blackholed(notification)
+    # -- what acceptance asks -------------------------------------------------------------------------
 
     @property
     def failure(self) -> Failure | None:
         """Why nothing can be put at present, as far as is known; None: it can."""
         if self._closed:
-            return _CLOSED
+            return CLOSED
         return self._own.store.figures.failure if self._own.opened else _OPENING
 
     @property
@@ -247,7 +175,7 @@ class Queue:
         Returns:
             How many are left in the queue; the successor delivers them.
         """
-        self._closed = True
+        self._closed = self._intake.closed = True
         self._feeder.stop()
         if self._busy:
             self._idle = asyncio.Event()
@@ -266,35 +194,17 @@ class Queue:
     async def close(self) -> None:
         """Write what waits, and close the stores. What delivery still has is met again by the successor."""
         self._closed = True
+        self._intake.close()
         self._feeder.stop()
         await self._partitions.close()
 
-    # -- into delivery --------------------------------------------------------------------------------
-
-    def _stored(self, putting: Putting, answer: Sequence[int] | Failure) -> None:
-        """What was put is durable, or it is not."""
-        store = self._own.store
-        if isinstance(answer, Failure) or putting.abandoned or self._closed:
-            if putting.taken:
-                for lane in putting.lanes:
-                    self._feeder.gone(lane, fresh=True)
-            if putting.abandoned and not isinstance(answer, Failure):
-                putting.remove(store, answer)
-            elif not isinstance(answer, Failure):
-                store.release(answer)
-            return
-        if not putting.taken:
-            for lane, entry in zip(putting.lanes, putting.entries, strict=True):
-                self._feeder.stored(lane, entry.due)
-            return
-        together = zip(answer, putting.items, putting.entries, putting.lanes, strict=True)
-        for key, (notification, domain), entry, lane in together:
-            self._deliver(Item(self, lane, key, entry.expires, fresh=True), notification, domain)
-
-    def _deliver(self, item: Item, notification: Notification, domain: Domain) -> None:
+    def deliver(
+        self, item: Item, notification: Notification, domain: Domain, checked: Checked | None, now: float
+    ) -> None:
+        """See `Keeper`."""
         policy = self._patience.of(domain)[1]
         delivery, outcome = self._deliverer.prepare(
-            notification, domain, item, policy, self._clock(), math.inf
+            notification, domain, item, policy, now, math.inf, checked
         )
         item.slot.active[item.key] = delivery
         if outcome is None:
@@ -328,7 +238,12 @@ class Queue:
             self._feeder.gone(lane, fresh=False)
             self.endings.end(lane, one.key, notification, domain, _REFUSED)
         else:
-            self._deliver(Item(self, lane, one.key, entry.expires, fresh=False), notification, domain)
+            item = Item(self, lane, one.key, entry.expires, fresh=False)
+            self.deliver(item, notification, domain, None, self._clock())
+
+    def _discard(self, notification: Notification) -> None:
+        self._metrics.blackholed.inc()
+        self._journal.blackholed(notification)
 
     # -- out of delivery ------------------------------------------------------------------------------
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from tubepost_dispatcher.store.bundle import Unpacked, pack, unpack
+from tubepost_dispatcher.store.bundle import Unpacked, unpack
 from tubepost_dispatcher.store.bundled import Leaving
 from tubepost_dispatcher.store.database import Database, array_of
-from tubepost_dispatcher.store.port import Entry
 from tubepost_dispatcher.store.schema import BUNDLES_SINCE
 
 _DAMAGED: Final = (
@@ -26,10 +25,9 @@ _DAMAGED: Final = (
 """A record that cannot be read, as it is."""
 
 
-def store(database: Database, first: int, entries: Sequence[Entry]) -> None:
+def store(database: Database, first: int, count: int, data: bytes) -> None:
     """Write a bundle: one statement, so that it can be a commit by itself."""
-    data = pack(first, entries)
-    database.execute("INSERT INTO bundle(first, count, data) VALUES (?, ?, ?)", (first, len(entries), data))
+    database.execute("INSERT INTO bundle(first, count, data) VALUES (?, ?, ?)", (first, count, data))
 
 
 def leave(database: Database, leaving: Leaving) -> None:

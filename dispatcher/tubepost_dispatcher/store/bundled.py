@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
+from tubepost_dispatcher.store.bundle import unpack
 from tubepost_dispatcher.store.port import Entry, Filter, Kept, Page, Tally, counted, matches
 
 OLD: Final = 2.0
@@ -14,15 +16,11 @@ OLD: Final = 2.0
 
 
 class _Bundle(NamedTuple):
-    first: int
-    size: int
+    keys: range
+    """Of its entries, those that have ended included."""
+    data: bytes
     since: float
     """Monotonic seconds."""
-
-    @property
-    def keys(self) -> range:
-        """Of its entries, those that have ended included."""
-        return range(self.first, self.first + self.size)
 
 
 class Leaving(NamedTuple):
@@ -40,7 +38,7 @@ class Bundled:
     """Changed after a commit, never before it."""
 
     def __init__(self) -> None:
-        self._living: dict[int, Entry] = {}
+        self._living: set[int] = set()
         self._gone: set[int] = set()
         self._bundles: deque[_Bundle] = deque()
 
@@ -48,17 +46,35 @@ class Bundled:
         """Entries that are in a bundle and have not left it."""
         return len(self._living)
 
-    def __contains__(self, key: int) -> bool:
-        return key in self._living
-
-    def add(self, first: int, entries: Sequence[Entry], now: float) -> None:
+    def add(self, first: int, count: int, data: bytes, now: float) -> None:
         """A bundle was stored."""
-        self._bundles.append(_Bundle(first, len(entries), now))
-        self._living.update(enumerate(entries, first))
+        keys = range(first, first + count)
+        self._bundles.append(_Bundle(keys, data, now))
+        self._living.update(keys)
 
     def find(self, keys: Iterable[int]) -> dict[int, Entry]:
         """Those of these entries that are in a bundle."""
-        return {key: self._living[key] for key in keys if key in self._living}
+        wanted = self._living.intersection(keys)
+        return self._entries(self._bundles, wanted) if wanted else {}
+
+    def all(self) -> dict[int, Entry]:
+        """All that are in a bundle."""
+        return self._entries(self._bundles, self._living)
+
+    def old(self, now: float) -> dict[int, Entry]:
+        """Those that have been in a bundle for too long."""
+        if not self._bundles or self._bundles[0].since > now - OLD:
+            return {}
+        return self._entries([one for one in self._bundles if one.since <= now - OLD], self._living)
+
+    @staticmethod
+    def _entries(bundles: Iterable[_Bundle], wanted: AbstractSet[int]) -> dict[int, Entry]:
+        found: dict[int, Entry] = {}
+        for keys, data, _ in bundles:
+            if not wanted.isdisjoint(keys):
+                good = unpack(keys.start, len(keys), data).good
+                found.update((key, entry) for key, entry in good if key in wanted)
+        return found
 
     def page(self, which: Filter, after: int | None, limit: int, rows: Page) -> Page:
         """A page of rows with what is in bundles."""
@@ -80,49 +96,34 @@ class Bundled:
 
     def _between(self, after: int | None, following: int | None) -> dict[int, Entry]:
         least = -1 if after is None else after
-        if following is None:
-            return {key: one for key, one in self._living.items() if key > least}
-        return {key: one for key, one in self._living.items() if least < key <= following}
-
-    def all(self) -> dict[int, Entry]:
-        """All that are in a bundle."""
-        return dict(self._living)
-
-    def old(self, now: float) -> dict[int, Entry]:
-        """Those that have been in a bundle for too long."""
-        found: dict[int, Entry] = {}
-        for bundle in self._bundles:
-            if bundle.since > now - OLD:
-                break
-            found.update(self.find(bundle.keys))
-        return found
+        most = math.inf if following is None else following
+        return self._entries(self._bundles, {key for key in self._living if least < key <= most})
 
     def leaving(self, keys: Collection[int]) -> Leaving | None:
         """What a commit has to do when these leave; None: nothing, none of them is in a bundle."""
-        left: AbstractSet[int] = self._living.keys() & keys
+        left = self._living.intersection(keys)
         if not left:
             return None
         over: list[int] = []
         out = self._gone | left
         for bundle in self._bundles:
             if out.issuperset(bundle.keys):
-                over.append(bundle.first)
+                over.append(bundle.keys.start)
                 out.difference_update(bundle.keys)
         return Leaving(frozenset(left), over, sorted(out))
 
     def left(self, leaving: Leaving) -> None:
         """That commit was made."""
-        for key in leaving.keys:
-            del self._living[key]
+        self._living -= leaving.keys
         self._gone = set(leaving.gone)
         if leaving.over:
             over = set(leaving.over)
-            self._bundles = deque(one for one in self._bundles if one.first not in over)
+            self._bundles = deque(one for one in self._bundles if one.keys.start not in over)
 
     def lost(self) -> set[int]:
         """The file is opened anew, or replaced: forget it. The keys that may come back and must not."""
         gone = self._gone
-        self._living, self._gone = {}, set()
+        self._living, self._gone = set(), set()
         self._bundles.clear()
         return gone
 

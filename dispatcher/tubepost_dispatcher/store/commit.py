@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from tubepost_dispatcher.store import bundle_table
-from tubepost_dispatcher.store.bundle import MOST, fits
+from tubepost_dispatcher.store.bundle import MOST
 from tubepost_dispatcher.store.bundled import Bundled
 from tubepost_dispatcher.store.database import Database
 from tubepost_dispatcher.store.port import Entry
@@ -18,8 +18,14 @@ class Fresh(NamedTuple):
     """New entries, and the key of the first; the others follow it."""
 
     key: int
-    bundled: Sequence[Entry]
+    bundles: Sequence[tuple[int, bytes]]
+    """How many entries are in each, and their stored form."""
     rows: Sequence[Entry]
+
+    @property
+    def total(self) -> int:
+        """Of all entries."""
+        return sum(count for count, _ in self.bundles) + len(self.rows)
 
 
 class Changes(NamedTuple):
@@ -42,32 +48,41 @@ def in_order(puts: Sequence[Put]) -> list[Put]:
 
 def fresh(key: int, puts: Sequence[Put]) -> Fresh:
     """The entries of puts that are `in_order`."""
-    bundled: list[Entry] = []
+    bundles: list[tuple[int, bytes]] = []
     rows: list[Entry] = []
+    parts: list[bytes] = []
+    count = 0
     for put in puts:
-        if _in_rows(put):
+        if put.packed is None:
             rows += put.entries
-        else:
-            bundled += put.entries
-    return Fresh(key, bundled, rows)
+            continue
+        if parts and count + len(put.entries) > MOST:
+            bundles.append((count, b"".join(parts)))
+            parts, count = [], 0
+        parts.append(put.packed)
+        count += len(put.entries)
+    if count:
+        bundles.append((count, parts[0] if len(parts) == 1 else b"".join(parts)))
+    return Fresh(key, bundles, rows)
 
 
 def _in_rows(put: Put) -> bool:
-    return not (put.take and fits(put.entries))
+    return put.packed is None
 
 
 def commit(database: Database, bundled: Bundled, new: Fresh, changes: Changes, now: float) -> None:
     """Make it durable. `bundled` is changed once it is; `now` in monotonic seconds."""
     again, ended, unfolded, remember = changes
     leaving = bundled.leaving({*ended, *again, *unfolded}) if len(bundled) else None
-    starts = range(0, len(new.bundled), MOST)
-    if not (new.rows or again or ended or unfolded) and len(starts) == 1:
-        bundle_table.store(database, new.key, new.bundled)
+    if not (new.rows or again or ended or unfolded) and len(new.bundles) == 1:
+        bundle_table.store(database, new.key, *new.bundles[0])
     else:
         with database.transaction():
-            for start in starts:
-                bundle_table.store(database, new.key + start, new.bundled[start : start + MOST])
-            database.write(list(enumerate(new.rows, new.key + len(new.bundled))))
+            key = new.key
+            for count, data in new.bundles:
+                bundle_table.store(database, key, count, data)
+                key += count
+            database.write(list(enumerate(new.rows, key)))
             database.write(list(again.items()), conflict="REPLACE")
             database.write(list(unfolded.items()))
             database.remove(list(ended - leaving.keys if leaving else ended), remember=remember)
@@ -75,5 +90,7 @@ def commit(database: Database, bundled: Bundled, new: Fresh, changes: Changes, n
                 bundle_table.leave(database, leaving)
     if leaving is not None:
         bundled.left(leaving)
-    for start in starts:
-        bundled.add(new.key + start, new.bundled[start : start + MOST], now)
+    key = new.key
+    for count, data in new.bundles:
+        bundled.add(key, count, data, now)
+        key += count

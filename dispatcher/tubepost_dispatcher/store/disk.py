@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from tubepost_dispatcher.store.bundle import pack
 from tubepost_dispatcher.store.partition import RESERVE, Partition
 from tubepost_dispatcher.store.port import (
     Done,
@@ -39,8 +40,8 @@ LINGER: Final = 0.1
 """Seconds that what ended waits for a commit to ride on, before it gets one of its own."""
 TOGETHER: Final = 1_000
 """What ended rides on a commit when there is as much of it: removed together, it costs less."""
-TOLD_AT_ONCE: Final = 100
-"""Callers that hear of a commit in one turn of the event loop: each goes on with its session then."""
+TELLING: Final = 0.005
+"""Seconds after which no more callers hear of a commit in this turn of the event loop."""
 MOST_WAITING: Final = 64 * 1024 * 1024
 """Bytes of entries that wait for the disk; more are answered BUSY."""
 _CLOSED = Failure(FailureKind.CLOSED, "the queue is closed")
@@ -141,16 +142,16 @@ class DiskStore:
         if self._closed:
             self._loop.call_soon(done, _CLOSED)
             return
-        size = 0
-        for one in entries:
-            size += len(one.body)
+        # Here, where it has just been made: in the thread it would be fetched from another processor's cache.
+        packed = pack(entries) if take and entries else None
+        size = len(packed) if packed is not None else sum(len(one.body) for one in entries)
         if self._waiting + size > MOST_WAITING:
             busy = Failure(FailureKind.BUSY, f"{self._waiting} bytes wait for the disk")
             self._loop.call_soon(done, busy)
             return
         self._waiting += size
         self._next.size += size
-        self._next.puts.append(Put(entries, done, take))
+        self._next.puts.append(Put(entries, done, take, packed))
         self._hand_over()
 
     def ended(self, key: int) -> None:
@@ -322,12 +323,15 @@ class DiskStore:
 
     def _call_answers(self) -> None:
         """Call some of those that are told something; then sessions get their turn before the others."""
-        for _ in range(min(len(self._answers), TOLD_AT_ONCE)):
+        until = self._loop.time() + TELLING
+        while self._answers:
             try:
                 self._answers[0]()
             except Exception:  # noqa: BLE001 - one caller's fault must not keep the others from hearing
                 _LOG.exception("queue: a callback failed")
             self._answers.popleft()
+            if self._loop.time() >= until:
+                break
         if self._answers:
             self._loop.call_soon(self._call_answers)
 

@@ -270,7 +270,7 @@ class Partition(Reading):
 
     def _commit(self, database: Database, puts: Sequence[Put], unfolded: Mapping[int, Entry]) -> None:
         begun, new = self._clock(), fresh(self._next_key, puts)
-        self._next_key += len(new.bundled) + len(new.rows)
+        self._next_key += new.total
         if (self._again or self._ended) and not unfolded:
             gone = self._again.keys() | self._ended
             old = self._bundled.old(begun)

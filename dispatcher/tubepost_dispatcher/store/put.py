@@ -15,6 +15,8 @@ class Put(NamedTuple):
     entries: Sequence[Entry]
     done: Callable[[Sequence[int] | Failure], None]
     take: bool
+    packed: bytes | None = None
+    """Of what is taken: the entries as they stand in a bundle; None: they become rows."""
 
 
 Tell = Callable[[Callable[[], None]], None]

@@ -26,7 +26,7 @@ from tubepost_dispatcher.acceptance.context import AcceptanceContext
 from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.acceptance.queued import QueuedAcceptance
 from tubepost_dispatcher.delivery.deliverer import Deliverer
-from tubepost_dispatcher.delivery.domain import Domain, Domains, Route
+from tubepost_dispatcher.delivery.domain import Checked, Domain, Domains, Route
 from tubepost_dispatcher.delivery.headers import RouteFacts
 from tubepost_dispatcher.delivery.listeners import Delivery
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
@@ -128,8 +128,12 @@ class FakeQueue:
     """Its schedule has a further attempt."""
 
     def put(
-        self, items: Sequence[tuple[Notification, Domain]], done: Callable[[Failure | None], None]
+        self,
+        items: Sequence[tuple[Notification, Domain]],
+        done: Callable[[Failure | None], None],
+        checked: Sequence[Checked | None] = (),
     ) -> FakePutting:
+        assert len(checked) in {0, len(items)}
         self.puttings.append(FakePutting(items, done))
         return self.puttings[-1]
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import apsw
 
 from tubepost_dispatcher.notification import Notification, PushPart
+from tubepost_dispatcher.store.bundle import pack
 from tubepost_dispatcher.store.partition import Partition
 from tubepost_dispatcher.store.port import Entry, Failure, Filter, Kept, Page, entry
 from tubepost_dispatcher.store.put import Put
@@ -171,7 +172,10 @@ class Sync:
             answers[number] = answer
 
         calls: list[Callable[[], None]] = []
-        waiting = [Put(batch, partial(keep, number), take) for number, batch in enumerate(batches)]
+        waiting = [
+            Put(batch, partial(keep, number), take, pack(batch) if take and batch else None)
+            for number, batch in enumerate(batches)
+        ]
         self.partition.write(waiting, (), (), calls.append)
         for call in calls:
             call()

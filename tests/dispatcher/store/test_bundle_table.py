@@ -7,6 +7,7 @@ import pytest
 
 from tests.dispatcher.store.support import an_entry
 from tubepost_dispatcher.store import bundle_table
+from tubepost_dispatcher.store.bundle import pack
 from tubepost_dispatcher.store.bundled import Leaving
 from tubepost_dispatcher.store.database import Database
 
@@ -16,8 +17,10 @@ ENTRIES = [an_entry(number) for number in range(6)]
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     made = Database(tmp_path / "queue.db")
-    bundle_table.store(made, 10, ENTRIES[:3])
-    bundle_table.store(made, 20, ENTRIES[3:])
+    for first, entries in ((10, ENTRIES[:3]), (20, ENTRIES[3:])):
+        packed = pack(entries)
+        assert packed is not None
+        bundle_table.store(made, first, len(entries), packed)
     yield made
     made.abandon()
 

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dispatcher.store.support import NOW, an_entry
+from tubepost_dispatcher.store.bundle import pack
 from tubepost_dispatcher.store.bundled import OLD, Bundled, Leaving
 from tubepost_dispatcher.store.port import Filter, Page, Tally
 
@@ -12,8 +13,10 @@ ENTRIES = [an_entry(number) for number in range(4)]
 
 def two() -> Bundled:
     bundled = Bundled()
-    bundled.add(10, ENTRIES[:2], 100.0)
-    bundled.add(20, ENTRIES[2:], 101.0)
+    for first, since, entries in ((10, 100.0, ENTRIES[:2]), (20, 101.0, ENTRIES[2:])):
+        packed = pack(entries)
+        assert packed is not None
+        bundled.add(first, len(entries), packed, since)
     return bundled
 
 
@@ -85,7 +88,7 @@ def test_what_is_kept_on_disk_is_what_a_successor_needs(steps: list[tuple[str, i
     first = 1
     for step, number in steps:
         if step == "add":
-            bundled.add(first, [ENTRIES[0]] * number, 0.0)
+            bundled.add(first, number, (pack(ENTRIES[:1]) or b"") * number, 0.0)
             disk[first] = number
             living |= set(range(first, first + number))
             first += number
