@@ -22,8 +22,8 @@ from tubepost_operator.workqueue import WorkQueue
 
 _PLACE = re.compile(r"\$\{(\w+)\}")
 _VALUES = Path(__file__).resolve().parents[2] / "charts" / "tubepost" / "values.yaml"
-_WATCHED_BESIDE = 3
-"""Watches beside those of the children: Secrets, pods of dispatchers, pods with a sidecar."""
+_WATCHED_BESIDE = 5
+"""Beside those of the children: Secrets, ConfigMaps of users, claims, dispatchers, pods with a sidecar."""
 
 
 def outputs() -> dict[str, str]:
