@@ -43,7 +43,11 @@ _REDACTIONS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         "[private key]",
     ),
-    (re.compile(r"(?i)(\bauthorization\b['\"]?\s?[:=]\s?['\"]?)[^\r\n'\"]+"), r"\1[credentials]"),
+    # But not what is said of the field of an ApnLogger that is called so.
+    (
+        re.compile(r"(?i)((?<!webhook\.)\bauthorization\b['\"]?\s?[:=]\s?['\"]?)[^\r\n'\"]+"),
+        r"\1[credentials]",
+    ),
     (re.compile(r"(?i)(\bbearer\s)[A-Za-z0-9._~+/=-]{16,}"), r"\1[credentials]"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*"), "[token]"),
     (re.compile(r"(?<=://)[^\s/@:]{1,256}:[^\s/@]{1,256}@"), "[credentials]@"),

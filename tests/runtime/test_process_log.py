@@ -138,6 +138,10 @@ JWT = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJURUFNIn0.c2lnbmF0dXJl"
     [
         (f"key {PEM} end", "key [private key] end"),
         ("key -----BEGIN PRIVATE KEY-----\nMHcCA", "key [private key]"),
+        (
+            "ApnLogger a: spec.sink.webhook.authorization: Secret 'b' does not exist",
+            "ApnLogger a: spec.sink.webhook.authorization: Secret 'b' does not exist",
+        ),
         (f"authorization: bearer {JWT}", "authorization: [credentials]"),
         (f"{{'authorization': 'bearer {JWT}', 'x': 1}}", "{'authorization': '[credentials]', 'x': 1}"),
         (f"token {JWT}!", "token [token]!"),
