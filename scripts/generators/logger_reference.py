@@ -123,7 +123,8 @@ break a line or reorder text are written as `\\uHHHH`. A dead token:
     {json}
 
 **Dead tokens.** `deadToken` is the one place where JSON holds a device token in full: APNs said (410) that it
-is dead. Take it off the recipient list, unless it was registered again after `deadTokenTimestamp`.
+is dead. Take it off the recipient list, unless it was registered again after `deadTokenTimestamp`. A webhook
+can send these events alone: [the feed](../feed.md).
 
 ## Writing
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 import ssl
+import sys
 from typing import Final
 
 import httpx
@@ -21,6 +23,11 @@ MOST_READ: Final = 64 * 1024
 """Bytes of an answer that are read, so that the connection can be used again; a longer one is cut off."""
 MOST_KEPT: Final = 1024
 """Bytes of it that are kept for a log line."""
+
+# httpcore tries to import it several times for each request. Where it is not installed, the file system was
+# searched each time, which took milliseconds; this entry says at once that it does not exist.
+if importlib.util.find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 # They tell of URLs, and at Debug of header fields: both may hold a secret.
 for _name in ("httpx", "httpcore"):

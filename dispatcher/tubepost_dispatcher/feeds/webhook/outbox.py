@@ -163,8 +163,8 @@ class Outbox:
                 view = view[os.write(file.descriptor, view) :]
             os.fdatasync(file.descriptor)
         except OSError as error:
-            # What was written of it is in no file of ours, and may be sent once more by a successor.
-            self._fresh = True
+            # What was written of it may be sent once more by a successor.
+            self._begin_anew()
             problem = f"{self.directory}: {error.strerror}"
             if problem != self.problem:
                 _LOG.error(
@@ -183,16 +183,24 @@ class Outbox:
 
     def _current(self, first: int, size: int) -> _File:
         """The file to append to, with room for so many bytes on the volume."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        volume = os.statvfs(self.directory)
+        if volume.f_bavail * volume.f_frsize < LEAST_FREE + size:
+            raise OSError(errno.ENOSPC, "the volume is nearly full, the queue needs what is left")
         file = self._files[-1] if self._files else None
         if file is None or self._fresh or file.end != first or file.size + size > self._file_size:
             file = self._begin(first)
-        volume = os.fstatvfs(file.descriptor)
-        if volume.f_bavail * volume.f_frsize < LEAST_FREE + size:
-            raise OSError(errno.ENOSPC, "the volume is nearly full, the queue needs what is left")
         return file
 
+    def _begin_anew(self) -> None:
+        """Append no more to the file that failed; one without a single good event goes."""
+        self._fresh = True
+        if self._files and self._files[-1].end == self._files[-1].first:
+            file = self._files.pop()
+            _remove(file.path)
+            os.close(file.descriptor)
+
     def _begin(self, first: int) -> _File:
-        self.directory.mkdir(parents=True, exist_ok=True)
         while True:
             path = self.directory / f"{time.time_ns()}-{os.getpid()}{SUFFIX}"
             descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
@@ -200,14 +208,14 @@ class Outbox:
             if _locked(descriptor) and _holds(path, descriptor):
                 break
             os.close(descriptor)
+        file = _File(path, descriptor, first)
+        self._files.append(file)
+        self._fresh = False
         parent = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(parent)
         finally:
             os.close(parent)
-        file = _File(path, descriptor, first)
-        self._files.append(file)
-        self._fresh = False
         return file
 
     def _forget(self, floor: int) -> None:

@@ -129,6 +129,8 @@ class WebhookSink:
 
     def adopt(self, config: WebhookConfig, prepared: PreparedWebhook | None) -> None:
         """Go on with another configuration, from the next request on."""
+        if (config, prepared) == (self._config, self._prepared):
+            return
         self._config, self._prepared = config, prepared
         self._buffer.most_events, self._buffer.most_bytes = config.max_events, config.max_size
         self._limit = config.batch_size
@@ -215,7 +217,7 @@ class WebhookSink:
 
     async def _send(self) -> None:
         """Send one batch; wait where that has failed."""
-        events = self._buffer.take(self._limit, MOST_BODY)
+        events, used = self._buffer.take(self._limit, MOST_BODY), self._prepared
         try:
             begun = self._loop.time()
             answer = await self._post(batch(events))
@@ -241,7 +243,8 @@ class WebhookSink:
                 self._give_up("refused", answer)
                 return
         self._given_back()
-        await self._pause(max(self._backoff.failure(), answer.wait))
+        if self._prepared is used:
+            await self._pause(max(self._backoff.failure(), answer.wait))
 
     def _taken(self, count: int) -> None:
         self._sent.inc(count)
@@ -285,12 +288,15 @@ class WebhookSink:
             self.problem = problem
 
     async def _pause(self, seconds: float) -> None:
-        self._measure()
         self._changed.clear()
-        if not self._closing:
-            await _within(self._changed.wait(), seconds)
-        else:
+        if self._closing:
             await asyncio.sleep(min(seconds, 1.0))
+            return
+        until = self._loop.time() + seconds
+        while (left := until - self._loop.time()) > 0:
+            self._measure()
+            if await _within(self._changed.wait(), min(left, LOOK)):
+                return
 
     async def _post(self, body: bytes) -> Answer:
         prepared = self._prepared

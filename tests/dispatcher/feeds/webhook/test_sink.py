@@ -358,3 +358,17 @@ async def test_an_outbox_that_goes_with_the_process_is_no_successors(site: Site,
     site.send(sink, 7)
     await sink.finish(0.05, last=True)
     assert site.dropped == {"closed": 7.0}
+
+
+async def test_a_change_during_a_request_is_not_waited_for(site: Site) -> None:
+    sink = site.sink(max_retry_interval=3600.0)
+    config = site.config(max_retry_interval=3600.0)
+
+    async def refuse_and_change(writer: asyncio.StreamWriter) -> None:
+        sink.adopt(config, PreparedWebhook(config, "Bearer another", KEY))
+        await answer(503, b"", "Retry-After: 3600")(writer)
+
+    site.receiver.script = [refuse_and_change]
+    site.send(sink, 1)
+    await site.taken(1)
+    assert site.receiver.requests[-1].headers["authorization"] == "Bearer another"
