@@ -23,6 +23,7 @@ from tests.cluster import binaries, lifecycle, means
 from tests.cluster.faults import Faults
 from tests.cluster.handle import Cluster
 from tests.cluster.layout import ClusterError
+from tests.cluster.reader import Reader
 
 KUBECONFIG = "TUBEPOST_TEST_KUBECONFIG"
 IMAGES = "TUBEPOST_TEST_IMAGES"
@@ -67,7 +68,7 @@ def cluster() -> Cluster:
 def own(state: lifecycle.State) -> Cluster:
     """The handle of one of our own clusters."""
     kubectl, helm = binaries.program("kubectl"), binaries.program("helm")
-    return Cluster(state.kubeconfig, kubectl, helm, faults=Faults(state))
+    return Cluster(state.kubeconfig, kubectl, helm, faults=Faults(state), reader=Reader.of(state.kubeconfig))
 
 
 @pytest.fixture

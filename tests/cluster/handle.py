@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from tests.cluster.faults import Faults
 from tests.cluster.layout import PROJECT, ClusterError
+from tests.cluster.reader import Reader, Refused
 
 Document = dict[str, Any]
 Result = TypeVar("Result")
@@ -63,6 +64,8 @@ class Cluster:
     faults: Faults | None = None
     """What can be broken on our own node; None on somebody else's cluster."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    reader: Reader | None = None
+    """Looks at objects in kubectl's stead, where that is possible."""
 
     def image(self, target: str) -> str:
         """Name of the image of `operator`, `dispatcher` or `simulator`."""
@@ -115,9 +118,33 @@ class Cluster:
         return self.kubectl("config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}")
 
     def get(self, *arguments: str) -> Document:
-        """`kubectl get ... -o json`, parsed; a list is a document with `items`."""
+        """`kubectl get ... -o json`, parsed; a list is a document with `items`.
+
+        Raises:
+            CommandFailed: it failed.
+        """
+        if self.reader is not None:
+            try:
+                found = self.reader.get(arguments)
+            except Refused as error:
+                raise CommandFailed(str(error)) from error
+            if found is not None:
+                return found
         document: Document = json.loads(self.kubectl("get", *arguments, "--output=json"))
         return document
+
+    def raw(self, path: str) -> str:
+        """`kubectl get --raw`: what is at a path of the API server, or of what it leads to.
+
+        Raises:
+            CommandFailed: it failed.
+        """
+        if self.reader is None:
+            return self.kubectl("get", "--raw", path)
+        try:
+            return self.reader.raw(path)
+        except Refused as error:
+            raise CommandFailed(str(error)) from error
 
     def apply(self, documents: Iterable[Mapping[str, Any]] | str, *arguments: str) -> str:
         """`kubectl apply` of documents or of YAML text, field validation strict."""
@@ -197,7 +224,7 @@ class Cluster:
             # Pods are refused until the controller has made it.
             self.until(
                 "the service account",
-                lambda: self.kubectl("get", "serviceaccount", "default", f"--namespace={name}"),
+                lambda: self.get("serviceaccount", "default", f"--namespace={name}"),
             )
             yield name
         except BaseException as error:

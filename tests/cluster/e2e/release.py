@@ -111,7 +111,7 @@ class Release:
     def received(self) -> list[Document]:
         """What the simulator got."""
         service = f"/api/v1/namespaces/{self.namespace}/services/{self.name}-simulator:2198"
-        answer = json.loads(self.cluster.kubectl("get", "--raw", f"{service}/proxy/api/v1/notifications"))
+        answer = json.loads(self.cluster.raw(f"{service}/proxy/api/v1/notifications"))
         return list(answer["notifications"])
 
     def inject(self, service: str, message: bytes, recipient: str, *, name: str = "sender") -> str:
