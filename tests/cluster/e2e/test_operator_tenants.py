@@ -3,15 +3,21 @@ in its own place, everything else goes on, and all of it recovers by itself."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import itertools
+import os
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.cluster.e2e.operating import Operated, certificate, figure, secret
+from tests.cluster.e2e.operating import Document, Operated, certificate, figure, secret
 from tests.cluster.e2e.release import Release
-from tests.cluster.handle import Cluster
+from tests.cluster.handle import RESTRICTED, Cluster
 
+TROUBLE = float(os.environ.get("TUBEPOST_TROUBLE_SECONDS", "45"))
+"""Seconds for which troubles of other namespaces last; 600 for a long look."""
 SECOND = {"domains": [{"name": "second.example.com"}], "routes": ["apns"]}
 
 
@@ -88,47 +94,113 @@ def test_an_immutable_secret_that_is_made_anew_reaches_the_pods(operated: Operat
         cluster.kubectl("delete", "pushdomain", name, operated.place)
 
 
-def test_a_namespace_that_is_deleted_and_a_role_that_is_taken_away_stop_no_other(
-    operated: Operated, cluster: Cluster
+@dataclass(frozen=True)
+class Tenants:
+    """Three namespaces beside the release's own, each with a PushDomain that sends to the release's simulator."""
+
+    gone: Operated
+    full: Operated
+    locked: Operated
+    of_all: Operated
+
+    def settle(self, tenant: Operated) -> None:
+        """Apply the PushDomain, and what it needs."""
+        authorities = self.of_all.get("secret", f"{self.of_all.release.name}-simulator-credentials")
+        name = authorities["metadata"]["name"]
+        host = f"{self.of_all.release.name}-simulator.{self.of_all.namespace}.svc"
+        tenant.apply(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": authorities["data"]},
+            secret("apns", certificate()),
+            tenant.route(endpoint=f"https://{host}:2197"),
+            tenant.logger(),
+            tenant.push_domain(),
+        )
+
+    def bindings(self, tenant: Operated) -> list[Document]:
+        """What gives the operator its permissions there, to be applied anew."""
+        found = tenant.release.cluster.get("rolebindings", tenant.place)["items"]
+        return [
+            {**item, "metadata": {"name": item["metadata"]["name"], "namespace": tenant.namespace}}
+            for item in found
+        ]
+
+    def named(self) -> bool:
+        """Whether the log and the metrics of the operator say what it may not watch, the condition what is refused."""
+        of_all, cluster = self.of_all, self.of_all.release.cluster
+        text = cluster.logs(of_all.namespace, f"deployment/{of_all.release.name}", "--tail=-1")
+        (pod,) = of_all.operators()
+        metrics = cluster.raw(f"/api/v1/namespaces/{of_all.namespace}/pods/{pod}:8080/proxy/metrics")
+        lines = [line for line in metrics.splitlines() if line.startswith("tubepost_operator_watch_refused{")]
+        status, reason, message = self.full.condition()
+        return (
+            all(
+                f"secrets in {tenant.namespace} cannot be watched: 403" in text
+                and any(tenant.namespace in line for line in lines)
+                for tenant in (self.gone, self.locked)
+            )
+            and (status, reason) == ("False", "PodsFail")
+            and "exceeded quota: none" in message
+        )
+
+
+@pytest.fixture
+def tenants(operated: Operated, cluster: Cluster) -> Iterator[Tenants]:
+    with contextlib.ExitStack() as stack:
+        names = [
+            stack.enter_context(cluster.namespace(f"tenant-{name}")) for name in ("gone", "full", "locked")
+        ]
+        operated.install({"watch": {"namespaces": [operated.namespace, *names]}})
+        yield Tenants(
+            *(Operated(replace(operated.release, namespace=name)) for name in names), of_all=operated
+        )
+
+
+@pytest.mark.timeout(TROUBLE + 600, func_only=True)
+def test_troubles_of_three_namespaces_stop_no_fourth(
+    operated: Operated, tenants: Tenants, cluster: Cluster
 ) -> None:
-    with cluster.namespace("tenant-two") as two, cluster.namespace("tenant-three") as three:
-        watched = {"watch": {"namespaces": [operated.namespace, two, three]}}
-        operated.install(watched)
-        with operated.traffic(rate=20) as traffic:
-            cluster.kubectl("delete", "namespace", two, "--timeout=60s")
-            bindings = cluster.get("rolebindings", f"--namespace={three}")["items"]
-            for binding in bindings:
-                cluster.kubectl("delete", "rolebinding", binding["metadata"]["name"], f"--namespace={three}")
-
-            def refused() -> bool:
-                text = cluster.logs(operated.namespace, f"deployment/{operated.release.name}", "--tail=-1")
-                return all(f"secrets in {name} cannot be watched: 403" in text for name in (two, three))
-
-            cluster.until("both are said in the log", refused, timeout=120)
-            # The rest is served meanwhile.
-            operated.patch("pushdomain", "alerts", delivery={"expiry": "2h"})
+    gone, full, locked = tenants.gone, tenants.full, tenants.locked
+    for tenant in (gone, locked):
+        tenants.settle(tenant)
+    for tenant in (gone, locked):
+        tenant.ready(timeout=120)
+    serving = [pod["metadata"]["uid"] for pod in locked.pods()]
+    kept = {tenant.namespace: tenants.bindings(tenant) for tenant in (gone, locked)}
+    with operated.traffic(rate=20) as traffic:
+        began, hours = time.monotonic(), itertools.count(1)
+        cluster.kubectl("delete", "namespace", gone.namespace, "--timeout=90s")
+        cluster.kubectl("create", "quota", "none", full.place, "--hard=pods=0")
+        tenants.settle(full)
+        for binding in kept[locked.namespace]:
+            cluster.kubectl("delete", "rolebinding", binding["metadata"]["name"], locked.place)
+        locked.patch("pushdomain", "alerts", delivery={"expiry": "3h"})  # which nobody sees
+        cluster.until("each trouble in its own place", tenants.named, timeout=120)
+        # The rest is served all the time.
+        changes = 0
+        while time.monotonic() - began < TROUBLE or not changes:
+            operated.patch("pushdomain", "alerts", delivery={"expiry": f"{next(hours)}h"})
             operated.ready()
-            # Whoever gives back the permissions need not restart anything.
-            kept = [
-                {**item, "metadata": {"name": item["metadata"]["name"], "namespace": three}}
-                for item in bindings
-            ]
-            cluster.apply(kept, f"--namespace={three}")
-            cluster.kubectl(
-                "apply",
-                f"--namespace={three}",
-                "-f",
-                "-",
-                stdin=json.dumps(operated.push_domain("later", routes=["none"], loggers=[])),
-            )
-            cluster.until(
-                "it is looked after again",
-                lambda: cluster.get("pushdomain", "later", f"--namespace={three}").get("status"),
-                timeout=60,
-            )
-            traffic.more()
-        traffic.check(reconnects=False)
-        for pod in operated.operators():
-            state = operated.get("pod", pod)["status"]["containerStatuses"][0]
-            assert state["restartCount"] == 0
-        figure("two namespaces of three refused: 0 refused, 0 lost in the third, no restart")
+            traffic.more(40)
+            changes += 1
+        assert tenants.named()
+        assert [pod["metadata"]["uid"] for pod in locked.pods()] == serving
+        assert "delivered: 250" in locked.send("who may not be looked after serves on")
+
+        # Whoever ends a trouble need not restart anything.
+        cluster.kubectl("delete", "quota", "none", full.place)
+        metadata = {"name": gone.namespace, "labels": dict(RESTRICTED)}
+        cluster.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}])
+        for place, bindings in kept.items():
+            cluster.apply(bindings, f"--namespace={place}")
+        tenants.settle(gone)
+        ended = time.monotonic()
+        for tenant in (full, locked, gone):
+            tenant.ready(timeout=150)
+        figure(
+            f"{changes} changes in {ended - began:.0f} s of trouble; all well {time.monotonic() - ended:.0f} s after"
+        )
+        traffic.more()
+    figure(str(traffic.check(reconnects=False)))
+    for pod in operated.operators():
+        state = operated.get("pod", pod)["status"]["containerStatuses"][0]
+        assert state["restartCount"] == 0
