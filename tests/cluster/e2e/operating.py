@@ -25,6 +25,7 @@ import asyncio, json, os, sys
 from tubepost_cli.message import push_message
 
 host, port, rate, sessions, token, domain = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), sys.argv[5], sys.argv[6]
+label = sys.argv[7]
 stats = {"acknowledged": 0, "taken": [], "refused": [], "cut": [], "sessions": 0, "closed": 0, "done": False}
 numbers = iter(range(10**9))
 stopping = asyncio.Event()
@@ -68,7 +69,7 @@ async def session():
         stage = "mail"
         try:
             address = f"subscriber@{domain}"
-            payload = json.dumps({"aps": {"alert": f"n-{waiting}"}}).encode()
+            payload = json.dumps({"aps": {"alert": f"{label}-{waiting}"}}).encode()
             crlf = bytes([13, 10])
             writer.write(b"MAIL FROM:<app@example.com>" + crlf)
             code, text = await reply(reader)
@@ -324,18 +325,18 @@ class Operated:
         )
 
     @contextlib.contextmanager
-    def traffic(self, rate: float = 50.0, sessions: int = 5) -> Iterator[Traffic]:
+    def traffic(self, rate: float = 50.0, sessions: int = 5, name: str = "alerts") -> Iterator[Traffic]:
         """Messages at a rate, from a pod, by the Service's name, for the duration; whatever is refused counts."""
-        self.release.cluster.reachable(self.namespace, "alerts", 25)
-        traffic = Traffic(self)
+        self.release.cluster.reachable(self.namespace, name, 25)
+        traffic = Traffic(self, name)
         box = container("traffic", self.release.cluster.image("dispatcher"))
-        host = f"alerts.{self.namespace}.svc.cluster.local"
-        arguments = [host, "25", str(rate), str(sessions), TOKEN, DOMAIN]
+        host = f"{name}.{self.namespace}.svc.cluster.local"
+        arguments = [host, "25", str(rate), str(sessions), TOKEN, DOMAIN, name]
         box["command"] = ["python", "-c", _TRAFFIC, *arguments]
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": "traffic"},
+            "metadata": {"name": traffic.pod},
             "spec": pod_spec(box, restartPolicy="Never"),
         }
         self.apply(pod)
@@ -346,14 +347,20 @@ class Operated:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What became of the messages."""
+    """What became of the messages to a PushDomain."""
 
     operated: Operated
+    name: str = "alerts"
+
+    @property
+    def pod(self) -> str:
+        """Where they come from."""
+        return f"traffic-{self.name}"
 
     def stats(self) -> Document:
         """The counts of now."""
         cluster = self.operated.release.cluster
-        path = f"/api/v1/namespaces/{self.operated.namespace}/pods/traffic:8000/proxy/"
+        path = f"/api/v1/namespaces/{self.operated.namespace}/pods/{self.pod}:8000/proxy/"
         return dict(json.loads(cluster.raw(path)))
 
     def more(self, count: int = 60, timeout: float = 30) -> None:
@@ -364,7 +371,7 @@ class Traffic:
     def stop(self) -> None:
         """Have the traffic end, after its last answers."""
         cluster = self.operated.release.cluster
-        cluster.exec(self.operated.namespace, "traffic", "touch", "/tmp/stop")
+        cluster.exec(self.operated.namespace, self.pod, "touch", "/tmp/stop")
         cluster.until("the end of the traffic", lambda: self.stats()["done"], 90)
 
     def check(self, *, reconnects: bool) -> Document:
@@ -379,7 +386,7 @@ class Traffic:
     def delivered(self, timeout: float = 30) -> Document:
         """Whatever was acknowledged is at APNs, from a queue within `timeout` seconds; the other counts."""
         stats = self.stats()
-        taken = {f"n-{number}" for number in stats.pop("taken")}
+        taken = {f"{self.name}-{number}" for number in stats.pop("taken")}
         assert len(taken) == stats["acknowledged"]
         with contextlib.suppress(TooSlow):
             cluster = self.operated.release.cluster
