@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
-E2E_JOBS ?= 4
+E2E_JOBS ?= 6
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ test: $(VENV)/.installed tools check ## Run all checks and tests
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -q --ignore=tests/chart
 
 e2e: $(VENV)/.installed ## Run the tests on a real Kubernetes that this machine brings up (Linux, root, Go)
-	@$(BIN)/pytest tests/chart tests/cluster/e2e -n $(E2E_JOBS) --dist loadgroup -q
+	@$(BIN)/pytest tests/chart tests/cluster/e2e -n $(E2E_JOBS) --dist loadgroup -q --durations=20
 
 cluster-up: $(VENV)/.installed ## Bring up a Kubernetes with the project's images, and leave it up
 	@$(BIN)/python -m tests.cluster up

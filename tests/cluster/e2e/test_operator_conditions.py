@@ -10,6 +10,9 @@ from tests.cluster.e2e.operating import CA, Operated, certificate, expired, figu
 from tests.cluster.e2e.release import Release
 from tests.cluster.handle import Cluster, CommandFailed
 
+pytestmark = pytest.mark.xdist_group("conditions")
+"""On one worker: they share an installation."""
+
 
 @pytest.fixture(scope="module")
 def operated(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:

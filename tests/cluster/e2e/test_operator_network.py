@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,9 @@ import pytest
 from tests.cluster.e2e.operating import Operated
 from tests.cluster.e2e.release import Release
 from tests.cluster.handle import Cluster
+
+pytestmark = pytest.mark.xdist_group("network")
+"""On one worker: they share an installation."""
 
 # Connects from a pod as a load balancer does; prints the first reply.
 _BALANCER = """
@@ -21,9 +24,12 @@ with socket.create_connection((sys.argv[1], 2525), 10) as connection:
 """
 
 
-@pytest.fixture
-def operated(cluster: Cluster, namespace: str, tmp_path: Path) -> Operated:
-    return Operated(Release(cluster, namespace, tmp_path))
+@pytest.fixture(scope="module")
+def operated(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:
+    with cluster.namespace("network") as name:
+        found = Operated(Release(cluster, name, tmp_path_factory.mktemp("release")))
+        found.install()
+        yield found
 
 
 def service_of(operated: Operated) -> dict[str, Any]:
@@ -32,7 +38,6 @@ def service_of(operated: Operated) -> dict[str, Any]:
 
 
 def test_a_service_is_as_asked_for_and_back_again(operated: Operated) -> None:
-    operated.install()
     until = operated.release.cluster.until
     operated.patch(
         "pushdomain",
@@ -63,7 +68,6 @@ def test_a_service_is_as_asked_for_and_back_again(operated: Operated) -> None:
 
 
 def test_a_client_behind_a_load_balancer_is_known(operated: Operated) -> None:
-    operated.install()
     pod = operated.pod()
     own = pod["status"]["podIP"]
 
@@ -90,10 +94,11 @@ def test_a_client_behind_a_load_balancer_is_known(operated: Operated) -> None:
     assert greeting("PROXY TCP4 192.0.2.9 198.51.100.1 4711 25").startswith("554 5.7.1")
     # It was a reload.
     assert operated.pod()["metadata"]["uid"] == pod["metadata"]["uid"]
+    operated.patch("pushdomain", "alerts", listener=None)
+    operated.ready()
 
 
 def test_any_user_id_will_do_and_limits_may_be_absent(operated: Operated) -> None:
-    operated.install()
     cluster, before = operated.release.cluster, operated.pod()["metadata"]["uid"]
     authorities = base64.b64decode(
         operated.get("secret", "tubepost-simulator-credentials")["data"]["ca.crt"]

@@ -12,6 +12,9 @@ from tests.cluster.e2e.operating import Document, Operated, certificate, secret
 from tests.cluster.e2e.release import Release
 from tests.cluster.handle import Cluster
 
+pytestmark = pytest.mark.xdist_group("repairs")
+"""On one worker: they share an installation."""
+
 
 @pytest.fixture(scope="module")
 def operated(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operated]:

@@ -86,7 +86,7 @@ def test_three_hundred_beside_ten_live_ones(
     traffic.check(reconnects=False)
     # The rate of the traffic that has ended is told once more, and then there is nothing to say: live facts are
     # looked at every minute, so that an idle write would show within this time.
-    cluster.until("silence", lambda: faults.silent_for(user, verbs=WRITES) > 150, timeout=420, pause=5)
+    cluster.until("silence", lambda: faults.silent_for(user, verbs=WRITES) > 80, timeout=420, pause=5)
 
 
 def _ready(item: dict[str, object]) -> bool:

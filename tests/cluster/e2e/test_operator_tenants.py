@@ -16,6 +16,8 @@ from tests.cluster.e2e.operating import Document, Operated, certificate, figure,
 from tests.cluster.e2e.release import Release
 from tests.cluster.handle import RESTRICTED, Cluster
 
+pytestmark = pytest.mark.xdist_group("tenants")
+"""On one worker: they share an installation."""
 TROUBLE = float(os.environ.get("TUBEPOST_TROUBLE_SECONDS", "45"))
 """Seconds for which troubles of other namespaces last; 600 for a long look."""
 SECOND = {"domains": [{"name": "second.example.com"}], "routes": ["apns"]}

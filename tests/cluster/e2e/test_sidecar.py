@@ -20,6 +20,8 @@ from tubepost_operator.webhook.inject import CONTAINER, HTTP_PORT_ANNOTATION, SM
 _SLEEP = ["python", "-c", "import signal; signal.sigwait([signal.SIGTERM])"]
 _METRIC = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:2590/metrics').read().decode())"
 Document = dict[str, Any]
+SHARED = pytest.mark.xdist_group("sidecar")
+"""On one worker: they share an installation."""
 
 
 @pytest.fixture
@@ -70,6 +72,7 @@ def pod_of(release: Release, name: str) -> Document:
     return dict(pod)
 
 
+@SHARED
 def test_a_labelled_pod_sends_at_its_own_localhost(installed: Release) -> None:
     cluster = installed.cluster
     first = container("first", cluster.image("simulator"))
@@ -98,6 +101,7 @@ def test_a_labelled_pod_sends_at_its_own_localhost(installed: Release) -> None:
     assert address not in addresses
 
 
+@SHARED
 def test_ports_of_the_pods_choice(installed: Release) -> None:
     deployment = app(installed, "ports")
     annotations = {SMTP_PORT_ANNOTATION: "1025", HTTP_PORT_ANNOTATION: "19090"}
@@ -106,6 +110,7 @@ def test_ports_of_the_pods_choice(installed: Release) -> None:
     assert "delivered: 250" in installed.send(pod["metadata"]["name"], "x", container="app", port=1025)
 
 
+@SHARED
 def test_a_job_ends_although_its_dispatcher_runs(installed: Release) -> None:
     box = container("main", installed.cluster.image("dispatcher"))
     box["command"] = ["tubepost", "send", "--domain=apn_example.com", f"--token={TOKEN}", "--alert=job"]
