@@ -13,7 +13,6 @@ import http.client
 import json
 import ssl
 import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +37,7 @@ _PLACES = {
     "leases": "apis/coordination.k8s.io/v1",
     "endpointslices": "apis/discovery.k8s.io/v1",
     "poddisruptionbudgets": "apis/policy/v1",
+    "roles": "apis/rbac.authorization.k8s.io/v1",
     "rolebindings": "apis/rbac.authorization.k8s.io/v1",
     "pushdomains": _TUBEPOST,
     "apnroutes": _TUBEPOST,
@@ -100,14 +100,11 @@ def put_together(answers: Sequence[Document]) -> Document:
 
 
 class Reader:
-    """Asks an API server with the client certificate of a kubeconfig, over one connection that stays open."""
+    """Asks an API server with the client certificate of a kubeconfig."""
 
     def __init__(self, server: str, context: ssl.SSLContext) -> None:
-        parts = urlsplit(server)
-        self._connection = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port or 443, timeout=TIMEOUT, context=context
-        )
-        self._lock = threading.Lock()
+        self._server = urlsplit(server)
+        self._context = context
 
     @classmethod
     def of(cls, kubeconfig: Path) -> Reader | None:
@@ -146,22 +143,17 @@ class Reader:
         Raises:
             Refused: an error, or no answer.
         """
-        with self._lock:
-            try:
-                return self._ask(path)
-            except (OSError, http.client.HTTPException):
-                # The server may have closed the connection since the last answer.
-                self._connection.close()
-            try:
-                return self._ask(path)
-            except (OSError, http.client.HTTPException) as error:
-                self._connection.close()
-                raise Refused(f"{path}: {error!r}") from error
-
-    def _ask(self, path: str) -> str:
-        self._connection.request("GET", path)
-        answer = self._connection.getresponse()
-        text = answer.read().decode()
+        connection = http.client.HTTPSConnection(
+            self._server.hostname or "", self._server.port, timeout=TIMEOUT, context=self._context
+        )
+        try:
+            connection.request("GET", path, headers={"Connection": "close"})
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            raise Refused(f"{path}: {error!r}") from error
+        finally:
+            connection.close()
         if answer.status != 200:
             message = text
             with contextlib.suppress(ValueError, LookupError, TypeError):
