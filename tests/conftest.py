@@ -34,6 +34,26 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     LEAKS.close()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups with tests that are given long first, so that none is left over at the end with a worker idle."""
+    times: dict[str, float] = {}
+    for item in items:
+        times[_unit(item)] = max(times.get(_unit(item), 0.0), allowed(item))
+    items.sort(key=lambda item: times[_unit(item)], reverse=True)
+
+
+def _unit(item: pytest.Item) -> str:
+    """What one worker runs: a group, or the test alone; its module, so that what that shares is made once."""
+    group = item.get_closest_marker("xdist_group")
+    return str(group.args[0]) if group is not None else item.nodeid.partition("::")[0]
+
+
+def allowed(item: pytest.Item) -> float:
+    """Seconds that a test is given by a mark of its own, 0 without one."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker is not None and marker.args else 0.0
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Have all lines made, those of level Debug too, unless a test sets a level."""

@@ -9,6 +9,7 @@ import pytest
 from tests.cluster import fixtures
 from tests.cluster.fixtures import cluster, faults, namespace
 from tests.cluster.handle import Cluster
+from tests.conftest import allowed
 
 __all__ = ["cluster", "faults", "namespace"]
 
@@ -32,12 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TIMEOUT, func_only=True))
     # Long ones first, so that none is left over at the end with all other workers idle.
-    items.sort(key=_allowed, reverse=True)
-
-
-def _allowed(item: pytest.Item) -> float:
-    marker = item.get_closest_marker("timeout")
-    return float(marker.args[0]) if marker is not None and marker.args else 0.0
+    items.sort(key=allowed, reverse=True)
 
 
 @pytest.hookimpl(wrapper=True)
