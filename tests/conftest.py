@@ -34,8 +34,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     LEAKS.close()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups with tests that are given long first, so that none is left over at the end with a worker idle."""
+    for item in items:
+        # xdist 3.8 writes the name of the group to where pytest 9.2 does not look for it any more.
+        named = getattr(item, "_nodeid", item.nodeid)
+        if named != item.nodeid:
+            item._id = type(item.id).parse(named)
     times: dict[str, float] = {}
     for item in items:
         times[_unit(item)] = max(times.get(_unit(item), 0.0), allowed(item))
