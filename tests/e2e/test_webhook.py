@@ -26,7 +26,7 @@ from benchmarks.processes import free_port
 from tests.e2e.app import REPOSITORY, Dispatcher, Simulator, tubepost, wait_until
 from tests.e2e.injector import Injector
 from tests.e2e.queue_site import kill_all
-from tests.e2e.webhook_receiver import Receiver
+from tests.e2e.webhook_receiver import GARBAGE, HALF, HANG, HUGE, Receiver
 
 pytestmark = [pytest.mark.timeout(300)]
 
@@ -64,20 +64,25 @@ class Site:
         (found,) = (one for one in self._documents if (one["kind"], one["metadata"]["name"]) == (kind, name))
         return found
 
-    def dispatcher(self, receiver_port: int) -> Dispatcher:
-        self.webhook["url"] = f"http://127.0.0.1:{receiver_port}/events"
+    def dispatcher(self, receiver_port: int, scheme: str = "http") -> Dispatcher:
+        self.webhook["url"] = f"{scheme}://localhost:{receiver_port}/events"
+        manifests = self.write()
+        arguments = ["--port", str(self.port)]
+        if "queue" in self.domain:
+            arguments += ["--queue-dir", str(self.queue)]
+        return Dispatcher([manifests, self._credentials / "secrets.yaml"], *arguments)
+
+    def write(self) -> Path:
+        """The manifests, whole at any moment."""
         feed = {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": "feed"},
             "stringData": {"key": self.key, "authorization": "Bearer throw-away"},
         }
-        manifests = self.directory / "push.yaml"
-        manifests.write_text(yaml.safe_dump_all([*self._documents, feed]))
-        arguments = ["--port", str(self.port)]
-        if "queue" in self.domain:
-            arguments += ["--queue-dir", str(self.queue)]
-        return Dispatcher([manifests, self._credentials / "secrets.yaml"], *arguments)
+        manifests, scratch = self.directory / "push.yaml", self.directory / "push.yaml.new"
+        scratch.write_text(yaml.safe_dump_all([*self._documents, feed]))
+        return scratch.replace(manifests)
 
     def send(self, token: str) -> None:
         """One message, which is acknowledged."""
@@ -267,4 +272,49 @@ def test_what_apns_says_in_its_development_environment_is_in_the_event(site: Sit
         assert event["data"]["sentBytes"] > 100
         traced = tubepost("queue", "trace", event["data"]["messageId"], "--port", dispatcher.found["admin"])
         assert event["data"]["apnsUniqueId"] in traced.stdout, traced.stdout + traced.stderr
+        assert dispatcher.stop() == 0
+
+
+def test_whatever_the_receiver_does_deliveries_go_on_and_every_event_arrives(
+    site: Site, credentials: Path
+) -> None:
+    """By TLS with authorities of its own; at the end with another key, in force without a restart."""
+    everything(site)
+    site.webhook |= {"timeout": "500ms", "ca": {"secretName": "simulator-ca", "key": "ca.crt"}}
+    each, sent = 40, 0
+    made = (credentials / "server.crt", credentials / "server.key")
+    with Receiver(tls=made) as receiver, site.dispatcher(receiver.port, "https") as dispatcher:
+        for fault, status, headers, delay in (
+            ("", 500, {}, 0.0),
+            ("", 429, {"Retry-After": "1"}, 0.0),
+            ("", 204, {}, 0.3),
+            (GARBAGE, 204, {}, 0.0),
+            (HALF, 204, {}, 0.0),
+            (HUGE, 204, {}, 0.0),
+            (HANG, 204, {}, 0.0),
+        ):
+            receiver.fault, receiver.status = fault, status
+            receiver.headers, receiver.delay = headers, delay
+            before = receiver.requests
+            with Injector(site.port, 4, total=each, name=f"{fault}{status}-") as injector:
+                injector.join(60.0)
+            sent += each
+            assert len(injector.accepted) == each
+            wait_until(lambda expected=sent: delivered(dispatcher) == expected, 10.0)
+            wait_until(lambda at=before: receiver.requests > at, 10.0)
+        receiver.fault, receiver.status, receiver.delay = "", 204, 0.0
+        wait_until(lambda: len(receiver.ids("delivered")) == sent, 30.0)
+        dropped = [name for name in dispatcher.metrics() if name.startswith("tubepost_webhook_dropped_total")]
+        assert dropped == []
+        site.key = secrets.token_hex(16)
+        site.write()
+
+        def signed_anew() -> bool:
+            site.send(LIVING)
+            fields, body = receiver.seen[-1]
+            at, _, given = fields["Tubepost-Signature"].removeprefix("t=").partition(",v1=")
+            text = at.encode() + b"." + body
+            return given == hmac.new(site.key.encode(), text, hashlib.sha256).hexdigest()
+
+        wait_until(signed_anew, 30.0)
         assert dispatcher.stop() == 0
