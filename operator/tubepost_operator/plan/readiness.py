@@ -166,7 +166,8 @@ def _confirmed(
             _PROGRAMMED,
             Reason.CONFIG_REFUSED,
             f"Pods {names} refuse the new configuration and keep serving the previous one. Remedy: read "
-            "their log; operator and dispatcher may be of different releases.",
+            "their log, where a line `configuration refused` says why: hooks that cannot be loaded, for "
+            "example, which `tubepost validate` tells as well; or they are of another release.",
         )
     if others:
         return bad(
