@@ -20,6 +20,7 @@ NAMES = (
     "report",
     "secret_reader",
     "smtp_session",
+    "webhook_peer",
 )
 """The targets: each is a module beside this one."""
 

@@ -18,11 +18,13 @@ from tests.fuzz import (
     report,
     secret_reader,
     smtp_session,
+    webhook_peer,
 )
 from tests.fuzz.target import CORPUS, LONGEST, NAMES, Target, chunks, fields, kept, load, within_time
 from tubepost_api.compile import CompileResult
 from tubepost_credentials.secrets import Material
 from tubepost_dispatcher.apns.http2.engine import Engine
+from tubepost_dispatcher.feeds.webhook.answer import Answer, Verdict
 from tubepost_dispatcher.queue_request import Action, Selection
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import replies
@@ -157,3 +159,14 @@ def test_a_report_that_shows_a_token_or_breaks_its_lines_fails(monkeypatch: pyte
     monkeypatch.setattr("tubepost_dispatcher.bounces.report.one_line", lambda text, *_: text)
     monkeypatch.setattr("tubepost_dispatcher.bounces.header_text.one_line", lambda text, *_: text)
     _fails(report.TARGET, b"\x00\x00" + b"\xff\xff\xff" + b"No\r\nBcc: x" + b"\xff" * 6)
+
+
+def test_a_webhooks_peer_that_gets_a_token_into_the_log_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Answer(Verdict.AGAIN, "it answered 500: " + "a1b2c3d4" * 8)
+    monkeypatch.setattr(webhook_peer, "judge", lambda *_: said)
+    _fails(webhook_peer.TARGET, b"\x01\x2c\xffx")
+
+
+def test_an_outbox_that_gives_back_more_than_it_holds_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_peer, "read_lines", lambda data: ([b"{}"], 0))
+    _fails(webhook_peer.TARGET, b"\x00\x00\xff[]\n")
