@@ -56,6 +56,11 @@ from tubepost_runtime.tasks import TaskSet
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Its port, instead of the PushDomain's (0: any free one)."
 )
+@click.option(
+    "--rest-port",
+    type=click.IntRange(0, 65535),
+    help="Port for requests, where the PushDomain has spec.rest, instead of its own (0: any free one).",
+)
 @click.option("--http-host", default="127.0.0.1", show_default=True, help="Address of /metrics and health.")
 @click.option("--http-port", default=9090, show_default=True, type=click.IntRange(0, 65535), help="Its port.")
 @click.option(
@@ -139,6 +144,7 @@ def command(
     secrets_dir: Path,
     host: str,
     port: int | None,
+    rest_port: int | None,
     http_host: str,
     http_port: int,
     admin_port: int,
@@ -174,6 +180,7 @@ def command(
     settings = SupervisorSettings(
         smtp_host=host,
         smtp_port=port,
+        rest_port=rest_port,
         http_host=http_host,
         http_port=http_port,
         admin_port=admin_port,
@@ -225,9 +232,8 @@ async def _serve(
             show(refused.problems)
             return 2
         except OSError as error:
-            click.echo(
-                f"error: {error}. Remedy: choose other ports (--port, --http-port, --admin-port).", err=True
-            )
+            remedy = "choose other ports (--port, --rest-port, --http-port, --admin-port)"
+            click.echo(f"error: {error}. Remedy: {remedy}.", err=True)
             return 1
         except WorkerFailed as error:
             click.echo(f"error: {error}; its own lines above say why.", err=True)
@@ -239,9 +245,15 @@ async def _serve(
 
 def _announce(supervisor: Supervisor, settings: SupervisorSettings, simulated: SimulatedApns | None) -> None:
     config = supervisor.prepared.config
+    tls = "s" if config.rest is not None and config.rest.tls is not None else ""
     lines = [
         f"PushDomain {config.namespace}/{config.name} is served:",
         f"  SMTP     {with_port(settings.smtp_host, supervisor.smtp_port)}",
+        *(
+            [f"  requests http{tls}://{with_port(settings.smtp_host, supervisor.rest_port)}/v1/notifications"]
+            if supervisor.rest_port
+            else []
+        ),
         f"  metrics  http://{with_port(settings.http_host, supervisor.http_port)}/metrics",
         f"  status   http://127.0.0.1:{supervisor.admin_port}/status",
     ]

@@ -247,6 +247,14 @@ class Metrics(MetricSet):
         "Malformed commands that were understood, by warning (missing_angle_brackets).",
         "warning",
     )
+    rest_connections = gauge("tubepost_rest_connections", "Open connections of REST clients.")
+    rest_open_requests = gauge("tubepost_rest_open_requests", "Whole REST requests that have no answer yet.")
+    rest_requests = counter("tubepost_rest_requests", "Answered REST requests, by HTTP status.", "status")
+    rest_request_seconds = histogram(
+        "tubepost_rest_request_seconds",
+        "Seconds from a whole request to its answer.",
+        buckets=LATENCY_BUCKETS,
+    )
     smtp_received_bytes = counter("tubepost_smtp_received_bytes", "Message bytes received.")
     log_lines = counter("tubepost_log_lines", "Lines made by loggers, by logger and kind.", "logger", "kind")
     log_errors = counter(

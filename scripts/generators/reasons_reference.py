@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tubepost_dispatcher.reasons.acceptance import ACCEPTANCE_REASONS
 from tubepost_dispatcher.reasons.apns import APNS_REASONS, DELIVERED
 from tubepost_dispatcher.reasons.catalogue import REASONS
 from tubepost_dispatcher.reasons.delivery import DELIVERY_REASONS
+from tubepost_dispatcher.reasons.http_status import PERMANENT, TRANSIENT, http_status
 from tubepost_dispatcher.reasons.listener import LISTENER_REASONS
 from tubepost_dispatcher.reasons.message import MESSAGE_REASONS, SHARED, WARNINGS
 from tubepost_dispatcher.reasons.relay import RELAY_REASONS
-from tubepost_dispatcher.reasons.spec import Action, ReasonSpec
+from tubepost_dispatcher.reasons.requests import REQUEST_REASONS
+from tubepost_dispatcher.reasons.spec import Action, ReasonSpec, Source
 
 PATH = "docs/reference/outcomes.md"
 
@@ -80,6 +83,21 @@ stand in no line of a logger: no message was taken yet.
 
 """
 
+_REQUESTS = """
+## Requests that are refused
+
+By the [REST listener](../rest.md), before acceptance hears of them. It answers every other reason of this
+page too, as problem details (RFC 9457): with the status of the table at the end.
+
+"""
+
+_STATUSES = """
+## Statuses of requests
+
+| status | reasons |
+| --- | --- |
+"""
+
 _WARNINGS_HEAD = """
 ## Warnings
 
@@ -122,7 +140,7 @@ def _rows(specs: Iterable[ReasonSpec], *, status: bool = False, action: bool = F
     lines += [
         [
             *([str(spec.status)] if status else []),
-            spec.reason,
+            _named(spec),
             spec.kind.value,
             *([_ACTIONS[spec.action]] if action else []),
             f"{spec.smtp_code} {spec.enhanced}",
@@ -139,7 +157,30 @@ def _replies(specs: Iterable[ReasonSpec]) -> str:
     lines = ["| reason | reply | meaning | remedy |", "| --- | --- | --- | --- |"]
     for spec in specs:
         reply = f"{spec.smtp_code} {spec.enhanced} {spec.text}".rstrip()
-        lines.append(f"| {spec.reason} | `{reply}` | {spec.help} | {spec.remedy} |")
+        lines.append(f"| {_named(spec)} | `{reply}` | {spec.help} | {spec.remedy} |")
+    return "\n".join(lines) + "\n"
+
+
+def _named(spec: ReasonSpec) -> str:
+    """The reason, with an anchor where it stands first: problem details refer to it."""
+    repeated = spec.reason in SHARED and spec.source is not Source.APNS
+    return spec.reason if repeated or not spec.reason else f'<a id="{spec.reason}"></a>{spec.reason}'
+
+
+def _statuses() -> str:
+    by_status: dict[int, list[str]] = {}
+    for spec in REASONS.values():
+        by_status.setdefault(http_status(spec), []).append(spec.reason)
+    rows = []
+    for status, reasons in sorted(by_status.items()):
+        usual = {PERMANENT: "other permanent ones", TRANSIENT: "other transient ones"}.get(status)
+        rows.append(f"| {status} | {usual or ', '.join(sorted(reasons))} |")
+    return "\n".join(rows) + "\n"
+
+
+def _requests() -> str:
+    lines = ["| status | reason | meaning | remedy |", "| --- | --- | --- | --- |"]
+    lines += [f"| {spec.http} | {_named(spec)} | {spec.help} | {spec.remedy} |" for spec in REQUEST_REASONS]
     return "\n".join(lines) + "\n"
 
 
@@ -147,10 +188,12 @@ def outputs() -> dict[str, str]:
     """The page."""
     answers = _rows((DELIVERED, *APNS_REASONS), status=True, action=True)
     own = _rows(DELIVERY_REASONS, action=True)
-    message = _rows((*(REASONS[word] for word in sorted(SHARED)), *MESSAGE_REASONS))
+    shared = [replace(REASONS[word], source=Source.MESSAGE) for word in sorted(SHARED)]
+    message = _rows((*shared, *MESSAGE_REASONS))
     acceptance = _rows(ACCEPTANCE_REASONS)
     warnings = "| warning | meaning |\n| --- | --- |\n"
     warnings += "".join(f"| {slug} | {text} |\n" for slug, text in WARNINGS.items())
     refused = acceptance + _RELAY + _replies(RELAY_REASONS) + _LISTENER + _replies(LISTENER_REASONS)
+    refused += _REQUESTS + _requests() + _STATUSES + _statuses()
     pieces = (_HEAD, answers + _UNKNOWN, own + _OWN_TAIL, message + _ACCEPTANCE + refused + _WARNINGS_HEAD)
     return {PATH: "\n".join(pieces).rstrip("\n") + "\n\n" + warnings + _TAIL}

@@ -57,22 +57,28 @@ class Start:
     """Be worker `index` and accept on so many listening sockets; the first message. Answered by `Ready`.
 
     The sockets' descriptors have been sent on the other line, as with `Sockets`. `queue_dir` is where the
-    partitions of the queue are, None without one.
+    partitions of the queue are, None without one. `rest`: so many of the sockets, the last ones, are for
+    requests.
     """
 
     index: int
     sockets: int
     configuration: Configuration
     queue_dir: Path | None = None
+    rest: int = 0
     _: KW_ONLY
     type: Literal["start"] = "start"
 
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """Accept on exactly these listening sockets; so many descriptors have been sent on the other line."""
+    """Accept on exactly these listening sockets; so many descriptors have been sent on the other line.
+
+    `rest`: so many of them, the last ones, are for requests.
+    """
 
     count: int
+    rest: int = 0
     _: KW_ONLY
     type: Literal["sockets"] = "sockets"
 

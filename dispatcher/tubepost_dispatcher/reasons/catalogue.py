@@ -17,6 +17,7 @@ from tubepost_dispatcher.reasons.delivery import DELIVERY_REASONS
 from tubepost_dispatcher.reasons.listener import LISTENER_REASONS
 from tubepost_dispatcher.reasons.message import MESSAGE_REASONS
 from tubepost_dispatcher.reasons.relay import RELAY_REASONS
+from tubepost_dispatcher.reasons.requests import REQUEST_REASONS
 from tubepost_dispatcher.reasons.spec import Action, ReasonSpec
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.text import clean, hide_tokens
@@ -28,6 +29,7 @@ ALL: Final = (
     *ACCEPTANCE_REASONS,
     *LISTENER_REASONS,
     *RELAY_REASONS,
+    *REQUEST_REASONS,
 )
 
 REASONS: Final[Mapping[str, ReasonSpec]] = MappingProxyType({spec.reason: spec for spec in ALL})

@@ -29,6 +29,7 @@ class Source(enum.Enum):
     ACCEPTANCE = "acceptance"
     LISTENER = "the listener"
     RELAY = "the relay client"
+    REQUESTS = "the REST listener"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class ReasonSpec:
     """HTTP status with which APNs gives this reason, 0 where it is not APNs'."""
     action: Action = Action.NONE
     source: Source = Source.APNS
+    http: int = 0
+    """HTTP status of the REST listener for it, 0: by its kind (`http_status`)."""
     known: bool = True
     """False for what `catalogue.lookup` had to guess."""
 

@@ -14,8 +14,9 @@ from tubepost_api.problems import Problem
 class SupervisorSettings:
     """Where to listen and how to behave: what is not part of a configuration.
 
-    `workers` 0: as the configuration says, or by the CPU limit. `smtp_port` None: the configuration's.
-    `strict`: refuse to start with credentials that cannot be read (else their routes are held).
+    `workers` 0: as the configuration says, or by the CPU limit. `smtp_port`, `rest_port` None: the
+    configuration's. `strict`: refuse to start with credentials that cannot be read (else their routes are
+    held).
     `in_process`: one worker, in this process, for a debugger. `queue_dir`: where the queue is, if there is
     one; `queue_volatile`: it goes with the dispatcher, whatever its workload. `workload` and, of a
     StatefulSet, `ordinal`: whose pod this is, None outside of a cluster. `retire_after`: seconds for which
@@ -25,6 +26,7 @@ class SupervisorSettings:
 
     smtp_host: str = "127.0.0.1"
     smtp_port: int | None = None
+    rest_port: int | None = None
     http_host: str = "127.0.0.1"
     http_port: int = 9090
     admin_port: int = 9091

@@ -7,11 +7,25 @@ is given up or the dispatcher ends. Sockets of workers that are missing or not w
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from tubepost_runtime.addresses import bind, listening_addresses
 
 BACKLOG = 1024
 """Connections that wait to be accepted, per socket."""
+
+
+class Share(NamedTuple):
+    """Sockets for one worker: of SMTP, and for requests."""
+
+    smtp: Sequence[socket.socket]
+    rest: Sequence[socket.socket] = ()
+
+    @property
+    def all(self) -> list[socket.socket]:
+        """SMTP's first."""
+        return [*self.smtp, *self.rest]
 
 
 class ListenerSockets:
@@ -20,9 +34,11 @@ class ListenerSockets:
     Args:
         host: the address, `::` for all of both families, `localhost` for loopback of both.
         port: 0 for any.
+        rest: it is the port for requests, not SMTP's.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, rest: bool = False) -> None:
+        self.rest = rest
         self._addresses = listening_addresses(host)
         self._port = port
         self._sockets: list[tuple[socket.socket, ...]] = []
@@ -63,8 +79,18 @@ class ListenerSockets:
         return [sock for place in self._sockets[index::count] for sock in place]
 
     def close(self) -> None:
-        """Close all, at the very end."""
+        """Close all, at the very end, or when the port was given up."""
         for place in self._sockets:
             for sock in place:
                 sock.close()
         self._sockets.clear()
+
+
+def share_of(ports: Sequence[ListenerSockets], indices: Sequence[int], count: int) -> Share:
+    """The sockets of several ports that belong to workers `indices` of `count`."""
+    smtp: list[socket.socket] = []
+    rest: list[socket.socket] = []
+    for sockets in ports:
+        for index in indices:
+            (rest if sockets.rest else smtp).extend(sockets.of_worker(index, count))
+    return Share(smtp, rest)

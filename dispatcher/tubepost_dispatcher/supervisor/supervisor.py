@@ -20,6 +20,7 @@ from tubepost_dispatcher.config.source import ConfigSource
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.cgroup import MEMORY_SHARE, default_workers, memory_limit
 from tubepost_dispatcher.supervisor.config_change import Change, Level, compare
+from tubepost_dispatcher.supervisor.ports import CannotListen, ListeningPorts
 from tubepost_dispatcher.supervisor.queue_directory import QueueDirectory
 from tubepost_dispatcher.supervisor.queue_operations import QueueOperations
 from tubepost_dispatcher.supervisor.queue_volume import QueueVolume
@@ -71,8 +72,7 @@ class Supervisor:
                 clock=time.monotonic,
             )
         self._prepared: Prepared | None = None
-        self._sockets: ListenerSockets | None = None
-        self._old_sockets: list[ListenerSockets] = []
+        self._ports = ListeningPorts(settings)
         self._tasks = TaskSet()
         self._draining = False
         self.exit_code = 0
@@ -103,8 +103,12 @@ class Supervisor:
     @property
     def smtp_port(self) -> int:
         """The port that the listener has."""
-        assert self._sockets is not None
-        return self._sockets.port
+        return self._ports.port()
+
+    @property
+    def rest_port(self) -> int:
+        """The port for requests, 0 without."""
+        return self._ports.port(rest=True)
 
     @property
     def http_port(self) -> int:
@@ -144,7 +148,7 @@ class Supervisor:
             # Failed, or cancelled by a signal: leave nothing running.
             if not self._draining:
                 self._mark_draining()
-                self._close_sockets()
+                self._ports.close()
                 await self._end_workers()
             await self._close()
             raise
@@ -154,11 +158,10 @@ class Supervisor:
         if names := proxy_variables(os.environ):
             _LOG.info("%s is not used: spec.proxy of an ApnRoute names its proxy", ", ".join(names))
         count = self._wanted_workers(prepared)
-        self._bind(prepared, count)
-        assert self._sockets is not None
+        self._ports.bind(prepared.config, count)
         await self._public.start()
         await self._admin.start()
-        await self._pool.start(self._sockets, count)
+        await self._pool.start(self._ports.current, count)
         self._reload_status.started(prepared, count)
         if self._queue is not None:
             self._tasks.spawn(self._queue.watch())
@@ -166,14 +169,6 @@ class Supervisor:
             self._tasks.spawn(self._volume.watch())
         if self._settings.watch:
             self._tasks.spawn(self._reloader.watch())
-
-    def _bind(self, prepared: Prepared, count: int) -> None:
-        port = self._settings.smtp_port
-        sockets = ListenerSockets(
-            self._settings.smtp_host, prepared.config.listener.port if port is None else port
-        )
-        self._sockets = sockets  # closed at the end, also when the next step fails
-        sockets.ensure(count)
 
     def _wanted_workers(self, prepared: Prepared) -> int:
         if self._settings.in_process:
@@ -212,7 +207,7 @@ class Supervisor:
             await self._pool.leave(min(self._settings.linger, self._settings.grace / 2))
         # New connections are to be refused, and go elsewhere, instead of waiting in a backlog. The workers
         # close their duplicates of these sockets as they stop accepting.
-        self._close_sockets()
+        self._ports.close()
         cut = await self._end_workers(time.monotonic() - began)
         await self._close()
         return cut
@@ -238,13 +233,8 @@ class Supervisor:
         await self._pool.close()
         await self._public.stop()
         await self._admin.stop()
-        self._close_sockets()
+        self._ports.close()
         self._ended.set()
-
-    def _close_sockets(self) -> None:
-        for sockets in (self._sockets, *self._old_sockets):
-            if sockets is not None:
-                sockets.close()
 
     def _mark_draining(self) -> None:
         self._draining = True
@@ -282,47 +272,23 @@ class Supervisor:
             return change
         if prepared.config.generation <= old.config.generation:
             prepared = _with_generation(prepared, old.config.generation + 1)
-        before = self._sockets
-        sockets = self._sockets_for(prepared, count)
-        if sockets is None:
+        ports = self._ports.for_config(prepared.config, count)
+        if isinstance(ports, CannotListen):
+            self._reload_status.refuse_for(*ports, "choose a free port", prepared.digest)
             return None
         self._prepared = prepared
-        self._sockets = sockets
-        await self._pool.change(sockets, count)
-        if before is not None and before is not sockets:
-            self._old_sockets.append(before)
-            self._tasks.spawn(self._close_later(before))
+        given_up = self._ports.change(ports)
+        await self._pool.change(ports, count)
+        for sockets in given_up:
+            self._tasks.spawn(self._close_later(sockets))
         self._reload_status.applied(prepared, change, count)
         return change
-
-    def _sockets_for(self, prepared: Prepared, count: int) -> ListenerSockets | None:
-        """The listening sockets for a configuration; None when they cannot be had, and it was refused."""
-        assert self._sockets is not None
-        port = prepared.config.listener.port
-        sockets, fresh = self._sockets, False
-        if self._settings.smtp_port is None and port != sockets.port:
-            kept = next((old for old in self._old_sockets if old.port == port), None)
-            sockets, fresh = kept or ListenerSockets(self._settings.smtp_host, port), kept is None
-        try:
-            sockets.ensure(count)
-        except OSError as error:
-            if fresh:
-                sockets.close()
-            message = f"port {sockets.port} cannot be bound: {error.strerror}"
-            self._reload_status.refuse_for(
-                "spec.listener.port", message, "choose a free port", prepared.digest
-            )
-            return None
-        if sockets in self._old_sockets:
-            self._old_sockets.remove(sockets)
-        return sockets
 
     async def _close_later(self, sockets: ListenerSockets) -> None:
         """Close the sockets of a port that was given up, after connections in their backlog were accepted."""
         await asyncio.sleep(LINGER)
         async with self._pool.changing:
-            if sockets in self._old_sockets:
-                self._old_sockets.remove(sockets)
+            if self._ports.forget(sockets):
                 self._pool.forget(sockets)
                 sockets.close()
 
@@ -369,6 +335,7 @@ class Supervisor:
             "reason": reason,
             "startedAt": iso(self._started_at),
             "smtp": {"host": self._settings.smtp_host, "port": self.smtp_port},
+            "rest": {"host": self._settings.smtp_host, "port": self.rest_port} if self.rest_port else None,
             "config": {
                 "generation": prepared.config.generation,
                 "hash": prepared.digest,

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +37,7 @@ from tubepost_dispatcher.channel.messages import (
 )
 from tubepost_dispatcher.queue_step import Step, StepResult
 from tubepost_dispatcher.supervisor.launch import Launch, Launched, launch_process
+from tubepost_dispatcher.supervisor.sockets import Share
 from tubepost_dispatcher.totals import Totals
 
 _LOG = logging.getLogger("tubepost.supervisor")
@@ -119,7 +120,7 @@ class WorkerHandle:
 
     async def start(
         self,
-        sockets: Sequence[socket.socket],
+        sockets: Share,
         configuration: Configuration,
         queue_dir: Path | None = None,
     ) -> None:
@@ -140,7 +141,8 @@ class WorkerHandle:
                 raise WorkerFailed(f"worker {self.index} was told to end while it was being started")
             count = self._send_descriptors(sockets)
             self._launched.set()
-            await self._request(Start(self.index, count, configuration, queue_dir), Ready, START_TIMEOUT)
+            start = Start(self.index, count, configuration, queue_dir, len(sockets.rest))
+            await self._request(start, Ready, START_TIMEOUT)
             started = self._served = True
         except TimeoutError:
             raise WorkerFailed(f"worker {self.index} was not ready within {START_TIMEOUT:.0f} s") from None
@@ -182,7 +184,7 @@ class WorkerHandle:
         """Whether it runs, or has run; its end is then told by `on_exit`."""
         return self._running is not None
 
-    def assign(self, sockets: Sequence[socket.socket]) -> None:
+    def assign(self, sockets: Share) -> None:
         """Have the worker accept on exactly these sockets; sessions that it has are not concerned.
 
         Raises:
@@ -191,14 +193,15 @@ class WorkerHandle:
         if self._channel is None or self._channel.closed or self._descriptors is None or self.draining:
             return
         if _inodes(sockets) != self._assigned:
-            self._channel.send(Sockets(self._send_descriptors(sockets)))
+            self._channel.send(Sockets(self._send_descriptors(sockets), len(sockets.rest)))
 
-    def _send_descriptors(self, sockets: Sequence[socket.socket]) -> int:
+    def _send_descriptors(self, sockets: Share) -> int:
         # Sent before the message that announces them, so that the worker never waits for them.
         assert self._descriptors is not None
-        socket.send_fds(self._descriptors, [b"f"], [sock.fileno() for sock in sockets])
+        found = sockets.all
+        socket.send_fds(self._descriptors, [b"f"], [sock.fileno() for sock in found])
         self._assigned = _inodes(sockets)
-        return len(sockets)
+        return len(found)
 
     async def _watch_exit(self, running: Launched) -> None:
         self.returncode = await running.wait()
@@ -338,5 +341,5 @@ class WorkerHandle:
             await self._exited
 
 
-def _inodes(sockets: Sequence[socket.socket]) -> tuple[int, ...]:
-    return tuple(os.fstat(sock.fileno()).st_ino for sock in sockets)
+def _inodes(sockets: Share) -> tuple[int, ...]:
+    return tuple(os.fstat(sock.fileno()).st_ino for sock in sockets.all)

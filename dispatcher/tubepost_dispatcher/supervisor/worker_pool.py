@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,7 +16,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.partitions import adopted_by
 from tubepost_dispatcher.pod_limits import memory
 from tubepost_dispatcher.supervisor.launch import launch_in_process, launch_process
-from tubepost_dispatcher.supervisor.sockets import ListenerSockets
+from tubepost_dispatcher.supervisor.sockets import ListenerSockets, share_of
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed, WorkerHandle
 from tubepost_dispatcher.totals import Totals
 from tubepost_runtime.backoff import Exponential
@@ -96,7 +95,7 @@ class WorkerPool:
         self._failures: dict[int, int] = {}
         self._tasks = TaskSet()
         self._ending = False
-        self._sockets: ListenerSockets | None = None
+        self._sockets: tuple[ListenerSockets, ...] = ()
         self._lingering: list[ListenerSockets] = []
         self._hung: set[WorkerHandle] = set()
         """Killed because they were silent, and not gone yet."""
@@ -153,8 +152,8 @@ class WorkerPool:
             if handle.ready and handle.index < self.count:
                 handle.adopt(adopted_by(handle.index, self.count, self._slots))
 
-    async def start(self, sockets: ListenerSockets, count: int) -> None:
-        """Start `count` workers.
+    async def start(self, sockets: tuple[ListenerSockets, ...], count: int) -> None:
+        """Start `count` workers that serve the sockets of these ports.
 
         Raises:
             WorkerFailed: one did not get ready.
@@ -173,15 +172,13 @@ class WorkerPool:
         if not self._in_process:  # else it is as silent as the supervisor itself
             self._tasks.spawn(self._watch_for_silence())
 
-    async def change(self, sockets: ListenerSockets, count: int) -> None:
+    async def change(self, sockets: tuple[ListenerSockets, ...], count: int) -> None:
         """Put the configuration in force in all workers, and have `count` of them; `changing` is held.
 
         Workers that stay keep their sessions. Sockets that `sockets` replaces are served on until `forget`.
         """
-        if self._sockets is not None and self._sockets is not sockets:
-            self._lingering.append(self._sockets)
-        if sockets in self._lingering:
-            self._lingering.remove(sockets)
+        old = (*self._lingering, *self._sockets)
+        self._lingering = [one for one in old if one not in sockets]
         before, self.count, self._sockets = self.count, count, sockets
         configuration = self._configuration()
         staying = [h for h in self._workers.values() if h.index < count and h.ready]
@@ -230,7 +227,6 @@ class WorkerPool:
             self._send_away(handle)
 
     async def _start_worker(self, index: int) -> None:
-        assert self._sockets is not None
         if self._ending:
             return
         launch = launch_in_process if self._in_process else partial(launch_process, limits=self._limits)
@@ -245,7 +241,7 @@ class WorkerPool:
         )
         self._workers[index] = handle
         try:
-            sockets = self._sockets.of_worker(index, self.count)
+            sockets = share_of(self._sockets, (index,), self.count)
             await handle.start(sockets, self._configuration(), self._queue_dir)
         except BaseException:
             if not handle.launched:
@@ -261,19 +257,18 @@ class WorkerPool:
     def _assign_sockets(self) -> None:
         """Have every socket served, also those of a worker that is missing, or that takes no messages now."""
         serving = [h for _, h in sorted(self._workers.items()) if h.ready and h.index < self.count]
-        if self._ending or not serving or self._sockets is None:
+        if self._ending or not serving:
             return
         # Where none can take any, clients are to hear why.
         able = [handle for handle in serving if not handle.queue.obstacle] or serving
         indices = [handle.index for handle in able]
-        shares: dict[int, list[socket.socket]] = {handle.index: [] for handle in serving}
-        for sockets in (self._sockets, *self._lingering):
-            for index in range(self.count):
-                owner = index if index in indices else indices[index % len(indices)]
-                shares[owner] += sockets.of_worker(index, self.count)
+        places: dict[int, list[int]] = {handle.index: [] for handle in serving}
+        for index in range(self.count):
+            places[index if index in indices else indices[index % len(indices)]].append(index)
+        ports = (*self._sockets, *self._lingering)
         for handle in serving:
             try:
-                handle.assign(shares[handle.index])
+                handle.assign(share_of(ports, places[handle.index], self.count))
             except OSError as error:
                 _LOG.error("worker %d (pid %d) cannot be given sockets: %s", handle.index, handle.pid, error)
                 handle.kill()

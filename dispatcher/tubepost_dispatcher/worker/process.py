@@ -122,7 +122,7 @@ class WorkerProcess:
             case Start():
                 self._start(message, request)
             case Sockets():
-                self._take_sockets(message.count)
+                self._take_sockets(message.count, message.rest)
             case Configure():
                 self._channel.send(self._configure(message), reply_to=request)
             case Adopt() if self._worker is not None:
@@ -179,9 +179,9 @@ class WorkerProcess:
             queue_dir=message.queue_dir,
         )
         self._worker.set_retiring(configuration.retiring, configuration.retire_after)
-        self._take_sockets(message.sockets)
+        self._take_sockets(message.sockets, message.rest)
 
-    def _take_sockets(self, count: int) -> None:
+    def _take_sockets(self, count: int, rest: int) -> None:
         assert self._descriptors is not None
         _, fds, _, _ = socket.recv_fds(self._descriptors, 1, count + 1)
         sockets = [socket.socket(fileno=fd) for fd in fds]
@@ -189,9 +189,11 @@ class WorkerProcess:
             _close(sockets)
             return
         previous = self._serving
-        self._serving = asyncio.get_running_loop().create_task(self._serve(sockets, previous))
+        self._serving = asyncio.get_running_loop().create_task(self._serve(sockets, rest, previous))
 
-    async def _serve(self, sockets: list[socket.socket], previous: asyncio.Task[None] | None) -> None:
+    async def _serve(
+        self, sockets: list[socket.socket], rest: int, previous: asyncio.Task[None] | None
+    ) -> None:
         assert self._worker is not None
         try:
             if previous is not None:
@@ -201,7 +203,8 @@ class WorkerProcess:
                 await self._worker.prepared_to_accept(OPEN_PATIENCE)
             if self._draining is not None:
                 return
-            await self._worker.serve(sockets)
+            smtp = len(sockets) - rest
+            await self._worker.serve(sockets[:smtp], sockets[smtp:])
         except OSError:
             # Nobody would accept the connections in the backlog: make room for a successor.
             _LOG.exception("the listening sockets cannot be served: draining")

@@ -20,9 +20,12 @@ from tubepost_dispatcher.bounces.relay_sender import RelaySender
 from tubepost_dispatcher.bounces.reports import Reports
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.delivery.deliverer import Deliverer
+from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.loggers import Loggers
+from tubepost_dispatcher.http.config import EffectiveRest
+from tubepost_dispatcher.http.server import RestServer
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.partitions import outboxes_path, partition_path
 from tubepost_dispatcher.pod_limits.interface import PodLimits
@@ -123,6 +126,8 @@ class Worker:
             users=prepared.users,
             limits=limits,
         )
+        self._rest: RestServer[Domain] = RestServer(metrics)
+        self._rest.update(self._rest_config())
         self._serving = False
         self._retirement: asyncio.Task[None] | None = None
         self._told_holds: set[tuple[str, str]] = set()
@@ -142,13 +147,19 @@ class Worker:
         """Messages between the end of DATA and the reply."""
         return self._context.open
 
-    async def serve(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept on exactly these listening sockets from now on; open sessions are not concerned."""
+    async def serve(self, sockets: Sequence[socket.socket], rest: Sequence[socket.socket] = ()) -> None:
+        """Accept on exactly these listening sockets from now on; open sessions are not concerned.
+
+        Args:
+            sockets: SMTP's.
+            rest: for requests.
+        """
         if self._serving:
             await self._server.serve(sockets)
         else:
             self._serving = True
             await self._server.start(sockets)
+        await self._rest.serve(rest)
 
     def apply(self, prepared: Prepared, count: int) -> None:
         """Put another configuration in force; sessions stay, pools are replaced only where they must be.
@@ -177,7 +188,15 @@ class Worker:
             users=prepared.users,
             acceptance=self._acceptance,
         )
+        self._rest.update(self._rest_config())
         self._describe_config()
+
+    def _rest_config(self) -> EffectiveRest[Domain] | None:
+        rest = self.prepared.rest
+        if rest is None:
+            return None
+        networks = self.prepared.config.listener.allowed_networks
+        return EffectiveRest(rest.config, self._acceptance, rest.tokens, networks, rest.tls)
 
     def _set_relay(self, prepared: Prepared) -> None:
         relay, hostname = prepared.bounce_relay, prepared.config.listener.hostname
@@ -241,23 +260,26 @@ class Worker:
                 self._retirement.cancel()
             self._retirement = None
             self._server.set_retiring(False)
+            self._rest.set_retiring(False)
             self.metrics.retiring.set(0)
         elif self._retirement is None:
             self._retirement = asyncio.get_running_loop().create_task(self._retire(after))
 
     async def _retire(self, after: float) -> None:
         await asyncio.sleep(after)
-        await self._server.leave(STRAGGLING)
+        await self.leave(STRAGGLING)
         self._server.set_retiring(True)
+        self._rest.set_retiring(True)
         self.metrics.retiring.set(1)
 
     async def leave(self, at_most: float) -> None:
         """End sessions; serve whoever still comes, until nobody does, at most `at_most` seconds."""
-        await self._server.leave(at_most)
+        await asyncio.gather(self._server.leave(at_most), self._rest.leave(at_most))
 
     def set_overloaded(self, overloaded: bool) -> None:
-        """Refuse new sessions with 421 while memory or the number of open messages is too high."""
+        """Refuse new sessions and requests while memory or the number of open messages is too high."""
         self._server.set_overloaded(overloaded)
+        self._rest.set_overloaded(overloaded)
 
     def reopen_logs(self) -> None:
         """Reopen log files (after an external rotation)."""
@@ -277,7 +299,7 @@ class Worker:
         if self._retirement is not None:
             self._retirement.cancel()
         try:
-            cut = await self._server.drain(grace)
+            cut = sum(await asyncio.gather(self._server.drain(grace), self._rest.drain(grace)))
             if self._queue is not None:
                 await self._queue.drain(max(0.1, end - time.monotonic()), last=last)
             await self._pools.close(max(0.1, end - time.monotonic()))
@@ -307,6 +329,7 @@ class Worker:
             "configHash": self.prepared.digest,
             "configGeneration": self.prepared.config.generation,
             "sessions": self._server.sessions,
+            "restConnections": self._rest.connections,
             "openMessages": self.open_messages,
             "pools": self._pools.status(),
             "queue": None if self._queue is None else self._queue.status(),

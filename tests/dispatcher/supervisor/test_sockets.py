@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tubepost_dispatcher.supervisor.sockets import ListenerSockets
+from tubepost_dispatcher.supervisor.sockets import ListenerSockets, share_of
 
 
 def test_every_socket_belongs_to_exactly_one_worker() -> None:
@@ -51,3 +51,18 @@ def test_a_port_that_another_program_has_in_one_family_is_refused() -> None:
         with pytest.raises(OSError, match="in use"):
             sockets.ensure(1)
         sockets.close()
+
+
+def test_a_workers_share_tells_smtp_from_requests() -> None:
+    smtp, rest = ListenerSockets("127.0.0.1", 0), ListenerSockets("127.0.0.1", 0, rest=True)
+    try:
+        for sockets in (smtp, rest):
+            sockets.ensure(2)
+        whole = share_of((smtp, rest), (0, 1), 2)
+        assert [sock.getsockname()[1] for sock in whole.all] == [smtp.port] * 2 + [rest.port] * 2
+        one = share_of((rest, smtp), (1,), 2)
+        assert (len(one.smtp), len(one.rest)) == (1, 1)
+        assert one.rest[0].getsockname()[1] == rest.port
+    finally:
+        smtp.close()
+        rest.close()

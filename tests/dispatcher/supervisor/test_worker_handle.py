@@ -16,7 +16,7 @@ from tests.dispatcher.supervisor.conftest import (
 )
 from tubepost_dispatcher.metrics import CATALOG
 from tubepost_dispatcher.supervisor import worker_handle
-from tubepost_dispatcher.supervisor.sockets import ListenerSockets
+from tubepost_dispatcher.supervisor.sockets import ListenerSockets, Share
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed, WorkerHandle
 from tubepost_dispatcher.totals import Totals
 
@@ -32,7 +32,7 @@ class Bench:
 
     async def start(self) -> None:
         async with asyncio.timeout(30):
-            await self.handle.start(self.sockets.of_worker(0, 1), CONFIGURATION)
+            await self.handle.start(Share(self.sockets.of_worker(0, 1)), CONFIGURATION)
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ async def test_descriptors_do_not_add_up(bench: Bench, fake_workers: FakeWorkers
 
     async def one() -> None:
         handle = WorkerHandle(0, bench.totals, lambda _: None)
-        await handle.start(bench.sockets.of_worker(0, 1), CONFIGURATION)
+        await handle.start(Share(bench.sockets.of_worker(0, 1)), CONFIGURATION)
         assert await handle.drain(20.0) == 0
 
     await one()

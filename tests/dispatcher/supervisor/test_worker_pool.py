@@ -27,7 +27,7 @@ class Bench:
 
     async def change(self, count: int, sockets: ListenerSockets | None = None) -> None:
         async with self.pool.changing:
-            await self.pool.change(sockets or self.sockets, count)
+            await self.pool.change((sockets or self.sockets,), count)
 
     def handle(self, index: int) -> WorkerHandle:
         return self.pool._workers[index]
@@ -56,7 +56,7 @@ async def bench(fake_workers: FakeWorkers) -> AsyncIterator[Bench]:
 
 
 async def test_workers_come_and_go_and_every_socket_is_served(bench: Bench) -> None:
-    await bench.pool.start(bench.sockets, 1)
+    await bench.pool.start((bench.sockets,), 1)
     assert bench.served() == {0: 3}
     first = bench.pids[0]
     await bench.change(3)
@@ -71,7 +71,7 @@ async def test_workers_come_and_go_and_every_socket_is_served(bench: Bench) -> N
 async def test_the_others_accept_for_a_worker_that_is_missing(
     bench: Bench, fake_workers: FakeWorkers
 ) -> None:
-    await bench.pool.start(bench.sockets, 2)
+    await bench.pool.start((bench.sockets,), 2)
     fake_workers("crash")
     os.kill(bench.pids[1], signal.SIGKILL)
     await eventually(lambda: bench.served() == {0: 3})
@@ -84,7 +84,7 @@ async def test_the_others_accept_for_a_worker_that_is_missing(
 async def test_the_others_accept_for_a_worker_that_takes_no_messages(
     bench: Bench, fake_workers: FakeWorkers
 ) -> None:
-    await bench.pool.start(bench.sockets, 1)
+    await bench.pool.start((bench.sockets,), 1)
     assert bench.pool.obstacle == ""
     fake_workers("obstructed")
     await bench.change(2)
@@ -101,7 +101,7 @@ async def test_the_others_accept_for_a_worker_that_takes_no_messages(
 
 
 async def test_partitions_without_a_worker_are_emptied_by_the_others(bench: Bench) -> None:
-    await bench.pool.start(bench.sockets, 2)
+    await bench.pool.start((bench.sockets,), 2)
     bench.pool.set_partitions((0, 1, 2, 5))
     await eventually(lambda: bench.pool.partitions == {2: (0, ""), 5: (1, "")})
     await bench.change(3)
@@ -115,7 +115,7 @@ async def test_partitions_without_a_worker_are_emptied_by_the_others(bench: Benc
 async def test_a_worker_that_cannot_be_started_is_tried_again(
     bench: Bench, fake_workers: FakeWorkers
 ) -> None:
-    await bench.pool.start(bench.sockets, 1)
+    await bench.pool.start((bench.sockets,), 1)
     fake_workers("cannot be started")
     os.kill(bench.pids[0], signal.SIGKILL)
     await eventually(lambda: bench.exits("not started") >= 2)
@@ -126,7 +126,7 @@ async def test_a_worker_that_cannot_be_started_is_tried_again(
 
 async def test_one_that_dies_of_a_configuration_is_replaced(bench: Bench, fake_workers: FakeWorkers) -> None:
     fake_workers("dies-at-config")
-    await bench.pool.start(bench.sockets, 2)
+    await bench.pool.start((bench.sockets,), 2)
     before = bench.pids
     fake_workers("good")
     await bench.change(2)
@@ -139,7 +139,7 @@ async def test_one_that_refuses_a_configuration_may_finish_and_has_a_successor(
     bench: Bench, fake_workers: FakeWorkers
 ) -> None:
     fake_workers("refuses")
-    await bench.pool.start(bench.sockets, 1)
+    await bench.pool.start((bench.sockets,), 1)
     (before,) = bench.pids.values()
     fake_workers("good")
     await bench.change(1)
@@ -152,11 +152,11 @@ async def test_one_that_refuses_a_configuration_may_finish_and_has_a_successor(
 async def test_a_start_that_fails_says_so(bench: Bench, fake_workers: FakeWorkers) -> None:
     fake_workers("crash")
     with pytest.raises(WorkerFailed):
-        await bench.pool.start(bench.sockets, 2)
+        await bench.pool.start((bench.sockets,), 2)
 
 
 async def test_a_drain_while_workers_are_being_started(bench: Bench, fake_workers: FakeWorkers) -> None:
-    await bench.pool.start(bench.sockets, 1)
+    await bench.pool.start((bench.sockets,), 1)
     fake_workers("deaf")
     change = asyncio.create_task(bench.change(3))
     await eventually(lambda: 1 in bench.pool._workers and bench.handle(1).pid)
@@ -172,7 +172,7 @@ async def test_the_end_at_once_while_a_worker_is_being_started(
     bench: Bench, fake_workers: FakeWorkers
 ) -> None:
     fake_workers("deaf")
-    start = asyncio.create_task(bench.pool.start(bench.sockets, 1))
+    start = asyncio.create_task(bench.pool.start((bench.sockets,), 1))
     await eventually(lambda: 0 in bench.pool._workers)
     handle = bench.handle(0)
     async with asyncio.timeout(30):
@@ -182,7 +182,7 @@ async def test_the_end_at_once_while_a_worker_is_being_started(
 
 
 async def test_a_port_that_was_given_up_is_served_until_it_is_forgotten(bench: Bench) -> None:
-    await bench.pool.start(bench.sockets, 1)
+    await bench.pool.start((bench.sockets,), 1)
     other = ListenerSockets("127.0.0.1", 0)
     other.ensure(1)
     await bench.change(1, other)
@@ -197,7 +197,7 @@ async def test_a_port_that_was_given_up_is_served_until_it_is_forgotten(bench: B
 
 async def test_readiness_needs_a_worker_that_speaks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not bench.pool.any_ready
-    await bench.pool.start(bench.sockets, 1)
+    await bench.pool.start((bench.sockets,), 1)
     assert bench.pool.any_ready
     bench.handle(0).last_heard -= module.QUIET_AFTER
     assert not bench.pool.any_ready
@@ -206,7 +206,7 @@ async def test_readiness_needs_a_worker_that_speaks(bench: Bench, monkeypatch: p
 async def test_a_worker_that_hangs_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_INTERVAL", 0.05)
     monkeypatch.setattr(module, "SILENT_AFTER", 2.0)
-    await bench.pool.start(bench.sockets, 1)
+    await bench.pool.start((bench.sockets,), 1)
     before = bench.pids[0]  # the stand-in does not speak unasked
     await eventually(lambda: bench.pids.get(0, before) != before)
     assert bench.exits("hung") >= 1
@@ -214,7 +214,7 @@ async def test_a_worker_that_hangs_is_replaced(bench: Bench, monkeypatch: pytest
 
 async def test_the_pod_is_alive_while_any_workers_loop_turns(bench: Bench) -> None:
     assert bench.pool.alive, "none is there that could have hung"
-    await bench.pool.start(bench.sockets, 2)
+    await bench.pool.start((bench.sockets,), 2)
     bench.handle(0).last_heard -= module.DEAD_AFTER
     assert bench.pool.alive
     bench.handle(1).last_heard -= module.DEAD_AFTER

@@ -214,7 +214,7 @@ async def test_sockets_that_cannot_be_served_make_room_for_a_successor(
 ) -> None:
     await bench.start()
 
-    async def broken(_: object) -> None:
+    async def broken(*_: object) -> None:
         raise OSError("no descriptors left")
 
     assert bench.process._worker is not None

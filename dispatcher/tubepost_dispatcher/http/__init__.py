@@ -1,0 +1,1 @@
+"""Notifications as HTTP requests: knows an envelope, a reply and the acceptance port, nothing of push."""
