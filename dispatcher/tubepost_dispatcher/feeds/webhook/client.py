@@ -29,6 +29,11 @@ MOST_KEPT: Final = 1024
 if importlib.util.find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # type: ignore[assignment]
 
+# The first request would load them on the event loop, which took 100 ms; this module is loaded in a thread.
+for _name in ("httpcore._backends.anyio", "anyio._backends._asyncio"):
+    with contextlib.suppress(ImportError):
+        importlib.import_module(_name)
+
 # They tell of URLs, and at Debug of header fields: both may hold a secret.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)

@@ -3,6 +3,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -134,3 +137,30 @@ async def test_no_library_tells_the_log_of_urls_and_headers(caplog: pytest.LogCa
 async def test_what_is_no_url_is_said(url: str) -> None:
     with pytest.raises((NoAnswer, ValueError)):
         await WebhookClient(Endpoint(url, 1.0)).post(b"[]", HEADERS)
+
+
+LOADED = """
+import asyncio, concurrent.futures.thread, sys
+from tests.dispatcher.feeds.webhook.receiver import receiving
+from tubepost_dispatcher.feeds.webhook.client import WebhookClient
+from tubepost_dispatcher.feeds.webhook.port import Endpoint
+
+async def main():
+    async with receiving() as receiver:
+        client = WebhookClient(Endpoint(receiver.url, 10.0))
+        before = set(sys.modules)
+        assert (await client.post(b"[]", {})).status == 204
+        await client.close()
+        print(sorted(set(sys.modules) - before))
+
+asyncio.run(main())
+"""
+
+
+def test_a_request_loads_no_modules_on_the_event_loop() -> None:
+    root = Path(__file__).parents[4]
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n", "load them where the client is"
