@@ -114,7 +114,7 @@ def test_bounces_come_and_go_with_their_relay(operated: Operated) -> None:
         operated.ready()
 
         # The relay is away: what is due waits, and comes when it is back.
-        cluster.kubectl("delete", "pod", RELAY, operated.place, "--grace-period=0", "--force")
+        cluster.kubectl("delete", "pod", RELAY, operated.place, "--timeout=60s", timeout=90)
         fail(operated, "third@sender.example")
         where = f"pod/{operated.pod()['metadata']['name']}"
         cluster.until(
