@@ -4,7 +4,7 @@ One line when a notification ends, and one each time that it is put off; a faile
 another one at once has a line of its own. With a directory, lines are appended to a file beside the partition
 by a thread, and outlive the worker; without one, the latest are kept in memory.
 
-The hot path appends a tuple to a list. What is slow, making text of it, is done in the thread.
+The hot path appends a line to a list. What is slow, cleaning the texts of peers, is done in the thread.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class _Close(NamedTuple):
     done: Callable[[], None]
 
 
-_Job = list[_Line] | _Search | _Close
+_Job = list[_Line | bytes] | _Search | _Close
 _DISCARDED: Final = Outcome(OutcomeKind.PERMANENT, "Blackhole")
 
 
@@ -92,7 +92,7 @@ class Journal:
         self._directory = directory
         self._loop = loop or asyncio.get_running_loop()
         self._wall = wall
-        self._lines: list[_Line] = []
+        self._lines: list[_Line | bytes] = []
         self._ring: deque[_Line] | None = deque(maxlen=IN_MEMORY) if directory is None else None
         self._failed: tuple[Notification, Outcome, _Line] | None = None
         """An attempt that failed, until it is known what follows from it."""
@@ -129,7 +129,12 @@ class Journal:
         del now
         if self._failed is not None:
             self._settle_failed(delivery.notification, outcome)
-        self._add(_line("ended", self._wall(), delivery.notification, _route(delivery), outcome, 0.0))
+        line = _line("ended", self._wall(), delivery.notification, _route(delivery), outcome, 0.0)
+        if outcome.kind is OutcomeKind.DELIVERED and self._ring is None:
+            # It has no detail to be cleaned, and its parts are at hand: for the thread they are not.
+            self._append(_encoded(_values(line)))
+        else:
+            self._add(line)
 
     def deferred(self, notification: Notification, outcome: Outcome, due: float, route: str = "") -> None:
         """The queue keeps it until `due` (unix seconds)."""
@@ -177,6 +182,9 @@ class Journal:
         if self._ring is not None:
             self._ring.append(line)
             return
+        self._append(line)
+
+    def _append(self, line: _Line | bytes) -> None:
         self._lines.append(line)
         if self._timer is None:
             self._timer = self._loop.call_later(LINGER, self._hand_over)
@@ -268,12 +276,13 @@ class Journal:
                 case lines:
                     self._write(file, lines)
 
-    def _write(self, file: JournalFile, lines: list[_Line]) -> None:
+    def _write(self, file: JournalFile, lines: list[_Line | bytes]) -> None:
         for start in range(0, len(lines), _STEP):
             some = lines[start : start + _STEP]
             trouble = ""
             try:
-                file.append(b"".join([_encoded(_values(line)) + b"\n" for line in some]))
+                made = [line if isinstance(line, bytes) else _encoded(_values(line)) for line in some]
+                file.append(b"\n".join(made) + b"\n")
             except OSError as error:
                 trouble = f"{error.strerror}"
             except Exception:  # noqa: BLE001 - a fault of ours must not end the thread
