@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from tubepost_api.config import DeliveryConfig
@@ -59,6 +60,12 @@ class Checked(NamedTuple):
         return self.second == second and self.facts is facts and self.domain is domain
 
 
+_checked_of: Final[Callable[[tuple[Domain, RouteFacts, int, RequestHeaders]], Checked]] = partial(
+    tuple.__new__, Checked
+)
+"""As `Checked(...)`, at a third of the cost: this is done for every message of a queue."""
+
+
 class Domain:
     """A domain, or a pattern of domains, of the PushDomain: options, routes in order, throttle.
 
@@ -90,7 +97,9 @@ class Domain:
             if route.facts is not None:
                 second = int(now)
                 found = resolve(part, route.facts, now=second, expiry=self.options.expiry)
-                return found if isinstance(found, Outcome) else Checked(self, route.facts, second, found)
+                if isinstance(found, Outcome):
+                    return found
+                return _checked_of((self, route.facts, second, found))
         return None
 
 

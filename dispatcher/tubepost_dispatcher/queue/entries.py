@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
 from tubepost_dispatcher.delivery.domain import Route
 from tubepost_dispatcher.notification import Notification, decode, encode
@@ -16,16 +18,18 @@ from tubepost_dispatcher.store.port import entry as store_entry
 
 _LOG = logging.getLogger("tubepost.queue")
 
+_entry_of: Final[Callable[[tuple[Any, ...]], Entry]] = partial(tuple.__new__, Entry)
+"""As `Entry(...)`, at a third of the cost."""
 UNREADABLE: Final = "this release cannot read it"
 """Why a notification is held that an operator has not held."""
 
 
 def fresh_entry(notification: Notification, lane: Lane, now: float, expires: float) -> Entry:
     """As `entry_of`, of a notification that comes from its sender; done for every message of a queue."""
-    return Entry(
+    return _entry_of((
         encode(notification), notification.message_id, notification.domain, notification.sender,
         notification.accepted_at, now, expires, notification.attempt, "", "", "", lane.ident,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def entry_of(

@@ -185,7 +185,8 @@ class Intake:
         now = self._clock()
         for putting in batch.puttings:
             try:
-                putting.tell(failure)
+                if not putting.abandoned:
+                    putting.done(failure)
             except Exception:  # noqa: BLE001 - one caller's fault must not keep the others from hearing
                 _LOG.exception("queue: a callback failed")
             for item in putting.items:

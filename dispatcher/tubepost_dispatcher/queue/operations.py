@@ -1,8 +1,8 @@
 """What an operator does with a worker's queue, one bounded step at a time.
 
-A step looks at some thousand entries at most, or changes some hundred, and is over; between two of them mail
-is stored as ever. An entry that delivery has and has not sent yet is taken back from it first. One that is
-being sent is left alone, and counted; a hold meets it should this attempt fail.
+A step looks for a fraction of a second, or changes some hundred entries, and is over; between two of them
+mail is stored as ever. An entry that delivery has and has not sent yet is taken back from it first. One that
+is being sent is left alone, and counted; a hold meets it should this attempt fail.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,9 @@ from tubepost_dispatcher.text import hide_tokens, short_token
 
 CHANGED_AT_ONCE: Final = 100
 """Entries that one step changes: one commit. More of them would keep the event loop for too long."""
+PATIENCE: Final = 0.2
+"""Seconds that one step may look for entries, while others wait for their commits: between two steps there is
+a commit, and in the middle of a drain a long one."""
 MOST_GROUPS: Final = 1_000
 """Groups of one answer; beyond, the smallest are put together."""
 
@@ -113,7 +117,7 @@ class Operations:
         )
 
     async def _count(self, step: Step, slot: Slot, which: Filter) -> StepResult:
-        tally = await told(slot.store.tally, which, self._wall(), step.after)
+        tally = await told(partial(slot.store.tally, patience=PATIENCE), which, self._wall(), step.after)
         if isinstance(tally, Failure):
             return StepResult(problem=_problem(slot, tally))
         assert isinstance(tally, Tally)
@@ -128,7 +132,7 @@ class Operations:
         )
 
     async def _list(self, step: Step, slot: Slot, which: Filter) -> StepResult:
-        page = await told(slot.store.page, which, step.after, step.limit)
+        page = await told(partial(slot.store.page, patience=PATIENCE), which, step.after, step.limit)
         if isinstance(page, Failure):
             return StepResult(problem=_problem(slot, page))
         assert isinstance(page, Page)
@@ -140,7 +144,7 @@ class Operations:
     # -- changing -------------------------------------------------------------------------------------
 
     async def _change(self, queue: Queue, step: Step, slot: Slot, which: Filter) -> StepResult:
-        page = await told(slot.store.page, which, step.after, CHANGED_AT_ONCE)
+        page = await told(partial(slot.store.page, patience=PATIENCE), which, step.after, CHANGED_AT_ONCE)
         if isinstance(page, Failure):
             return StepResult(problem=_problem(slot, page))
         assert isinstance(page, Page)

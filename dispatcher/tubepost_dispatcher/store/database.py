@@ -35,6 +35,9 @@ from tubepost_dispatcher.store.trouble import Remedy, Trouble, diagnose
 
 LOOKED_AT: Final = 5_000
 """Rows that one page looks at, or one step of a tally: some milliseconds."""
+AT_LENGTH: Final = 8
+"""How many times as many they look at when there is patience: each row of an answer waits for the
+interpreter's lock."""
 LEAST_LANE: Final = 0
 """No lane is lower."""
 _EXACT: Final = 64
@@ -283,9 +286,11 @@ class Database:
         by_key = {one.key: one for one in good}
         return [by_key[key] for key in keys if key in by_key], bad
 
-    def page(self, which: Filter, after: int | None, limit: int) -> tuple[Page, list[int]]:
+    def page(
+        self, which: Filter, after: int | None, limit: int, stretches: int = 1
+    ) -> tuple[Page, list[int]]:
         """One page, and the keys of damaged rows in it."""
-        start, upper = self._stretch(after)
+        start, upper = self._stretch(after, stretches)
         terms, values = condition(which, start, upper)
         rows = self.rows(
             f"SELECT {READ} FROM queue WHERE {terms} ORDER BY key LIMIT ?",  # noqa: S608
@@ -294,24 +299,25 @@ class Database:
         good, bad = sound(rows)
         return Page(tuple(good), int(rows[-1][0]) if len(rows) == limit else upper), bad
 
-    def tally(self, which: Filter, now: float, after: int | None) -> Tally:
-        """Count one stretch of the queue, by what its entries have in common."""
-        start, upper = self._stretch(after)
+    def tally(self, which: Filter, now: float, after: int | None, stretches: int = 1) -> Tally:
+        """Count some of the queue, by what its entries have in common."""
+        start, upper = self._stretch(after, stretches)
         terms, values = condition(which, start, upper)
         rows = self.rows(
             f"SELECT {COUNTED} FROM queue WHERE {terms} GROUP BY {GROUP} ORDER BY {GROUP}",  # noqa: S608
             (now, *values),
         )
-        looked_at = LOOKED_AT
+        looked_at = LOOKED_AT * stretches
         if upper is None:
             looked_at = int(self.rows("SELECT count(*) FROM queue WHERE key > ?", (start,))[0][0])
         return Tally(tuple(counted(row) for row in rows), looked_at, upper)
 
-    def _stretch(self, after: int | None) -> tuple[int, int | None]:
-        """Between which keys there are `LOOKED_AT` entries; None: fewer, up to the end."""
+    def _stretch(self, after: int | None, stretches: int) -> tuple[int, int | None]:
+        """Between which keys there are so many times `LOOKED_AT` entries; None: fewer, up to the end."""
         start = -1 if after is None else after
         bound = self.rows(
-            "SELECT key FROM queue WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?", (start, LOOKED_AT - 1)
+            "SELECT key FROM queue WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?",
+            (start, LOOKED_AT * stretches - 1),
         )
         return start, int(bound[0][0]) if bound else None
 

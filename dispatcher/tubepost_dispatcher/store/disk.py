@@ -198,16 +198,28 @@ class DiskStore:
         self._ask(lambda partition: partial(done, partition.expired(now, limit)), done)
 
     def page(
-        self, which: Filter, after: int | None, limit: int, done: Callable[[Page | Failure], None]
+        self,
+        which: Filter,
+        after: int | None,
+        limit: int,
+        done: Callable[[Page | Failure], None],
+        *,
+        patience: float = 0.0,
     ) -> None:
         """See `Store.page`."""
-        self._ask(lambda partition: partial(done, partition.page(which, after, limit)), done)
+        self._ask(lambda partition: partial(done, partition.page(which, after, limit, patience)), done)
 
     def tally(
-        self, which: Filter, now: float, after: int | None, done: Callable[[Tally | Failure], None]
+        self,
+        which: Filter,
+        now: float,
+        after: int | None,
+        done: Callable[[Tally | Failure], None],
+        *,
+        patience: float = 0.0,
     ) -> None:
         """See `Store.tally`."""
-        self._ask(lambda partition: partial(done, partition.tally(which, now, after)), done)
+        self._ask(lambda partition: partial(done, partition.tally(which, now, after, patience)), done)
 
     def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """See `Store.take`."""

@@ -161,9 +161,16 @@ class MemoryStore:
         heapq.heappush(self._due.setdefault(entry.lane, []), (entry.due, key))
 
     def page(
-        self, which: Filter, after: int | None, limit: int, done: Callable[[Page | Failure], None]
+        self,
+        which: Filter,
+        after: int | None,
+        limit: int,
+        done: Callable[[Page | Failure], None],
+        *,
+        patience: float = 0.0,
     ) -> None:
-        """See `Store.page`."""
+        """See `Store.page`; looks at everything."""
+        del patience
         found = [
             Kept(key, one)
             for key, one in sorted(self._kept.items())
@@ -173,9 +180,16 @@ class MemoryStore:
         self._loop.call_soon(done, _CLOSED if self._closed else Page(tuple(found[:limit]), following))
 
     def tally(
-        self, which: Filter, now: float, after: int | None, done: Callable[[Tally | Failure], None]
+        self,
+        which: Filter,
+        now: float,
+        after: int | None,
+        done: Callable[[Tally | Failure], None],
+        *,
+        patience: float = 0.0,
     ) -> None:
         """See `Store.tally`; everything in one step."""
+        del patience
         found = [
             one for key, one in self._kept.items() if (after is None or key > after) and matches(which, one)
         ]

@@ -53,11 +53,10 @@ class Partition(Reading):
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(path)
+        super().__init__(path, clock)
         self._vfs = vfs
         self.reserve = reserve
         self._wall = wall
-        self._clock = clock
         self._directory: Directory | None = None
         self._salvage: Salvage | None = None
         self._failure: Failure | None = None

@@ -212,14 +212,30 @@ class Store(Protocol):
         """
 
     def page(
-        self, which: Filter, after: int | None, limit: int, done: Callable[[Page | Failure], None]
+        self,
+        which: Filter,
+        after: int | None,
+        limit: int,
+        done: Callable[[Page | Failure], None],
+        *,
+        patience: float = 0.0,
     ) -> None:
-        """Read at most `limit` entries, taken or not, without taking them. Looks at a bounded number."""
+        """Read at most `limit` entries, taken or not, without taking them.
+
+        Looks at a bounded number, some milliseconds long; at more of them for `patience` seconds, for which
+        everything else waits.
+        """
 
     def tally(
-        self, which: Filter, now: float, after: int | None, done: Callable[[Tally | Failure], None]
+        self,
+        which: Filter,
+        now: float,
+        after: int | None,
+        done: Callable[[Tally | Failure], None],
+        *,
+        patience: float = 0.0,
     ) -> None:
-        """Count entries, taken or not, that the filter names. Looks at a bounded number."""
+        """Count entries, taken or not, that the filter names. Looks at as many as `page` does."""
 
     def take(self, keys: Sequence[int], done: Callable[[Sequence[Kept] | Failure], None]) -> None:
         """Take entries by key; those that are taken already, or have ended, are left out."""

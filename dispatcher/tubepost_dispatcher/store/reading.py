@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tubepost_dispatcher.store.bundled import Bundled
-from tubepost_dispatcher.store.database import Database
-from tubepost_dispatcher.store.port import Failure, Figures, Filter, Kept, LaneHead, Page, Tally
+from tubepost_dispatcher.store.database import AT_LENGTH, Database
+from tubepost_dispatcher.store.port import Count, Failure, Figures, Filter, Kept, LaneHead, Page, Tally
 from tubepost_dispatcher.store.sweep import Sweep
 from tubepost_dispatcher.store.taken import Taken
 from tubepost_dispatcher.store.trouble import Trouble
@@ -25,10 +25,12 @@ class Reading(ABC):
 
     Args:
         path: of its directory, for the log.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self._path = path
+        self._clock = clock
         self._database: Database | None = None
         self._taken = Taken()
         self._sweep = Sweep()
@@ -59,21 +61,40 @@ class Reading(ABC):
             lambda database: self._read(database, self._sweep.step(database, self._taken, now, limit))
         )
 
-    def page(self, which: Filter, after: int | None, limit: int) -> Page | Failure:
+    def page(self, which: Filter, after: int | None, limit: int, patience: float = 0.0) -> Page | Failure:
         """See `Store.page`."""
+        until, stretches = self._clock() + patience, AT_LENGTH if patience else 1
 
         def read(database: Database) -> Page:
-            page, bad = database.page(which, after, limit)
-            self._set_aside(database, bad)
-            return self._bundled.page(which, after, limit, page)
+            kept: list[Kept] = []
+            place = after
+            while True:
+                left = limit - len(kept)
+                page, bad = database.page(which, place, left, stretches)
+                self._set_aside(database, bad)
+                page = self._bundled.page(which, place, left, page)
+                kept += page.kept
+                place = page.following
+                if place is None or len(kept) >= limit or self._clock() >= until:
+                    return Page(tuple(kept), place)
 
         return self.reading(read)
 
-    def tally(self, which: Filter, now: float, after: int | None) -> Tally | Failure:
+    def tally(self, which: Filter, now: float, after: int | None, patience: float = 0.0) -> Tally | Failure:
         """See `Store.tally`."""
+        until, stretches = self._clock() + patience, AT_LENGTH if patience else 1
 
         def read(database: Database) -> Tally:
-            return self._bundled.tally(which, now, after, database.tally(which, now, after))
+            counts: list[Count] = []
+            looked_at, place = 0, after
+            while True:
+                rows = database.tally(which, now, place, stretches)
+                step = self._bundled.tally(which, now, place, rows)
+                counts += step.counts
+                looked_at += step.looked_at
+                place = step.following
+                if place is None or self._clock() >= until:
+                    return Tally(tuple(counts), looked_at, place)
 
         return self.reading(read)
 

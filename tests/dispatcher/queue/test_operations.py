@@ -378,7 +378,10 @@ async def test_traces_of_adopted_partitions_are_found(tmp_path: Path) -> None:
     await journal.close()
 
 
-async def test_a_large_queue_is_counted_in_steps_that_leave_room_for_mail(tmp_path: Path) -> None:
+async def test_a_large_queue_is_counted_in_steps_that_leave_room_for_mail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tubepost_dispatcher.queue.operations.PATIENCE", 0.0)
     bench = Bench(tmp_path)
     now = time.time()
     entries = [

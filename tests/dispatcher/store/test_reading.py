@@ -67,3 +67,31 @@ def test_after_a_while_bundles_become_rows_and_stay_taken(store: Sync) -> None:
     store.drop_dead()
     after = Sync(store.partition._path)
     assert list(after.all()) == [keys[0], keys[2]]
+
+
+def test_with_patience_one_step_looks_at_more(store: Sync, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tubepost_dispatcher.store.database.LOOKED_AT", 10)
+    monkeypatch.setattr("tubepost_dispatcher.store.reading.AT_LENGTH", 2)
+    rows = put(store, range(100), take=False)
+    bundled = put(store, range(100, 103))
+    partition, which = store.partition, Filter(message_ids=("m95", "m101"))
+    ticks = iter(range(10_000))
+    partition._clock = lambda: next(ticks)
+
+    def looked_at(tally: object) -> tuple[int, int | None]:
+        assert isinstance(tally, Tally)
+        return tally.looked_at, tally.following
+
+    assert looked_at(partition.tally(Filter(), NOW, None)) == (10, rows[9])
+    # The clock is read when it is opened, too.
+    assert looked_at(partition.tally(Filter(), NOW, None, 4.0)) == (60, rows[59])
+    assert looked_at(partition.tally(Filter(), NOW, None, 1e9)) == (103, None)
+    page = partition.page(which, None, 10)
+    assert isinstance(page, Page)
+    assert (page.kept, page.following) == ((), rows[9])
+    page = partition.page(which, None, 10, 1e9)
+    assert isinstance(page, Page)
+    assert ([one.key for one in page.kept], page.following) == ([rows[95], bundled[1]], None)
+    page = partition.page(Filter(), None, 25, 1e9)
+    assert isinstance(page, Page)
+    assert ([one.key for one in page.kept], page.following) == (rows[:25], rows[24])
