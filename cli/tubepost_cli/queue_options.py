@@ -52,7 +52,7 @@ def filters(function: F) -> F:
         click.option(
             "--last-reason", metavar="WORD", help="Reason of the last attempt; '' for what was not tried yet."
         ),
-        click.option("--sender", metavar="ADDRESS", help="MAIL FROM; '' for the null sender."),
+        click.option("--sender", metavar="ADDRESS", help="MAIL FROM; '' or '<>' for the null sender."),
         click.option("--route", metavar="NAME", help="ApnRoute of the last attempt."),
         click.option("--domain", metavar="NAME", help="Domain of the recipient."),
     ):

@@ -92,7 +92,7 @@ class Parameter(NamedTuple):
 SELECTION: Final = (
     Parameter("domain", "string", "Domain of the recipient, as the recipient has it; exact."),
     Parameter("route", "string", "ApnRoute of the last attempt; empty: not tried yet."),
-    Parameter("sender", "string", "MAIL FROM without angle brackets; empty: the null sender."),
+    Parameter("sender", "string", "MAIL FROM, with or without angle brackets; empty: the null sender."),
     Parameter(
         "lastReason", "string", "Reason of the last attempt (see the table of outcomes); empty: none yet."
     ),
@@ -257,6 +257,10 @@ def _selection(values: Mapping[str, Any], kind: str) -> Selection:
     }
     if "domain" in texts:
         texts["domain"] = texts["domain"].lower()
+    sender = texts.get("sender", "")
+    if sender.startswith("<") and sender.endswith(">"):
+        # As MAIL FROM and logs have it; no address begins like that.
+        texts["sender"] = sender[1:-1]
     ids = values.get("id") or []
     ids = [ids] if isinstance(ids, str) else ids
     if not isinstance(ids, list) or len(ids) > MOST_IDS:

@@ -32,7 +32,7 @@ SELECTIONS = st.builds(
     Selection,
     domain=st.none() | TEXTS.map(str.lower).filter(lambda text: text == text.lower()),
     route=st.none() | TEXTS,
-    sender=st.none() | TEXTS,
+    sender=st.none() | TEXTS.filter(lambda text: text[:1] != "<"),
     last_reason=st.none() | TEXTS,
     ids=st.lists(TEXTS.filter(bool), max_size=3).map(tuple),
     older_than=st.none() | AGES,
@@ -169,6 +169,13 @@ def test_bodies_that_are_refused(action: Action, document: object, words: str) -
     with pytest.raises(RequestRefused) as refused:
         read_change(action, document)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("<s@x.example>", "s@x.example"), ("<>", ""), ("", ""), ("s>@x", "s>@x"), ("<", "<")]
+)
+def test_a_sender_may_be_written_as_mail_from_has_it(given: str, meant: str) -> None:
+    assert read_query([("sender", given)]).selection.sender == meant
 
 
 def test_what_destroys_is_a_dry_run_unless_the_request_says_otherwise() -> None:

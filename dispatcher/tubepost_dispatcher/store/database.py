@@ -69,12 +69,12 @@ class Database:
             flags = apsw.SQLITE_OPEN_READWRITE | (0 if read_only else apsw.SQLITE_OPEN_CREATE)
             self._db = apsw.Connection(str(path), flags=flags, vfs=vfs or None, statementcachesize=150)
         except apsw.Error as error:
-            raise diagnose(error, opening=True) from None
+            raise diagnose(error, opening=str(path)) from None
         try:
             self._prepare(path, read_only=read_only)
         except (apsw.Error, Trouble) as error:
             self.abandon()
-            raise (error if isinstance(error, Trouble) else diagnose(error, opening=True)) from None
+            raise (error if isinstance(error, Trouble) else diagnose(error, opening=str(path))) from None
 
     def _prepare(self, path: Path, *, read_only: bool) -> None:
         db = self._db

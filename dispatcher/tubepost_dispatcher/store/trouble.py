@@ -33,14 +33,14 @@ class Trouble(Exception):
         self.failure = Failure(kind, text)
 
 
-def diagnose(error: apsw.Error, *, opening: bool = False) -> Trouble:
-    """Say what an error of SQLite means for the file.
+def diagnose(error: apsw.Error, *, opening: str = "") -> Trouble:
+    """Say what an error of SQLite means for the file; `opening`: its path, while it is being opened.
 
     After a failed fsync Linux counts pages as written that are not: asking again would be answered with a
     yes that is false. So an I/O error is never followed by another attempt with the same file, except while
     it is being opened, when nothing has been written yet.
     """
-    text = f"{type(error).__name__}: {error}"
+    text = f"{opening}{': ' if opening else ''}{type(error).__name__}: {error}"
     match error:
         case apsw.FullError():
             return Trouble(Remedy.ROLL_BACK, FailureKind.FULL, f"the volume is full ({text})")
@@ -51,6 +51,13 @@ def diagnose(error: apsw.Error, *, opening: bool = False) -> Trouble:
         case apsw.BusyError() | apsw.LockedError():
             return Trouble(
                 Remedy.REOPEN, FailureKind.LOCKED, f"the database is open in another process ({text})"
+            )
+        case apsw.CantOpenError():
+            return Trouble(
+                Remedy.REOPEN,
+                FailureKind.FAILED,
+                f"cannot be opened: see that its directory is there, and that it and its files may be read"
+                f" and written by the dispatcher's user ({text})",
             )
         case apsw.CorruptError() | apsw.NotADBError() | apsw.FormatError():
             return Trouble(Remedy.SET_ASIDE, FailureKind.FAILED, f"damaged ({text})")

@@ -30,4 +30,10 @@ def test_each_error_has_a_remedy(error: type[apsw.Error], remedy: Remedy, kind: 
 
 
 def test_an_error_while_opening_sets_nothing_aside() -> None:
-    assert diagnose(apsw.IOError("why"), opening=True).remedy is Remedy.REOPEN
+    assert diagnose(apsw.IOError("why"), opening="/queue/00").remedy is Remedy.REOPEN
+
+
+def test_what_cannot_be_opened_is_named_with_what_to_do() -> None:
+    text = diagnose(apsw.CantOpenError("unable"), opening="/queue/00/queue.db").failure.text
+    assert "/queue/00/queue.db" in text
+    assert "read and written by the dispatcher's user" in text
