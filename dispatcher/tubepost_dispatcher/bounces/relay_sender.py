@@ -76,6 +76,8 @@ class RelaySender:
             tls: a context for it, None: what `config` describes.
             hostname: ours.
         """
+        if self._config is not None and config is None:
+            _LOG.warning("relay for bounces: it was removed; queued mails wait for another until they expire")
         self._config, self._auth, self._tls, self._hostname = config, auth, tls, hostname
         # Whatever was wrong, this may be the remedy.
         self._backoff.success()

@@ -101,7 +101,7 @@ async def test_what_is_wrong_with_a_mail_holds_nothing_up(answer: bytes) -> None
         assert bench.it.held_until == 0.0
 
 
-async def test_another_configuration_is_tried_at_once() -> None:
+async def test_another_configuration_is_tried_at_once(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted({}) as port:
         pass
     bench = Bench(port)
@@ -114,6 +114,9 @@ async def test_another_configuration_is_tried_at_once() -> None:
     assert bench.it.held_until == math.inf
     assert not bench.it.configured
     assert (await bench.send()).code == 451
+    assert caplog.messages[-1] == (
+        "relay for bounces: it was removed; queued mails wait for another until they expire"
+    )
 
 
 async def test_only_so_many_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
