@@ -47,7 +47,27 @@ def test_from_helm_install_to_the_seeds_message_at_apns(release: Release) -> Non
     assert len(release.received()) == 2
 
 
-def test_everything_runs_as_whom_the_namespace_fills_in(release: Release) -> None:
+LISTENING = {"tubepost": (8080, 9443), "tubepost-simulator": (2197, 2198), "alerts": (2525, 9090, 9091)}
+"""Deployment -> ports of its pods."""
+# Connects at the loopback address of each family that the pod has.
+_CONNECT = """
+import os, socket, sys
+def there(address):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
+        try:
+            sock.bind((address, 0))
+        except OSError:
+            return False
+        return True
+found = [address for address in ("127.0.0.1", "::1") if there(address)]
+for address in found:
+    for port in sys.argv[1:]:
+        socket.create_connection((address, int(port)), 3).close()
+print(os.getuid(), *found)
+"""
+
+
+def test_everything_runs_as_whom_the_namespace_fills_in_on_both_ip_families(release: Release) -> None:
     """As OpenShift does: an id that no image knows, and the group root."""
     uid = 1_000_650_000
     context = {"podSecurityContext": {"runAsUser": uid, "runAsGroup": 0, "fsGroup": uid}}
@@ -55,10 +75,11 @@ def test_everything_runs_as_whom_the_namespace_fills_in(release: Release) -> Non
     dispatcher = {"podTemplate": {"security": {"runAsUser": uid, "fsGroup": uid}}}
     release.install({"operator": context, "simulator": context, "tests": context, "dispatcher": dispatcher})
     release.apply_example()
-    for name in ("tubepost", "tubepost-simulator", "alerts"):
-        look = "import os; print(os.getuid())"
-        who = release.cluster.exec(release.namespace, f"deploy/{name}", "python", "-c", look)
+    for name, ports in LISTENING.items():
+        command = ("python", "-c", _CONNECT, *map(str, ports))
+        who, *addresses = release.cluster.exec(release.namespace, f"deploy/{name}", *command).split()
         assert int(who) == uid, name
+        assert addresses, name
     assert "delivered: 250" in release.send("deploy/alerts", "x")
     place = f"--namespace={release.namespace}"
     assert "delivered: 250" in release.cluster.helm("test", release.name, place, "--logs")
