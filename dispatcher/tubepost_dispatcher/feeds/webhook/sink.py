@@ -15,12 +15,12 @@ from typing import Final
 
 from tubepost_api.config_logger import WebhookConfig
 from tubepost_dispatcher.config.bundle import PreparedWebhook
-from tubepost_dispatcher.feeds.webhook.answer import Answer, Verdict, judge
+from tubepost_dispatcher.feeds.webhook.answer import Answer, Verdict
 from tubepost_dispatcher.feeds.webhook.buffer import Buffer
-from tubepost_dispatcher.feeds.webhook.event import CONTENT_TYPE, batch
+from tubepost_dispatcher.feeds.webhook.event import batch
 from tubepost_dispatcher.feeds.webhook.outbox import Outbox
-from tubepost_dispatcher.feeds.webhook.port import Client, Endpoint, NoAnswer, origin_of
-from tubepost_dispatcher.feeds.webhook.signature import HEADER, signature
+from tubepost_dispatcher.feeds.webhook.port import Client, Endpoint, origin_of
+from tubepost_dispatcher.feeds.webhook.poster import Poster
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_runtime.backoff import Backoff, Exponential
 
@@ -71,11 +71,8 @@ class WebhookSink:
         """Why events cannot be sent at present, with the remedy; empty while they can."""
         self.outbox = outbox
         self._config = config
-        self._prepared = prepared
         self._loop = loop or asyncio.get_running_loop()
-        self._wall = wall
-        self._connect = connect or _connect
-        self._client: tuple[Endpoint, Client] | None = None
+        self._poster = Poster(prepared, wall, connect)
         self._buffer = Buffer(config.max_events, config.max_size)
         self._limit = config.batch_size
         self._backoff = self._new_backoff()
@@ -129,9 +126,9 @@ class WebhookSink:
 
     def adopt(self, config: WebhookConfig, prepared: PreparedWebhook | None) -> None:
         """Go on with another configuration, from the next request on."""
-        if (config, prepared) == (self._config, self._prepared):
+        if (config, prepared) == (self._config, self._poster.prepared):
             return
-        self._config, self._prepared = config, prepared
+        self._config, self._poster.prepared = config, prepared
         self._buffer.most_events, self._buffer.most_bytes = config.max_events, config.max_size
         self._limit = config.batch_size
         self._refusals = 0
@@ -159,7 +156,7 @@ class WebhookSink:
         if not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=1.0)
-        await self._disconnect()
+        await self._poster.close()
         if self._syncing is not None:
             self._syncing.cancel()
         await self._end(last=last)
@@ -217,13 +214,13 @@ class WebhookSink:
 
     async def _send(self) -> None:
         """Send one batch; wait where that has failed."""
-        events, used = self._buffer.take(self._limit, MOST_BODY), self._prepared
+        events, used = self._buffer.take(self._limit, MOST_BODY), self._poster.prepared
         try:
             begun = self._loop.time()
-            answer = await self._post(batch(events))
+            answer = await self._poster.post(batch(events))
             self._seconds.inc(self._loop.time() - begun)
         except BaseException:
-            self._buffer.give_back()
+            self._given_back()
             raise
         self._batches.labels(self.name, answer.verdict.value).inc()
         if answer.verdict is Verdict.TAKEN:
@@ -243,7 +240,7 @@ class WebhookSink:
                 self._give_up("refused", answer)
                 return
         self._given_back()
-        if self._prepared is used:
+        if self._poster.prepared is used:
             await self._pause(max(self._backoff.failure(), answer.wait))
 
     def _taken(self, count: int) -> None:
@@ -251,10 +248,8 @@ class WebhookSink:
         self._done()
         self._backoff.success()
         if self._limit < self._config.batch_size:
-            self._limit += (
-                1 + self._limit // 10
-            )  # back to where it was, should that have been one large event
-            self._limit = min(self._limit, self._config.batch_size)
+            # Slowly back to where it was, should that have been one large event.
+            self._limit = min(self._limit + 1 + self._limit // 10, self._config.batch_size)
         if self.problem:
             dropped = f", {self._dropping} events were dropped meanwhile" if self._dropping else ""
             _LOG.warning("logger %s: %s takes events again%s", self.name, self._origin, dropped)
@@ -297,39 +292,6 @@ class WebhookSink:
             self._measure()
             if await _within(self._changed.wait(), min(left, LOOK)):
                 return
-
-    async def _post(self, body: bytes) -> Answer:
-        prepared = self._prepared
-        if prepared is None:
-            return Answer(
-                Verdict.AGAIN, "a Secret of the webhook cannot be used, see the PushDomain's conditions"
-            )
-        config, authorization, key = prepared.config, prepared.authorization or "", prepared.signing_key
-        headers = {"Content-Type": CONTENT_TYPE, "User-Agent": "tubepost"}
-        if authorization:
-            headers["Authorization"] = authorization
-        if key:
-            headers[HEADER] = signature(key, int(self._wall()), body)
-        try:
-            client = await self._client_of(Endpoint(config.url, config.timeout, prepared.tls))
-            answer = await client.post(body, headers)
-        except (NoAnswer, ValueError) as error:
-            return Answer(Verdict.AGAIN, str(error))
-        return judge(answer.status, answer.retry_after, answer.body, self._wall(), authorization)
-
-    async def _client_of(self, endpoint: Endpoint) -> Client:
-        if self._client is not None and self._client[0] == endpoint:
-            return self._client[1]
-        await self._disconnect()
-        client = await asyncio.to_thread(self._connect, endpoint)
-        self._client = endpoint, client
-        return client
-
-    async def _disconnect(self) -> None:
-        if self._client is not None:
-            client, self._client = self._client[1], None
-            with contextlib.suppress(OSError):
-                await client.close()
 
     @property
     def _origin(self) -> str:
@@ -382,13 +344,6 @@ class WebhookSink:
         oldest = self._buffer.oldest
         self._waiting.labels(self.name).set(len(self._buffer))
         self._oldest.labels(self.name).set(0.0 if oldest is None else self._loop.time() - oldest)
-
-
-def _connect(endpoint: Endpoint) -> Client:
-    # Here, since it takes long to load and most dispatchers have no webhook.
-    from tubepost_dispatcher.feeds.webhook.client import WebhookClient  # noqa: PLC0415
-
-    return WebhookClient(endpoint)
 
 
 async def _within(awaited: Awaitable[object], seconds: float) -> bool:

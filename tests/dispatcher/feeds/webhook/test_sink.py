@@ -324,8 +324,8 @@ async def test_a_fault_of_ours_does_not_end_the_feed(site: Site, monkeypatch: py
             pass
 
     sink = site.sink()
-    real, broken = module._connect, [Broken()]
-    monkeypatch.setattr(sink, "_connect", lambda endpoint: broken.pop() if broken else real(endpoint))
+    real, broken = sink._poster._connect, [Broken()]
+    monkeypatch.setattr(sink._poster, "_connect", lambda endpoint: broken.pop() if broken else real(endpoint))
     site.send(sink, 3)
     await eventually(lambda: not broken and sink.buffered == 3)
     config = site.config()
@@ -343,7 +343,7 @@ async def test_nobody_is_told_more_than_the_origin(site: Site, caplog: pytest.Lo
             pass
 
     sink = site.sink()
-    sink._connect = lambda endpoint: Talkative()  # type: ignore[method-assign,assignment]
+    sink._poster._connect = lambda endpoint: Talkative()
     site.send(sink, 1)
     await eventually(lambda: bool(sink.problem))
     assert sink.problem.startswith("http://localhost:")
