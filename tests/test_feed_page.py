@@ -18,7 +18,7 @@ from tubepost_dispatcher.feeds.webhook.client import MOST_READ
 from tubepost_dispatcher.feeds.webhook.event import CONTENT_TYPE, TYPES, cloud_event
 from tubepost_dispatcher.feeds.webhook.outbox import FILE_SIZE, LEAST_FREE
 from tubepost_dispatcher.feeds.webhook.signature import HEADER, signature
-from tubepost_dispatcher.feeds.webhook.sink import REFUSALS, RETRY_FIRST
+from tubepost_dispatcher.feeds.webhook.sink import REFUSALS, RETRY_FIRST, SYNC
 
 PAGE = (Path(__file__).parents[1] / "docs" / "feed.md").read_text(encoding="utf-8")
 BLOCKS = [textwrap.dedent(block) for block in re.findall(r"(?<=\n\n)((?: {4}.*\n|\n(?= {4}))+)", PAGE)]
@@ -104,6 +104,7 @@ def test_the_table_of_answers_is_what_answers_mean() -> None:
 
 def test_the_figures_of_the_page_are_those_of_the_code() -> None:
     assert f"double from {RETRY_FIRST} s" in PAGE
+    assert f"within {SYNC} s" in PAGE
     assert MOST_WAIT == 3600.0
     assert "up to an\nhour" in PAGE
     assert f"{MOST_READ // 1024} KiB of\nan answer" in PAGE
