@@ -21,6 +21,10 @@ WHOLE = (
     Variant("queued", 20, False),
     Variant("tubepost", 200, True),
     Variant("queued", 200, True),
+    Variant("tubepost", 20, False, 1),
+    Variant("queued", 20, False, 1),
+    Variant("tubepost", 20, False, 100),
+    Variant("queued", 20, False, 100),
 )
 
 

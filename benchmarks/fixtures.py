@@ -16,6 +16,7 @@ TEAM_ID = "FGHIJ67890"
 TOPIC = "com.example.app"
 TOKENS = 997
 """Different device tokens among the messages."""
+REST_TOKEN = "throw-away-token-of-the-benchmark"  # noqa: S105 - of a listener that lives for seconds
 
 _MESSAGE = """From: alerts@sender.example
 To: subscriber@apn_example.com
@@ -65,6 +66,7 @@ class Fixtures:
                 routes=["sink"],
                 loggers=["file"],
                 listener={"startTls": {"mode": "Optional", "secretName": "smtp-tls"}},
+                rest={"tokens": {"secretName": "rest"}},
                 workers=1,
                 **acceptance,
             ),
@@ -82,6 +84,7 @@ class Fixtures:
                 sink={"type": "File", "file": {"path": str(self.directory / "tubepost.log"), "maxSize": 0}},
             ),
             _secret("apns-key", {"key.p8": self.token_key.read_text(), "keyId": KEY_ID, "teamId": TEAM_ID}),
+            _secret("rest", {"bench": REST_TOKEN}),
             _secret("authority", {"ca.crt": self.ca.read_text()}),
             _secret("smtp-tls", {"tls.crt": self.certificate.read_text(), "tls.key": self.key.read_text()}),
         ]
@@ -108,6 +111,22 @@ def messages() -> list[bytes]:
     chance = random.Random(1)
     return [
         (_MESSAGE.format(token=chance.randbytes(32).hex()) + ".\n").replace("\n", "\r\n").encode()
+        for _ in range(TOKENS)
+    ]
+
+
+def notifications() -> list[dict[str, object]]:
+    """The same as requests have them."""
+    chance = random.Random(1)
+    payload = {"aps": {"alert": "You have mail", "badge": 9, "sound": "dingdong.aiff"}, "app-key": "bar"}
+    sender = "alerts@sender.example"
+    return [
+        {
+            "domain": DOMAIN,
+            "sender": sender,
+            "deviceToken": chance.randbytes(32).hex(),
+            "payload": payload,
+        }
         for _ in range(TOKENS)
     ]
 

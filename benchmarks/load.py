@@ -7,7 +7,7 @@ import collections
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import Protocol, cast
 
 from benchmarks.fixtures import DOMAIN, messages
 
@@ -38,7 +38,7 @@ class Load:
         self.stopping = False
         self.bodies: Iterator[bytes] = itertools.cycle(messages())
         self._open: set[asyncio.Future[None]] = set()
-        self._clients: list[_Client] = []
+        self._clients: list[Client] = []
 
     async def start(self) -> None:
         """Open all connections; each begins to send."""
@@ -79,6 +79,13 @@ class Load:
         if late:
             raise LoadError(f"{len(late)} connections had no reply for {limit} s")
         self.check()
+
+
+class Client(Protocol):
+    """One connection of a load."""
+
+    def abort(self) -> None:
+        """Drop it at once; without effect for one that has ended."""
 
 
 class _Client(asyncio.Protocol):

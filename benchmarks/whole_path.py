@@ -19,9 +19,13 @@ import uvloop
 from benchmarks.fixtures import KEY_ID, TEAM_ID, TOPIC, Fixtures
 from benchmarks.load import Load, LoadError
 from benchmarks.processes import free_port, usage
+from benchmarks.rest_load import RestLoad
 from tests.peers.servers import GoPeer
 
-OURS = "{bin}/tubepost run -f {manifests} --port {port} --http-port 0 --admin-port 0 --workers 1"
+OURS = (
+    "{bin}/tubepost run -f {manifests} --port {port} --rest-port {rest_port} --http-port 0 --admin-port 0 "
+    "--workers 1"
+)
 """The command of the dispatcher; names in braces are filled in."""
 QUEUE = " --queue-dir {queue}"
 """What the command has beside that for acceptance Queued."""
@@ -41,6 +45,8 @@ class Variant:
     """`naive`; `tubepost`, with acceptance Direct; `queued`, that is Tubepost with acceptance Queued."""
     connections: int
     pipelined: bool
+    batch: int = 0
+    """0: by SMTP; else by requests of so many notifications."""
 
     @property
     def name(self) -> str:
@@ -50,6 +56,8 @@ class Variant:
     @property
     def load(self) -> str:
         """How it is fed."""
+        if self.batch:
+            return f"{self.connections} REST{f', {self.batch} in each' if self.batch > 1 else ''}"
         return f"{self.connections} {'pipelined' if self.pipelined else 'by command'}"
 
 
@@ -108,12 +116,13 @@ def run(
         GoPeer("sink", fixtures.certificate, fixtures.key) as sink,
         tempfile.TemporaryDirectory(prefix="queue-", dir=fixtures.directory) as queue,
     ):
-        port = free_port()
+        port, rest_port = free_port(), free_port()
         command = shlex.split(commands[variant.program])
         fill = {
             "python": sys.executable,
             "bin": Path(sys.executable).parent,
             "port": port,
+            "rest_port": rest_port,
             "sink": f"https://localhost:{sink.port}",
             "ca": fixtures.ca,
             "key": fixtures.token_key,
@@ -133,8 +142,11 @@ def run(
                 stderr=subprocess.STDOUT,
             )
         try:
-            load = Load(port, variant.connections, pipelined=variant.pipelined)
-            result = uvloop.run(_measure(program, load, bounds, greeted))
+            if variant.batch:
+                load: Load = RestLoad(rest_port, variant.connections, variant.batch)
+            else:
+                load = Load(port, variant.connections, pipelined=variant.pipelined)
+            result = uvloop.run(_measure(program, port, load, bounds, greeted))
             _arrived(sink, load.accepted)
         except (LoadError, OSError) as error:
             said = output.read_text(errors="replace")[-3000:]
@@ -151,9 +163,13 @@ def run(
 
 
 async def _measure(
-    program: subprocess.Popen[bytes], load: Load, bounds: Bounds, greeted: Callable[[int], None]
+    program: subprocess.Popen[bytes],
+    port: int,
+    load: Load,
+    bounds: Bounds,
+    greeted: Callable[[int], None],
 ) -> Result:
-    await _greeting(program, load.port)
+    await _greeting(program, port)
     greeted(program.pid)
     try:
         return await _window(program, load, bounds)

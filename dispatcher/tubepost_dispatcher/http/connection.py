@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, cast
 import httptools
 
 from tubepost_dispatcher.http import idempotency, openapi
-from tubepost_dispatcher.http.head import DESCRIPTION, Incoming, check_head, too_large
+from tubepost_dispatcher.http.head import DESCRIPTION, Incoming, Known, check_head, too_large
 from tubepost_dispatcher.http.listener import MAX_BODIES, RestState
 from tubepost_dispatcher.http.problems import JSON, RETRY_AFTER, Fault, is_retryable
 from tubepost_dispatcher.http.requests import read_body
@@ -64,6 +64,7 @@ class RestConnection(asyncio.Protocol, Generic[DomainT]):
         self._closing_since = 0.0
         self._paused = False
         self._counted = False
+        self._known: Known | None = None
 
     # -- the transport's side -------------------------------------------------------------------------
 
@@ -150,8 +151,11 @@ class RestConnection(asyncio.Protocol, Generic[DomainT]):
         self._in_body, self._since = True, self._state.now
         if request.fault is None:
             method, version = self._parser.get_method(), self._parser.get_http_version()
-            now = self._loop.time()
-            request.fault = check_head(request, method, version, self._address, self._state, now)
+            state, known, now = self._state, self._known, self._loop.time()
+            request.fault = check_head(request, method, version, self._address, state, known, now)
+            if request.client and (known is None or known.config is not state.config):
+                header = request.fields[b"authorization"]
+                self._known = Known(state.config, header, request.client)
         if request.fault is not None:
             if request.expects_continue or request.fault.reason in {"HeadTooLarge", "RequestTooLarge"}:
                 self._give_up(request)

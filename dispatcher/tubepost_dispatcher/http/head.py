@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Final, NamedTuple
 
 from tubepost_dispatcher.http import idempotency
 from tubepost_dispatcher.http.config import EffectiveRest
@@ -32,6 +32,15 @@ _KEPT: Final = frozenset(
         b"upgrade",
     }
 )
+_USUAL: Final = {spelled: name for name in _KEPT for spelled in (name, name.title())}
+
+
+class Known(NamedTuple):
+    """Whose an `Authorization` was, as a connection remembers it: clients send the same one each time."""
+
+    config: object
+    header: bytes
+    client: str
 
 
 class Incoming:
@@ -55,26 +64,24 @@ class Incoming:
 
     def add_target(self, piece: bytes) -> None:
         """A piece of its target."""
-        if self._fits(len(piece)):
+        self._octets += len(piece)
+        if self._octets > MAX_HEAD:
+            self.fault = Fault("HeadTooLarge")
+        else:
             self.path += piece
 
     def add_field(self, name: bytes, value: bytes) -> None:
         """One of its header fields."""
         self.parts += 1
-        if not self._fits(len(name) + len(value)):
-            return
-        name = name.lower()
-        if name in _KEPT:
-            if name in self.fields:
-                self.fault = Fault("BadRequest", f"there are two fields {printable(name)}")
-            self.fields[name] = value
-
-    def _fits(self, octets: int) -> bool:
-        self._octets += octets
+        self._octets += len(name) + len(value)
         if self._octets > MAX_HEAD or self.parts > MAX_FIELDS:
             self.fault = Fault("HeadTooLarge")
-            return False
-        return True
+            return
+        known = _USUAL.get(name) or name.lower()
+        if known in _KEPT:
+            if known in self.fields:
+                self.fault = Fault("BadRequest", f"there are two fields {printable(name)}")
+            self.fields[known] = value
 
     @property
     def expects_continue(self) -> bool:
@@ -83,7 +90,13 @@ class Incoming:
 
 
 def check_head(
-    request: Incoming, method: bytes, version: str, address: str, state: RestState[DomainT], now: float
+    request: Incoming,
+    method: bytes,
+    version: str,
+    address: str,
+    state: RestState[DomainT],
+    known: Known | None,
+    now: float,
 ) -> Fault | None:
     """What keeps a request from being taken whatever its body is; sets who sends it.
 
@@ -93,6 +106,7 @@ def check_head(
         version: of HTTP, `1.1` or `1.0`.
         address: of its client.
         state: the listener.
+        known: who sent the request before this one.
         now: monotonic seconds.
     """
     config = state.config
@@ -112,14 +126,18 @@ def check_head(
         return Fault("NoSuchPath")
     if method != b"POST":
         return Fault("MethodRefused")
-    refused = _authenticate(request, address, state, config, now)
-    if refused is not None:
+    given = request.fields.get(b"authorization", b"")
+    if known is not None and known.config is config and known.header == given:
+        request.client = known.client
+    elif (refused := _authenticate(request, given, address, state, config, now)) is not None:
         return refused
     if state.refusing:
         return Fault(state.refusing)
     fields = request.fields
-    kind = fields.get(b"content-type", JSON).partition(b";")[0].strip().lower()
-    if kind != JSON or fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+    kind = fields.get(b"content-type", JSON)
+    if kind != JSON and kind.partition(b";")[0].strip().lower() != JSON:
+        return Fault("NotJson")
+    if fields.get(b"content-encoding", b"identity").strip().lower() != b"identity":
         return Fault("NotJson")
     if len(fields.get(b"idempotency-key", b"")) > idempotency.MAX_KEY:
         return Fault("BadRequest", f"Idempotency-Key has more than {idempotency.MAX_KEY} characters")
@@ -135,9 +153,13 @@ def too_large(config: EffectiveRest[DomainT]) -> Fault:
 
 
 def _authenticate(
-    request: Incoming, address: str, state: RestState[DomainT], config: EffectiveRest[DomainT], now: float
+    request: Incoming,
+    given: bytes,
+    address: str,
+    state: RestState[DomainT],
+    config: EffectiveRest[DomainT],
+    now: float,
 ) -> Fault | None:
-    given = request.fields.get(b"authorization", b"")
     client, digest = config.client(given)
     wait = state.throttle.wait(address, digest, now)
     if wait > 0:
