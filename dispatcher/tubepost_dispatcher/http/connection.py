@@ -63,7 +63,8 @@ class RestConnection(asyncio.Protocol, Generic[DomainT]):
         self._blocked_since = 0.0
         self._closing_since = 0.0
         self._paused = False
-        self._counted = False
+        self._facts: SessionFacts | None = None
+        """Of the client of the last request."""
         self._known: Known | None = None
 
     # -- the transport's side -------------------------------------------------------------------------
@@ -74,8 +75,7 @@ class RestConnection(asyncio.Protocol, Generic[DomainT]):
         self._address, self._port = printable_address(transport.get_extra_info("peername"))
         tls: Any = transport.get_extra_info("ssl_object")
         self._tls = (tls.version() or "") if tls is not None else ""
-        self._counted = self._state.enter(self)
-        if not self._counted:
+        if not self._state.enter(self):
             self._refuse_now(Fault("TooManyConnections"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -237,7 +237,10 @@ class RestConnection(asyncio.Protocol, Generic[DomainT]):
         if isinstance(batch, Fault):
             self._end(key, close, *refused(batch))
             return
-        facts = SessionFacts(self._address, self._port, "", self._tls, request.client)
+        facts = self._facts
+        if facts is None or facts.user != request.client:
+            facts = SessionFacts(self._address, self._port, "", self._tls, request.client)
+            self._facts = facts
 
         def done(status: int, kind: bytes, answer: bytes) -> None:
             self._submission = None

@@ -14,7 +14,15 @@ import orjson
 
 from tubepost_dispatcher.http.problems import Fault
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp.syntax import FAST_RCPT, Mail, Rcpt, parse_mail, parse_rcpt, plain_domain
+from tubepost_dispatcher.smtp.syntax import (
+    FAST_MAIL,
+    FAST_RCPT,
+    Mail,
+    Rcpt,
+    parse_mail,
+    parse_rcpt,
+    plain_domain,
+)
 from tubepost_dispatcher.text import printable
 from tubepost_dispatcher.transaction import PushFields
 
@@ -178,14 +186,21 @@ def _recipient(envelope: Mapping[str, Any]) -> Rcpt | Fault:
 
 def _sender(envelope: Mapping[str, Any]) -> Mail | Fault:
     sender = envelope.get("sender", "")
-    if type(sender) is not str or (sender and not _is_word(sender)):
+    if type(sender) is not str:
         return Fault("BadSender", "sender is not an address, or empty", "/sender")
     parameters = _dsn(envelope, ("ret", "envid"))
     if isinstance(parameters, Fault):
         return parameters
-    if not sender and not parameters:
-        return _NULL_SENDER
-    read = parse_mail(b"FROM:<" + sender.encode("utf-8") + b"> SMTPUTF8" + parameters)
+    raw = sender.encode("utf-8")
+    if not parameters:
+        if not sender:
+            return _NULL_SENDER
+        plain = FAST_MAIL(b"MAIL FROM:<" + raw + b">")
+        if plain is not None and plain_domain(plain[2]) is not None:
+            return Mail(sender)
+    if sender and not _is_word(sender):
+        return Fault("BadSender", "sender is not an address, or empty", "/sender")
+    read = parse_mail(b"FROM:<" + raw + b"> SMTPUTF8" + parameters)
     if isinstance(read, Reply):
         return Fault(read.reason, read.text, "/sender" if not parameters else "/dsn")
     return read

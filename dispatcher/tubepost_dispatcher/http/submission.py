@@ -82,7 +82,11 @@ class Submission(Generic[DomainT]):
 
     def start(self) -> None:
         """Begin."""
-        self._slice()
+        if self._batch.single:
+            self._next = 1
+            self._guarded(0)
+        else:
+            self._slice()
 
     def abandon(self) -> None:
         """The client has gone: nothing more is begun, and what was not sent is withdrawn."""
@@ -96,14 +100,17 @@ class Submission(Generic[DomainT]):
         end = min(self._next + SLICE, len(self._results))
         while self._next < end and not self._gone:
             index, self._next = self._next, self._next + 1
-            try:
-                self._begin(index)
-            except Exception:  # noqa: BLE001 - one notification's fault must not take the others with it
-                _LOG.exception("requests: internal error")
-                if self._results[index] is None:
-                    self._ended(index, problem_of(refusal("InternalError")))
+            self._guarded(index)
         if self._next < len(self._results) and not self._gone:
             self._later(self._slice)
+
+    def _guarded(self, index: int) -> None:
+        try:
+            self._begin(index)
+        except Exception:  # noqa: BLE001 - one notification's fault must not take the others with it
+            _LOG.exception("requests: internal error")
+            if self._results[index] is None:
+                self._ended(index, problem_of(refusal("InternalError")))
 
     def _begin(self, index: int) -> None:
         item = read_item(self._batch.values[index])
@@ -150,8 +157,7 @@ class Submission(Generic[DomainT]):
         if self._waiting or self._gone:
             return
         if self._batch.single:
-            kind = JSON if "outcome" in result else PROBLEM
-            self._done(result["status"], kind, orjson.dumps(result))
+            self._done(result["status"], JSON if "outcome" in result else PROBLEM, orjson.dumps(result))
             return
         results = [one for one in self._results if one is not None]
         status = batch_status({one["status"] for one in results})
