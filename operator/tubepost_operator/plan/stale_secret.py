@@ -48,15 +48,19 @@ def stale_secrets(snapshot: PushDomainSnapshot, digest: str) -> tuple[str, ...]:
 
 
 def spared(config: DispatcherConfig, secrets: Iterable[str]) -> bool:
-    """Whether dispatchers that lack these Secrets still serve: a route, or mail, and the listener itself."""
+    """Whether dispatchers that lack these Secrets still serve: a route, or mail, and the listener itself.
+
+    Reports can wait for their relay.
+    """
     lacking = frozenset(secrets)
-    listener = {reference.secret for reference in config.references()}
+    reports = list(config.bounces.references(config.name)) if config.bounces is not None else []
+    needed = {reference.secret for reference in config.references() if reference not in reports}
     others = [
         route
         for route in config.routes.values()
         if not lacking & {reference.secret for reference in route.references()}
     ]
-    return not lacking & listener and (bool(others) or config.passthru is not None)
+    return not lacking & needed and (bool(others) or config.passthru is not None)
 
 
 def mended(
