@@ -93,6 +93,7 @@ ABOUT_MORE_THAN_A_MODULE = {
     "tests/api/test_effects.py": "every field has an effect",
     "tests/api/test_examples.py": "the files in examples/",
     "tests/dispatcher/feeds/test_loggers_webhook.py": "webhooks beside other loggers",
+    "tests/dispatcher/feeds/webhook/test_outbox_stateful.py": "an outbox through crashes, as a state machine",
     "tests/dispatcher/config/test_readers.py": "every field of the compiled document has a reader",
     "tests/dispatcher/delivery/test_toy_store.py": "delivery driven by a store, without SMTP",
     "tests/dispatcher/pod_limits/test_processes.py": "limits with real processes",
