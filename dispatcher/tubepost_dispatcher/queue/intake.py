@@ -79,6 +79,8 @@ class Intake:
         self._chance = chance
         self._batch: Batch | None = None
         """What came in this turn of the loop."""
+        self.abandoned: set[int] = set()
+        """Keys of what became durable when nobody waited for it any more; not to be delivered."""
         self.closed = False
         """Nothing more is taken, and nothing more is delivered."""
 
@@ -214,13 +216,18 @@ class Intake:
             if isinstance(answer, Failure):
                 pass
             elif putting.abandoned:
-                # Unless it was read in between.
-                store.take(answer, partial(_end, store))
+                # Some may have been read in between: the queue meets them then.
+                self.abandoned.update(answer)
+                store.take(answer, self._end_abandoned)
             elif not self.closed:
                 for item in putting.items:
                     self._feeder.stored(item.lane, due)
 
+    def _end_abandoned(self, answer: Sequence[Kept] | Failure) -> None:
+        for one in () if isinstance(answer, Failure) else answer:
+            self.drop_abandoned(self._own.store, one.key)
 
-def _end(store: Store, answer: Sequence[Kept] | Failure) -> None:
-    for one in () if isinstance(answer, Failure) else answer:
-        store.ended(one.key)
+    def drop_abandoned(self, store: Store, key: int) -> None:
+        """Remove a taken entry that nobody waited for."""
+        self.abandoned.discard(key)
+        store.ended(key)

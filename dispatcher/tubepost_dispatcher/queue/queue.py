@@ -216,6 +216,10 @@ class Queue:
 
     def take(self, lane: Lane, one: Kept) -> None:
         """See `Taker`."""
+        if one.key in self._intake.abandoned and lane.slot is self._own:
+            self._intake.drop_abandoned(lane.slot.store, one.key)
+            self._feeder.gone(lane, fresh=False)
+            return
         if is_mail(one.entry.body):
             self._mails.take(lane, one)
             return

@@ -95,6 +95,25 @@ def test_what_is_abandoned_is_removed_and_leaves_its_place() -> None:
     assert (bench.queue.queued, bench.queue.active) == (0, 0)
 
 
+@pytest.mark.parametrize("read_in_between", [False, True])
+def test_what_is_abandoned_and_not_in_memory_is_removed_even_if_it_was_read(read_in_between: bool) -> None:
+    bench = Bench()
+    feeder, slot = bench.queue._feeder, bench.queue.slots[0]
+    feeder._turns.most = 0
+    bench.put(1).abandon()
+    feeder._turns.most = 10
+    if read_in_between:
+        feeder.stored(feeder.lane(slot, bench.notification(1)), bench.wall())
+        feeder._feed()
+    bench.loop.run_until_idle()
+    bench.loop.advance(100.0)
+    assert bench.sent == []
+    assert (bench.queue.queued, bench.queue.active) == (0, 0)
+    assert bench.queue._intake.abandoned == set()
+    bench.stored(2)
+    assert bench.sent == ["m2"]
+
+
 def test_what_was_checked_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     what = bench.notification(1)
