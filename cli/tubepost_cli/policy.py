@@ -184,7 +184,8 @@ def _what(step: dict[str, Any]) -> Iterator[str]:
         )
     if step["outcome"] is not None:
         outcome = step["outcome"]
-        yield f"outcome: {outcome['kind']} {outcome['reason']} ({outcome['detail']})"
+        words = " ".join(filter(None, (outcome["kind"], outcome["reason"])))
+        yield f"outcome: {words} ({outcome['detail']})"
     if step["mail"] is not None:
         yield f"mail to {step['mail']['recipient']}, bounces to <{step['mail']['sender']}>:"
         yield from (f"  {line}".rstrip() for line in step["mail"]["content"].splitlines())

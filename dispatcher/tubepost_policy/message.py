@@ -31,7 +31,9 @@ class Message:
         self.client_address: str = facts.get("client", "")
         """Address of the client that sent the mail."""
         self.token: str = facts["token"]
-        """The device token, lower-case hex digits."""
+        """The device token, lower-case hex digits; empty for a broadcast."""
+        self.channel: str = facts.get("channel", "")
+        """The channel of a broadcast, base64; empty for a device."""
         self.apns_id: str = facts["apnsId"]
         """The notification's id at APNs."""
         self.payload: bytes = facts["payload"].encode("utf-8")

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import inspect
 import json
+import re
+import shlex
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+import tubepost_policy
+from tests.policy.facts import DEAD, message, request_facts
 from tubepost_cli.policy import command
+from tubepost_dispatcher.policy.wire import HOOKS
 
 SEED = Path(__file__).resolve().parents[2] / "examples" / "seed-message.eml"
 
@@ -88,3 +95,43 @@ def test_a_message_that_is_none(tmp_path: Path, content: bytes, text: str) -> No
     code, output = run(tmp_path, message=message)
     assert code == 2
     assert text in output
+
+
+# -- docs/policy.md -----------------------------------------------------------------------------------
+
+PAGE = (SEED.parents[1] / "docs" / "policy.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(
+    r"((?:^    from tubepost_policy .*\n)(?:^    .*\n|\n(?=    ))*?)\n^    \$ (tubepost policy test .*)\n"
+    r"((?:^    .*\n|\n(?= {8}))+)",
+    PAGE,
+    re.MULTILINE,
+)
+
+
+def comparable(text: str) -> str:
+    return re.sub(r"[0-9.]+ ms|Date: .*|Message-ID: .*", "...", textwrap.dedent(text)).strip()
+
+
+def test_every_hook_and_every_field_is_on_the_page() -> None:
+    shown = "".join(module for module, _, _ in EXAMPLES)
+    assert {name for name in HOOKS if f"def {name}(" not in shown} == set()
+    outcome = tubepost_policy.Outcome(DEAD)
+    what = message(DEAD)
+    given = [what, tubepost_policy.Request(request_facts()), outcome, tubepost_policy.Response(DEAD, what)]
+    for one in given:
+        public = [name for name, _ in inspect.getmembers(one) if not name.startswith("_")]
+        missing = [name for name in public if not re.search(rf"`(message\.)?{name}[`(]", PAGE)]
+        assert missing == [], type(one)
+
+
+@pytest.mark.parametrize(("module", "line", "output"), EXAMPLES, ids=range(len(EXAMPLES)))
+def test_an_example_of_the_page(tmp_path: Path, module: str, line: str, output: str) -> None:
+    program, group, verb, name, path, *options = shlex.split(line)
+    assert (program, group, verb, name) == ("tubepost", "policy", "test", "policy.py")
+    code, shown = run(tmp_path, *options, module=textwrap.dedent(module), message=SEED.parents[1] / path)
+    assert code == 0
+    assert comparable(shown) == comparable(output)
+
+
+def test_there_is_an_example_for_each_hook() -> None:
+    assert len(EXAMPLES) == 5

@@ -38,6 +38,8 @@ def message_facts(delivery: Delivery, outcome: Outcome | None) -> dict[str, Any]
         facts["client"] = notification.client_address
     if notification.rerouted:
         facts["rerouted"] = True
+    if notification.push.channel_id is not None:
+        facts["channel"] = notification.push.channel_id.decode("ascii")
     if route is not None:
         facts["route"] = route.name
     return facts
