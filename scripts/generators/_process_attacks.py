@@ -7,6 +7,11 @@ from tubepost_dispatcher.config.documents import MAX_DEPTH, MAX_DIGITS, MAX_NODE
 from tubepost_dispatcher.config.manifests import MAX_FILE_SIZE
 from tubepost_dispatcher.feeds.sinks import MAX_BUFFERED as LOGGER_BUFFER
 from tubepost_dispatcher.feeds.webhook.client import MOST_READ
+from tubepost_dispatcher.policy.client import MAX_WAIT
+from tubepost_dispatcher.policy.client import MAX_WAITING as MAX_CALLS
+from tubepost_dispatcher.policy.output import MAX_LINE
+from tubepost_dispatcher.policy.process import MAX_OUTPUT
+from tubepost_dispatcher.policy.wire import MAX_FRAME
 from tubepost_dispatcher.text import MAX_TEXT
 from tubepost_runtime.endpoints import ANSWER_TIMEOUT, MAX_CONNECTIONS
 from tubepost_runtime.line_writer import MAX_BUFFERED as PROCESS_LOG_BUFFER
@@ -93,6 +98,36 @@ WATCHING = (
         "replaced where the answer enters",
         "the log line has `[hidden]`",
         "dispatcher/feeds/webhook/test_answer.py::test_what_it_says_is_told_without_our_secrets_or_tokens",
+    ),
+    (
+        "As a hook, loop for ever, allocate without end, crash or end the process",
+        "`policy.timeout`, `policy.memory` of a process of its own; only the call in execution fails",
+        "PolicyFailed",
+        "dispatcher/policy/test_client.py::test_what_one_call_does_harms_that_call_alone",
+    ),
+    (
+        "As a hook, start processes and threads that outlive it, or write files",
+        "refused; the whole process group ends with it",
+        "PolicyFailed",
+        "dispatcher/policy/test_client.py::test_nothing_of_a_process_is_left_behind",
+    ),
+    (
+        "As a hook, print megabytes",
+        f"{MAX_LINE} characters of a line, {MAX_OUTPUT // 1024} KiB are read in a row, the rest is dropped",
+        "nothing",
+        "dispatcher/policy/test_process.py::test_a_flood_is_read_at_a_bounded_pace",
+    ),
+    (
+        "As a hook, answer with something else",
+        f"{MAX_FRAME // 2**20} MiB; each value is checked as a sender's",
+        "PolicyFailed",
+        "dispatcher/policy/test_changes.py::test_what_could_not_stand_in_a_push_part_is_refused",
+    ),
+    (
+        "Have more calls of hooks wait than there are processes for",
+        f"{MAX_CALLS:,} calls, {MAX_WAIT:g} s",
+        "PolicyFailed",
+        "dispatcher/policy/test_client.py::test_the_line_is_bounded",
     ),
     (
         "Set DLV_Response_Status and its like, to look delivered in a log",

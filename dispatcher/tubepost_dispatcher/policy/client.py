@@ -87,7 +87,9 @@ class PolicyClient:
         self._closed = False
         self._gone: asyncio.Event | None = None
         """Set when the last process has ended, once it is closed."""
-        self._hooks: frozenset[str] | None = None
+        self._asked: frozenset[Point] = frozenset(POINTS)
+        """Points that the module has a hook for; all of them while that is not known."""
+        self._known = False
         self._seconds = {point: metrics.policy_seconds.labels(point) for point in POINTS}
         self._calls = {point: metrics.tally(metrics.policy_calls.labels(point)) for point in POINTS}
         self._start_missing()
@@ -114,8 +116,7 @@ class PolicyClient:
 
     def has(self, point: Point) -> bool:
         """Whether the module has a hook for this point; True while that is not known yet."""
-        hooks = self._hooks
-        return hooks is None or any(hook in hooks for hook in AT[point])
+        return point in self._asked
 
     # -- what is asked --------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ class PolicyClient:
             process.retire()
         self._leaving.update(self._processes)
         self._processes = {}
-        self._hooks = None
+        self._asked, self._known = frozenset(POINTS), False
         self._backoff.success()
         self._start_missing()
 
@@ -254,10 +255,11 @@ class PolicyClient:
         """See `Keeper`."""
         if process not in self._processes:
             return
-        if self._hooks is None:
+        if not self._known:
             for warning in warnings:
                 _LOG.warning("policy %s: %s", self._settings.name, warning)
-        self._hooks = hooks
+        self._asked = frozenset(point for point in POINTS if not hooks.isdisjoint(AT[point]))
+        self._known = True
         self._go_on()
 
     def process_answered(self, process: PolicyProcess, answer: dict[str, Any] | Fault) -> None:
