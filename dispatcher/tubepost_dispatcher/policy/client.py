@@ -29,8 +29,12 @@ MAX_WAITING: Final = 20_000
 """Calls that wait for a process; more fail at once. Messages in memory are no more than about so many."""
 MAX_WAIT: Final = 30.0
 """Seconds that a call waits for its turn."""
-RESTARTS: Final = Exponential(0.1, 30.0, jitter=(0.8, 1.2))
-"""Pauses before another process is started, once one after the other has ended without answering a call."""
+LOAD_AGAIN: Final = Exponential(0.1, 30.0, jitter=(0.8, 1.2))
+"""Pauses before another process is started, where one after the other does not get as far as a call."""
+START_AGAIN: Final = Exponential(0.05, 1.0, jitter=(0.8, 1.2))
+"""The same where the first call ends each: what others have to wait for is not to be long."""
+SLOW: Final = 0.05
+"""Seconds after which a call counts as slow: the process that stands by serves others meanwhile."""
 
 Answer = Callable[[dict[str, Any] | Fault], None]
 
@@ -78,12 +82,14 @@ class PolicyClient:
         self._tasks = TaskSet()
         self._waiting: deque[Call] = deque()
         self._processes: dict[PolicyProcess, Call | None] = {}
-        """Those of the module in force, each with the call that it executes."""
+        """Those of the module in force, one more than serve, each with the call that it executes."""
         self._leaving: dict[PolicyProcess, Call | None] = {}
         """Those of before."""
-        self._backoff = Backoff(RESTARTS)
+        self._loading = Backoff(LOAD_AGAIN)
+        self._starting = Backoff(START_AGAIN)
         self._restart: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._standby: asyncio.TimerHandle | None = None
         self._closed = False
         self._gone: asyncio.Event | None = None
         """Set when the last process has ended, once it is closed."""
@@ -157,16 +163,16 @@ class PolicyClient:
         self._leaving.update(self._processes)
         self._processes = {}
         self._asked, self._known = frozenset(POINTS), False
-        self._backoff.success()
+        self._loading.success()
+        self._starting.success()
         self._start_missing()
 
     async def close(self, grace: float) -> None:
         """End all processes; calls that are under way have at most `grace` seconds."""
         self._closed = True
-        if self._restart is not None:
-            self._restart.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._restart, self._timer, self._standby):
+            if timer is not None:
+                timer.cancel()
         every = [*self._processes, *self._leaving]
         for process in every:
             process.retire()
@@ -183,18 +189,32 @@ class PolicyClient:
         if self._gone is not None:
             await self._gone.wait()
         await self._tasks.join(1.0)
+        for _ in range(3):
+            await asyncio.sleep(0)  # transports close on the loop's next turns
 
     # -- the line -------------------------------------------------------------------------------------
 
     def _execute_now(self, call: Call) -> bool:
-        """Execute a call if a process is free."""
+        """Execute a call if a process is free, and it is not the one that stands by for nothing."""
+        now = self._clock()
+        begun = [one.begun for one in self._processes.values() if one is not None]
+        if len(begun) >= self._settings.processes:
+            wait = min(begun) + min(SLOW, self._settings.timeout / 4) - now
+            if wait > 0:
+                if self._standby is None:
+                    self._standby = self._loop.call_later(wait, self._stand_in)
+                return False
         for process in self._processes:
             if process.free:
-                call.begun = self._clock()
+                call.begun = now
                 self._processes[process] = call
                 process.call(orjson.dumps({"point": call.point, **call.content()}))
                 return True
         return False
+
+    def _stand_in(self) -> None:
+        self._standby = None
+        self._go_on()
 
     def _go_on(self) -> None:
         """Let those that wait have their turn."""
@@ -247,7 +267,7 @@ class PolicyClient:
 
     def _start_missing(self) -> None:
         self._restart = None
-        while not self._closed and len(self._processes) < self._settings.processes:
+        while not self._closed and len(self._processes) <= self._settings.processes:
             process = PolicyProcess(self._settings, self, self._loop, self._tasks.spawn)
             self._processes[process] = None
 
@@ -268,7 +288,8 @@ class PolicyClient:
         call = which.get(process)
         if call is not None:
             which[process] = None
-            self._backoff.success()
+            self._loading.success()
+            self._starting.success()
             self._go_on()  # the process works on the next call while this one is looked at
             self._executed(call, answer)
 
@@ -286,10 +307,8 @@ class PolicyClient:
     def _replace(self, process: PolicyProcess, fault: Fault) -> None:
         self._metrics.policy_restarts.labels(fault.kind).inc()
         pause = 0.0
-        if process.answered:
-            self._backoff.success()
-        else:
-            pause = self._backoff.failure(self._clock())
+        if not process.answered:
+            pause = (self._starting if process.was_ready else self._loading).failure(self._clock())
         _LOG.warning(
             "policy %s: a process is replaced%s: %s",
             self._settings.name,

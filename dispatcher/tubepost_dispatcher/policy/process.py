@@ -11,6 +11,8 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, cast
 
@@ -22,6 +24,9 @@ from tubepost_dispatcher.policy.settings import ABORT_GRACE, START_LIMIT, comman
 from tubepost_dispatcher.policy.wire import LENGTH, MAX_FRAME, frame
 
 _LOG = logging.getLogger("tubepost.policy")
+
+# With vfork, all of this process would stand still until the kernel has run the new program.
+setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 - documented there, unknown to type checkers
 
 MAX_OUTPUT: Final = 64 * 1024
 """Bytes of output that are read in a row; then reading pauses, and what does not fit the pipe is dropped."""
@@ -75,7 +80,7 @@ class PolicyProcess:
         settings: the module, and its limits.
         keeper: told.
         loop: schedules.
-        spawn: keeps the task that starts it.
+        spawn: keeps a task that connects it.
     """
 
     def __init__(
@@ -88,7 +93,9 @@ class PolicyProcess:
         self.settings = settings
         self._keeper = keeper
         self._loop = loop
-        self._transport: asyncio.SubprocessTransport | None = None
+        self._spawn = spawn
+        self._pid = 0
+        self._output = -1
         self._calls: asyncio.Transport | None = None
         self._crash = -1
         self._buffer = bytearray()
@@ -100,6 +107,8 @@ class PolicyProcess:
         self._lines = Lines()
         self.ready = False
         """Its module is loaded."""
+        self.was_ready = False
+        """It has been."""
         self.calling = False
         """It has a call in execution."""
         self.retired = False
@@ -107,12 +116,14 @@ class PolicyProcess:
         self.answered = False
         """It has answered a call: it was of use."""
         self._limit(START_LIMIT)
-        spawn(self._start())
+        # To start a program takes until the kernel has run it, and the event loop is not to wait for that.
+        # The thread lives as long as the process, which ends with it.
+        threading.Thread(target=self._run, name="policy", daemon=True).start()
 
     @property
     def pid(self) -> int:
         """Its number; 0 before it is started, and after its end."""
-        return self._transport.get_pid() if self._transport is not None and not self._exited else 0
+        return 0 if self._exited else self._pid
 
     @property
     def free(self) -> bool:
@@ -143,37 +154,69 @@ class PolicyProcess:
 
     # -- start ----------------------------------------------------------------------------------------
 
-    async def _start(self) -> None:
+    def _run(self) -> None:
+        """In the thread: start the process, and wait for its end."""
         ours, theirs = socket.socketpair()
         crash, theirs_crash = os.pipe()
+        output, theirs_output = os.pipe()
         try:
-            ours.setblocking(False)
-            os.set_blocking(crash, False)
-            self._crash = crash
-            self._transport, _ = await self._loop.subprocess_exec(
-                lambda: _Watch(self),
-                *command(theirs.fileno(), theirs_crash, self.settings.memory),
+            process = subprocess.Popen(  # noqa: S603 - our own program
+                command(theirs.fileno(), theirs_crash, self.settings.memory),
                 pass_fds=(theirs.fileno(), theirs_crash),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=theirs_output,
+                stderr=theirs_output,
                 env=environment(),
                 cwd="/",
                 start_new_session=True,
             )
-            await self._loop.create_unix_connection(lambda: _Calls(self), sock=ours)
         except OSError as error:
             ours.close()
-            self._ended(Fault("died", f"it cannot be started: {error.strerror}"))
+            os.close(crash)
+            os.close(output)
+            self._tell(self._ended, Fault("died", f"it cannot be started: {error.strerror}"))
             return
         finally:
             theirs.close()
             os.close(theirs_crash)
+            os.close(theirs_output)
+        self._tell(self._started, process.pid, ours, crash, output)
+        # Its number stays its own until it has been waited for: whatever it left behind is ended before that.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        self._tell(self.exited, process.wait())
+
+    def _tell(self, what: Callable[..., None], *values: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody is left to be told
+            self._loop.call_soon_threadsafe(what, *values)
+
+    def _started(self, pid: int, ours: socket.socket, crash: int, output: int) -> None:
+        self._pid = pid
+        if self._exited:  # it was given up before it had begun
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            ours.close()
+            os.close(crash)
+            os.close(output)
+            return
+        for descriptor in (crash, output):
+            os.set_blocking(descriptor, False)
+        ours.setblocking(False)
+        self._crash, self._output = crash, output
+        self._loop.add_reader(output, self._read_output)
+        self._spawn(self._connect(ours))
         if self._why is not None or self.retired:
             self._kill_for_good()
 
+    async def _connect(self, ours: socket.socket) -> None:
+        await self._loop.create_unix_connection(lambda: _Calls(self), sock=ours)
+
     def connected(self, calls: asyncio.Transport) -> None:
         """The socket is there: hand over the module."""
+        if self._exited:
+            calls.close()
+            return
         self._calls = calls
         calls.write(frame(self.settings.source.encode("utf-8")))
 
@@ -212,7 +255,7 @@ class PolicyProcess:
             if fault is not None or not isinstance(hooks, list) or not isinstance(warnings, list):
                 self.kill(fault or Fault("module", "it says nothing of its hooks"))
                 return
-            self.ready = True
+            self.ready = self.was_ready = True
             if self.retired:
                 self._hang_up()
             self._keeper.process_ready(self, frozenset(map(str, hooks)), [loggable(str(w)) for w in warnings])
@@ -221,29 +264,42 @@ class PolicyProcess:
         self.answered = True
         if self.retired:
             self._hang_up()
-        elif fault is not None and fault.kind == "memory":
+        elif fault is not None and (fault.kind == "memory" or answer.get("last")):
             # Whatever has no memory is in no state to go on.
-            self.kill(Fault("died", "it is replaced, since its memory is used up"))
+            self.kill(Fault("died", f"it is replaced, since {fault.text}"))
         result = answer.get("answer")
         if not isinstance(result, dict):
             result = Fault("result", "its answer is not one")
         self._keeper.process_answered(self, result if fault is None else fault)
 
-    def printed(self, data: bytes) -> None:
+    def _read_output(self) -> None:
         """Log what the module prints."""
+        try:
+            data = os.read(self._output, MAX_OUTPUT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close_output()
+            return
         for line in self._lines.feed(data):
             _LOG.info("policy %s: printed: %s", self.settings.name, line)
         self._taken += len(data)
-        if self._taken > MAX_OUTPUT and self._transport is not None:
-            pipe = cast("asyncio.ReadTransport | None", self._transport.get_pipe_transport(1))
-            if pipe is not None:
-                pipe.pause_reading()
-                self._loop.call_later(OUTPUT_PAUSE, self._go_on_reading, pipe)
+        if self._taken > MAX_OUTPUT:
+            self._loop.remove_reader(self._output)
+            self._loop.call_later(OUTPUT_PAUSE, self._go_on_reading)
 
-    def _go_on_reading(self, pipe: asyncio.ReadTransport) -> None:
+    def _go_on_reading(self) -> None:
         self._taken = 0
-        if not self._exited and not pipe.is_closing():
-            pipe.resume_reading()
+        if self._output >= 0:
+            self._loop.add_reader(self._output, self._read_output)
+
+    def _close_output(self) -> None:
+        if self._output >= 0:
+            self._loop.remove_reader(self._output)
+            os.close(self._output)
+            self._output = -1
 
     # -- the end --------------------------------------------------------------------------------------
 
@@ -271,10 +327,10 @@ class PolicyProcess:
         self._limit(EXIT_PATIENCE, lambda: self._ended(None))
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._transport is None or self._exited:
+        if not self._pid or self._exited:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._transport.get_pid(), number)  # its own session: it and all that it started
+            os.killpg(self._pid, number)  # its own session: it and all that it started
 
     def hung_up(self) -> None:
         """It has closed the socket; without it, it is of no use."""
@@ -282,12 +338,12 @@ class PolicyProcess:
             self._why = Fault("died", "it closed its connection to the dispatcher")
             self._limit(ABORT_GRACE, self._kill_for_good)
 
-    def exited(self) -> None:
+    def exited(self, code: int) -> None:
         """The process has ended, by itself or not."""
-        assert self._transport is not None
-        self._signal(signal.SIGKILL)  # what it may have left behind
         self._exited = True
-        code = self._transport.get_returncode()
+        if self._output >= 0 and not self._taken > MAX_OUTPUT:
+            self._read_output()  # its last words
+        self._close_output()
         if self._why is None or self._why.kind == "died":
             self._why = Fault("died", _how(code))
         self._ended(None)
@@ -303,9 +359,9 @@ class PolicyProcess:
             if self._why is not None and not self._why.line:
                 self._why.line, hook = crashed_at(trace)
                 self._why.hook = self._why.hook or hook
-        for transport in (self._calls, self._transport):
-            if transport is not None:
-                transport.close()
+        self._close_output()
+        if self._calls is not None:
+            self._calls.close()
         keeper, self._keeper = self._keeper, _NOBODY
         self.ready = False
         calling, self.calling = self.calling, False
@@ -314,9 +370,7 @@ class PolicyProcess:
         keeper.process_ended(self, why, calling=calling)
 
 
-def _how(code: int | None) -> str:
-    if code is None:
-        return "it has ended"
+def _how(code: int) -> str:
     if code < 0:
         with contextlib.suppress(ValueError):
             return f"its process was ended by {signal.Signals(-code).name}"
@@ -363,15 +417,3 @@ class _Calls(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         del error
         self._process.hung_up()
-
-
-class _Watch(asyncio.SubprocessProtocol):
-    def __init__(self, process: PolicyProcess) -> None:
-        self._process = process
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        del fd
-        self._process.printed(data)
-
-    def process_exited(self) -> None:
-        self._process.exited()

@@ -1,7 +1,7 @@
 """What dispatcher and policy process say to each other: JSON in frames. Imported by both, so it is light.
 
 A frame is its length (4 bytes, big-endian) and a JSON object. The process says `ready` (the names of its
-hooks, and warnings) or `fault` once, and then one answer for each call.
+hooks, and warnings) or `fault` once, and then one answer for each call; with `last` it takes no more of them.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ async def test_a_flood_is_read_at_a_bounded_pace(caplog: pytest.LogCaptureFixtur
     """
     async with asking(source, timeout=10.0) as policy:
         assert await policy.ask() == {}
-        (process,) = policy.client._processes
+        process = max(policy.client._processes, key=lambda one: one._taken)
         assert process._taken < 4 * 65_536 + 65_536
         assert await policy.ask() == {}
 

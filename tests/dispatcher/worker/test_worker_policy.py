@@ -31,8 +31,8 @@ async def test_a_policy_comes_changes_and_goes() -> None:
         assert await sent() == b'{"aps":{}}'
         policy.update(settings(badge(1)))
         assert await sent() == b'{"aps":{"badge":1}}'
-        assert policy.status() == {"configMap": "hooks", "processes": 1, "waiting": 0}
-        assert metrics.registry.get_sample_value("tubepost_policy_processes") == 1
+        await until(lambda: metrics.registry.get_sample_value("tubepost_policy_processes") == 2)
+        assert policy.status() == {"configMap": "hooks", "processes": 2, "waiting": 0}
         policy.update(settings(badge(2)))
         assert await sent() == b'{"aps":{"badge":2}}'
         policy.update(None)
