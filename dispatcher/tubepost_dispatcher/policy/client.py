@@ -21,7 +21,6 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.policy.process import Fault, PolicyProcess
 from tubepost_dispatcher.policy.wire import AT, POINTS, Point
 from tubepost_runtime.backoff import Backoff, Exponential
-from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.policy")
 
@@ -79,7 +78,6 @@ class PolicyClient:
         self._metrics = metrics
         self._loop = loop or asyncio.get_running_loop()
         self._clock = clock
-        self._tasks = TaskSet()
         self._waiting: deque[Call] = deque()
         self._processes: dict[PolicyProcess, Call | None] = {}
         """Those of the module in force, one more than serve, each with the call that it executes."""
@@ -188,9 +186,6 @@ class PolicyClient:
         self._waiting.clear()
         if self._gone is not None:
             await self._gone.wait()
-        await self._tasks.join(1.0)
-        for _ in range(3):
-            await asyncio.sleep(0)  # transports close on the loop's next turns
 
     # -- the line -------------------------------------------------------------------------------------
 
@@ -268,7 +263,7 @@ class PolicyClient:
     def _start_missing(self) -> None:
         self._restart = None
         while not self._closed and len(self._processes) <= self._settings.processes:
-            process = PolicyProcess(self._settings, self, self._loop, self._tasks.spawn)
+            process = PolicyProcess(self._settings, self, self._loop)
             self._processes[process] = None
 
     def process_ready(self, process: PolicyProcess, hooks: frozenset[str], warnings: Sequence[str]) -> None:

@@ -198,8 +198,8 @@ def serve(calls: _Calls, output: _Output) -> None:
         output.flush()
         if _has_children():
             # By way of C, as root: nothing else lets it. They end with this process.
-            fault = Fault("result", "it has started a process, which nobody waits for")
-            calls.send({"fault": fault.facts(), "last": True})
+            started = Fault("result", "it has started a process, which nobody waits for")
+            calls.send({"fault": started.facts(), "last": True})
             return
         calls.send(answer)
 

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -30,6 +30,7 @@ setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 - documented there, unkno
 
 MAX_OUTPUT: Final = 64 * 1024
 """Bytes of output that are read in a row; then reading pauses, and what does not fit the pipe is dropped."""
+_READ: Final = 256 * 1024
 OUTPUT_PAUSE: Final = 1.0
 """Seconds of that pause."""
 EXIT_PATIENCE: Final = 5.0
@@ -80,7 +81,6 @@ class PolicyProcess:
         settings: the module, and its limits.
         keeper: told.
         loop: schedules.
-        spawn: keeps a task that connects it.
     """
 
     def __init__(
@@ -88,15 +88,16 @@ class PolicyProcess:
         settings: PolicyConfig,
         keeper: Keeper,
         loop: asyncio.AbstractEventLoop,
-        spawn: Callable[[Any], object],
     ) -> None:
         self.settings = settings
         self._keeper = keeper
         self._loop = loop
-        self._spawn = spawn
         self._pid = 0
         self._output = -1
-        self._calls: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
+        self._unsent = b""
+        self._writing = False
+        """The loop tells when the socket takes more."""
         self._crash = -1
         self._buffer = bytearray()
         self._timer: asyncio.TimerHandle | None = None
@@ -132,10 +133,9 @@ class PolicyProcess:
 
     def call(self, content: bytes) -> None:
         """Have it execute one call; only while it is free."""
-        assert self._calls is not None
         self.calling = True
         self._limit(self.settings.timeout)
-        self._calls.write(frame(content))
+        self._send(content)
 
     def retire(self) -> None:
         """Let it end once it has no call in execution."""
@@ -205,25 +205,58 @@ class PolicyProcess:
         ours.setblocking(False)
         self._crash, self._output = crash, output
         self._loop.add_reader(output, self._read_output)
-        self._spawn(self._connect(ours))
+        self._socket = ours
+        self._loop.add_reader(ours.fileno(), self._readable)
+        self._send(self.settings.source.encode("utf-8"))
         if self._why is not None or self.retired:
             self._kill_for_good()
 
-    async def _connect(self, ours: socket.socket) -> None:
-        await self._loop.create_unix_connection(lambda: _Calls(self), sock=ours)
+    def _send(self, content: bytes) -> None:
+        """Send a frame; what the socket does not take at once follows."""
+        self._unsent += frame(content)
+        self._write()
 
-    def connected(self, calls: asyncio.Transport) -> None:
-        """The socket is there: hand over the module."""
-        if self._exited:
-            calls.close()
+    def _write(self) -> None:
+        if self._socket is None:
             return
-        self._calls = calls
-        calls.write(frame(self.settings.source.encode("utf-8")))
+        try:
+            sent = self._socket.send(self._unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # it has gone, which is noticed where it is read
+        self._unsent = self._unsent[sent:]
+        if bool(self._unsent) is not self._writing:
+            self._writing = not self._writing
+            if self._writing:
+                self._loop.add_writer(self._socket.fileno(), self._write)
+            else:
+                self._loop.remove_writer(self._socket.fileno())
+
+    def _close_socket(self) -> None:
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            if self._writing:
+                self._loop.remove_writer(self._socket.fileno())
+                self._writing = False
+            self._socket.close()
+            self._socket = None
 
     # -- what comes -----------------------------------------------------------------------------------
 
-    def received(self, data: bytes) -> None:
-        """Take a part of an answer."""
+    def _readable(self) -> None:
+        """Take a part of an answer, or notice that there will be none."""
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close_socket()
+            self._hung_up()
+            return
         buffer = self._buffer
         buffer += data
         if len(buffer) < LENGTH:
@@ -318,8 +351,7 @@ class PolicyProcess:
 
     def _hang_up(self) -> None:
         """No more calls: it ends by itself, or is ended."""
-        if self._calls is not None:
-            self._calls.close()
+        self._close_socket()
         self._limit(ABORT_GRACE, self._kill_for_good)
 
     def _kill_for_good(self) -> None:
@@ -332,7 +364,7 @@ class PolicyProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._pid, number)  # its own session: it and all that it started
 
-    def hung_up(self) -> None:
+    def _hung_up(self) -> None:
         """It has closed the socket; without it, it is of no use."""
         if not self._exited and self._why is None and not self.retired:
             self._why = Fault("died", "it closed its connection to the dispatcher")
@@ -360,8 +392,7 @@ class PolicyProcess:
                 self._why.line, hook = crashed_at(trace)
                 self._why.hook = self._why.hook or hook
         self._close_output()
-        if self._calls is not None:
-            self._calls.close()
+        self._close_socket()
         keeper, self._keeper = self._keeper, _NOBODY
         self.ready = False
         calling, self.calling = self.calling, False
@@ -402,18 +433,3 @@ class _Nobody:
 
 
 _NOBODY: Final[Keeper] = _Nobody()
-
-
-class _Calls(asyncio.Protocol):
-    def __init__(self, process: PolicyProcess) -> None:
-        self._process = process
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._process.connected(cast("asyncio.Transport", transport))  # uvloop's is of no such class
-
-    def data_received(self, data: bytes) -> None:
-        self._process.received(data)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        del error
-        self._process.hung_up()
