@@ -97,6 +97,7 @@ ABOUT_MORE_THAN_A_MODULE = {
     "tests/dispatcher/config/test_readers.py": "every field of the compiled document has a reader",
     "tests/dispatcher/delivery/test_toy_store.py": "delivery driven by a store, without SMTP",
     "tests/dispatcher/pod_limits/test_processes.py": "limits with real processes",
+    "tests/dispatcher/queue/test_mail_operations.py": "operations on mails that follow notifications",
     "tests/dispatcher/queue/test_on_disk.py": "the whole queue on real partitions",
     "tests/dispatcher/queue/test_stateful.py": "the whole queue through crashes, as a state machine",
     "tests/dispatcher/queue/test_week.py": "a simulated week of the whole queue",

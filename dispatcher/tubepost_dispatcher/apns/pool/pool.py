@@ -129,8 +129,7 @@ class Pool:
         elif self._health.may_send(now):
             return 0.0
         else:
-            # Delivery asks about three times for each notification that takes another route.
-            self._health.turned_away += 1 / 3
+            self._health.turned_away += 1 / 3  # delivery asks some three times for each that goes elsewhere
             return max(self._health.probe_at, now + LEAST_INTERVAL / 2)
         if now >= self._asked_at + AVOID:
             self._asked_at = now  # have it ready as soon as it can be
