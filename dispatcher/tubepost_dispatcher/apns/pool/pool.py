@@ -2,8 +2,8 @@
 
 Requests come in by `Pool.submit` and wait in one queue; once per turn of the event loop `_pump` spreads them
 over the connections' free streams, each connection writing once. Connections are opened on demand
-(`policy.dials_wanted`) and kept: APNs wants them to live for hours. Whether requests may be sent at all is
-up to `credential_state`. There is no task, no future and no timer per request.
+(`policy.dials_wanted`) and kept: APNs wants them to live for hours. Whether requests may be sent at all is up
+to `credential_state`. There is no task, no future and no timer per request.
 
 Every request that was submitted and not withdrawn gets exactly one outcome, by a callback on the event loop.
 What a server provably never saw is sent again on another connection, unknown to the caller.
