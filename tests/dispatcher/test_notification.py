@@ -51,6 +51,7 @@ def notifications(draw: st.DrawFn) -> Notification:
         accepted_at=draw(st.floats(0, 2e9)),
         attempt=draw(st.integers(0, 1_000)),
         awaited_attempts=draw(st.integers(0, 1_000)),
+        rerouted=draw(st.booleans()),
         headers=draw(TEXT),
         expires=draw(st.floats(0, 2e9)),
     )
