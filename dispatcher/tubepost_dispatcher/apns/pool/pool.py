@@ -117,8 +117,7 @@ class Pool:
     def held_until(self) -> float:
         """Monotonic seconds before which another route should be taken; 0.0 when this one takes requests.
 
-        Until then requests come back at once, or wait for a connection that hangs or fails to open. Where
-        there is no other route they may be submitted all the same.
+        Until then requests come back at once, or wait for a connection; without another route, submit them.
         """
         now = self._clock()
         refusal = self._refusal(now)
