@@ -34,6 +34,7 @@ from tubepost_dispatcher.text import MAX_TEXT
 
 _LIMITS, _HTTP2 = ListenerLimits(), EngineLimits()
 _QUEUE = run_path(__file__.replace("attacks_reference", "_queue_attacks"))["ROWS"]
+_REST = run_path(__file__.replace("attacks_reference", "_rest_attacks"))["ROWS"]
 _PROCESS = run_path(__file__.replace("attacks_reference", "_process_attacks"))
 
 
@@ -317,6 +318,7 @@ ATTACKS: Sequence[tuple[str, Sequence[Attack]]] = (
     ("Connections to the SMTP port", _CONNECTIONS),
     ("SMTP commands", _COMMANDS),
     ("Messages", _MESSAGES),
+    ("Requests", [Attack(*row) for row in _REST]),
     ("An APNs peer, a proxy, a relay", _PEERS),
     ("Manifests and Secrets", [Attack(*row) for row in _PROCESS["CONFIGURATION"]]),
     ("Metrics, health and logs", [Attack(*row) for row in _PROCESS["WATCHING"]]),

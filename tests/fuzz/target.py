@@ -18,6 +18,7 @@ NAMES = (
     "proxy_header",
     "queue_request",
     "report",
+    "rest_connection",
     "secret_reader",
     "smtp_session",
     "webhook_peer",

@@ -16,6 +16,7 @@ from tests.fuzz import (
     mcmt_message,
     queue_request,
     report,
+    rest_connection,
     secret_reader,
     smtp_session,
     webhook_peer,
@@ -25,6 +26,8 @@ from tubepost_api.compile import CompileResult
 from tubepost_credentials.secrets import Material
 from tubepost_dispatcher.apns.http2.engine import Engine
 from tubepost_dispatcher.feeds.webhook.answer import Answer, Verdict
+from tubepost_dispatcher.http import connection
+from tubepost_dispatcher.http.connection import RestConnection
 from tubepost_dispatcher.queue_request import Action, Selection
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import replies
@@ -90,6 +93,19 @@ def test_a_session_that_depends_on_how_input_is_cut_fails(monkeypatch: pytest.Mo
         SmtpSession, "data_received", lambda it, data: original(it, data.replace(b"\r\n\r\n", b"\r\n"))
     )
     _fails(smtp_session.TARGET, b"\0\2\1" + smtp_session.TARGET.seeds[0][3:])
+
+
+def test_a_request_that_depends_on_how_input_is_cut_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = RestConnection.data_received
+    monkeypatch.setattr(
+        RestConnection, "data_received", lambda it, data: original(it, data.replace(b"/v1/n", b"/v1/x"))
+    )
+    _fails(rest_connection.TARGET, b"\0\2\1" + rest_connection.TARGET.seeds[0][3:])
+
+
+def test_an_answer_that_is_no_http_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_STATUS", {200: b"HTTP/1.1 200\r\nContent-Type: "})
+    _fails(rest_connection.TARGET, rest_connection.TARGET.seeds[0])
 
 
 def test_a_stream_that_ends_twice_fails(monkeypatch: pytest.MonkeyPatch) -> None:

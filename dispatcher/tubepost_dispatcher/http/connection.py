@@ -324,8 +324,12 @@ class RestConnection(asyncio.Protocol, Generic[DomainT]):
         self._closing_since = self._closing_since or self._state.now
         if self._coming is None and not self._in_body:
             self._transport.close()
-        elif self._transport.can_write_eof():
+            return
+        if self._transport.can_write_eof():
             self._transport.write_eof()
+        if self._paused:  # what comes is thrown away
+            self._paused = False
+            self._transport.resume_reading()
 
     def _drop_waiting(self) -> None:
         for request in self._waiting:
