@@ -130,7 +130,7 @@ class Reason(Word):
     UNAVAILABLE = ("Unavailable", "No replica of the dispatcher is ready.")
     STALE_SECRET = (
         "StaleSecret",
-        "Pods have an old version of an immutable Secret that was made anew; they are stopped and started.",
+        "Pods have an old version of an immutable Secret that was made anew; others come in between.",
     )
     CONTESTED = (
         "Contested",
