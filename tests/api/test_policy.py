@@ -57,6 +57,7 @@ def test_what_is_wrong_has_its_kind_and_field(document: dict[str, object], code:
         ("raise SystemExit", None),
         ("def f(:\n", "is not Python (line 1): invalid syntax"),
         ("x = 1\n  y = 2", "is not Python (line 2): unexpected indent"),
+        ("x = 1\nreturn x\n", "is not Python (line 2): 'return' outside function"),
         ("x = '\0'", "is not Python"),
         ("(" * 10_000 + ")" * 10_000, "is not Python"),
         ("-" * 200_000 + "1", "is not Python"),
@@ -64,7 +65,7 @@ def test_what_is_wrong_has_its_kind_and_field(document: dict[str, object], code:
         ("#" * MAX_SOURCE, None),
         ("é" * (MAX_SOURCE // 2 + 1), f"has {MAX_SOURCE + 2} bytes, more than {MAX_SOURCE}"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_what_is_no_module_is_told_with_its_line(source: str, text: str | None) -> None:
     with warnings.catch_warnings():
