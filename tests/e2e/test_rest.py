@@ -6,9 +6,10 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import httpx
@@ -41,7 +42,13 @@ class Stack:
         write(self.directory, self.simulator.port, token, **rest)
 
 
-def write(directory: Path, port: int, token: str = TOKEN, **rest: Any) -> None:
+def write(
+    directory: Path,
+    port: int,
+    token: str = TOKEN,
+    spec: Mapping[str, Any] = MappingProxyType({}),
+    **rest: Any,
+) -> None:
     api = "tubepost.io/v1alpha1"
     documents = [
         {
@@ -53,6 +60,7 @@ def write(directory: Path, port: int, token: str = TOKEN, **rest: Any) -> None:
                 "routes": ["apns"],
                 "workers": 2,
                 "rest": {"port": 8080, "tokens": {"secretName": "rest"}, **rest},
+                **spec,
             },
         },
         {
@@ -159,3 +167,53 @@ def test_requests_under_way_at_the_end_have_their_answer(tmp_path: Path) -> None
                 assert dispatcher.stop() == 0
                 assert curl.stdout is not None
                 assert json.loads(curl.stdout.read())["outcome"] == "delivered"
+
+
+def test_what_got_202_is_on_the_disk_and_outlives_the_dispatcher(tmp_path: Path) -> None:
+    assert tubepost("credentials", "make", "-o", str(tmp_path)).returncode == 0
+    queued = {"acceptance": {"mode": "Queued"}, "queue": {"disk": {}}}
+    files = [tmp_path / "push.yaml", tmp_path / "secrets.yaml"]
+    options = ("--rest-port", "0", "--queue-dir", str(tmp_path / "queue"))
+    one = {"domain": "apn_example.com", "deviceToken": DEVICE, "payload": {"aps": {"alert": "x"}}}
+    with Simulator(tmp_path) as simulator:
+        write(tmp_path, simulator.port, spec={**queued, "delivery": {"mode": "Suspend"}})
+        with RestDispatcher(files, *options) as dispatcher:
+            answer = httpx.post(
+                f"{dispatcher.url}/v1/notifications",
+                json={"notifications": [one] * 3},
+                headers={"Authorization": f"Bearer {TOKEN}"},
+                trust_env=False,
+                timeout=30,
+            )
+            assert answer.status_code == 202, answer.text
+            results = answer.json()["notifications"]
+            assert [result["outcome"] for result in results] == ["queued"] * 3
+            listed = tubepost("queue", "list", "--port", dispatcher.found["admin"], "--json")
+            assert {json.loads(line)["id"] for line in listed.stdout.splitlines()} == {
+                result["id"] for result in results
+            }
+            os.kill(dispatcher.pid, 9)
+        write(tmp_path, simulator.port, spec=queued)
+        with RestDispatcher(files, *options) as dispatcher:
+            ids = {result["apnsId"] for result in results}
+            wait_until(lambda: {n["apnsId"] for n in simulator.notifications()} == ids)
+            traced = tubepost("queue", "trace", "--port", dispatcher.found["admin"], results[0]["id"])
+            assert "delivered" in traced.stdout
+            assert "user app" in traced.stdout
+
+
+def test_a_channel_by_request(served: Stack) -> None:
+    files = ("-f", str(served.directory / "push.yaml"), "-f", str(served.directory / "secrets.yaml"))
+    made = tubepost("channels", "create", "--route", "apns", *files)
+    assert made.returncode == 0, made.stderr
+    channel = made.stdout.strip()
+    answer = httpx.post(
+        f"{served.dispatcher.url}/v1/notifications",
+        json={"domain": "apn_example.com", "apnsChannelId": channel, "payload": {"aps": {"event": "update"}}},
+        headers={"Authorization": f"Bearer {TOKEN}"},
+        trust_env=False,
+        timeout=30,
+    )
+    assert answer.json()["outcome"] == "delivered", answer.text
+    (got,) = [n for n in served.simulator.notifications() if n["channelId"] == channel]
+    assert got["apnsId"] == answer.json()["apnsId"]
