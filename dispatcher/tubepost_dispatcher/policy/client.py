@@ -18,7 +18,8 @@ import orjson
 
 from tubepost_api.config import PolicyConfig
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.policy.process import Fault, PolicyProcess
+from tubepost_dispatcher.policy.faults import Fault
+from tubepost_dispatcher.policy.process import PolicyProcess
 from tubepost_dispatcher.policy.wire import AT, POINTS, Point
 from tubepost_runtime.backoff import Backoff, Exponential
 

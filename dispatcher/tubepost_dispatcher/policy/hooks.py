@@ -16,7 +16,7 @@ from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.policy.changes import Refused
 from tubepost_dispatcher.policy.client import Call, PolicyClient
 from tubepost_dispatcher.policy.facts import message_facts, outcome_facts, request_facts
-from tubepost_dispatcher.policy.process import Fault
+from tubepost_dispatcher.policy.faults import Fault
 from tubepost_dispatcher.policy.rulings import ruling_of
 from tubepost_dispatcher.policy.wire import Point
 

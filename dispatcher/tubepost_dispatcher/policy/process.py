@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from tubepost_api.config import PolicyConfig
+from tubepost_dispatcher.policy.faults import Fault, ended_how, read_fault
 from tubepost_dispatcher.policy.output import Lines, crashed_at, loggable
 from tubepost_dispatcher.policy.settings import ABORT_GRACE, START_LIMIT, command, environment
 from tubepost_dispatcher.policy.wire import LENGTH, MAX_FRAME, frame
@@ -35,30 +36,6 @@ OUTPUT_PAUSE: Final = 1.0
 """Seconds of that pause."""
 EXIT_PATIENCE: Final = 5.0
 """Seconds after SIGKILL after which a process that has not ended is taken for ended."""
-
-
-class Fault:
-    """Why a call has no answer, or why a process cannot serve."""
-
-    __slots__ = ("hook", "kind", "line", "text")
-
-    def __init__(self, kind: str, text: str, line: int = 0, hook: str = "") -> None:
-        self.kind = kind
-        """A label of metrics."""
-        self.text = text
-        self.line = line
-        """Of the module; 0 where it is not known."""
-        self.hook = hook
-        """Name of the function; empty where it is not known."""
-
-    def __str__(self) -> str:
-        where = f"line {self.line}" if self.line else ""
-        where = ", ".join(filter(None, (self.hook, where)))
-        return f"{where}: {self.text}" if where else self.text
-
-
-KINDS: Final = frozenset({"exception", "memory", "exit", "result", "module", "timeout", "died", "busy"})
-"""Kinds of faults that there are."""
 
 
 class Keeper(Protocol):
@@ -282,7 +259,7 @@ class PolicyProcess:
         if self._why is not None:
             return  # too late
         self._limit(0.0)
-        fault = _fault_of(answer.get("fault"))
+        fault = read_fault(answer.get("fault"))
         if not self.ready:
             hooks, warnings = answer.get("ready"), answer.get("warnings")
             if fault is not None or not isinstance(hooks, list) or not isinstance(warnings, list):
@@ -377,7 +354,7 @@ class PolicyProcess:
             self._read_output()  # its last words
         self._close_output()
         if self._why is None or self._why.kind == "died":
-            self._why = Fault("died", _how(code))
+            self._why = Fault("died", ended_how(code))
         self._ended(None)
 
     def _ended(self, fault: Fault | None) -> None:
@@ -399,26 +376,6 @@ class PolicyProcess:
         why = fault or self._why or Fault("died", "it has ended")
         self._exited = True
         keeper.process_ended(self, why, calling=calling)
-
-
-def _how(code: int) -> str:
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process has ended with status {code}"
-
-
-def _fault_of(facts: Any) -> Fault | None:
-    """A fault as the process tells it, cleaned; None where there is none."""
-    if not isinstance(facts, dict):
-        return None
-    kind, line, hook = facts.get("kind"), facts.get("line"), facts.get("hook")
-    return Fault(
-        kind if kind in KINDS else "result",
-        loggable(str(facts.get("text"))),
-        line if isinstance(line, int) and 0 <= line < 10**6 else 0,
-        loggable(str(hook))[:80] if hook else "",
-    )
 
 
 class _Nobody:

@@ -12,7 +12,7 @@ from tests.policy.facts import DEAD, facts, request_facts
 from tubepost_api.config import PolicyConfig
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.policy.client import PolicyClient
-from tubepost_dispatcher.policy.process import Fault
+from tubepost_dispatcher.policy.faults import Fault
 from tubepost_dispatcher.policy.wire import Point
 
 PATIENCE = 20.0

@@ -9,7 +9,7 @@ from tests.dispatcher.policy.support import Asking, asking, settings, until
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.policy import client as module
 from tubepost_dispatcher.policy.client import PolicyClient
-from tubepost_dispatcher.policy.process import Fault
+from tubepost_dispatcher.policy.faults import Fault
 
 GOOD = """
 from tubepost_policy import DONE
