@@ -37,7 +37,7 @@ Later = Callable[[Callable[[], None]], object]
 
 
 class Submission(Generic[DomainT]):
-    """One request. `start` it, and `done` hears the answer; `abandon` it when nobody does any more.
+    """One request. `start` it, and `done` hears the answer; `abandon` it when its client has gone.
 
     Notifications of a batch are taken each on its own: some may be refused, and the others go on.
     """
@@ -89,8 +89,14 @@ class Submission(Generic[DomainT]):
             self._slice()
 
     def abandon(self) -> None:
-        """The client has gone: nothing more is begun, and what was not sent is withdrawn."""
+        """The client has gone: nothing more is begun, and what was not sent is withdrawn.
+
+        `done` still hears what became of it, for a repetition with the same Idempotency-Key.
+        """
         self._gone = True
+        begun, self._next = self._next, len(self._results)
+        for index in range(begun, self._next):
+            self._ended(index, problem_of(refusal("ClientGone")))
         for transaction in tuple(self._open):
             transaction.abandoned = True
             if transaction.pending is not None:
@@ -154,7 +160,7 @@ class Submission(Generic[DomainT]):
     def _ended(self, index: int, result: dict[str, Any]) -> None:
         self._results[index] = result
         self._waiting -= 1
-        if self._waiting or self._gone:
+        if self._waiting:
             return
         if self._batch.single:
             self._done(result["status"], JSON if "outcome" in result else PROBLEM, orjson.dumps(result))

@@ -251,6 +251,34 @@ async def test_idempotency() -> None:
         assert len(ids) == 1
 
 
+async def test_a_repetition_of_a_client_whose_connection_broke() -> None:
+    acceptance = Acceptor(None)
+    async with site(acceptance) as found:
+        batch = {"notifications": [notification()] * 2}
+        for key, answer in (("k1", DELIVERED), ("k2", refusal("ClientGone"))):
+            acceptance.came.clear()
+            acceptance.accepted.clear()
+            async with await Client.open(found.port) as client:
+                client.post(batch, idempotency_key=key)
+                async with asyncio.timeout(10):
+                    await acceptance.came.wait()
+            async with await Client.open(found.port) as client:
+                async with asyncio.timeout(10):
+                    while not acceptance.accepted[0].abandoned:  # noqa: ASYNC110 - nobody else is told
+                        await asyncio.sleep(0)
+                client.post(batch, idempotency_key=key)
+                assert (await client.json())[1]["reason"] == "RequestInProgress"
+                for transaction in tuple(acceptance.accepted):
+                    transaction.reply(answer)
+                acceptance.answer = DELIVERED
+                client.post(batch, idempotency_key=key)
+                status, fields, _ = await client.answer()
+                # What was delivered is not sent again; what was withdrawn is.
+                assert status == 200
+                assert ("idempotency-replayed" in fields) == (answer is DELIVERED)
+                acceptance.answer = None
+
+
 async def test_a_fault_of_ours_is_answered_and_hurts_nobody_else(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
