@@ -44,7 +44,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item._id = type(item.id).parse(named)
     times: dict[str, float] = {}
     for item in items:
-        times[_unit(item)] = max(times.get(_unit(item), 0.0), allowed(item))
+        before, own = times.get(_unit(item), 0.0), allowed(item)
+        # Those of a group follow each other, those of a module are spread.
+        alone = item.get_closest_marker("xdist_group") is None
+        times[_unit(item)] = max(before, own) if alone else before + own
     items.sort(key=lambda item: times[_unit(item)], reverse=True)
 
 

@@ -9,7 +9,6 @@ import pytest
 from tests.cluster import fixtures
 from tests.cluster.fixtures import cluster, faults, namespace
 from tests.cluster.handle import Cluster
-from tests.conftest import allowed
 
 __all__ = ["cluster", "faults", "namespace"]
 
@@ -32,8 +31,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TIMEOUT, func_only=True))
-    # Long ones first, so that none is left over at the end with all other workers idle.
-    items.sort(key=allowed, reverse=True)
 
 
 @pytest.hookimpl(wrapper=True)
