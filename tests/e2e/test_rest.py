@@ -217,3 +217,35 @@ def test_a_channel_by_request(served: Stack) -> None:
     assert answer.json()["outcome"] == "delivered", answer.text
     (got,) = [n for n in served.simulator.notifications() if n["channelId"] == channel]
     assert got["apnsId"] == answer.json()["apnsId"]
+
+
+def test_the_listener_comes_and_goes_with_the_configuration(tmp_path: Path) -> None:
+    assert tubepost("credentials", "make", "-o", str(tmp_path)).returncode == 0
+    one = {"domain": "apn_example.com", "deviceToken": DEVICE, "payload": {"aps": {"alert": "x"}}}
+    with Simulator(tmp_path) as simulator:
+        write(tmp_path, simulator.port, spec={"rest": None})
+        files = [tmp_path / "push.yaml", tmp_path / "secrets.yaml"]
+        with Dispatcher(files, "--rest-port", "0") as dispatcher:
+            assert dispatcher.status()["rest"] is None
+            for _ in range(2):
+                write(tmp_path, simulator.port)
+                listening = wait_until(lambda: dispatcher.status()["rest"])
+                url = f"http://127.0.0.1:{listening['port']}/v1/notifications"
+
+                def post(url: str = url) -> int:
+                    try:
+                        answer = httpx.post(
+                            url,
+                            json=one,
+                            headers={"Authorization": f"Bearer {TOKEN}"},
+                            trust_env=False,
+                            timeout=10,
+                        )
+                    except httpx.TransportError:
+                        return 0
+                    return answer.status_code
+
+                wait_until(lambda: post() == 200)
+                write(tmp_path, simulator.port, spec={"rest": None})
+                wait_until(lambda: dispatcher.status()["rest"] is None)
+                wait_until(lambda: post() == 0)
