@@ -161,6 +161,38 @@ async def test_secrets_that_cannot_be_used_are_named_and_not_shown(manifests: Pa
     assert "no key" not in done.output
 
 
+async def test_a_proxy_with_its_account(simulator: Simulator, manifests: Path) -> None:
+    heads: list[bytes] = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+
+    async def proxied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        inner, outer = await asyncio.open_connection("127.0.0.1", simulator.port)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(relay(reader, outer), relay(inner, writer), return_exceptions=True)
+
+    server = await asyncio.start_server(proxied, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    _through(manifests, f"http://127.0.0.1:{port}")
+    made = await run("create", "--route", "by-token", "-f", str(manifests))
+    server.close()
+    assert made.exit_code == 0, made.output
+    (head,) = heads
+    assert head.startswith(f"CONNECT localhost:{simulator.port} ".encode())
+    assert b"Basic " + base64.b64encode(b"user:pass") in head
+
+
+def _through(manifests: Path, url: str) -> None:
+    documents = list(yaml.safe_load_all(manifests.read_text()))
+    documents[0]["spec"]["proxy"] = {"url": url, "auth": {"secretName": "proxy", "key": "account"}}
+    documents.append(_secret("proxy", account=b"user:pass"))
+    manifests.write_text(yaml.safe_dump_all(documents))
+
+
 async def test_what_apple_cannot_do_now_is_another_status(simulator: Simulator, manifests: Path) -> None:
     simulator.apply_chaos({"failNext": {"ServiceUnavailable": 1}})
     done = await run("list", "--route", "by-token", "-f", str(manifests))
