@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Taken = Literal["", "delivered", "queued", "discarded"]
-"""What a positive reply to a message says of it; empty: that it was taken."""
+Taken = Literal["", "delivered", "queued", "discarded", "reported", "mailed"]
+"""What a positive reply to a message says of it; empty: that it was taken. The last two were not
+delivered: the relay has a report of that, or the mail that a policy sends instead."""
 
 
 class Reply(NamedTuple):

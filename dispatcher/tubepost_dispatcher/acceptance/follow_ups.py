@@ -108,9 +108,10 @@ def answer(mail: OutgoingMail, outcome: Outcome, said: Reply) -> Reply:
     """What a sender hears whose notification was not delivered: the relay has `said` this to the mail."""
     if said.code < 300:
         if mail.kind != "reroute":
-            return Reply(250, "2.0.0", f"Not delivered ({outcome.reason}), reported by mail")
+            text = f"Not delivered ({outcome.reason}), reported by mail"
+            return Reply(250, "2.0.0", text, "", "reported")
         why = "" if outcome.reason == _REROUTED else f"Not delivered ({outcome.reason}), "
-        return Reply(250, "2.0.0", f"{why}{'sent' if why else 'Sent'} as mail instead")
+        return Reply(250, "2.0.0", f"{why}{'sent' if why else 'Sent'} as mail instead", "", "mailed")
     if outcome.reason == _REROUTED:
         # There is nothing else that the notification came to.
         return said._replace(text=f"The mail in its place: {said.text}"[:MAX_REPLY_TEXT])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import orjson
 
 from tubepost_dispatcher.http.requests import BATCH, DEFAULT_LOCAL_PART, DSN, HEADERS, NUMBERS
+from tubepost_dispatcher.reply import Taken
 
 _TEXT: Final = {"type": "string"}
 _HELP: Final[Mapping[str, str]] = {
@@ -64,7 +65,11 @@ _RESULT: Final[Mapping[str, Any]] = {
     "required": ["status", "outcome", "id", "apnsId"],
     "properties": {
         "status": {"type": "integer", "enum": [200, 202]},
-        "outcome": {"type": "string", "enum": ["delivered", "queued", "discarded"]},
+        "outcome": {"type": "string", "enum": [word for word in get_args(Taken) if word]},
+        "detail": {
+            "type": "string",
+            "description": "Of what was reported or mailed: why it was not delivered.",
+        },
         "id": {"type": "string", "description": "Message id, as in logs and `tubepost queue trace`."},
         "apnsId": {"type": "string", "format": "uuid"},
     },

@@ -19,6 +19,7 @@ RETRY_AFTER: Final = 10
 
 _ACCEPTED: Final = 202
 _OK: Final = 200
+_NOT_DELIVERED: Final = frozenset({"reported", "mailed"})
 _TAKEN_LATER: Final = frozenset({408, 409, 429, 500, 503})
 
 
@@ -75,7 +76,10 @@ def result_of(reply: Reply, message_id: str, apns_id: str) -> dict[str, Any]:
         return problem_of(reply, message_id=message_id, apns_id=apns_id)
     taken = reply.taken or "delivered"
     status = _ACCEPTED if taken == "queued" else _OK
-    return {"status": status, "outcome": taken, "id": message_id, "apnsId": apns_id}
+    result = {"status": status, "outcome": taken, "id": message_id, "apnsId": apns_id}
+    if taken in _NOT_DELIVERED:
+        result["detail"] = reply.text
+    return result
 
 
 def batch_status(statuses: set[int]) -> int:

@@ -14,8 +14,9 @@ from tests.support.mcmt import message, part
 from tubepost_api.config_relay import BounceConfig
 from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.acceptance.follow_ups import FollowUps
+from tubepost_dispatcher.acceptance.follow_ups import answer as answer_of
 from tubepost_dispatcher.bounces.reports import Reports
-from tubepost_dispatcher.follow_up import OutgoingMail
+from tubepost_dispatcher.follow_up import MailKind, OutgoingMail
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.reasons.catalogue import permanent_outcome
 from tubepost_dispatcher.reply import Reply
@@ -187,6 +188,13 @@ def test_of_what_a_policy_never_let_out_the_mail_is_the_answer(
     bench.outcome(permanent_outcome("ReroutedByPolicy", "sent as a mail instead"))
     bench.relay.answer(said)
     assert bench.replies == [heard]
+
+
+@pytest.mark.parametrize(("kind", "taken"), [("bounce", "reported"), ("reroute", "mailed")])
+def test_listeners_with_more_than_a_line_hear_that_it_was_not_delivered(kind: MailKind, taken: str) -> None:
+    mail = OutgoingMail(kind, "a@b.example", "c@d.example", b"x\r\n", "m1", "apn.example", 1.0)
+    assert answer_of(mail, DEAD, TAKEN).taken == taken
+    assert answer_of(mail, DEAD, REJECTED).taken == ""
 
 
 def test_a_client_that_has_gone_is_sent_no_report() -> None:

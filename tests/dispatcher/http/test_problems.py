@@ -17,7 +17,7 @@ from tubepost_dispatcher.http.problems import (
 )
 from tubepost_dispatcher.outcome import OutcomeKind
 from tubepost_dispatcher.reasons.catalogue import REASONS, refusal
-from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.reply import Reply, Taken
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/reference/outcomes.md"
 
@@ -57,6 +57,17 @@ def test_what_became_of_a_notification() -> None:
     }
     assert result_of(Reply(250, "2.0.0", "x", "", "queued"), "m1", "a1")["status"] == 202
     assert result_of(refusal("QueueFull"), "m1", "a1")["status"] == 503
+
+
+@pytest.mark.parametrize("taken", ["reported", "mailed"])
+def test_what_a_mail_followed_is_not_called_delivered(taken: Taken) -> None:
+    assert result_of(Reply(250, "2.0.0", "Not delivered (Unregistered), and why", "", taken), "m1", "a1") == {
+        "status": 200,
+        "outcome": taken,
+        "detail": "Not delivered (Unregistered), and why",
+        "id": "m1",
+        "apnsId": "a1",
+    }
 
 
 @pytest.mark.parametrize(
