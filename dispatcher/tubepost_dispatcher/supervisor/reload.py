@@ -21,8 +21,9 @@ from tubepost_runtime.threads import in_thread
 
 _LOG = logging.getLogger("tubepost.supervisor")
 
-SLOW_READ = 10.0
-"""Seconds after which reading is said to take long, and again after as many more."""
+SLOW_READ = 15.0
+"""Seconds after which reading is said to take long, and again after as many more. A module of hooks has
+fewer to be loaded, which is part of it: one that loops is named for that, and no volume is suspected."""
 
 Checked = tuple[Prepared, tuple[Problem, ...]]
 """A configuration that was read and checked, and what was found wrong with it."""

@@ -17,6 +17,7 @@ from tubepost_credentials.throwaway import make_apns_certificate, make_ca
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.config.source import Loaded
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.policy.settings import START_LIMIT
 from tubepost_dispatcher.supervisor import reload as module
 from tubepost_dispatcher.supervisor.config_change import Change, Level
 from tubepost_dispatcher.supervisor.reload import ConfigRefused, Reloader
@@ -231,6 +232,10 @@ async def test_a_volume_that_hangs_holds_nobody_up_and_is_said(
     await asyncio.wait({reading}, timeout=10.0)
     assert reading.cancelled(), "the end comes, whatever is being read"
     bench.volume.set()
+
+
+def test_a_module_of_hooks_that_is_never_loaded_is_not_taken_for_a_volume_that_hangs() -> None:
+    assert module.SLOW_READ > START_LIMIT + 1.0, "its own finding comes first"
 
 
 def with_hooks(source: str) -> Loaded:
