@@ -85,9 +85,11 @@ def account_of(route: RouteConfig, material: Material, *, url: str | None, topic
         click.ClickException: something is missing or cannot be used; it says what.
     """
     credential = material.certificate or material.token
-    if credential is None:
-        text = "; ".join(finding.message for finding in material.findings)
-        raise click.ClickException(f"route {route.name}: its credential cannot be used: {text}")
+    if credential is None or not material.complete:
+        # Without its authorities or its proxy's account it would be another connection than the route says.
+        what = "credential" if credential is None else "Secrets"
+        text = "; ".join(finding.message for finding in material.findings if not finding.fault.serves)
+        raise click.ClickException(f"route {route.name}: its {what} cannot be used: {text}")
     named = topic or route.topic
     if named is None and isinstance(credential, CertificateCredential):
         named = credential.default_topic

@@ -147,18 +147,30 @@ async def test_what_is_said_of_wrong_usage(
     assert done.exit_code == status
 
 
-def _spoil(manifests: Path) -> None:
-    documents = [one for one in yaml.safe_load_all(manifests.read_text()) if one["metadata"]["name"] != "key"]
-    documents.append(_secret("key", key_p8=b"no key", keyId=KEY_ID.encode(), teamId=TEAM_ID.encode()))
-    manifests.write_text(yaml.safe_dump_all(documents))
+def _replace(manifests: Path, name: str, *instead: dict[str, Any]) -> None:
+    documents = [one for one in yaml.safe_load_all(manifests.read_text()) if one["metadata"]["name"] != name]
+    manifests.write_text(yaml.safe_dump_all([*documents, *instead]))
 
 
 async def test_secrets_that_cannot_be_used_are_named_and_not_shown(manifests: Path) -> None:
-    _spoil(manifests)
+    _replace(
+        manifests, "key", _secret("key", key_p8=b"no key", keyId=KEY_ID.encode(), teamId=TEAM_ID.encode())
+    )
     done = await run("list", "--route", "by-token", "-f", str(manifests))
     assert done.exit_code == 1
     assert "its credential cannot be used" in done.output
     assert "no key" not in done.output
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_without_its_authorities_a_route_is_not_asked_by_those_of_the_system(
+    simulator: Simulator, manifests: Path, there: bool
+) -> None:
+    _replace(manifests, "ca", *([_secret("ca", other_crt=simulator.ca_pem)] if there else []))
+    done = await run("list", "--route", "by-token", "-f", str(manifests))
+    assert done.exit_code == 1
+    assert "route by-token: its Secrets cannot be used" in done.output
+    assert "ca.crt" in done.output or not there
 
 
 async def test_a_proxy_with_its_account(simulator: Simulator, manifests: Path) -> None:
