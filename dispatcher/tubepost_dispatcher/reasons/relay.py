@@ -107,7 +107,7 @@ RELAY_REASONS: Final[tuple[ReasonSpec, ...]] = (
         554,
         "5.4.6",
         "Too many hops, the message loops",
-        "The mail has more than 100 Received: fields.",
+        "The mail has more than 50 Received: fields.",
         "See why the relay sends it back here.",
     ),
 )

@@ -30,8 +30,11 @@ from tubepost_dispatcher.transaction import Mailing, SessionFacts
 Recipients = Sequence[tuple[str, Mapping[str, str] | None]]
 """Addresses, each with its NOTIFY and ORCPT as they were given (RFC 3461)."""
 
-MAX_RECEIVED = 100
-"""Received: fields above which a message is considered to loop (RFC 5321 6.3)."""
+MAX_RECEIVED = 50
+"""Received: fields above which a message is considered to loop (RFC 5321 6.3), as many as Postfix's
+hopcount_limit. Each turn of a loop holds a hand-over until the next one is answered. There have to be fewer
+than one worker has at a time: where those run out first, the loop is a failure for now, and gone through
+again."""
 MAX_REPLY = 200
 """Characters of the relay's reply that are kept."""
 _MAX_READ = 2_000

@@ -16,8 +16,9 @@ from tests.dispatcher.smtp.conftest import Runner, TlsPair
 from tests.dispatcher.smtp.support import Recorder, listener, running, scripted
 from tubepost_api.config import AuthConfig, StartTlsMode
 from tubepost_api.config_relay import RelayConfig
+from tubepost_dispatcher.acceptance.relay import MAX_HAND_OVERS
 from tubepost_dispatcher.reply import Reply
-from tubepost_dispatcher.smtp.client import Progress, received_field, relay
+from tubepost_dispatcher.smtp.client import MAX_RECEIVED, Progress, received_field, relay
 from tubepost_dispatcher.transaction import SessionFacts
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
@@ -202,9 +203,13 @@ def test_all_recipients_or_none(run: Runner) -> None:
     run(main())
 
 
+def test_a_loop_through_one_worker_ends_before_its_hand_overs_run_out() -> None:
+    assert MAX_RECEIVED + 1 < MAX_HAND_OVERS
+
+
 def test_loops_are_refused() -> None:
     async def main() -> None:
-        content = b"Received: from x\r\n\tby y\r\n" * 101 + b"\r\nReceived: no\r\n"
+        content = b"Received: from x\r\n\tby y\r\n" * (MAX_RECEIVED + 1) + b"\r\nReceived: no\r\n"
         result = await send(1, content)
         assert result == Reply(554, "5.4.6", "Too many hops, the message loops", "MailLoop")
 
