@@ -37,6 +37,14 @@ _FORBIDDEN: Final = frozenset(
     }
 )  # fmt: skip
 """Audit events of what a hook must not do: whatever it starts could outlive it."""
+_CHANGING: Final = frozenset(
+    {
+        "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink",
+        "os.truncate", "os.utime", "os.setxattr", "os.removexattr",
+    }
+)  # fmt: skip
+"""Audit events of changes to files, for which no limit of a process provides: the queue's among them."""
+_WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 _read, _write, _exit, _waitpid = (
     os.read,
@@ -127,10 +135,17 @@ def _end_with(parent: int) -> None:
         _exit(0)
 
 
+def _writes(path: Any, _: Any, flags: int) -> bool:
+    """Whether what is opened is a file by its name, to be written to."""
+    return bool(flags & _WRITING) and not isinstance(path, int) and path not in (os.devnull, b"/dev/null")
+
+
 def _forbid() -> None:
-    def refuse(event: str, _: tuple[Any, ...]) -> None:
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
         if event in _FORBIDDEN:
             raise PermissionError(f"a policy module starts and signals no processes ({event})")
+        if event in _CHANGING or (event == "open" and _writes(*arguments)):
+            raise PermissionError(f"a policy module writes no files, and removes none ({event})")
 
     def no_thread(*_: object, **__: object) -> NoReturn:
         raise RuntimeError("a policy module starts no threads")

@@ -53,6 +53,7 @@ def evil():
         ("os.closerange(0, 64)", "died", 0),
         ("os.fork()", "exception", 11),
         ("import threading; threading.Thread(target=evil).start()", "exception", 11),
+        ("open('/dev/null', 'w').close(); open('/proc/self/statm').close()", "", 0),
         ("import builtins; builtins.len = builtins.isinstance = None", "died", 0),
         ("import json; json.dumps = None", "", 0),
         ("print('x' * 50_000_000)", "", 0),
@@ -72,6 +73,40 @@ async def test_what_one_call_does_harms_that_call_alone(body: str, kind: str, li
             await until(lambda: policy.count("tubepost_policy_restarts_total", kind=why) == 1)
         assert policy.count("tubepost_policy_calls_total", point="dispose") == 5
         assert policy.count("tubepost_policy_seconds_count", point="dispose") == 5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "open(FILE, 'w').close()",
+        "open(FILE, 'a').close()",
+        "open(FILE, 'r+').close()",
+        "os.open(FILE, os.O_RDONLY | os.O_TRUNC)",
+        "os.truncate(FILE, 0)",
+        "os.remove(FILE)",
+        "os.rename(FILE, FILE + '.old')",
+        "os.symlink(FILE, FILE + '.link')",
+        "os.chmod(FILE, 0)",
+        "__import__('shutil').rmtree(os.path.dirname(FILE))",
+        "__import__('pathlib').Path(FILE).unlink()",
+    ],
+)
+async def test_files_are_not_a_hooks_to_change(body: str, tmp_path: Path) -> None:
+    file = tmp_path / "queue.db"
+    _keep(file)
+    before = _seen(file)
+    async with asking(EVIL.format(body.replace("FILE", repr(str(file))))) as policy:
+        assert await policy.faults("evil", "a") == [("exception", 11), ("", 0)]
+    assert _seen(file) == before
+
+
+def _keep(file: Path) -> None:
+    file.write_text("what was acknowledged")
+
+
+def _seen(file: Path) -> tuple[list[str], str, int]:
+    """Names beside it, its text, its mode."""
+    return [path.name for path in file.parent.iterdir()], file.read_text(), file.stat().st_mode
 
 
 async def test_nothing_of_a_process_is_left_behind() -> None:
