@@ -31,7 +31,8 @@ def _message(alert: str) -> bytes:
 
 def _got(stack: Stack, alert: str, count: int = 1) -> None:
     def there() -> bool:
-        alerts = [item["payload"]["aps"]["alert"] for item in stack.simulator.notifications()]
+        sent = (item["payload"]["aps"] for item in stack.simulator.notifications())
+        alerts = [aps.get("alert") for aps in sent]
         return alerts.count(alert) == count
 
     wait_until(there)
