@@ -69,7 +69,8 @@ def test_three_hundred_beside_ten_live_ones(
         assert total / MANY < 30
         # The cluster's own controllers still look at three hundred Deployments.
         quiet = WRITES | {"get"}
-        cluster.until("an end of it", lambda: faults.silent_for(user, verbs=quiet) > 5, timeout=180)
+        # On a busy machine the operator's looks at its children are seconds apart.
+        cluster.until("an end of it", lambda: faults.silent_for(user, verbs=quiet) > 15, timeout=240)
 
         # One edit: its last write is that of its status.
         since = now()
@@ -78,7 +79,10 @@ def test_three_hundred_beside_ten_live_ones(
         edits = Counter(
             (item.verb, item.resource)
             for item in faults.requests(user, since=since)
-            if item.verb not in {"watch", "list"} and re.fullmatch(r"(idle-7([-.].*)?)?", item.name)
+            if item.verb not in {"watch", "list"}
+            and re.fullmatch(r"(idle-7([-.].*)?)?", item.name)
+            # Discovery: another test has changed a definition.
+            and not item.resource.startswith("/")
         )
         figure(f"one edit: {dict(edits)}")
         assert 2 <= sum(edits.values()) <= 6
