@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from tubepost_operator.api import WatchEvent
 from tubepost_operator.cache import Cache
+from tubepost_operator.contents import Contents
 from tubepost_operator.kinds import CLAIM, OWN, POD, WORKLOADS
 from tubepost_operator.metadata import object_key, push_domain_of, read_meta
 from tubepost_operator.observed import Document, Key, Meta
@@ -93,27 +94,24 @@ class Enqueuer:
 
     def secret(self, event: WatchEvent) -> None:
         """A Secret of any namespace that is watched."""
-        if event.type not in {"Put", "Gone"}:
-            return
-        metadata = event.document["metadata"]
-        namespace, name = metadata["namespace"], metadata["name"]
-        if event.type == "Gone":
-            self._cache.secrets.remove(namespace, name)
-        elif not self._cache.secrets.put(namespace, name, metadata.get("resourceVersion", "")):
-            return
-        self._changed(self._cache.users_of_secret(namespace, name))
+        self._referred(event, self._cache.secrets, self._cache.users_of_secret)
 
     def config_map(self, event: WatchEvent) -> None:
         """A ConfigMap that is no child of ours, of any namespace that is watched."""
+        self._referred(event, self._cache.config_maps, self._cache.users_of_config_map)
+
+    def _referred(
+        self, event: WatchEvent, contents: Contents[Any], users: Callable[[str, str], Iterable[Key]]
+    ) -> None:
         if event.type not in {"Put", "Gone"}:
             return
         metadata = event.document["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         if event.type == "Gone":
-            self._cache.config_maps.remove(namespace, name)
-        elif not self._cache.config_maps.put(namespace, name, metadata.get("resourceVersion", "")):
+            contents.remove(namespace, name)
+        elif not contents.put(namespace, name, metadata.get("resourceVersion", "")):
             return
-        self._changed(self._cache.users_of_config_map(namespace, name))
+        self._changed(users(namespace, name))
 
     def child(self, kind: str, event: WatchEvent) -> None:
         """A child or a pod, by label."""

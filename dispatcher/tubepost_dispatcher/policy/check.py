@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 from tubepost_api.config import DispatcherConfig, PolicyConfig
 from tubepost_api.problems import Problem, ProblemCode
 from tubepost_dispatcher.policy.output import Lines, crashed_at, loggable
-from tubepost_dispatcher.policy.settings import START_LIMIT, command, environment
+from tubepost_dispatcher.policy.settings import START_LIMIT, spawn
 from tubepost_dispatcher.policy.wire import FILE, LENGTH, MAX_FRAME, frame
 
 MAX_PRINTED: Final = 200
@@ -70,16 +70,7 @@ class Session:
         self._crash, crash = os.pipe()
         self._output, output = os.pipe()
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
-                command(theirs.fileno(), crash, self._settings.memory),
-                pass_fds=(theirs.fileno(), crash),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environment(),
-                cwd="/",
-                start_new_session=True,
-            )
+            self._process = spawn(theirs.fileno(), crash, output, self._settings.memory)
         except BaseException:
             self._socket.close()
             os.close(self._crash)

@@ -21,7 +21,7 @@ import orjson
 from tubepost_api.config import PolicyConfig
 from tubepost_dispatcher.policy.faults import Fault, ended_how, read_fault
 from tubepost_dispatcher.policy.output import Lines, crashed_at, loggable
-from tubepost_dispatcher.policy.settings import ABORT_GRACE, START_LIMIT, command, environment
+from tubepost_dispatcher.policy.settings import ABORT_GRACE, START_LIMIT, spawn
 from tubepost_dispatcher.policy.wire import LENGTH, MAX_FRAME, frame
 
 _LOG = logging.getLogger("tubepost.policy")
@@ -137,16 +137,7 @@ class PolicyProcess:
         crash, theirs_crash = os.pipe()
         output, theirs_output = os.pipe()
         try:
-            process = subprocess.Popen(  # noqa: S603 - our own program
-                command(theirs.fileno(), theirs_crash, self.settings.memory),
-                pass_fds=(theirs.fileno(), theirs_crash),
-                stdin=subprocess.DEVNULL,
-                stdout=theirs_output,
-                stderr=theirs_output,
-                env=environment(),
-                cwd="/",
-                start_new_session=True,
-            )
+            process = spawn(theirs.fileno(), theirs_crash, theirs_output, self.settings.memory)
         except OSError as error:
             ours.close()
             os.close(crash)

@@ -1,8 +1,9 @@
-"""How policy processes are started. Pure."""
+"""How policy processes are started."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Final
@@ -26,3 +27,27 @@ def command(calls: int, crash: int, memory: int) -> list[str]:
 def environment(of: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of a policy process."""
     return {"LANG": "C.UTF-8"} | {name: of[name] for name in _KEPT if name in of}
+
+
+def spawn(calls: int, crash: int, output: int, memory: int) -> subprocess.Popen[bytes]:
+    """Start a policy process, the first of a group of its own.
+
+    Args:
+        calls: descriptor of the socket on which calls come.
+        crash: of the pipe on which it tells where it was when it was ended.
+        output: of the pipe that takes what it prints.
+        memory: bytes that it may use.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return subprocess.Popen(  # noqa: S603 - our own program
+        command(calls, crash, memory),
+        pass_fds=(calls, crash),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=environment(),
+        cwd="/",
+        start_new_session=True,
+    )
