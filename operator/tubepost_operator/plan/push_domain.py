@@ -39,7 +39,14 @@ from tubepost_operator.plan.queue_conditions import abandoned, queue_conditions
 from tubepost_operator.plan.readiness import programmed, ready
 from tubepost_operator.plan.select import Selection, select_config
 from tubepost_operator.plan.stale_secret import mended
-from tubepost_operator.plan.workloads import Arrangement, arrange, kind_of, present_kind, workload_body
+from tubepost_operator.plan.workloads import (
+    Arrangement,
+    arrange,
+    kind_of,
+    present_kind,
+    serving_replicas,
+    workload_body,
+)
 from tubepost_operator.snapshot import PushDomainSnapshot
 
 SETTLING: Final = 10.0
@@ -130,7 +137,7 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
         children = withheld(children)
     conditions = _conditions(snapshot, decision, children)
     old = snapshot.document.get("status") or {}
-    status = _status(snapshot, candidate, selection, conditions, digest)
+    status = _status(snapshot, candidate, selection, conditions, digest, arranged)
     told = (*events(old.get("conditions") or (), conditions), *_events(snapshot, decision, children))
     config_written = any(apply.key.kind == "ConfigMap" for apply in children.apply)
     if _hold_back(snapshot, decision, conditions, old):
@@ -221,13 +228,13 @@ def _status(
     selection: Selection,
     conditions: list[PlannedCondition],
     digest: str,
+    arranged: Arrangement | None,
 ) -> Document:
     old: Document = snapshot.document.get("status") or {}
-    bodies = [workload_body(snapshot, kind) for kind in ("Deployment", "StatefulSet")]
     status: Document = {
         "observedGeneration": snapshot.generation,
         "conditions": merged(old.get("conditions") or (), conditions, snapshot.generation, snapshot.now),
-        "replicas": sum(((body or {}).get("status") or {}).get("replicas", 0) for body in bodies),
+        "replicas": serving_replicas(snapshot, arranged),
         "selector": Names.selector_text(snapshot.name),
         "address": old.get("address"),
         "routes": [

@@ -264,6 +264,26 @@ def _kept(snapshot: PushDomainSnapshot) -> Document | None:
     return next((dict(volume) for volume in found if volume["name"] == Names.QUEUE_VOLUME), None)
 
 
+def serving_replicas(snapshot: PushDomainSnapshot, arranged: Arrangement | None) -> int:
+    """Pods that there are of what serves, as the scale subresource tells it.
+
+    An autoscaler whose metric is within its bounds asks for as many as it is told there are: what only
+    delivers its queue would be started again. During a move both workloads serve, each for the whole.
+    """
+    counts = []
+    for kind in _KINDS:
+        body = workload_body(snapshot, kind)
+        count = ((body or {}).get("status") or {}).get("replicas", 0)
+        if arranged is not None:
+            target, serving = arranged.target, arranged.serving
+            if kind != target.kind and serving.old_retires:
+                continue
+            if kind == target.kind and serving.ordinals_retire:
+                count = min(count, target.replicas)
+        counts.append(count)
+    return max(counts, default=0)
+
+
 def _unready(snapshot: PushDomainSnapshot, target: Target, serving: Serving) -> int:
     there = dict(_workloads(snapshot))
     old, new = there.get(other(target.kind)), there.get(target.kind)

@@ -17,7 +17,9 @@ def stateful_set(source: Source) -> Document:
     """
     assert source.claim is not None
     template = pod_template(source)
-    retention = source.claim.retention
+    # A claim of an ordinal that is no more may hold what its pod has acknowledged: only the operator knows
+    # whether it is empty, and the StatefulSet's controller does not ask.
+    retention = {"whenDeleted": source.claim.retention, "whenScaled": "Retain"}
     return child(
         source,
         "StatefulSet",
@@ -29,7 +31,7 @@ def stateful_set(source: Source) -> Document:
                 "podManagementPolicy": "Parallel",
                 "selector": {"matchLabels": selector(source.name)},
                 "updateStrategy": {"type": "RollingUpdate"},
-                "persistentVolumeClaimRetentionPolicy": {"whenDeleted": retention, "whenScaled": retention},
+                "persistentVolumeClaimRetentionPolicy": retention,
                 "template": template,
                 "volumeClaimTemplates": [claim_template(source.name, source.claim)],
             }

@@ -26,6 +26,7 @@ from tubepost_operator.plan.workloads import (
     Arrangement,
     kind_of,
     present_kind,
+    serving_replicas,
     unbound_claims,
     workload,
     workload_body,
@@ -287,3 +288,21 @@ def test_what_was_set_aside_is_not_deleted_with_its_volume(retention: str, waits
     assert settlement.remove_old is not waits
     empty_dir = settled(EMPTY_DIR, pods=(pod("alerts-1-abcde", queue="EmptyDir", set_aside=1),))
     assert not found(wanting(joined(empty_dir, settled(CLAIM)), CLAIM)).settlement.remove_old
+
+
+def test_an_autoscaler_is_told_of_what_serves_alone() -> None:
+    def told(seen: PushDomainSnapshot) -> int:
+        return serving_replicas(seen, found(seen))
+
+    assert told(settled(DIRECT, replicas=3)) == 3
+    assert told(settled(CLAIM, replicas=3)) == 3
+    three = tuple(pod(f"alerts-{number}", queue="Claim", queued=1, ready=number == 0) for number in range(3))
+    fewer = wanting(settled(CLAIM, replicas=3, pods=three), CLAIM, replicas=1)
+    assert found(fewer).settlement.replicas == 3, "they are there, and deliver their queues"
+    assert told(fewer) == 1
+    both = joined(settled(CLAIM, pods=(pod("alerts-0", queue="Claim", queued=1),)), settled(DIRECT))
+    assert told(wanting(both, DIRECT)) == 1, "one retires"
+    assert told(available(wanting(both, DIRECT, replicas=2), "Deployment", 0)) == 1, (
+        "both serve, for the whole"
+    )
+    assert serving_replicas(settled(CLAIM, replicas=2), None) == 2

@@ -51,7 +51,7 @@ def test_each_pod_has_its_claim_and_any_user_writes_to_it() -> None:
     assert pods["containers"][0]["env"]
 
 
-def test_retention_is_that_of_the_spec() -> None:
+def test_retention_is_that_of_the_spec_and_no_claim_goes_because_of_fewer_replicas() -> None:
     for retention in ("Retain", "Delete"):
         policy = spec(on_claim(retention))["persistentVolumeClaimRetentionPolicy"]
-        assert policy == {"whenDeleted": retention, "whenScaled": retention}
+        assert policy == {"whenDeleted": retention, "whenScaled": "Retain"}
