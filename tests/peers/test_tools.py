@@ -8,6 +8,8 @@ import pytest
 
 from tests.peers import tools
 
+EVERYTHING = [*tools.PROGRAMS, *tools.GO_PEERS, *tools.GO_PROGRAMS, *tools.MODULES]
+
 
 @pytest.fixture
 def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -16,7 +18,7 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tools, "_SYSTEM", ())
 
 
-@pytest.mark.parametrize("tool", [*tools.PROGRAMS, *tools.GO_PEERS, *tools.MODULES])
+@pytest.mark.parametrize("tool", EVERYTHING)
 def test_a_missing_tool_fails_in_ci(
     nothing_installed: None, monkeypatch: pytest.MonkeyPatch, tool: str
 ) -> None:
@@ -47,7 +49,7 @@ def test_the_program_tells_what_is_missing(
     assert tools.main(["--quiet"]) == 3
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.count("MISSING") == len(tools.PROGRAMS) + len(tools.GO_PEERS) + len(tools.MODULES)
+    assert err.count("MISSING") == len(EVERYTHING)
 
 
 def test_a_tool_of_the_cache_is_found(nothing_installed: None, tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ PROGRAMS = (
 )
 GO_PEERS = ("apnsserver", "dsnreader", "rawpeer", "sink")
 """Commands in `tests/peers/go`; `require("rawpeer")` builds them."""
+GO_PROGRAMS = ("nats-server",)
+"""Programs of others in Go: the tools of the module in `tests/peers/NAME`; `require("nats-server")` builds them."""
 MODULES = ("nodemailer",)
 """Node packages of `tests/peers/node`; `require("nodemailer")` gives the value of NODE_PATH."""
 _SYSTEM = (
@@ -61,13 +63,15 @@ def cache_dir() -> Path:
 
 
 def find(tool: str) -> Path:
-    """The path of one of PROGRAMS, GO_PEERS or MODULES.
+    """The path of one of PROGRAMS, GO_PEERS, GO_PROGRAMS or MODULES.
 
     Raises:
         MissingToolError: it is not there.
     """
     if tool in GO_PEERS:
-        return _go_peer(tool)
+        return _built(tool, HERE / "go", "./...")
+    if tool in GO_PROGRAMS:
+        return _built(tool, HERE / tool, "tool")
     if tool in MODULES:
         return _node_module(tool)
     path = os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM, str(cache_dir() / "tools" / "bin")))
@@ -114,13 +118,10 @@ def _node_module(name: str) -> Path:
     return modules
 
 
-def _go_sources() -> list[Path]:
-    return sorted(path for path in (HERE / "go").rglob("*") if path.suffix in {".go", ".mod", ".sum"})
-
-
-def _go_peer(name: str) -> Path:
+def _built(name: str, module: Path, packages: str) -> Path:
+    sources = sorted(path for path in module.rglob("*") if path.suffix in {".go", ".mod", ".sum"})
     digest = hashlib.sha256()
-    for path in _go_sources():
+    for path in sources:
         digest.update(str(path.relative_to(HERE)).encode() + b"\0" + path.read_bytes() + b"\0")
     parent = cache_dir() / "go"
     target = parent / digest.hexdigest()[:16]
@@ -130,22 +131,22 @@ def _go_peer(name: str) -> Path:
         with (parent / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test processes build once
             if not (target / name).is_file():
-                _go_build(go, target)
+                _go_build(go, module, packages, target)
     return target / name
 
 
-def _go_build(go: Path, target: Path) -> None:
+def _go_build(go: Path, module: Path, packages: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         done = subprocess.run(
-            [str(go), "build", "-trimpath", "-buildvcs=false", "-o", scratch + "/out/", "./..."],
-            cwd=HERE / "go",
+            [str(go), "build", "-trimpath", "-buildvcs=false", "-o", scratch + "/out/", packages],
+            cwd=module,
             capture_output=True,
             text=True,
             timeout=600,
             check=False,
         )
         if done.returncode:
-            raise MissingToolError(f"the Go peers cannot be built: {done.stderr.strip()[-2000:]}")
+            raise MissingToolError(f"{module.name} cannot be built: {done.stderr.strip()[-2000:]}")
         shutil.rmtree(target, ignore_errors=True)
         Path(scratch, "out").rename(target)
 
@@ -154,7 +155,7 @@ def main(arguments: list[str]) -> int:
     """Print where the tools are. Returns 3 when some are missing."""
     say: Callable[[str], None] = (lambda _: None) if "--quiet" in arguments else print
     missing = 0
-    for tool in (*PROGRAMS, *GO_PEERS, *MODULES):
+    for tool in (*PROGRAMS, *GO_PEERS, *GO_PROGRAMS, *MODULES):
         try:
             say(f"{tool:12} {find(tool)}")
         except MissingToolError as error:
