@@ -62,7 +62,33 @@ def test_an_alert(alert: dict[str, Any]) -> None:
     assert set(alert["annotations"]) == {"summary", "description"}
     assert alert["labels"]["severity"] in {"warning", "critical"}
     page = (ROOT / "docs" / "grafana.md").read_text()
-    assert f"`{alert['alert']}`" in page
+    assert f"[`{alert['alert']}`](runbooks/{alert['alert']}.md)" in page
+    runbook = (ROOT / "docs" / "runbooks" / f"{alert['alert']}.md").read_text()
+    titles = [line for line in runbook.splitlines() if line.startswith("#")]
+    assert titles == [
+        f"# {alert['alert']}",
+        "## What it does to messages",
+        "## Find the cause",
+        "## Mend it",
+        "## Clears",
+    ]
+
+
+def test_there_is_no_runbook_without_its_alert() -> None:
+    pages = {page.stem for page in (ROOT / "docs" / "runbooks").glob("*.md")}
+    assert pages - {"README"} == {alert["alert"] for alert in ALERTS}
+    assert [alert["alert"] for alert in ALERTS] == re.findall(
+        r"^- \[(\w+)\]", (ROOT / "docs" / "runbooks" / "README.md").read_text(), re.MULTILINE
+    )
+
+
+def test_each_alert_names_its_runbook() -> None:
+    urls = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rule_of({})}
+    home = "https://github.com/tubepost/tubepost/blob/main/docs/runbooks"
+    assert urls == {alert["alert"]: f"{home}/{alert['alert']}.md" for alert in ALERTS}
+    own = rule_of({"runbooks": "https://wiki.example/push/"})
+    assert own[0]["annotations"]["runbook_url"] == "https://wiki.example/push/TubepostCredentialExpiring.md"
+    assert not any("runbook_url" in rule["annotations"] for rule in rule_of({"runbooks": ""}))
 
 
 def test_every_metric_of_the_dispatcher_is_in_the_dashboard() -> None:
