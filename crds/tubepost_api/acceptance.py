@@ -82,6 +82,9 @@ class ClaimSpec(SpecModel):
     retention: Literal["Retain", "Delete"] = "Retain"
     """What becomes of the claims when the PushDomain is deleted. Retain: they stay, with what is queued.
     Delete: they go with it."""
+    when_scaled: Literal["Retain", "Delete"] = "Retain"
+    """What becomes of a claim whose pod is no more since there are fewer replicas, once its queue is empty;
+    until then a drain pod empties it. Retain: it stays, for a pod of its number. Delete: it goes."""
 
     transitions: ClassVar[tuple[Transition, ...]] = (
         Transition(

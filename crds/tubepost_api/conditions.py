@@ -57,7 +57,7 @@ class ConditionType(Word):
     )
     QUEUE_SETTLED = (
         "QueueSettled",
-        "No pod is kept only because its queue is not empty. Only where there is or was a queue.",
+        "No pod or claim is kept only because its queue is not empty. Only where there is or was a queue.",
     )
     BOUNCES_DELIVERABLE = (
         "BouncesDeliverable",
@@ -89,6 +89,14 @@ class Reason(Word):
     QUEUE_DRAINING = (
         "QueueDraining",
         "Pods that serve no more, or are to have no queue any more, are kept until theirs is empty.",
+    )
+    CLAIM_DRAINING = (
+        "ClaimDraining",
+        "Claims that no pod of the StatefulSet has any more are emptied by pods of their own.",
+    )
+    CLAIM_LEFT = (
+        "ClaimLeft",
+        "There may be something in the queue of a claim that nobody empties; the message says why.",
     )
     CLAIM_PENDING = ("ClaimPending", "The claim for a queue has no volume.")
     # The spec.

@@ -44,6 +44,14 @@ class Enlarge:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Write on a claim that its queue is known to be empty, or take that off."""
+
+    key: Key
+    drained: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Refresh:
     """Annotate a pod, so that the kubelet refreshes its volumes at once."""
 
@@ -53,13 +61,14 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to write for one object, in this order: children, claims, deletions, refreshes, status, events.
+    """What to write for one object: marks, children, claims, deletions, refreshes, status, events.
 
     `status` None: it is up to date. `again`: seconds until the next reconcile. `in_sync`: children that were
     compared with their manifests and need no write. `upgrade`: whether its rollout is subject to the rollout
     limit, and waits or starts. `repaired`: what somebody has changed of children that are put back.
     """
 
+    marks: tuple[Mark, ...] = ()
     apply: tuple[Apply, ...] = ()
     scale: Scale | None = None
     enlarge: tuple[Enlarge, ...] = ()
@@ -76,7 +85,8 @@ class Plan:
     def writes(self) -> bool:
         """Whether anything is to be written."""
         return bool(
-            self.apply
+            self.marks
+            or self.apply
             or self.scale
             or self.enlarge
             or self.delete

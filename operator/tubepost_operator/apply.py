@@ -10,10 +10,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tubepost_operator.actions import Apply, Enlarge, Event, Plan, Refresh, Scale
+from tubepost_operator.actions import Apply, Enlarge, Event, Mark, Plan, Refresh, Scale
 from tubepost_operator.api import ApiError, ClusterApi
 from tubepost_operator.cache import Cache
-from tubepost_operator.kinds import CHILDREN, CLAIM, EVENT, OWN, POD, WORKLOADS
+from tubepost_operator.kinds import CHILDREN, CLAIM, EVENT, OWN, POD, RELATED, WORKLOADS
 from tubepost_operator.metadata import object_key, read_meta
 from tubepost_operator.metrics import OperatorMetrics
 from tubepost_operator.names import Names
@@ -56,7 +56,7 @@ class Applier:
     async def children(
         self, owner: Key, plan: Plan, is_rejection: Callable[[ApiError], bool]
     ) -> dict[Key, str]:
-        """Apply children, enlarge claims, delete orphans, refresh pods.
+        """Mark claims, apply children, enlarge claims, delete orphans, refresh pods.
 
         Returns:
             The children that the API server rejects, each with its message.
@@ -66,6 +66,9 @@ class Applier:
             NotLeader: the Lease is lost.
         """
         rejected: dict[Key, str] = {}
+        # First: no pod may get a claim that is said to be empty, nor may one go unsaid that is.
+        for mark in plan.marks:
+            await self._mark(owner, mark)
         for apply in plan.apply:
             if apply.key.kind in WORKLOADS and any(other.kind == "ConfigMap" for other in rejected):
                 continue  # its pods could not start
@@ -85,7 +88,12 @@ class Applier:
                     raise
                 rejected[enlarge.key] = error.message
         for meta in plan.delete:
-            await self._delete(owner, meta)
+            try:
+                await self._delete(owner, meta)
+            except ApiError as error:
+                if meta.key.kind != CLAIM.name or not is_rejection(error):
+                    raise
+                rejected[meta.key] = error.message  # the role of an older release
         for refresh in plan.refresh:
             await self._refresh(owner, refresh)
         return rejected
@@ -137,9 +145,19 @@ class Applier:
             self._cache.take(claim, answer)
         self._count(owner, claim, "enlarge")
 
+    async def _mark(self, owner: Key, mark: Mark) -> None:
+        claim = mark.key
+        patch: Document = {
+            "metadata": {"annotations": {Names.DRAINED_ANNOTATION: "true" if mark.drained else None}}
+        }
+        answer = await self._cluster.merge(CLAIM, claim.namespace, claim.name, patch)
+        if answer is not None:
+            self._cache.take(claim, answer)
+        self._count(owner, claim, "mark" if mark.drained else "unmark")
+
     async def _delete(self, owner: Key, meta: Meta) -> None:
         child = meta.key
-        await self._cluster.delete(CHILDREN[child.kind], child.namespace, child.name, meta.uid)
+        await self._cluster.delete(RELATED[child.kind], child.namespace, child.name, meta.uid)
         self._cache.remove_meta(child, meta.uid)
         self._count(owner, child, "delete")
 

@@ -83,7 +83,10 @@ REASONS: Final[Mapping[ConditionType, Mapping[Status, tuple[Reason, ...]]]] = {
     },
     ConditionType.QUEUE_DURABLE: {"True": (Reason.PERSISTENT,), "False": (Reason.EPHEMERAL,)},
     ConditionType.BOUNCES_DELIVERABLE: {"True": (Reason.RELAYED,), "False": (Reason.NO_RELAY,)},
-    ConditionType.QUEUE_SETTLED: {"True": (Reason.SETTLED,), "False": (Reason.QUEUE_DRAINING,)},
+    ConditionType.QUEUE_SETTLED: {
+        "True": (Reason.SETTLED,),
+        "False": (Reason.QUEUE_DRAINING, Reason.CLAIM_DRAINING, Reason.CLAIM_LEFT),
+    },
 }
 """Which reasons a condition may have with which status: the closed set."""
 
@@ -98,6 +101,7 @@ _NO_WARNING: Final = frozenset(
         Reason.CLAIM_PENDING,
         Reason.EPHEMERAL,
         Reason.QUEUE_DRAINING,
+        Reason.CLAIM_DRAINING,
         Reason.NO_RELAY,
     }
 )
@@ -116,6 +120,15 @@ class EventReason(Word):
     )
     YIELDED = ("Yielded", "Another operator looks after this object; this one leaves it alone.")
     QUEUE_ABANDONED = ("QueueAbandoned", "By a user's annotation, queues that are not empty were given up.")
+    CLAIM_ADOPTED = (
+        "ClaimAdopted",
+        "A claim that no pod of the StatefulSet has any more is emptied by a pod of its own.",
+    )
+    CLAIM_DRAINED = (
+        "ClaimDrained",
+        "The queue of a claim that no pod of the StatefulSet has any more is empty.",
+    )
+    CLAIM_DELETED = ("ClaimDeleted", "By queue.disk.claim.whenScaled an empty claim is deleted.")
     SIDECAR_REFUSED = (
         "SidecarRefused",
         "A pod that asks for a dispatcher of this PushDomain can get none; the message says what to change.",

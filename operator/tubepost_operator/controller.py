@@ -104,6 +104,7 @@ class Controller:
         self._fights = Fights()
         self._holdings = Holdings(settings.holder)
         self._emptying = Emptying()
+        self._claims_left: dict[Key, int] = {}
 
     # -- enqueueing ----------------------------------------------------------------------------------
 
@@ -234,6 +235,8 @@ class Controller:
         self.queue.forget(key)
         self._holdings.forget(key)
         self._emptying.forget(key)
+        self._claims_left.pop(key, None)
+        self._metrics.claims_left.set(sum(self._claims_left.values()))
         self.changed(self.rollouts.finished(key))
         self._metrics.upgrades_waiting.set(self.rollouts.waiting)
 
@@ -258,8 +261,10 @@ class Controller:
         if published is not None:
             self._cache.set_published(key, seen.uid, published.name, published.text)
         seen = await self._gatherer.gather(seen, partial(needs.for_plan, decision=decision))
-        if decision.arranged is not None and decision.arranged.settlement.draining:
+        if decision.arranged is not None and decision.arranged.waits:
             decision = decide(seen)  # again, knowing what is in the queues
+        self._claims_left[key] = len(decision.arranged.claims.left) if decision.arranged is not None else 0
+        self._metrics.claims_left.set(sum(self._claims_left.values()))
         awaited = decision.digest if decision.awaited(seen.pods) else None
         # No await between asking for room and taking it: workers share the rollout limit.
         seen = replace(

@@ -33,7 +33,7 @@ from tubepost_operator.observed import (
 )
 from tubepost_operator.pods import PodAsker, read_pod
 from tubepost_operator.settings import Settings
-from tubepost_operator.snapshot import PushDomainSnapshot, ReferencedSnapshot, Snapshot
+from tubepost_operator.snapshot import PushDomainSnapshot, ReferencedSnapshot, Snapshot, drains
 
 S = TypeVar("S", bound=Snapshot)
 
@@ -66,6 +66,7 @@ def observe_push_domain(
         cache.config_maps_of(key),
         complete=cache.access.complete(CONFIG_MAP.name, key.namespace),
     )
+    pods = cache.pods(key.namespace, key.name)
     return PushDomainSnapshot(
         now=now,
         settings=settings,
@@ -78,7 +79,8 @@ def observe_push_domain(
         config_maps=config_maps,
         unread_config_maps=unread_config_maps,
         children={child.meta.key: child for child in cache.children_of(key.namespace, key.name)},
-        pods=cache.pods(key.namespace, key.name),
+        pods=tuple(pod for pod in pods if not drains(pod)),
+        drains=tuple(pod for pod in pods if drains(pod)),
         live=cache.live(key),
         last_published=cache.published(key),
     )

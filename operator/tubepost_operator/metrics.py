@@ -47,6 +47,11 @@ class OperatorMetrics(MetricSet):
         "tubepost_operator_yielded",
         "PushDomains that are left to another operator, which watches the same namespace.",
     )
+    claims_left = gauge(
+        "tubepost_operator_claims_left",
+        "PersistentVolumeClaims that no pod of a StatefulSet has any more and whose queues are not known to "
+        "be empty: drain pods empty them; the condition QueueSettled names them.",
+    )
     watch_age = computed(
         "tubepost_operator_watch_age_seconds", "Time since the last event or bookmark of a watch.", "watch"
     )

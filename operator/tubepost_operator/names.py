@@ -37,6 +37,11 @@ class Names:
     STATEFUL_SET: Final = "statefulset"
     """Value of the label."""
 
+    DRAIN_LABEL: Final = f"{GROUP}/drain"
+    """On the pod that empties a claim which no pod of the StatefulSet has: number of the claim."""
+    DRAINED_ANNOTATION: Final = f"{GROUP}/drained"
+    """On claims: the queue there is known to be empty, and no pod has had the claim since."""
+
     ABANDON_ANNOTATION: Final = f"{GROUP}/abandon-queue"
     """On a PushDomain, by users: the generation whose change no longer waits for queues to be empty."""
     QUEUE_ANNOTATION: Final = f"{GROUP}/queue"
@@ -95,20 +100,27 @@ class Names:
         return ",".join(f"{key}={value}" for key, value in sorted(cls.pod_selector(push_domain).items()))
 
     @classmethod
-    def config_map(cls, push_domain: str, secrets: Iterable[str], *, queue: bool = False) -> str:
+    def config_map(
+        cls, push_domain: str, secrets: Iterable[str], *, queue: bool = False, drain: bool = False
+    ) -> str:
         """Name of the ConfigMap: it carries the hash of the set of mounted objects.
 
         A pod mounts the Secrets of its own template. With a set in the name, an old pod never reads a
         configuration that names a Secret which it has no file of, or a queue where it has no volume (`queue`:
-        it has one).
+        it has one). Drain pods (`drain`) have one of their own, which says that they do not serve.
         """
-        mounted = [*sorted(secrets), *(["/queue"] if queue else [])]
+        mounted = [*sorted(secrets), *(["/queue"] if queue else []), *(["/drain"] if drain else [])]
         return f"{push_domain}-{short_hash(chr(10).join(mounted))}"
 
     @classmethod
     def claim(cls, push_domain: str, ordinal: int) -> str:
         """Name of the claim of a StatefulSet's pod, as Kubernetes makes it of the template's name."""
         return f"{cls.QUEUE_VOLUME}-{push_domain}-{ordinal}"
+
+    @classmethod
+    def drain(cls, push_domain: str, ordinal: int) -> str:
+        """Name of the Deployment of the pod that empties a claim."""
+        return f"{push_domain}-drain-{ordinal}"
 
     @classmethod
     def secret_volume(cls, secret: str) -> str:

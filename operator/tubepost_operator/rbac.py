@@ -43,8 +43,9 @@ PERMISSIONS: Final[tuple[Permission, ...]] = (
     Permission(
         "",
         ("persistentvolumeclaims",),
-        ("get", "list", "patch", "watch"),
-        "what keeps the volume of a queue from being there is told; a claim whose size has grown is enlarged",
+        ("delete", "get", "list", "patch", "watch"),
+        "what keeps a queue's volume from being there is told; a claim whose size has grown is enlarged, "
+        "one that was left behind is marked when it is empty, and deleted where the PushDomain says so",
     ),
     Permission("", ("configmaps",), _CHILD, "compiled configurations; hooks that are named are read"),
     Permission("", ("serviceaccounts",), _CHILD, "an account without permissions for each PushDomain"),

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Self
 
 from tubepost_operator.credentials import Secrets
+from tubepost_operator.names import Names
 from tubepost_operator.observed import (
     Child,
     ConfigMap,
@@ -84,7 +85,8 @@ class PushDomainSnapshot(Snapshot):
     `routes` and `loggers` are all of the namespace. `config_maps` are those that it names and that exist;
     `unread_config_maps` the names of those among them whose texts are not known at their present version.
     `children` are the objects with our labels, and those
-    that were found under a name that a child needs. `rejected`: writes that the API server has just
+    that were found under a name that a child needs. `pods` are those that serve or did, `drains` those that
+    empty claims. `rejected`: writes that the API server has just
     refused. `unconfirmed_for`: seconds since a pod was first seen to run something else than the selected
     configuration; 0 while none does. `fights`: over which children. `may_upgrade`: the rollout limit has
     room for it. `last_published`: name of the ConfigMap and text of the configuration that was published
@@ -97,6 +99,7 @@ class PushDomainSnapshot(Snapshot):
     loggers: Mapping[str, Document] = field(default_factory=dict)
     children: Mapping[Key, Child] = field(default_factory=dict)
     pods: tuple[Pod, ...] = ()
+    drains: tuple[Pod, ...] = ()
     config_maps: Mapping[str, ConfigMap] = field(default_factory=dict)
     unread_config_maps: tuple[str, ...] = ()
     live: LiveStatus | None = None
@@ -111,7 +114,7 @@ class PushDomainSnapshot(Snapshot):
 
     def with_read(self, found: Mapping[Need, Found]) -> Self:
         """The snapshot with what has been read in addition."""
-        children, pods, told = dict(self.children), self.pods, dict(self.told)
+        children, pods, told = dict(self.children), (*self.pods, *self.drains), dict(self.told)
         for need, value in found.items():
             if isinstance(value, tuple):
                 pods = value
@@ -130,11 +133,17 @@ class PushDomainSnapshot(Snapshot):
         return replace(
             Snapshot.with_read(self, found),
             children=children,
-            pods=pods,
+            pods=tuple(pod for pod in pods if not drains(pod)),
+            drains=tuple(pod for pod in pods if drains(pod)),
             told=told,
             config_maps={**self.config_maps, **texts},
             unread_config_maps=tuple(name for name in self.unread_config_maps if name not in read),
         )
+
+
+def drains(pod: Pod) -> bool:
+    """Whether a pod empties a claim that no pod of a StatefulSet has."""
+    return Names.DRAIN_LABEL in pod.meta.labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,6 +174,8 @@ CASES: list[Case] = [
         "spec.queue.disk.claim.accessModes",
     ),
     ("retention", _claim(retention="Recycle"), "spec.queue.disk.claim.retention"),
+    ("claims that are left behind", _claim(whenScaled="Delete"), None),
+    ("whenScaled", _claim(whenScaled="Recycle"), "spec.queue.disk.claim.whenScaled"),
     # The schedule
     ("intervals", _delivery(retryInterval="5s", maxRetryInterval="5s"), None),
     ("intervals the wrong way round", _delivery(retryInterval="13h"), "spec.delivery.maxRetryInterval"),

@@ -66,4 +66,7 @@ def test_the_server_refuses_changes_that_a_claim_cannot_make() -> None:
     for path, rule in rules.items():
         assert "oldSelf" in rule["rule"]
         assert "wait until QueueSettled is True" in rule["message"], path
-    assert {f".{info.alias}" for info in ClaimSpec.model_fields.values()} - set(rules) == {".retention"}
+    assert {f".{info.alias}" for info in ClaimSpec.model_fields.values()} - set(rules) == {
+        ".retention",
+        ".whenScaled",
+    }

@@ -7,7 +7,7 @@ import pytest
 from tests.operator.cases import snapshot
 from tests.operator.fake import FakeCluster
 from tests.operator.objects import push_domain
-from tubepost_operator.actions import Apply, Enlarge, Event, Plan, Refresh, Scale
+from tubepost_operator.actions import Apply, Enlarge, Event, Mark, Plan, Refresh, Scale
 from tubepost_operator.api import ApiError
 from tubepost_operator.apply import Applier, event_document
 from tubepost_operator.cache import Cache
@@ -197,3 +197,27 @@ async def test_a_claim_that_cannot_grow_is_a_rejection(
     cluster.fail = lambda *_: ApiError(500, "no")
     with pytest.raises(ApiError):
         await applier.children(OWNER, plan, is_rejection)
+
+
+async def test_claims_are_marked_before_anything_else_and_deleted_where_that_is_allowed(
+    cluster: FakeCluster, cache: Cache, applier: Applier
+) -> None:
+    metadata = {"name": "queue-alerts-1", "namespace": "default", "labels": Names.labels("alerts")}
+    cluster.put({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata})
+    key = Key("PersistentVolumeClaim", "default", "queue-alerts-1")
+    for drained in (True, False, True):
+        plan = Plan(marks=(Mark(key, drained=drained),))
+        assert plan.writes
+        assert await applier.children(OWNER, plan, is_rejection) == {}
+        (child,) = cache.children_of("default", "alerts")
+        assert (Names.DRAINED_ANNOTATION in child.meta.annotations) is drained
+    plan = Plan(delete=(child.meta,))
+    cluster.fail = lambda *_: ApiError(422, "no")
+    assert await applier.children(OWNER, plan, is_rejection) == {key: "no"}
+    with pytest.raises(ApiError):
+        await applier.children(OWNER, Plan(marks=(Mark(key, drained=False),)), is_rejection)
+    cluster.fail = lambda *_: None
+    assert await applier.children(OWNER, plan, is_rejection) == {}
+    assert not cluster.objects
+    gone = Plan(marks=(Mark(key, drained=True),))
+    assert await applier.children(OWNER, gone, is_rejection) == {}

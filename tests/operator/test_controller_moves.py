@@ -237,3 +237,103 @@ async def test_a_stateful_set_that_somebody_changes_or_deletes_is_put_back(clust
         assert as_wanted()
         assert workloads(cluster) == {"StatefulSet"}
         await running.until(lambda: sum(event["reason"] == "Repaired" for event in cluster.events) >= 2)
+
+
+def put_claim(cluster: FakeCluster, number: int) -> None:
+    labels = cluster.get_now("StatefulSet", "alerts")["metadata"]["labels"]
+    cluster.put(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": f"queue-alerts-{number}", "labels": labels},
+            "spec": {"resources": {"requests": {"storage": "1Gi"}}},
+            "status": {"phase": "Bound"},
+        }
+    )
+
+
+def start_drain(cluster: FakeCluster, number: int) -> None:
+    template = cluster.get_now("Deployment", f"alerts-drain-{number}")["spec"]["template"]
+    owner = {"kind": "ReplicaSet", "name": "alerts-drain", "uid": "uid-r", "controller": True}
+    cluster.put(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"alerts-drain-{number}-x",
+                "ownerReferences": [owner],
+                **template["metadata"],
+            },
+            "spec": template["spec"],
+            "status": {
+                "podIP": f"10.0.2.{number}",
+                "conditions": [{"type": "Ready", "status": "False"}],
+                "containerStatuses": [{"state": {"running": {}}}],
+            },
+        }
+    )
+
+
+def marked(cluster: FakeCluster, number: int) -> bool:
+    claim = cluster.get_now("PersistentVolumeClaim", f"queue-alerts-{number}")
+    return "tubepost.io/drained" in claim["metadata"].get("annotations", {})
+
+
+async def test_a_claim_that_was_left_behind_is_emptied_by_a_pod_of_its_own_and_then_deleted(
+    cluster: FakeCluster,
+) -> None:
+    policy = {"disk": {"claim": {"size": "1Gi", "whenScaled": "Delete"}}}
+    furnish(cluster, acceptance={"mode": "Queued"}, queue=policy)
+    pods = Saying()
+    async with start(cluster, pods) as running:
+        await on_claims(running, pods)
+        put_claim(cluster, 0)
+        put_claim(cluster, 1)
+        await running.until(lambda: ("Deployment", "default", "alerts-drain-1") in cluster.objects)
+        await running.until(lambda: cluster.condition("alerts", "QueueSettled") == ("False", "ClaimDraining"))
+        assert cluster.condition("alerts") == ("True", "Ready")
+        assert running.metrics.registry.get_sample_value("tubepost_operator_claims_left") == 1
+        start_drain(cluster, 1)
+        pods.reports["10.0.2.1"] = PodReport("x", queued=4, retiring=True)
+        await looks(running, pods, 5)
+        assert not marked(cluster, 1)
+        pods.reports["10.0.2.1"] = PodReport("x", queued=0, retiring=True)
+        await running.until(lambda: ("Deployment", "default", "alerts-drain-1") not in cluster.objects)
+        assert marked(cluster, 1), "it stays until its pod has gone"
+        cluster.remove("Pod", "alerts-drain-1-x")
+        await running.until(
+            lambda: ("PersistentVolumeClaim", "default", "queue-alerts-1") not in cluster.objects
+        )
+        await running.until(lambda: cluster.condition("alerts", "QueueSettled") == ("True", "Settled"))
+        await running.rest()
+        assert running.metrics.registry.get_sample_value("tubepost_operator_claims_left") == 0
+        assert ("PersistentVolumeClaim", "default", "queue-alerts-0") in cluster.objects
+        reasons = [event["reason"] for event in cluster.events]
+        order = ["ClaimAdopted", "ClaimDrained", "ClaimDeleted"]
+        assert [reason for reason in reasons if reason in order] == order
+        assert "Repaired" not in reasons
+
+
+async def test_claims_of_ordinals_that_went_empty_are_marked_and_used_again(cluster: FakeCluster) -> None:
+    furnish(cluster, replicas=2, acceptance={"mode": "Queued"}, queue=CLAIM)
+    pods = Saying()
+    async with start(cluster, pods) as running:
+        await on_claims(running, pods, replicas=2)
+        for number in range(2):
+            put_claim(cluster, number)
+        cluster.edit("PushDomain", "alerts", lambda document: document["spec"].update(replicas=1))
+        await running.until(lambda: serving(cluster, "StatefulSet"))
+        pods.reports["10.0.1.1"] = PodReport("x", queued=0, retiring=True)
+        await running.until(lambda: cluster.get_now("StatefulSet", "alerts")["spec"]["replicas"] == 1)
+        assert marked(cluster, 1)
+        cluster.remove("Pod", "alerts-1")
+        await running.until(lambda: not serving(cluster, "StatefulSet"))
+        await running.rest()
+        assert workloads(cluster) == {"StatefulSet"}, "nothing is drained"
+        cluster.edit("PushDomain", "alerts", lambda document: document["spec"].update(replicas=2))
+        await running.until(lambda: cluster.get_now("StatefulSet", "alerts")["spec"]["replicas"] == 2)
+        assert not marked(cluster, 1)
+        mark = ("PATCH", "PersistentVolumeClaim", "queue-alerts-1")
+        scale = ("APPLY", "StatefulSet", "alerts")
+        last = [request for request in cluster.requests if request in {mark, scale}][-2:]
+        assert last == [mark, scale], "the mark goes first"

@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from tubepost_operator.actions import Apply, Enlarge, Scale
+from tubepost_operator.actions import Apply, Enlarge, Mark, Scale
 from tubepost_operator.kinds import CHILDREN, CLAIM, WORKLOADS
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Document, Fight, Key, Meta
 from tubepost_operator.plan.drift import Change, drift, on_admission
 from tubepost_operator.plan.moves import WorkloadKind, other
 from tubepost_operator.plan.ownership import is_leaving, is_orphan, is_ours
-from tubepost_operator.plan.workloads import Arrangement, claim_key, workload, workload_body
+from tubepost_operator.plan.queue_pods import claim_key, workload, workload_body
+from tubepost_operator.plan.workloads import Arrangement
 from tubepost_operator.quantities import amount
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.configmap import config_map
 from tubepost_operator.resources.deployment import deployment
+from tubepost_operator.resources.drain import drain
 from tubepost_operator.resources.networkpolicy import network_policy
 from tubepost_operator.resources.pdb import disruption_budget
 from tubepost_operator.resources.service import service
@@ -50,6 +52,7 @@ class ChildrenPlan:
     paused: bool = False
     scale: Scale | None = None
     enlarge: list[Enlarge] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
     upgrade: Literal["none", "waiting", "rolling"] = "none"
 
 
@@ -64,6 +67,9 @@ def wanted_children(arranged: Arrangement) -> dict[Key, Document]:
     manifests.append(disruption_budget(source))
     if source.settings.network_policies:
         manifests.append(network_policy(source))
+    if arranged.draining:
+        manifests.append(config_map(arranged.draining[0]))
+    manifests += [drain(one) for one in arranged.draining]
     return {
         Key(manifest["kind"], source.namespace, manifest["metadata"]["name"]): manifest
         for manifest in manifests
@@ -88,7 +94,7 @@ def plan_children(
             if key not in snapshot.rejected:
                 plan.apply.append(Apply(key, manifest, create=True))
             moves = key.kind in WORKLOADS and workload(snapshot, other(arranged.target.kind)) is not None
-            if was_there and key.kind != "ConfigMap" and not moves:
+            if was_there and key.kind != "ConfigMap" and not moves and not drains_claim(key, snapshot.name):
                 plan.repaired[key] = []
             continue
         if is_leaving(snapshot, child.meta):
@@ -99,7 +105,7 @@ def plan_children(
                 plan.adopted.append(key)
         elif not is_ours(snapshot, child.meta):
             plan.conflicts.append(key)
-        elif key.kind in WORKLOADS:
+        elif key.kind in WORKLOADS and not drains_claim(key, snapshot.name):
             _workload(plan, snapshot, key, child, manifest)
         else:
             _compare(plan, snapshot, key, child, manifest)
@@ -107,9 +113,24 @@ def plan_children(
         # Pods would mount a foreign ConfigMap, or run as a foreign account.
         plan.apply = [apply for apply in plan.apply if apply.key.kind not in WORKLOADS]
     plan.delete += _orphans(snapshot, arranged, wanted)
+    _left_claims(plan, snapshot, arranged)
     if arranged.target.kind == "StatefulSet":
         plan.enlarge += _small_claims(snapshot, arranged.source)
     return plan
+
+
+def drains_claim(key: Key, push_domain: str) -> bool:
+    """Whether a child is the Deployment of a drain pod."""
+    return key.kind == "Deployment" and key.name != push_domain
+
+
+def _left_claims(plan: ChildrenPlan, snapshot: PushDomainSnapshot, arranged: Arrangement) -> None:
+    """What is written about claims that no pod of the StatefulSet has."""
+    claims = arranged.claims
+    plan.marks += [Mark(claim_key(snapshot, number), drained=True) for number in claims.mark]
+    plan.marks += [Mark(claim_key(snapshot, number), drained=False) for number in claims.unmark]
+    keys = [claim_key(snapshot, number) for number in claims.delete]
+    plan.delete += [snapshot.children[key].meta for key in keys if key not in snapshot.rejected]
 
 
 def _small_claims(snapshot: PushDomainSnapshot, source: Source) -> list[Enlarge]:
@@ -214,7 +235,7 @@ def _orphans(
         and now.meta.annotations.get(Names.CONFIG_ANNOTATION) == arranged.source.config_map
         and rolled_out(snapshot, kind)
     )
-    in_use = {pod.meta.annotations.get(Names.CONFIG_ANNOTATION) for pod in snapshot.pods}
+    in_use = {pod.meta.annotations.get(Names.CONFIG_ANNOTATION) for pod in (*snapshot.pods, *snapshot.drains)}
     for key, child in snapshot.children.items():
         if key in wanted or not is_ours(snapshot, child.meta) or child.meta.deleting:
             continue
@@ -223,7 +244,7 @@ def _orphans(
             if settled and key.name not in in_use:
                 found.append(child.meta)
         elif key.kind in WORKLOADS:
-            if arranged.settlement.remove_old:
+            if arranged.settlement.remove_old or drains_claim(key, snapshot.name):
                 found.append(child.meta)
         elif key.kind in CHILDREN:
             found.append(child.meta)

@@ -11,7 +11,8 @@ from tubepost_operator.names import Names
 from tubepost_operator.observed import Hooks, Key, LastEvent, Need, PodList, PodMetrics
 from tubepost_operator.plan.drift import applied, trial
 from tubepost_operator.plan.push_domain import Decision
-from tubepost_operator.plan.workloads import SHOWN_CLAIMS, claim_key, unbound, workload_body
+from tubepost_operator.plan.queue_pods import claim_key, workload_body
+from tubepost_operator.plan.workloads import SHOWN_CLAIMS, unbound
 from tubepost_operator.snapshot import PushDomainSnapshot, Snapshot
 
 
@@ -80,7 +81,7 @@ def _of_pods(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
     And of those whose queue is waited for: they are not ready, since they serve no more.
     """
     push_domain = Key("PushDomain", seen.namespace, seen.name)
-    draining = [pod for pod in seen.pods if decision.waits_for(pod)]
+    draining = [*(pod for pod in seen.pods if decision.waits_for(pod)), *seen.drains]
     asked = [
         *draining,
         *(
@@ -92,7 +93,8 @@ def _of_pods(seen: PushDomainSnapshot, decision: Decision) -> tuple[Need, ...]:
         ),
     ]
     # Why a pod does not run is not in its metadata, nor whether others serve in its place.
-    if any(pod.stale for pod in (seen.pods if draining or _degraded(seen, decision) else asked)):
+    every = (*seen.pods, *seen.drains)
+    if any(pod.stale for pod in (every if draining or _degraded(seen, decision) else asked)):
         selectors = [f"{Names.CHILD_SELECTOR},{Names.PUSH_DOMAIN_LABEL}={seen.name}"]
         if any(pod.sidecar for pod in seen.pods):
             selectors.append(f"{Names.INJECT_LABEL}={seen.name}")

@@ -28,3 +28,17 @@ def is_orphan(snapshot: PushDomainSnapshot, meta: Meta) -> bool:
 def is_leaving(snapshot: PushDomainSnapshot, meta: Meta) -> bool:
     """Whether an object goes: it is being deleted, or its PushDomain, one of this name, is gone."""
     return meta.deleting or (meta.owner != snapshot.uid and meta.owner_name == f"PushDomain/{snapshot.name}")
+
+
+def owns_claim(snapshot: PushDomainSnapshot, meta: Meta) -> bool:
+    """Whether a claim was made for a queue of this PushDomain, and nobody else has it.
+
+    Claims that are retained have no owner, and outlive the PushDomain: one of the same name may find them,
+    with all of its labels and the names of its pods' claims. Others have the StatefulSet or a pod of it as an
+    owner.
+    """
+    wanted = Names.labels(snapshot.name)
+    known = {snapshot.uid, *(child.meta.uid for child in snapshot.children.values())}
+    known |= {pod.meta.uid for pod in snapshot.pods}
+    owners = {*meta.co_owners, *([meta.owner] if meta.owner is not None else ())}
+    return owners <= known and all(meta.labels.get(key) == value for key, value in wanted.items())

@@ -18,6 +18,7 @@ def withheld(children: ChildrenPlan) -> ChildrenPlan:
     named = [apply.key for apply in children.apply]
     named += [children.scale.key] if children.scale is not None else []
     named += [enlarge.key for enlarge in children.enlarge]
+    named += [mark.key for mark in children.marks]
     named += [meta.key for meta in children.delete]
     return ChildrenPlan(
         in_sync=children.in_sync,

@@ -27,6 +27,7 @@ from tubepost_operator.plan.bounce_conditions import bounce_conditions
 from tubepost_operator.plan.candidate import Candidate, compile_candidate
 from tubepost_operator.plan.children import (
     ChildrenPlan,
+    drains_claim,
     plan_children,
     rolled_out,
     wanted_children,
@@ -35,18 +36,12 @@ from tubepost_operator.plan.delivering import delivering
 from tubepost_operator.plan.drift import repair, repaired_text
 from tubepost_operator.plan.moves import WorkloadKind
 from tubepost_operator.plan.pause import is_paused, withheld
-from tubepost_operator.plan.queue_conditions import abandoned, queue_conditions
+from tubepost_operator.plan.queue_conditions import queue_conditions, queue_events
+from tubepost_operator.plan.queue_pods import kind_of, workload_body
 from tubepost_operator.plan.readiness import programmed, ready
 from tubepost_operator.plan.select import Selection, select_config
 from tubepost_operator.plan.stale_secret import mended
-from tubepost_operator.plan.workloads import (
-    Arrangement,
-    arrange,
-    kind_of,
-    present_kind,
-    serving_replicas,
-    workload_body,
-)
+from tubepost_operator.plan.workloads import Arrangement, arrange, present_kind, serving_replicas
 from tubepost_operator.snapshot import PushDomainSnapshot
 
 SETTLING: Final = 10.0
@@ -143,6 +138,7 @@ def plan_push_domain(snapshot: PushDomainSnapshot, decision: Decision | None = N
     if _hold_back(snapshot, decision, conditions, old):
         status, told = old, _events(snapshot, decision, children)
     return Plan(
+        marks=tuple(children.marks),
         apply=tuple(children.apply),
         scale=children.scale,
         enlarge=tuple(children.enlarge),
@@ -323,7 +319,7 @@ def _events(snapshot: PushDomainSnapshot, decision: Decision, children: Children
         if apply.key.kind == "ConfigMap" and have.get(Names.CONTENT_ANNOTATION) != content:
             text = f"Configuration of generation {snapshot.generation} is in ConfigMap {apply.key.name}."
             told.append(Event("Normal", str(EventReason.PUBLISHED), text))
-        if apply.key.kind in WORKLOADS:
+        if apply.key.kind in WORKLOADS and not drains_claim(apply.key, snapshot.name):
             template = apply.manifest["metadata"]["annotations"][Names.TEMPLATE_ANNOTATION]
             if children.upgrade == "rolling":
                 told.append(Event("Normal", str(EventReason.UPGRADED), EventReason.UPGRADED.meaning))
@@ -342,9 +338,8 @@ def _events(snapshot: PushDomainSnapshot, decision: Decision, children: Children
             told.append(
                 Event("Normal", str(EventReason.REPAIRED), repaired_text(snapshot.name, key, changes))
             )
-    given_up = abandoned(decision.arranged) if decision.arranged is not None else None
-    if given_up is not None and not children.paused:
-        told.append(Event("Warning", str(EventReason.QUEUE_ABANDONED), given_up))
+    if decision.arranged is not None and not children.paused:
+        told += queue_events(snapshot, decision.arranged)
     return tuple(told)
 
 
@@ -367,9 +362,9 @@ def _again(
         times.append(0.5 if waiting < SETTLING else 3.0 if waiting < 60 else 15.0)
     elif workload_body(snapshot, decision.kind) is not None and not rolled_out(snapshot, decision.kind):
         times.append(15.0)  # the reason why a pod does not start is not in its metadata
-    if decision.arranged is not None and (left := decision.arranged.settlement.draining):
+    if decision.arranged is not None and decision.arranged.waits:
         # Soon, where little is left; a queue that takes hours is not asked every other second.
-        times.append(LITTLE_LEFT[1] if sum(pod.left or 0 for pod in left) <= LITTLE_LEFT[0] else 15.0)
+        times.append(LITTLE_LEFT[1] if decision.arranged.left <= LITTLE_LEFT[0] else 15.0)
     turn = _next_turn(decision.candidate.validity_changes, snapshot.now)
     if turn is not None:
         times.append(turn)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tubepost_api.conditions import ConditionType, Reason
-from tubepost_operator.conditions import PlannedCondition, bad, good
+from tubepost_operator.actions import Event
+from tubepost_operator.conditions import EventReason, PlannedCondition, bad, good
 from tubepost_operator.kinds import CLAIM
 from tubepost_operator.live_status import coarse
 from tubepost_operator.names import Names
+from tubepost_operator.observed import Key
+from tubepost_operator.plan.claims import Leftover
 from tubepost_operator.plan.moves import QueuePod
+from tubepost_operator.plan.queue_pods import claim_key
 from tubepost_operator.plan.workloads import Arrangement
 from tubepost_operator.quantities import amount
 from tubepost_operator.resources.container import PRE_STOP, SPARE
@@ -24,7 +28,8 @@ def queue_conditions(snapshot: PushDomainSnapshot, arranged: Arrangement) -> Ite
     """QueueDurable where there is a queue, QueueSettled where there is or was one."""
     if arranged.source.queue is not None:
         yield _durable(snapshot, arranged)
-    if arranged.source.queue is not None or arranged.retiring is not None:
+    claims = arranged.claims.left or arranged.claims.given_up
+    if arranged.source.queue is not None or arranged.retiring is not None or claims:
         yield _settled(snapshot, arranged)
 
 
@@ -73,18 +78,52 @@ def _differences(arranged: Arrangement) -> Iterator[str]:
 
 
 def _settled(snapshot: PushDomainSnapshot, arranged: Arrangement) -> PlannedCondition:
-    waiting = arranged.settlement.draining
-    if not waiting:
-        return good(ConditionType.QUEUE_SETTLED, Reason.SETTLED)
-    many = f"{len(waiting)} pods are" if len(waiting) > 1 else "1 pod is"
-    return bad(
-        ConditionType.QUEUE_SETTLED,
-        Reason.QUEUE_DRAINING,
-        f"{many} kept until the queue is empty: {_listed(waiting)}. Remedy, where that cannot come about: "
-        "`tubepost queue drop` in the pod, or give up what is queued there: "
-        f"kubectl --namespace {snapshot.namespace} annotate --overwrite pushdomain {snapshot.name} "
-        f"{Names.ABANDON_ANNOTATION}={snapshot.generation} ({_price(arranged, waiting)}).",
-    )
+    waiting, claims = arranged.settlement.draining, arranged.claims
+    if not waiting and not claims.left:
+        text = Reason.SETTLED.meaning
+        if claims.given_up:
+            named = ", ".join(claim_key(snapshot, number).name for number in claims.given_up[:_SHOWN])
+            text += (
+                f" By the annotation {Names.ABANDON_ANNOTATION}, what is on {CLAIM.name} {named} is left "
+                "alone until the spec changes."
+            )
+        return good(ConditionType.QUEUE_SETTLED, Reason.SETTLED, text)
+    texts = []
+    if waiting:
+        many = f"{len(waiting)} pods are" if len(waiting) > 1 else "1 pod is"
+        texts.append(f"{many} kept until the queue is empty: {_listed(waiting)}.")
+    stuck = [one for one in claims.left if not one.drained]
+    if drained := [one for one in claims.left if one.drained]:
+        texts.append(
+            "Drain pods empty claims that no pod of the StatefulSet has any more: "
+            f"{_claims(snapshot, drained)}."
+        )
+    if stuck:
+        texts.append(
+            f"Not known to be empty, and not drained: {_claims(snapshot, stuck)}. Remedy, where that does "
+            "not end by itself: so many replicas that its pod is back, or delete the claim with what it has."
+        )
+    if waiting or drained:
+        give_up = (
+            "give up what is queued there: "
+            f"kubectl --namespace {snapshot.namespace} annotate --overwrite pushdomain {snapshot.name} "
+            f"{Names.ABANDON_ANNOTATION}={snapshot.generation}"
+        )
+        price = _price(arranged, waiting) if waiting else "claims are left alone until the spec changes"
+        texts.append(
+            f"Remedy, where that cannot come about: `tubepost queue drop` in the pod, or {give_up} ({price})."
+        )
+    reason = Reason.QUEUE_DRAINING if waiting else Reason.CLAIM_LEFT if stuck else Reason.CLAIM_DRAINING
+    return bad(ConditionType.QUEUE_SETTLED, reason, " ".join(texts))
+
+
+def _claims(snapshot: PushDomainSnapshot, claims: Sequence[Leftover]) -> str:
+    texts = []
+    for one in claims[:_SHOWN]:
+        known = f"{coarse(one.left)} queued" if one.left else one.why
+        texts.append(f"{CLAIM.name} {claim_key(snapshot, one.ordinal).name} ({known})")
+    more = len(claims) - _SHOWN
+    return ", ".join(texts) + (f", and {more} more" if more > 0 else "")
 
 
 def _listed(pods: tuple[QueuePod, ...]) -> str:
@@ -106,12 +145,29 @@ def _price(arranged: Arrangement, pods: tuple[QueuePod, ...]) -> str:
     return "it stays in its claim, unless that is deleted with its StatefulSet"
 
 
-def abandoned(arranged: Arrangement) -> str | None:
-    """What is given up now by the user's word, for an event."""
-    pods = arranged.settlement.abandoned
-    if not pods:
-        return None
-    return (
-        f"By the annotation {Names.ABANDON_ANNOTATION} these queues are not waited for: {_listed(pods)} "
-        f"({_price(arranged, pods)})."
-    )
+def queue_events(snapshot: PushDomainSnapshot, arranged: Arrangement) -> Iterator[Event]:
+    """What happens to queues: some are given up by the user's word, claims are adopted, emptied, deleted."""
+    pods, claims = arranged.settlement.abandoned, arranged.claims
+    if pods:
+        yield Event(
+            "Warning",
+            str(EventReason.QUEUE_ABANDONED),
+            f"By the annotation {Names.ABANDON_ANNOTATION} these queues are not waited for: {_listed(pods)} "
+            f"({_price(arranged, pods)}).",
+        )
+    for number in claims.drains:
+        name = Names.drain(snapshot.name, number)
+        if Key("Deployment", snapshot.namespace, name) not in snapshot.children:
+            yield _claim_event(
+                snapshot, number, EventReason.CLAIM_ADOPTED, f"is emptied by the pod of Deployment {name}"
+            )
+    for number in claims.emptied:
+        yield _claim_event(snapshot, number, EventReason.CLAIM_DRAINED, "is empty")
+    for number in claims.delete:
+        if claim_key(snapshot, number) not in snapshot.rejected:
+            yield _claim_event(snapshot, number, EventReason.CLAIM_DELETED, "is empty and is deleted")
+
+
+def _claim_event(snapshot: PushDomainSnapshot, number: int, reason: EventReason, happens: str) -> Event:
+    text = f"{CLAIM.name} {claim_key(snapshot, number).name}, which no pod of the StatefulSet has, {happens}."
+    return Event("Normal", str(reason), text)

@@ -14,11 +14,12 @@ from tubepost_operator.plan.causes import causes
 from tubepost_operator.plan.children import ChildrenPlan, rolled_out
 from tubepost_operator.plan.drift import remedy as fight_remedy
 from tubepost_operator.plan.moves import WorkloadKind, other
+from tubepost_operator.plan.queue_pods import kind_of, workload, workload_body
 from tubepost_operator.plan.remedies import remedy
 from tubepost_operator.plan.select import Selection
 from tubepost_operator.plan.stale_secret import STALE_AFTER, stale_secrets
 from tubepost_operator.plan.stale_secret import message as stale_message
-from tubepost_operator.plan.workloads import kind_of, unbound_claims, workload, workload_body
+from tubepost_operator.plan.workloads import unbound_claims
 from tubepost_operator.snapshot import PushDomainSnapshot
 
 NEEDED_TO_SERVE: Final = frozenset({SECRET.name, POD.name, *CHILDREN}) - {NETWORK_POLICY.name}

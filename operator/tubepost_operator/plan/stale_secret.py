@@ -14,7 +14,8 @@ from tubepost_api.config import DispatcherConfig
 from tubepost_operator.kinds import WORKLOADS
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document, Key
-from tubepost_operator.plan.workloads import Arrangement, workload
+from tubepost_operator.plan.queue_pods import workload
+from tubepost_operator.plan.workloads import Arrangement
 from tubepost_operator.resources.common import digest as hash_of
 from tubepost_operator.snapshot import PushDomainSnapshot
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tubepost_api.acceptance import ClaimSpec
@@ -11,9 +11,10 @@ from tubepost_api.config import DispatcherConfig, ServingWorkload
 from tubepost_api.digest import bundle_digest
 from tubepost_operator.kinds import CLAIM
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Child, Document, Key, Pod, PodMetrics
+from tubepost_operator.observed import Child, Document, Key
+from tubepost_operator.plan.claims import Claims
+from tubepost_operator.plan.left_claims import abandons, deletes, left_claims
 from tubepost_operator.plan.moves import (
-    QueuePod,
     Serving,
     Settlement,
     Target,
@@ -23,14 +24,12 @@ from tubepost_operator.plan.moves import (
     settle,
     who_serves,
 )
-from tubepost_operator.plan.ownership import is_ours
 from tubepost_operator.plan.published import parsed
+from tubepost_operator.plan.queue_pods import missing, queue_pod, workload, workload_body
 from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.queue import QueueVolume, of_spec, of_stateful_set
 from tubepost_operator.snapshot import PushDomainSnapshot
 
-QUIET: Final = 2.0
-"""Seconds for which a pod has to say that nothing is in its queue: its figures are of a moment ago."""
 SHOWN_CLAIMS: Final = 3
 """Claims without a volume that a message names."""
 _KINDS: Final[tuple[WorkloadKind, ...]] = ("Deployment", "StatefulSet")
@@ -41,7 +40,8 @@ class Arrangement:
     """Which workload there is to be, who serves, and what may go.
 
     `source` is what the target's children are made from; `retiring` those of the other workload's
-    configuration, where that is one of its own and has to say that it retires.
+    configuration, where that is one of its own and has to say that it retires. `claims`: what becomes of
+    those that no pod of the StatefulSet has; `draining` what the children of their drain pods are made from.
     """
 
     target: Target
@@ -49,29 +49,25 @@ class Arrangement:
     settlement: Settlement
     source: Source
     retiring: Source | None = None
+    claims: Claims = field(default_factory=Claims)
+    draining: tuple[Source, ...] = ()
 
+    @property
+    def waits(self) -> bool:
+        """Whether it matters what is in the queues of some pods."""
+        return bool(self.settlement.draining or self.claims.left)
 
-def workload(snapshot: PushDomainSnapshot, kind: WorkloadKind) -> Child | None:
-    """Our own workload of a kind, None when there is none that stays."""
-    child = snapshot.children.get(Key(kind, snapshot.namespace, snapshot.name))
-    return child if child is not None and is_ours(snapshot, child.meta) and not child.meta.deleting else None
-
-
-def workload_body(snapshot: PushDomainSnapshot, kind: WorkloadKind) -> Mapping[str, Any] | None:
-    """The same as it is, None when there is none."""
-    child = workload(snapshot, kind)
-    return child.body if child is not None else None
+    @property
+    def left(self) -> int:
+        """Notifications that are known to be in those."""
+        pods = sum(pod.left or 0 for pod in self.settlement.draining)
+        return pods + sum(claim.left or 0 for claim in self.claims.left)
 
 
 def present_kind(snapshot: PushDomainSnapshot) -> WorkloadKind:
     """Kind of the workload that is there, where nothing says which is to be."""
     alone = workload(snapshot, "Deployment") is None and workload(snapshot, "StatefulSet") is not None
     return "StatefulSet" if alone else "Deployment"
-
-
-def kind_of(pod: Pod) -> WorkloadKind:
-    """Kind of the workload that runs a pod."""
-    return "StatefulSet" if (pod.meta.owner_name or "").startswith("StatefulSet/") else "Deployment"
 
 
 def arrange(snapshot: PushDomainSnapshot, selected: Source) -> Arrangement:
@@ -82,20 +78,26 @@ def arrange(snapshot: PushDomainSnapshot, selected: Source) -> Arrangement:
         "StatefulSet" if on_claim else "Deployment", selected.spec.replicas, queue=config.queue is not None
     )
     there = dict(_workloads(snapshot))
-    pods = [_queue_pod(snapshot, pod, "") for pod in snapshot.pods if not pod.sidecar]
+    stays = _stays(snapshot, selected, target)
+    pods = [queue_pod(snapshot, pod, "", stays) for pod in snapshot.pods if not pod.sidecar]
     serving = who_serves(target, there, pods, _serving_before(snapshot, target))
     in_place = _digest(snapshot, _told(config, serving, queue=True)) if _in_place(target, there) else ""
     pods = [
-        *(_queue_pod(snapshot, pod, in_place) for pod in snapshot.pods if not pod.sidecar),
-        *_missing(snapshot, there),
+        *(queue_pod(snapshot, pod, in_place, stays) for pod in snapshot.pods if not pod.sidecar),
+        *missing(snapshot, there),
     ]
-    settlement = settle(target, there, pods, serving, abandon=_abandons(snapshot))
+    settlement = settle(target, there, pods, serving, abandon=abandons(snapshot))
+    claims = left_claims(snapshot, selected, target, there, pods, settlement)
+    if settlement.remove_old and claims.left and not stays["StatefulSet"]:
+        settlement = replace(settlement, remove_old=False)  # they would go with it
     return Arrangement(
         target,
         serving,
         settlement,
         _source(snapshot, selected, target, serving, settlement),
         _retiring(snapshot, selected, target, serving),
+        claims,
+        _draining(selected, claims),
     )
 
 
@@ -135,85 +137,13 @@ def _config_of(snapshot: PushDomainSnapshot, child: Child) -> DispatcherConfig |
     return found.config if found is not None else None
 
 
-def _queue_pod(snapshot: PushDomainSnapshot, pod: Pod, in_place: str) -> QueuePod:
-    """A pod, and what is known to be in its queue.
-
-    Args:
-        snapshot: what was observed.
-        pod: the pod.
-        in_place: hash of the configuration under which pods that serve put nothing in their queue; empty for
-            none.
-    """
-    kind = kind_of(pod)
-    name = pod.meta.key.name
-    number = name.rpartition("-")[2]
-    ordinal = int(number) if kind == "StatefulSet" and number.isdigit() else None
-    volume = pod.meta.annotations.get(Names.QUEUE_ANNOTATION)
-    found = QueuePod(name, kind, ordinal, queue=volume is not None, ready=pod.ready and not pod.meta.deleting)
-    if volume is None:
-        return replace(found, left=0)
-    # What was in an emptyDir is gone with a pod that has ended, and nothing ever was where none has begun.
-    if volume == QueueVolume.EMPTY_DIR and (pod.ended or not pod.began):
-        return replace(found, left=0)
-    if ordinal is not None and not pod.began and not _bound(snapshot, ordinal):
-        return replace(found, left=0)
-    push_domain = Key("PushDomain", snapshot.namespace, snapshot.name)
-    report = pod.last_report
-    if pod.url is None or PodMetrics(push_domain, pod.meta.uid, pod.url) not in snapshot.read:
-        return replace(found, trouble=pod.trouble or "has not been asked")
-    if report is None or not report.digest:
-        return replace(found, trouble=pod.trouble or "does not answer")
-    if report.queued is None:
-        return replace(found, trouble="a partition of its queue is not open")
-    settled = report.retiring or (in_place != "" and report.digest == in_place)
-    if report.queued or not settled:
-        return replace(found, left=report.queued or None, trouble="" if report.queued else "still serves")
-    if not report.quiet or pod.quiet_for < QUIET:
-        return replace(found, trouble="ends its last sessions")
-    if report.set_aside and not _outlives(snapshot, kind):
-        return replace(found, trouble="empty, but damaged parts of its queue were set aside there")
-    return replace(found, left=0)
-
-
-def _outlives(snapshot: PushDomainSnapshot, kind: WorkloadKind) -> bool:
-    """Whether a pod's volume stays when the pod goes for good."""
-    body = workload_body(snapshot, kind)
+def _stays(snapshot: PushDomainSnapshot, selected: Source, target: Target) -> dict[WorkloadKind, bool]:
+    """Whether the volumes of a workload's pods stay when these go for good."""
+    if target.kind == "StatefulSet":
+        return {"Deployment": False, "StatefulSet": not deletes(selected)}
+    body = workload_body(snapshot, "StatefulSet")
     claim = of_stateful_set(body) if body is not None else None
-    return claim is not None and claim.retention == "Retain"
-
-
-def _bound(snapshot: PushDomainSnapshot, ordinal: int) -> bool:
-    """Whether a pod's claim has a volume, for all that is known."""
-    key = claim_key(snapshot, ordinal)
-    claim = snapshot.children.get(key)
-    if claim is None:
-        return key not in snapshot.read  # it was looked for, and is not there
-    return claim.body is None or (claim.body.get("status") or {}).get("phase") != "Pending"
-
-
-def claim_key(snapshot: PushDomainSnapshot, ordinal: int) -> Key:
-    """The claim of one of the StatefulSet's pods."""
-    return Key(CLAIM.name, snapshot.namespace, Names.claim(snapshot.name, ordinal))
-
-
-def _missing(snapshot: PushDomainSnapshot, there: Mapping[WorkloadKind, Workload]) -> Iterator[QueuePod]:
-    """Pods of the StatefulSet that are not there: their claims may hold something."""
-    known = there.get("StatefulSet")
-    if known is None:
-        return
-    names = {pod.meta.key.name for pod in snapshot.pods}
-    for ordinal in range(known.replicas):
-        name = f"{snapshot.name}-{ordinal}"
-        if name not in names:
-            left = None if _bound(snapshot, ordinal) else 0
-            yield QueuePod(
-                name, "StatefulSet", ordinal, left=left, trouble="" if left == 0 else "is not there"
-            )
-
-
-def _abandons(snapshot: PushDomainSnapshot) -> bool:
-    wish = (snapshot.document["metadata"].get("annotations") or {}).get(Names.ABANDON_ANNOTATION)
-    return bool(wish == str(snapshot.generation))
+    return {"Deployment": False, "StatefulSet": claim is None or claim.retention == "Retain"}
 
 
 def _told(config: DispatcherConfig, serving: Serving, *, queue: bool) -> DispatcherConfig:
@@ -244,7 +174,7 @@ def _source(
         if claim is None:
             claim = wanted or of_spec(ClaimSpec())
         elif wanted is not None:
-            claim = replace(claim, retention=wanted.retention)
+            claim = replace(claim, retention=wanted.retention, when_scaled=wanted.when_scaled)
     return replace(
         selected,
         config=config,
@@ -262,6 +192,22 @@ def _kept(snapshot: PushDomainSnapshot) -> Document | None:
     body = workload_body(snapshot, "Deployment")
     found = body["spec"]["template"]["spec"].get("volumes") or () if body is not None else ()
     return next((dict(volume) for volume in found if volume["name"] == Names.QUEUE_VOLUME), None)
+
+
+def _draining(selected: Source, claims: Claims) -> tuple[Source, ...]:
+    """What drain pods are made from: they have the newest configuration, and others serve."""
+    # Of a StatefulSet all ordinals retire where it is not among those that serve.
+    config = selected.config.model_copy(update={"serving": (ServingWorkload(kind="Deployment"),)})
+    return tuple(
+        replace(
+            selected,
+            config=config,
+            config_map=Names.config_map(selected.name, config.secret_names(), queue=True, drain=True),
+            queue=QueueVolume.CLAIM,
+            drains=number,
+        )
+        for number in claims.drains
+    )
 
 
 def serving_replicas(snapshot: PushDomainSnapshot, arranged: Arrangement | None) -> int:

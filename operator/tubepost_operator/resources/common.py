@@ -26,7 +26,8 @@ class Source:
     ConfigMap with it. `queue` is where the pods have theirs, None for none; `claim` what claims for it are
     made from; `kept` the volume as it is, where the pods keep one that the spec does not name.
     `replicas`: of the workload, where they are not those of the spec for the moment. `unready`: pods that are
-    not ready on purpose, since they only deliver their queue.
+    not ready on purpose, since they only deliver their queue. `drains`: number of the claim that a drain pod
+    empties.
     """
 
     document: Document
@@ -39,6 +40,7 @@ class Source:
     kept: Document | None = None
     replicas: int | None = None
     unready: int = 0
+    drains: int | None = None
 
     @property
     def name(self) -> str:

@@ -120,7 +120,7 @@ def container(source: Source) -> Document:
     variables: list[Document] = [{"name": LINGER_VARIABLE, "value": str(LINGER)}]
     if place:
         built["volumeMounts"].append({"name": Names.QUEUE_VOLUME, "mountPath": queue.DIRECTORY})
-        variables += queue.environment(place)
+        variables += queue.environment(place, source.drains)
     if template.ca_bundle:
         built["volumeMounts"].append({"name": _CA_VOLUME, "mountPath": CA_DIRECTORY, "readOnly": True})
         # What OpenSSL reads where a program names no authorities.
@@ -145,6 +145,7 @@ def volumes(source: Source) -> list[Document]:
             if source.queue is QueueVolume.EMPTY_DIR
             else ()
         ),
+        *([queue.claimed(source.name, source.drains)] if source.drains is not None else ()),
         *_ca_volume(source),
     ]
 

@@ -31,7 +31,10 @@ def network_policy(source: Source) -> Document:
         "NetworkPolicy",
         {
             "spec": {
-                "podSelector": {"matchLabels": Names.pod_selector(source.name)},
+                # Drain pods as well, which the Service does not select.
+                "podSelector": {
+                    "matchLabels": {Names.NAME_LABEL: Names.APP, Names.PUSH_DOMAIN_LABEL: source.name}
+                },
                 "policyTypes": ["Ingress", "Egress"],
                 "ingress": [smtp, {"ports": [_tcp("http"), *rest]}],
                 "egress": [

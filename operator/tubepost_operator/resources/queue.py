@@ -37,21 +37,30 @@ class QueueVolume(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClaimTemplate:
-    """What claims are made from. All but `retention` stay as they are for a StatefulSet's whole life."""
+    """What claims are made from. `size`, class and modes stay as they are for a StatefulSet's whole life.
+
+    `when_scaled`: what becomes of an empty one that has no pod any more.
+    """
 
     size: str
     storage_class: str | None
     access_modes: tuple[str, ...]
     retention: Literal["Retain", "Delete"]
+    when_scaled: Literal["Retain", "Delete"] = "Retain"
 
 
 def of_spec(claim: ClaimSpec) -> ClaimTemplate:
     """What the spec says."""
-    return ClaimTemplate(claim.size, claim.storage_class_name, claim.access_modes, claim.retention)
+    return ClaimTemplate(
+        claim.size, claim.storage_class_name, claim.access_modes, claim.retention, claim.when_scaled
+    )
 
 
 def of_stateful_set(body: Mapping[str, Any]) -> ClaimTemplate | None:
-    """What a StatefulSet makes its claims from; None when it makes none for a queue."""
+    """What a StatefulSet makes its claims from; None when it makes none for a queue.
+
+    It does not know what becomes of those that it leaves behind: they are the operator's.
+    """
     spec = body["spec"]
     policy = (spec.get("persistentVolumeClaimRetentionPolicy") or {}).get("whenDeleted", "Retain")
     for template in spec.get("volumeClaimTemplates") or ():
@@ -90,6 +99,12 @@ def empty_dir(max_size: int | str | None, workers: int) -> Document:
     return {"name": Names.QUEUE_VOLUME, "emptyDir": bounds}
 
 
+def claimed(push_domain: str, ordinal: int) -> Document:
+    """Build the volume that is a claim which is there."""
+    claim = {"claimName": Names.claim(push_domain, ordinal)}
+    return {"name": Names.QUEUE_VOLUME, "persistentVolumeClaim": claim}
+
+
 def arguments(volume: QueueVolume, retire_after: int) -> list[str]:
     """The dispatcher's options for its queue; `retire_after` in seconds."""
     options = ["--queue-dir", DIRECTORY, "--retire-after", str(retire_after)]
@@ -98,10 +113,12 @@ def arguments(volume: QueueVolume, retire_after: int) -> list[str]:
     return [*options, "--workload", "StatefulSet", "--ordinal", f"$({ORDINAL_VARIABLE})"]
 
 
-def environment(volume: QueueVolume) -> list[Document]:
-    """What the options refer to."""
+def environment(volume: QueueVolume, drains: int | None = None) -> list[Document]:
+    """What the options refer to; `drains`: the number that a drain pod stands in for."""
     if volume is QueueVolume.EMPTY_DIR:
         return []
+    if drains is not None:
+        return [{"name": ORDINAL_VARIABLE, "value": str(drains)}]
     return [{"name": ORDINAL_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": _ORDINAL_LABEL}}}]
 
 

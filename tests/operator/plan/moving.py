@@ -108,6 +108,18 @@ def claim(ordinal: int, phase: str = "Bound", size: str = "2Gi", **wanted: Any) 
     return Child(read_meta(body, "PersistentVolumeClaim"), body)
 
 
+def drained_claim(ordinal: int) -> Child:
+    """One that is known to be empty."""
+    found = claim(ordinal)
+    return replace(found, meta=replace(found.meta, annotations={Names.DRAINED_ANNOTATION: "true"}))
+
+
+def drain_pod(ordinal: int, **said: Any) -> Pod:
+    """The pod that empties a claim."""
+    found = pod(f"alerts-drain-{ordinal}-1a2b3-x4y5z", queue="Claim", **said)
+    return replace(found, meta=replace(found.meta, labels={Names.DRAIN_LABEL: str(ordinal)}))
+
+
 def claims(seen: PushDomainSnapshot, *found: Child) -> PushDomainSnapshot:
     """The same with claims."""
     return replace(seen, children={**seen.children, **{child.meta.key: child for child in found}})

@@ -17,7 +17,7 @@ from tubepost_operator.plan.children import (
     wanted_children,
 )
 from tubepost_operator.plan.push_domain import decide
-from tubepost_operator.plan.workloads import workload_body
+from tubepost_operator.plan.queue_pods import workload_body
 from tubepost_operator.settings import ReleaseSettings
 from tubepost_operator.snapshot import PushDomainSnapshot
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.operator.cases import snapshot
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Key, Meta
-from tubepost_operator.plan.ownership import is_leaving, is_orphan, is_ours
+from tubepost_operator.observed import Child, Key, Meta
+from tubepost_operator.plan.ownership import is_leaving, is_orphan, is_ours, owns_claim
 
 SEEN = snapshot("first-publish")
 META = Meta(
@@ -47,3 +47,22 @@ def test_whose_it_is(meta: Meta, ours: bool, orphan: bool, leaving: bool) -> Non
     assert is_ours(SEEN, meta) is ours
     assert is_orphan(SEEN, meta) is orphan
     assert is_leaving(SEEN, meta) is leaving
+
+
+@pytest.mark.parametrize(
+    ("meta", "ours"),
+    [
+        (META, True),
+        (replace(META, labels={**META.labels, "team": "push"}), True),
+        (replace(META, owner="uid-s", co_owners=(SEEN.uid,)), True),
+        (replace(META, co_owners=("uid-s",)), True),
+        (replace(META, labels=Names.labels("other")), False),
+        (replace(META, labels={}), False),
+        (replace(META, owner="somebody"), False),
+        (replace(META, co_owners=("uid-s", "somebody")), False),
+    ],
+)
+def test_a_claim_is_nobody_elses(meta: Meta, ours: bool) -> None:
+    workload = replace(META, uid="uid-s", key=Key("StatefulSet", "default", "alerts"), owner=SEEN.uid)
+    seen = replace(SEEN, children={workload.key: Child(workload)})
+    assert owns_claim(seen, meta) is ours

@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 
 from tests.operator.objects import push_domain
-from tubepost_operator.actions import Apply
+from tubepost_operator.actions import Apply, Mark
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Key
 from tubepost_operator.plan.children import ChildrenPlan
 from tubepost_operator.plan.pause import is_paused, withheld
 
+CLAIM = Key("PersistentVolumeClaim", "default", "queue-alerts-1")
 SERVICE = Key("Service", "default", "alerts")
 
 
@@ -23,6 +24,13 @@ def test_whatever_it_says_but_false_pauses(value: str | None, paused: bool) -> N
 
 
 def test_writes_are_withheld_and_named() -> None:
-    plan = withheld(ChildrenPlan(apply=[Apply(SERVICE, {})], repaired={SERVICE: []}, conflicts=[SERVICE]))
-    assert (plan.apply, plan.repaired, plan.delete, plan.scale) == ([], {}, [], None)
-    assert (plan.withheld, plan.conflicts, plan.paused) == ([SERVICE], [SERVICE], True)
+    plan = withheld(
+        ChildrenPlan(
+            apply=[Apply(SERVICE, {})],
+            repaired={SERVICE: []},
+            conflicts=[SERVICE],
+            marks=[Mark(CLAIM, drained=True)],
+        )
+    )
+    assert (plan.apply, plan.repaired, plan.delete, plan.scale, plan.marks) == ([], {}, [], None, [])
+    assert (plan.withheld, plan.conflicts, plan.paused) == ([SERVICE, CLAIM], [SERVICE], True)

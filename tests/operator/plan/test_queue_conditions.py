@@ -4,13 +4,28 @@ from dataclasses import replace
 
 import pytest
 
-from tests.operator.plan.moving import CLAIM, DIRECT, EMPTY_DIR, arranged, joined, pod, settled, wanting
+from tests.operator.plan.moving import (
+    CLAIM,
+    DIRECT,
+    EMPTY_DIR,
+    OWNER,
+    arranged,
+    claim,
+    claims,
+    drain_pod,
+    drained_claim,
+    joined,
+    pod,
+    settled,
+    wanting,
+)
 from tubepost_api.conditions import ConditionType, Reason
+from tubepost_operator.actions import Mark
 from tubepost_operator.conditions import REASONS, PlannedCondition
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Pod
+from tubepost_operator.observed import Child, Key, Pod, PodMetrics
 from tubepost_operator.plan.push_domain import plan_push_domain
-from tubepost_operator.plan.queue_conditions import abandoned, queue_conditions
+from tubepost_operator.plan.queue_conditions import queue_conditions, queue_events
 from tubepost_operator.snapshot import PushDomainSnapshot
 
 
@@ -108,14 +123,15 @@ def test_giving_up_has_its_price(seen: PushDomainSnapshot, price: str) -> None:
     assert f"({price}" in found(seen)[ConditionType.QUEUE_SETTLED].message
     arrangement = arranged(seen).arranged
     assert arrangement is not None
-    assert abandoned(arrangement) is None
+    assert not list(queue_events(seen, arrangement))
     annotations = {Names.ABANDON_ANNOTATION: str(seen.generation)}
     metadata = {**seen.document["metadata"], "annotations": annotations}
     given_up = replace(seen, document={**seen.document, "metadata": metadata})
     arrangement = arranged(given_up).arranged
     assert arrangement is not None
-    text = abandoned(arrangement)
-    assert text is not None
+    (event,) = queue_events(given_up, arrangement)
+    assert (event.type, event.reason) == ("Warning", "QueueAbandoned")
+    text = event.message
     assert "(1 queued)" in text
     assert price in text
     events = plan_push_domain(given_up).events
@@ -132,3 +148,63 @@ def test_a_queue_that_drains_does_not_make_the_push_domain_unready() -> None:
     found_of = {item["type"]: (item["status"], item["reason"]) for item in status["conditions"]}
     assert found_of["Ready"] == ("True", "Ready")
     assert found_of["QueueSettled"] == ("False", "QueueDraining")
+
+
+def left_behind(*claims_there: Child, drains: tuple[Pod, ...] = (), **claim_spec: str) -> PushDomainSnapshot:
+    """One replica on its claim, and other claims."""
+    spec = {"queue": {"disk": {"claim": {**CLAIM["queue"]["disk"]["claim"], **claim_spec}}}}
+    seen = claims(settled(CLAIM, spec, pods=(pod("alerts-0", queue="Claim", retiring=False),)), *claims_there)
+    asked = {PodMetrics(OWNER, one.meta.uid, one.url) for one in drains if one.url}
+    return replace(seen, drains=drains, read=seen.read | asked)
+
+
+def test_claims_that_are_drained_are_named_and_told_once() -> None:
+    seen = left_behind(claim(0), claim(1), claim(2), drains=(drain_pod(2, queued=17),))
+    condition = found(seen)[ConditionType.QUEUE_SETTLED]
+    assert (condition.status, condition.reason) == ("False", Reason.CLAIM_DRAINING)
+    assert "PersistentVolumeClaim queue-alerts-1 (its drain pod is not there yet)" in condition.message
+    assert "PersistentVolumeClaim queue-alerts-2 (17 queued)" in condition.message
+    assert f"{Names.ABANDON_ANNOTATION}={seen.generation} (claims are left alone" in condition.message
+    events = [event for event in plan_push_domain(seen).events if event.reason == "ClaimAdopted"]
+    assert ["queue-alerts-1" in event.message for event in events] == [True, False]
+    deployment = replace(claim(1).meta, key=Key("Deployment", "default", "alerts-drain-1"))
+    started = claims(seen, Child(deployment, None))
+    arrangement = arranged(started).arranged
+    assert arrangement is not None
+    assert ["queue-alerts-2" in event.message for event in queue_events(started, arrangement)] == [True]
+
+
+def test_claims_that_are_empty_are_told_and_then_all_is_settled() -> None:
+    seen = left_behind(claim(0), claim(1), drains=(drain_pod(1),), whenScaled="Delete")
+    plan = plan_push_domain(seen)
+    assert plan.marks == (Mark(claim(1).meta.key, drained=True),)
+    assert [event.reason for event in plan.events if event.reason.startswith("Claim")] == ["ClaimDrained"]
+    assert found(seen)[ConditionType.QUEUE_SETTLED].status == "True"
+    gone = plan_push_domain(left_behind(claim(0), drained_claim(1), whenScaled="Delete"))
+    assert [meta.key for meta in gone.delete] == [claim(1).meta.key]
+    assert [event.reason for event in gone.events if event.reason.startswith("Claim")] == ["ClaimDeleted"]
+    kept = plan_push_domain(left_behind(claim(0), drained_claim(1)))
+    assert (kept.delete, kept.marks) == ((), ())
+
+
+def test_claims_that_nobody_empties_are_told_with_a_remedy() -> None:
+    owned = claim(2)
+    theirs = Child(replace(owned.meta, owner="x", owner_name="Backup/x"), owned.body)
+    seen = left_behind(claim(0), claim(1, "Lost"), theirs)
+    condition = found(seen)[ConditionType.QUEUE_SETTLED]
+    assert (condition.status, condition.reason) == ("False", Reason.CLAIM_LEFT)
+    assert "queue-alerts-1 (its volume is gone)" in condition.message
+    assert "queue-alerts-2 (somebody else owns it, and it is left alone)" in condition.message
+    assert "Remedy" in condition.message
+    many = left_behind(*(claim(number) for number in range(9)))
+    assert ", and 3 more." in found(many)[ConditionType.QUEUE_SETTLED].message
+
+
+def test_claims_that_are_given_up_are_named_though_all_is_settled() -> None:
+    seen = left_behind(claim(0), claim(1))
+    annotations = {Names.ABANDON_ANNOTATION: str(seen.generation)}
+    metadata = {**seen.document["metadata"], "annotations": annotations}
+    given_up = replace(seen, document={**seen.document, "metadata": metadata})
+    condition = found(given_up)[ConditionType.QUEUE_SETTLED]
+    assert condition.status == "True"
+    assert "what is on PersistentVolumeClaim queue-alerts-1 is left alone" in condition.message

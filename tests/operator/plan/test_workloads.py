@@ -22,14 +22,12 @@ from tubepost_api.config import AcceptanceMode, ServingWorkload
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Key, PodReport
 from tubepost_operator.plan.push_domain import decide
+from tubepost_operator.plan.queue_pods import workload
 from tubepost_operator.plan.workloads import (
     Arrangement,
-    kind_of,
     present_kind,
     serving_replicas,
     unbound_claims,
-    workload,
-    workload_body,
 )
 from tubepost_operator.resources.queue import QueueVolume
 from tubepost_operator.snapshot import PushDomainSnapshot
@@ -49,17 +47,6 @@ def from_claim_to_direct(**fields: Any) -> PushDomainSnapshot:
     return wanting(joined(old, settled(DIRECT)), DIRECT)
 
 
-def test_a_workload_is_ours_and_stays() -> None:
-    seen = settled(CLAIM)
-    key = Key("StatefulSet", "default", "alerts")
-    assert workload(seen, "StatefulSet") is not None
-    assert workload_body(seen, "StatefulSet") == seen.children[key].body
-    assert workload_body(seen, "Deployment") is None
-    for change in ({"owner": "other"}, {"deleting": True}):
-        child = Child(replace(seen.children[key].meta, **change), seen.children[key].body)
-        assert workload(replace(seen, children={key: child}), "StatefulSet") is None
-
-
 def test_without_a_decision_the_workload_that_is_there_is_the_one() -> None:
     assert present_kind(settled(CLAIM)) == "StatefulSet"
     assert present_kind(settled(DIRECT)) == "Deployment"
@@ -67,11 +54,6 @@ def test_without_a_decision_the_workload_that_is_there_is_the_one() -> None:
     unreadable = settled(CLAIM)
     document = {**unreadable.document, "spec": {"domains": 7}}
     assert decide(replace(unreadable, document=document)).kind == "StatefulSet"
-
-
-def test_pods_are_of_the_workload_that_made_them() -> None:
-    assert kind_of(pod("alerts-0")) == "StatefulSet"
-    assert kind_of(pod("alerts-1-abcde")) == "Deployment"
 
 
 @pytest.mark.parametrize(
