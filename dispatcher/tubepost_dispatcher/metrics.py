@@ -97,7 +97,8 @@ class Metrics(MetricSet):
     )
     route_held = gauge(
         pod_metrics.ROUTE_HELD,
-        "1 while a route is held by the breaker or a credential problem.",
+        "1 while a route takes no requests: its credential is refused or cannot be used, or APNs cannot be "
+        "reached, as of the last request.",
         "route",
         aggregate="max",
     )

@@ -30,6 +30,7 @@ PROGRAMS = (
     "h2load",
     "master",
     "nginx",
+    "prometheus",
     "promtool",
     "smtp-sink",
     "smtp-source",

@@ -99,6 +99,10 @@ class CredentialState:
         """Whether a hold concerns what comes from this source."""
         return not self.blames_some or source in self.environment.blamed
 
+    def unusable(self, now: float, wall: float) -> bool:
+        """Whether no request can be made with it at present: APNs refuses it, or it cannot be used."""
+        return self.hold.held or self.refusal(now, wall) is not None
+
     def held(self, now: float) -> Outcome:
         """Return the outcome of a request that a held route does not take."""
         hold = self.hold

@@ -394,6 +394,6 @@ class Pool:
             streams=self._connections.open_streams,
             stream_limit=self._connections.stream_limit,
             pending=len(self._waiting),
-            held=self._credential.hold.held or self._credential.refusal(now, wall) is not None,
+            held=self._credential.unusable(now, wall) or self._connections.out_of_reach,
             token_age=token.age(wall) if token is not None and token.iat else None,
         )

@@ -187,11 +187,15 @@ async def test_nobody_listening_comes_back_after_three_attempts_and_recovers() -
         assert failures == 3
         assert pool.status()["connectFailures"] == 3
         assert "ConnectFailed" in pool.status()["lastError"]
+        pool._gauges.refresh()
+        assert metrics.registry.get_sample_value("tubepost_route_held", {"route": "test"}) == 1
         async with Peer(port=port):
             pool._connections.connector.backoff.until = 0.0
             pool.submit(request(outcomes))
             assert (await outcomes.wait(2))[-1].kind is DELIVERED
             assert pool.held_until == 0.0
+            pool._gauges.refresh()
+            assert metrics.registry.get_sample_value("tubepost_route_held", {"route": "test"}) == 0
 
 
 async def test_a_server_that_never_sends_settings_is_a_connect_timeout() -> None:
