@@ -27,6 +27,7 @@ ROWS = "rows of a table: tests/dispatcher/reasons/test_catalogue.py goes over al
 GOLDEN = "tests/operator/test_golden.py: whole situations and the plans for them"
 TESTED_ELSEWHERE = {
     "cli/tubepost_cli/demo.py": ENTRY,
+    "cli/tubepost_cli/kubectl/cluster.py": VALUES,
     "cli/tubepost_cli/queue_change.py": "tests/cli/test_queue.py",
     "cli/tubepost_cli/queue_options.py": "tests/cli/test_queue.py",
     "cli/tubepost_cli/simulated.py": "tests/dispatcher/supervisor/test_supervisor.py and tests/e2e send to it",
@@ -89,6 +90,7 @@ TESTED_ELSEWHERE = {
 }
 """Modules without a test file of their own: what tests them, or why nothing does."""
 ABOUT_MORE_THAN_A_MODULE = {
+    "tests/cli/kubectl/test_krew.py": "what krew installs",
     "tests/api/test_broken.py": "the wording of problems, as golden files",
     "tests/api/test_effects.py": "every field has an effect",
     "tests/api/test_examples.py": "the files in examples/",

@@ -19,6 +19,7 @@ from tubepost_cli.queue_options import (
     echo,
     end,
     filters,
+    one_id,
     pairs_of,
     print_json,
 )
@@ -57,10 +58,11 @@ def command() -> None:
       tubepost queue drop --sender news@example.com --older-than 24h --yes --reason INC-7
 
     The dispatcher is asked on its admin port, which it opens on loopback only. In a cluster each pod has a
-    queue of its own; ask in the pod:
+    queue of its own; all pods of a PushDomain, or of a namespace, are asked through the API server:
 
     \b
-      kubectl exec POD -c dispatcher -- tubepost queue summary
+      tubepost queue summary -n shop pushdomain/alerts
+      kubectl tubepost queue summary -n shop
 
     Filters choose what matches all of them. They choose what is in the queue now: what is accepted later is
     not concerned. For that, set spec.delivery.mode to Suspend.
@@ -79,6 +81,7 @@ def command() -> None:
 
 
 @command.command(short_help="Count what is queued, by domain and by reason.")
+@click.argument("ids", nargs=-1, metavar="[pushdomain/NAME]...")
 @filters
 @connection
 def summary(**options: Any) -> None:
@@ -102,7 +105,7 @@ def summary(**options: Any) -> None:
 
 
 @command.command("list", short_help="List notifications in the queue.")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.argument("ids", nargs=-1, metavar="[ID | pushdomain/NAME]...")
 @filters
 @click.option(
     "--limit", default=100, show_default=True, type=click.IntRange(0), help="At most so many; 0: all of them."
@@ -141,14 +144,15 @@ def list_(**options: Any) -> None:
 
 
 @command.command(short_help="Show one message in the queue.")
-@click.argument("message_id", metavar="ID")
+@click.argument("ids", nargs=-1, metavar="ID [pushdomain/NAME]...")
 @connection
-def show(message_id: str, **options: Any) -> None:
+def show(**options: Any) -> None:
     """Show one message in the queue: all its notifications, without payload and with short device tokens.
 
     \b
     tubepost queue show 018bcfe568000000a1b2c3d4e
     """
+    message_id = one_id(options["ids"])
     client = client_of(options)
     pairs = [("id", message_id), ("limit", str(MOST_LISTED))]
     found = [
@@ -169,9 +173,9 @@ def show(message_id: str, **options: Any) -> None:
 
 
 @command.command(short_help="Tell one message's life, from SMTP to its outcome.")
-@click.argument("message_id", metavar="ID")
+@click.argument("ids", nargs=-1, metavar="ID [pushdomain/NAME]...")
 @connection
-def trace(message_id: str, **options: Any) -> None:
+def trace(**options: Any) -> None:
     """Tell one message's life from SMTP to its outcome, also some time after it has ended.
 
     What ended is in a journal of bounded size: 64 MiB for each worker beside the queue, about 200,000
@@ -181,9 +185,10 @@ def trace(message_id: str, **options: Any) -> None:
     \b
     tubepost queue trace 018bcfe568000000a1b2c3d4e
     """
+    message_id = one_id(options["ids"])
     client = client_of(options)
     documents = list(client.read("/queue/trace", [("id", message_id), ("limit", str(MOST_LISTED))]))
-    events = documents[0]["events"]
+    events = sorted((one for document in documents for one in document["events"]), key=lambda one: one["at"])
     queued = [one for document in documents for one in document["notifications"]]
     if options["as_json"]:
         print_json({"id": message_id, "events": events, "notifications": queued})

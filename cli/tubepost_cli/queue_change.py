@@ -36,7 +36,7 @@ def _change_options(function: F) -> F:
         ),
     ):
         function = option(function)
-    return click.argument("ids", nargs=-1, metavar="[ID]...")(filters(function))
+    return click.argument("ids", nargs=-1, metavar="[ID | pushdomain/NAME]...")(filters(function))
 
 
 @click.command(short_help="Try notifications now that wait for their next attempt.")
@@ -123,7 +123,7 @@ def _change(action: Action, options: Mapping[str, Any]) -> None:
         raise click.UsageError("--reason TEXT is needed: it is logged, and says why to whoever asks later.")
     body = {
         **({"filter": chosen} if chosen else {"all": True}),
-        "by": options["by"] or _user(),
+        "by": options["by"] or user(),
         "reason": options["reason"],
     }
     client = client_of(options, "counted")
@@ -136,7 +136,7 @@ def _change(action: Action, options: Mapping[str, Any]) -> None:
         end(client)
     doing = client_of(options, _PAST[action])
     # From the moment at which they were counted: what has come since is not concerned.
-    after = collect(doing.change(action, {**body, "dryRun": False}, before.first["start"]))
+    after = collect(doing.change(action, {**body, "dryRun": False}, before.last["start"]))
     _report(action, options, groups, after.groups, after.under_way)
     doing.problems = [*client.problems, *(one for one in doing.problems if one not in client.problems)]
     end(doing)
@@ -173,7 +173,8 @@ def _report(
             )
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs the command, for logs."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user need not have a name

@@ -10,6 +10,9 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
+from tubepost_cli.kubectl.options import cluster_of, cluster_options, in_cluster
+from tubepost_cli.kubectl.pods_client import client_of_pods
+from tubepost_cli.kubectl.targets import find
 from tubepost_cli.queue_client import EX_PARTLY, Document, QueueClient
 from tubepost_cli.queue_text import seconds_of, shown, stamp_of
 from tubepost_dispatcher.queue_request import Group, add_up
@@ -22,7 +25,8 @@ _LOOPBACK: Final = "http://127.0.0.1:{port}"
 
 
 def connection(function: F) -> F:
-    """Options that say which dispatcher is asked, and how it is shown."""
+    """Options that say which dispatchers are asked, and how it is shown."""
+    function = cluster_options(function)
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs."),
         click.option(
@@ -72,10 +76,10 @@ _FILTERS: Final = {
 
 
 def chosen_by(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The filter as the admin API has it."""
+    """The filter as the admin API has it. Words with a slash are pods and PushDomains, not ids."""
     chosen = {name: options[key] for key, name in _FILTERS.items() if options.get(key) is not None}
-    ids = options.get("ids")
-    return {**chosen, **({"id": list(ids)} if ids else {})}
+    ids = [word for word in options.get("ids", ()) if "/" not in word]
+    return {**chosen, **({"id": ids} if ids else {})}
 
 
 def pairs_of(chosen: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -85,8 +89,20 @@ def pairs_of(chosen: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, str(value).lower() if isinstance(value, bool) else value) for name, value in pairs]
 
 
+def one_id(words: Sequence[str]) -> str:
+    """The message that a command is about, beside pods and PushDomains."""
+    ids = [word for word in words if "/" not in word]
+    if len(ids) != 1:
+        raise click.UsageError("Give one message id, as the 250 named it.")
+    return ids[0]
+
+
 def client_of(options: Mapping[str, Any], verb: str = "looked at") -> QueueClient:
-    """The dispatcher that the options name; `verb`: what is done, for the progress on a terminal."""
+    """The dispatchers that the options name; `verb`: what is done, for the progress on a terminal."""
+    places = [word for word in options.get("ids", ()) if "/" in word]
+    if options["admin"] is None and in_cluster(options, places):
+        cluster = cluster_of(options)
+        return client_of_pods(cluster, find(cluster, places), _Progress(verb))
     url = options["admin"] or _LOOPBACK.format(port=options["port"])
     if "://" not in url:
         raise click.BadParameter(f"{url!r} is no URL, such as http://127.0.0.1:9091.", param_hint="--admin")

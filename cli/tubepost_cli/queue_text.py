@@ -20,8 +20,9 @@ def summary(partitions: Sequence[Document], groups: Sequence[Document], now: flo
         if one["filesSetAside"] or one["entriesSetAside"]:
             aside = f", set aside: {one['filesSetAside']} files, {one['entriesSetAside']} entries"
         lines.append(
-            f"Partition {one['number']:02d} ({shown(state, 200)}): {number_of(one['notifications'])},"
-            f" {one['active']:,} with delivery, {size(one['bytes'])} on disk{aside}"
+            f"{_pod_of(one)}Partition {one['number']:02d} ({shown(state, 200)}):"
+            f" {number_of(one['notifications'])}, {one['active']:,} with delivery,"
+            f" {size(one['bytes'])} on disk{aside}"
         )
     if not partitions:
         lines.append("No queue: the dispatcher was started without --queue-dir, or no worker is ready.")
@@ -34,6 +35,10 @@ def summary(partitions: Sequence[Document], groups: Sequence[Document], now: flo
     if holds:
         lines += ["", *_by("HELD SINCE, BY, WHY", holds, lambda one: (one["hold"],), now)]
     return lines
+
+
+def _pod_of(one: Document) -> str:
+    return f"{shown(one['pod'])}: " if "pod" in one else ""
 
 
 def total(groups: Sequence[Document], now: float) -> str:
@@ -130,6 +135,7 @@ def one_notification(one: Document, now: float) -> list[str]:
         ("collapse id", one["collapseId"]),
         ("channel", one.get("channelId", "")),
         ("partition", f"{one['partition']:02d}"),
+        ("pod", one.get("pod", "")),
     ]
     return [f"{name + ':':<14} {shown(str(value), 300)}" for name, value in pairs if value not in ("", None)]
 
@@ -145,7 +151,8 @@ def life(events: Sequence[Document], queued: Sequence[Document], now: float) -> 
         if lines:
             lines.append("")
         if apns_id:
-            lines.append(f"apns-id {shown(apns_id)}")
+            pods = ", ".join(dict.fromkeys(one["pod"] for one in (*mine, *here) if "pod" in one))
+            lines.append(f"apns-id {shown(apns_id)}" + (f", pod {shown(pods, 200)}" if pods else ""))
         user = f", user {first['user']}" if first.get("user") else ""
         channel = f", channel {first['channelId']}" if first.get("channelId") else ""
         lines.append(

@@ -1,0 +1,154 @@
+"""`kubectl tubepost` on a real cluster: what it shows is what is there, and what it writes holds no secret."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.e2e.operating import DOMAIN, Operated, certificate, figure, secret
+from tests.cluster.e2e.release import TOKEN, Release
+from tests.cluster.handle import Cluster
+
+pytestmark = pytest.mark.xdist_group("plugin")
+PROGRAM = Path(sys.executable).with_name("kubectl-tubepost")
+PASSWORD = "s3same-0pen"
+TIMEOUT = 120
+
+
+class Plugin:
+    """The plugin, started by the cluster's own kubectl."""
+
+    def __init__(self, operated: Operated) -> None:
+        self.operated = operated
+        cluster = operated.release.cluster
+        folders = [str(PROGRAM.parent), str(cluster.kubectl_program.parent), os.environ["PATH"]]
+        self._environment = {
+            **os.environ,
+            "KUBECONFIG": str(cluster.kubeconfig),
+            "PATH": os.pathsep.join(folders),
+        }
+
+    def __call__(self, *arguments: str, status: int = 0) -> str:
+        """What it prints."""
+        program = str(self.operated.release.cluster.kubectl_program)
+        done = subprocess.run(
+            [program, "tubepost", *arguments, "-n", self.operated.namespace],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self(*arguments, "-o", "json"))
+
+
+@pytest.fixture(scope="module")
+def plugin(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
+    """The chart, and a PushDomain with a queue and two pods whose listener knows a user."""
+    with cluster.namespace("plugin") as name:
+        operated = Operated(Release(cluster, name, tmp_path_factory.mktemp("release")))
+        operated.install()
+        operated.apply(secret("unused", certificate(), password=PASSWORD.encode()))
+        operated.patch("pushdomain", "alerts", acceptance={"mode": "Queued"}, queue={"disk": {}}, replicas=2)
+        operated.ready(timeout=180)
+        operated.serving(2, timeout=180)
+        yield Plugin(operated)
+
+
+def sent(plugin: Plugin) -> str:
+    """Send one; its message id."""
+    reply = plugin("send", "alerts", "--token", TOKEN, "--alert", "by the plugin")
+    found = re.search(r"\b[0-9a-f]{25}\b", reply)
+    assert found, reply
+    return found[0]
+
+
+def events(plugin: Plugin, message_id: str) -> list[str]:
+    """What happened to a message so far."""
+    return [one["event"] for one in plugin.json("trace", message_id)["events"]]
+
+
+def test_one_message_is_explained_from_smtp_to_its_outcome_and_status_counts_it(plugin: Plugin) -> None:
+    cluster = plugin.operated.release.cluster
+    message_id = sent(plugin)
+    cluster.until("its end", lambda: "ended" in events(plugin, message_id))
+    traced = plugin("trace", message_id)
+    figure(traced)
+    assert re.search(r"^apns-id [0-9a-f-]{36}, pod alerts-", traced, re.MULTILINE), traced
+    assert f"received from tubepost@localhost for device@{DOMAIN} (client 127.0.0.1)" in traced
+    assert "delivered, attempt 1 by apns" in traced
+    assert message_id in plugin("logs", "alerts", "--since", "10m")
+
+    screen = plugin("status", "alerts")
+    figure(screen)
+    assert max(map(len, screen.splitlines())) <= 100
+    assert "\x1b" not in screen, "colours are for terminals"
+    assert "2 of 2 pods ready" in screen
+    (document,) = plugin.json("status", "alerts")["pushDomains"]
+    attempts = [one for pod in document["pods"] for one in pod["live"]["attempts"]]
+    assert sum(one["count"] for one in attempts if one["outcome"] == "delivered") >= 1
+
+
+def test_what_is_suspended_waits_in_the_queue_and_is_delivered_when_it_is_resumed(plugin: Plugin) -> None:
+    cluster = plugin.operated.release.cluster
+    assert "suspended until" in plugin("suspend", "alerts", "--reason", "wrong text, see INC-7")
+    cluster.until(
+        "the condition", lambda: plugin.operated.condition("Delivering")[1] == "Suspended", timeout=120
+    )
+    plugin.operated.ready(timeout=120)
+    cluster.until("all pods to have it", lambda: "in all pods" in plugin("status", "alerts"), timeout=180)
+    message_id = sent(plugin)
+    summary = json.loads(plugin("queue", "summary", "--json", "pushdomain/alerts"))
+    assert sum(one["notifications"] for one in summary["groups"]) >= 1
+    assert "wrong text, see INC-7" in plugin("status", "alerts")
+    assert "its mode is Deliver" in plugin("resume", "alerts")
+    cluster.until("its delivery", lambda: "ended" in events(plugin, message_id), timeout=180)
+
+
+def test_a_report_holds_no_secret(plugin: Plugin, tmp_path: Path) -> None:
+    sent(plugin)
+    file = tmp_path / "report.tar.gz"
+    figure(plugin("report", "-f", str(file)))
+    with tarfile.open(file) as archive:
+        files = {
+            member.name.partition("/")[2]: archive.extractfile(member).read()  # type: ignore[union-attr]
+            for member in archive.getmembers()
+        }
+    figure("\n".join(sorted(files)))
+    for path in (
+        "versions.json",
+        "status.txt",
+        "objects/pushdomains/alerts.yaml",
+        "objects/apnroutes/apns.yaml",
+    ):
+        assert files[path], path
+    assert any(path.startswith("logs/alerts-") for path in files)
+    assert any(path.endswith("metrics.txt") for path in files)
+    held = plugin.operated.release.cluster.get("secrets", plugin.operated.place)["items"]
+    values = {TOKEN.encode(), PASSWORD.encode()}
+    for one in held:
+        for value in one.get("data", {}).values():
+            values |= {value.encode(), *pieces(base64.b64decode(value))}
+    assert len(values) > 10
+    everything = b"\n".join(files.values())
+    assert [value for value in values if value in everything] == []
+
+
+def pieces(value: bytes) -> set[bytes]:
+    """A Secret's value, and its lines where it has several: a file may be quoted by lines."""
+    lines = [line.strip() for line in value.splitlines()]
+    return {value, *(line for line in lines if len(line) >= 16 and not line.startswith(b"-----"))}
