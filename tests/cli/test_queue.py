@@ -278,7 +278,12 @@ def test_without_a_queue_there_is_a_journal_in_memory(tmp_path: Path) -> None:
 
 def test_help_teaches_with_examples() -> None:
     output = CliRunner().invoke(command, ["--help"]).output
-    for words in ("kubectl tubepost queue", "tubepost queue drop", "Exit status:", "69  no dispatcher answers"):
+    for words in (
+        "kubectl tubepost queue",
+        "tubepost queue drop",
+        "Exit status:",
+        "69  no dispatcher answers",
+    ):
         assert words in output
     for name in ("summary", "list", "show", "trace", "flush", "hold", "release", "drop"):
         assert f"tubepost queue {name}" in CliRunner().invoke(command, [name, "--help"]).output
