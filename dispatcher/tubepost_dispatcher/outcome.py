@@ -14,9 +14,12 @@ class OutcomeKind(enum.Enum):
     PERMANENT = "permanent"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Outcome:
-    """The result of one attempt to hand a notification to APNs.
+    """The result of one attempt to hand a notification to APNs. Never changed once it is made.
+
+    (The language is not asked to see to that: a frozen one takes five times as long to make, and every
+    notification has one.)
 
     `reason` is APNs' own word (`BadDeviceToken`), or ours for what APNs never answered (see
     `apns.reasons`: `ResponseTimeout`, `ConnectionLost`, `ConnectFailed`, `RouteHeld`, ...); empty when
@@ -43,7 +46,7 @@ class Outcome:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class IdentifiedOutcome(Outcome):
     """An outcome in Apple's development environment. A class of its own, for the sake of all others."""
 

@@ -66,3 +66,27 @@ def test_a_tally_is_in_the_metric_whenever_somebody_asks() -> None:
     assert metrics.registry.get_sample_value("things_total", {"kind": "a"}) == 4
     tally.count += 2
     assert metrics.registry.get_sample_value("things_total", {"kind": "a"}) == 6
+
+
+def test_a_histogram_that_is_tallied_shows_what_one_observed_directly_shows() -> None:
+    class Metrics(MetricSet):
+        seconds = histogram("seconds", "Seconds, by kind.", "kind", buckets=(0.1, 1.0))
+
+    tallied, direct = Metrics(), Metrics()
+    tally = tallied.histogram_tally(tallied.seconds.labels("a"))
+    assert tallied.histogram_tally(tallied.seconds.labels("a")) is tally
+    for values in ([0.0, 0.1, 0.1000001, 1.0, 7.5], [], [0.5]):
+        for value in values:
+            tally.observe(value)
+            direct.seconds.labels("a").observe(value)
+        for sample, labels in (
+            ("seconds_bucket", {"le": "0.1"}),
+            ("seconds_bucket", {"le": "1.0"}),
+            ("seconds_bucket", {"le": "+Inf"}),
+            ("seconds_count", {}),
+            ("seconds_sum", {}),
+        ):
+            asked = {"kind": "a", **labels}
+            assert tallied.registry.get_sample_value(sample, asked) == direct.registry.get_sample_value(
+                sample, asked
+            )

@@ -53,7 +53,7 @@ class RestState(Generic[DomainT]):
         self.throttle = AuthThrottle()
         self.remembered = Remembered()
         self._requests = metrics.rest_requests
-        self._seconds = metrics.rest_request_seconds
+        self._seconds = metrics.histogram_tally(metrics.rest_request_seconds)
         self._gauge = metrics.rest_connections
         self._gauge.set_function(lambda: len(self.connections))
         metrics.rest_open_requests.set_function(lambda: self.open_requests)

@@ -49,7 +49,7 @@ class PoolGauges:
         self._metrics = metrics
         self._loop = loop
         self._read = read
-        self.observe_latency = metrics.apns_latency.labels(route).observe
+        self.observe_latency = metrics.histogram_tally(metrics.apns_latency.labels(route)).observe
         """Take the seconds between a request and its answer."""
         self.resubmitted = metrics.apns_resubmitted.labels(route)
         self._opened = metrics.apns_connections_opened.labels(route)
