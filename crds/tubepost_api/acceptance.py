@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from tubepost_api.config import AcceptanceMode, AcceptanceOverflow, QueueConfig
 from tubepost_api.durations import parse_size
 from tubepost_api.fields import UNIQUE, Checked, Duration, Size, no_repeats
+from tubepost_api.jetstream import JetStreamSpec, jet_stream_config
 from tubepost_api.rules import Rule, SpecModel, Transition
 
 VolumeSize = Annotated[
@@ -40,13 +41,13 @@ class AcceptanceSpec(SpecModel):
 
     mode: AcceptanceMode = AcceptanceMode.DIRECT
     """Direct: the reply to DATA waits for APNs' verdict. Queued: 250 as soon as the message is safe in the
-    queue, which delivers it now or later; needs queue.disk."""
+    queue, which delivers it now or later; needs a queue."""
     deadline: Duration = "30s"
     """Longest time between the end of DATA and the reply; without a verdict (Direct) or a write that is safe
     (Queued) by then the reply is 451."""
     overflow: AcceptanceOverflow = AcceptanceOverflow.REFUSE
     """With mode Direct, what becomes of a message that has no verdict at the deadline. Refuse: 451, the
-    sender keeps it. Queue: it goes into the queue, 250; needs queue.disk."""
+    sender keeps it. Queue: it goes into the queue, 250; needs a queue."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -123,7 +124,8 @@ class DiskSpec(SpecModel):
 
 
 PLACES: Final = (
-    "queue.disk: {} for an emptyDir, which is lost with its pod, or queue.disk.claim for persistent volumes"
+    "queue.disk: {} for an emptyDir, which is lost with its pod, queue.disk.claim for persistent volumes, "
+    "or queue.jetStream for a stream that all pods share"
 )
 """Remedy for a queue that has no place."""
 
@@ -132,24 +134,44 @@ class QueueSpec(SpecModel):
     """Where messages are kept until their end."""
 
     max_messages: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
-    """Most notifications in one pod's queue, divided among its workers; above it messages are answered 452.
-    0: no limit."""
+    """Most notifications in the queue; above it messages are answered 452. 0: no limit. Of a queue on disk it
+    is the number of one pod, divided among its workers; of jetStream that of the stream."""
     disk: DiskSpec | None = None
-    """A queue on disk; {} for one on an emptyDir."""
+    """A queue on disk; {} for one on an emptyDir. Either this or jetStream."""
+    jet_stream: JetStreamSpec | None = None
+    """A queue on NATS JetStream, which all pods share. Either this or disk."""
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "has(self.disk)",
+            "has(self.disk) || has(self.jetStream)",
             "the queue has no place",
             f"set {PLACES}",
-            lambda queue: queue.disk is not None,
+            lambda queue: queue.disk is not None or queue.jet_stream is not None,
+            "disk",
+        ),
+        Rule(
+            "!has(self.disk) || !has(self.jetStream)",
+            "the queue has two places",
+            "keep one of disk and jetStream",
+            lambda queue: queue.disk is None or queue.jet_stream is None,
+            "jetStream",
+        ),
+    )
+    transitions: ClassVar[tuple[Transition, ...]] = (
+        Transition(
+            "!has(oldSelf.jetStream) || has(self.jetStream) || (has(self.disk) && has(self.disk.claim))",
+            "a stream cannot be followed by an emptyDir at once: what is in it would be left behind",
+            "remove the queue, wait until QueueSettled is True, then set it anew",
             "disk",
         ),
     )
 
 
-def queue_config(spec: QueueSpec) -> QueueConfig:
-    """A valid queue as the dispatcher reads it."""
+def queue_config(spec: QueueSpec, namespace: str, name: str) -> QueueConfig:
+    """The valid queue of a PushDomain as the dispatcher reads it."""
+    if spec.jet_stream is not None:
+        stream = jet_stream_config(spec.jet_stream, namespace, name)
+        return QueueConfig(persistent=True, max_messages=spec.max_messages, reserve=0, jet_stream=stream)
     assert spec.disk is not None
     return QueueConfig(
         persistent=spec.disk.claim is not None,

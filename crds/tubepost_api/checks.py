@@ -10,6 +10,7 @@ from tubepost_api.apnlogger import ApnLogger, logger_config
 from tubepost_api.apnroute import ApnRoute, route_config
 from tubepost_api.bounces import bounces_config
 from tubepost_api.endpoint import HOSTS, Endpoint, parse_endpoint
+from tubepost_api.jetstream import jet_stream_config
 from tubepost_api.policy import POLICY_KEY, source_fault
 from tubepost_api.problems import Problem, ProblemCode
 from tubepost_api.pushdomain import PushDomain
@@ -93,6 +94,9 @@ def _push_domain(
         references += bounces.references(name)
     if spec.rest is not None:
         references += rest_config(spec.rest).references(name)
+    if spec.queue is not None and spec.queue.jet_stream is not None:
+        stream = jet_stream_config(spec.queue.jet_stream, namespace, name)
+        references += stream.references(name)
     yield from _secrets(loaded, references, inventory)
     yield from _hooks(loaded, domain, inventory)
     yield from unwise.push_domain(loaded, domain)

@@ -119,7 +119,7 @@ def _compile(domain: PushDomain, inventory: Inventory) -> DispatcherConfig:
         passthru=relay_config(spec.passthru) if spec.passthru else None,
         log_level=spec.log_level,
         workers=spec.workers,
-        queue=queue_config(spec.queue) if spec.queue else None,
+        queue=queue_config(spec.queue, namespace, name) if spec.queue else None,
         bounces=bounces.bounces_config(spec.bounces),
         policy=_policy(spec, namespace, inventory),
         context_addresses=spec.context.addresses,

@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Literal
 
 from tubepost_api.compiled import Compiled, SecretKeyRef, later
+from tubepost_api.config_jetstream import JetStreamConfig
 from tubepost_api.config_logger import LoggerConfig
 from tubepost_api.config_relay import BounceConfig, BouncesConfig, RelayConfig
 from tubepost_api.references import ACCOUNT_KEYS, SecretReference
@@ -136,13 +137,18 @@ class AcceptanceConfig(Compiled):
 
 
 class QueueConfig(Compiled):
-    """The queue on disk, per pod. `persistent`: it outlives the pod; limits of 0 are none."""
+    """The queue: on disk, per pod, or a stream that all pods share.
+
+    `persistent`: it outlives the pod; limits of 0 are none. With a stream, `max_messages` is the stream's.
+    """
 
     persistent: bool
     max_messages: int = 0
     max_bytes: int = 0
     reserve: int = 64 * 1024 * 1024
     """Bytes of the volume that are left free."""
+    jet_stream: JetStreamConfig | None = later(None)
+    """None: it is on disk."""
 
 
 class ServingWorkload(Compiled):
@@ -347,6 +353,8 @@ class DispatcherConfig(Compiled):
             yield from self.bounces.references(self.name)
         if self.rest is not None:
             yield from self.rest.references(self.name)
+        if self.queue is not None and self.queue.jet_stream is not None:
+            yield from self.queue.jet_stream.references(self.name)
 
     def secret_names(self) -> frozenset[str]:
         """Names of all Secrets that this configuration refers to, those of routes and loggers included."""

@@ -191,14 +191,14 @@ class PushDomainSpec(SpecModel):
         ),
         Rule(
             "self.acceptance.mode != 'Queued' || has(self.queue)",
-            "acceptance.mode Queued needs queue.disk",
+            "acceptance.mode Queued needs a queue",
             f"set {PLACES}",
             lambda spec: spec.acceptance.mode != AcceptanceMode.QUEUED or spec.queue is not None,
             "queue",
         ),
         Rule(
             "self.acceptance.overflow != 'Queue' || has(self.queue)",
-            "acceptance.overflow Queue needs queue.disk",
+            "acceptance.overflow Queue needs a queue",
             f"set {PLACES}; or acceptance.overflow: Refuse",
             lambda spec: spec.acceptance.overflow != AcceptanceOverflow.QUEUE or spec.queue is not None,
             "queue",

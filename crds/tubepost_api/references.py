@@ -17,6 +17,11 @@ SecretUse = Literal[
     "BounceRelayAuthorities",
     "RestTls",
     "RestTokens",
+    "JetStreamCredentials",
+    "JetStreamNkey",
+    "JetStreamAccount",
+    "JetStreamAuthorities",
+    "JetStreamCertificate",
     "Certificate",
     "Token",
     "Authorities",
@@ -53,6 +58,23 @@ SECRET_FIELDS: Final[Mapping[SecretUse, SecretField]] = {
     ),
     "RestTls": SecretField("PushDomain", "spec.rest.tls.secretName", "spec.rest.tls"),
     "RestTokens": SecretField("PushDomain", "spec.rest.tokens.secretName", "spec.rest.tokens"),
+    "JetStreamCredentials": SecretField(
+        "PushDomain", "spec.queue.jetStream.credentials.secretName", "spec.queue.jetStream.credentials"
+    ),
+    "JetStreamNkey": SecretField(
+        "PushDomain", "spec.queue.jetStream.nkey.secretName", "spec.queue.jetStream.nkey"
+    ),
+    "JetStreamAccount": SecretField(
+        "PushDomain", "spec.queue.jetStream.authSecretName", "spec.queue.jetStream.authSecretName"
+    ),
+    "JetStreamAuthorities": SecretField(
+        "PushDomain", "spec.queue.jetStream.tls.ca.secretName", "spec.queue.jetStream.tls.ca"
+    ),
+    "JetStreamCertificate": SecretField(
+        "PushDomain",
+        "spec.queue.jetStream.tls.certificate.secretName",
+        "spec.queue.jetStream.tls.certificate",
+    ),
     "Certificate": SecretField("ApnRoute", "spec.certificate.secretName", "spec.certificate"),
     "Token": SecretField("ApnRoute", "spec.token.secretName", "spec.token"),
     "Authorities": SecretField("ApnRoute", "spec.tls.ca.secretName", "spec.tls.ca"),

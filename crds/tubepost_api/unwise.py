@@ -12,6 +12,7 @@ from tubepost_api.config import AcceptanceMode, AcceptanceOverflow, DeliveryMode
 from tubepost_api.config_logger import LoggedOutcome
 from tubepost_api.delivery import SCHEDULE, DeliveryOverride, DeliverySpec, merged
 from tubepost_api.durations import parse_duration, parse_size
+from tubepost_api.jetstream import JetStreamSpec
 from tubepost_api.problems import Problem
 from tubepost_api.pushdomain import PushDomain, PushDomainSpec
 from tubepost_api.read import Loaded
@@ -145,7 +146,7 @@ def _of_bounces(loaded: Loaded, spec: PushDomainSpec) -> Iterator[Problem]:
                 "warning",
                 f"{path}.delayNotices",
                 "has no effect without a queue",
-                "set acceptance.mode: Queued and queue.disk, or remove it",
+                "set acceptance.mode: Queued and a queue, or remove it",
             )
         elif (
             options.enabled
@@ -197,7 +198,7 @@ def _of_queue(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
                     "warning",
                     f"{path}.{unlike[0]}",
                     f"has no effect without a queue{also(unlike)}",
-                    "set acceptance.mode: Queued and queue.disk, or remove it",
+                    "set acceptance.mode: Queued and a queue, or remove it",
                 )
         elif unlike and parse_duration(options.message_expiration) <= parse_duration(options.retry_interval):
             yield loaded.problem(
@@ -207,6 +208,8 @@ def _of_queue(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
                 "what fails once may expire before it is tried again",
                 "raise messageExpiration, or lower retryInterval",
             )
+    if spec.queue is not None and spec.queue.jet_stream is not None:
+        yield from _of_stream(loaded, spec, spec.queue.jet_stream)
     disk = spec.queue.disk if spec.queue is not None else None
     if disk is None or disk.claim is None:
         return
@@ -217,6 +220,42 @@ def _of_queue(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
             "spec.queue.disk.claim.size",
             f"{disk.claim.size} is less than maxSize and reserve together: messages are answered 452 early",
             "raise it, or lower maxSize or reserve",
+        )
+
+
+def _of_stream(loaded: Loaded, spec: PushDomainSpec, stream: JetStreamSpec) -> Iterator[Problem]:
+    field = "spec.queue.jetStream"
+    if stream.replicas == 1:
+        yield loaded.problem(
+            "warning",
+            f"{field}.replicas",
+            "with 1 a message is on one server alone: it is lost with that server's disk",
+            "set replicas: 3, on a NATS cluster of three servers or more",
+        )
+    elif stream.replicas % 2 == 0:
+        yield loaded.problem(
+            "warning",
+            f"{field}.replicas",
+            f"{stream.replicas} bear the loss of no more servers than {stream.replicas - 1} do",
+            "set replicas: 3 or 5",
+        )
+    if stream.servers[0].startswith("nats:"):
+        password = " and the password" if stream.auth_secret_name is not None else ""
+        yield loaded.problem(
+            "warning",
+            f"{field}.servers",
+            f"messages{password} travel in cleartext",
+            "set up TLS on the servers, and write tls:// in place of nats://",
+        )
+    scopes = [merged(spec.delivery, entry.delivery) for entry in spec.domains]
+    longest = max(parse_duration(options.message_expiration) for options in scopes)
+    if stream.max_age is not None and parse_duration(stream.max_age) <= longest:
+        yield loaded.problem(
+            "warning",
+            f"{field}.maxAge",
+            f"{stream.max_age} is not longer than messageExpiration: NATS removes what waits so long, and no "
+            "sender is told",
+            "remove maxAge, or raise it",
         )
 
 

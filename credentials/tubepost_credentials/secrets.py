@@ -16,6 +16,7 @@ from tubepost_credentials import words
 from tubepost_credentials.certificate import CertificateCredential, load_certificate
 from tubepost_credentials.errors import CredentialError, Fault, Remark
 from tubepost_credentials.findings import Notice, Reference, SecretFinding, Secrets, Use
+from tubepost_credentials.nkey import NkeyCredential, load_nats_file, load_nkey
 from tubepost_credentials.pem import tidy
 from tubepost_credentials.tls import load_authorities
 from tubepost_credentials.token import TokenCredential, load_token
@@ -64,6 +65,11 @@ class Material:
     """Whole value of the header field, of a webhook."""
     signing_key: bytes | None = field(default=None, repr=False)
     """Of the HMAC of a webhook's requests."""
+    jet_stream_key: NkeyCredential | None = None
+    """Of a user of NATS, with its JWT where there is one."""
+    jet_stream_account: tuple[str, str] | None = field(default=None, repr=False)
+    jet_stream_authorities: bytes | None = None
+    jet_stream_certificate: CertificateCredential | None = None
     findings: tuple[SecretFinding, ...] = ()
     notices: tuple[Notice, ...] = ()
     """What the owner should hear although everything can be used."""
@@ -78,10 +84,12 @@ def check(references: Iterable[Reference], secrets: Secrets, now: datetime | flo
     """Read and check all that one object refers to.
 
     Args:
-        references: the object's. Their keys are: certificate and key (`Certificate`, `StartTls`, `RestTls`);
+        references: the object's. Their keys are: certificate and key (`Certificate`, `StartTls`, `RestTls`,
+            `JetStreamCertificate`);
             signing key, key id, team id (`Token`); certificates (those whose use ends with `Authorities`);
             `user:password` (`ProxyAccount`); user name and password (`RelayAccount`, `BounceRelayAccount`,
-            `Users`); one key (`WebhookAuthorization`, `WebhookSignature`). For `Users` there may be the key
+            `JetStreamAccount`, `Users`); one key (`WebhookAuthorization`, `WebhookSignature`,
+            `JetStreamCredentials`, `JetStreamNkey`). For `Users` there may be the key
             `users`, too; for `RestTokens` every key of the Secret is a client's name.
         secrets: the Secrets that exist.
         now: aware, or unix seconds: certificates have to be valid then. None: that is not checked.
@@ -136,6 +144,16 @@ class _Reader:
                 self._keep(relay_account=words.account(values))
             case "BounceRelayAccount":
                 self._keep(bounce_account=words.account(values))
+            case "JetStreamCredentials":
+                self._keep(jet_stream_key=self._read_nats_file(reference, values[0]))
+            case "JetStreamNkey":
+                self._keep(jet_stream_key=self._read_word(reference, values[0], load_nkey))
+            case "JetStreamAccount":
+                self._keep(jet_stream_account=words.account(values))
+            case "JetStreamAuthorities":
+                self._keep(jet_stream_authorities=self._read_authorities(reference, values))
+            case "JetStreamCertificate":
+                self._keep(jet_stream_certificate=self._read_certificate(reference, values))
             case "WebhookAuthorization":
                 self._keep(authorization=self._read_word(reference, values[0], words.authorization))
             case "WebhookSignature":
@@ -270,6 +288,21 @@ class _Reader:
         except CredentialError as error:
             self._add(error.fault, reference, reference.keys, error.message, error.remedy)
             return None
+
+    def _read_nats_file(self, reference: Reference, value: bytes) -> NkeyCredential | None:
+        credential = self._read_word(reference, value, load_nats_file)
+        if credential is None or credential.not_after is None or self._now is None:
+            return credential
+        end = datetime.fromtimestamp(credential.not_after, UTC)
+        now = self._now if isinstance(self._now, datetime) else datetime.fromtimestamp(self._now, UTC)
+        remedy = "put a new credentials file into the Secret"
+        if end <= now:
+            text = f"the JWT of the user ended on {_day(end)}"
+            self._add(Fault.EXPIRED, reference, reference.keys, text, remedy)
+        elif end - now < EXPIRES_SOON:
+            text = f"the JWT of the user ends on {_day(end)}"
+            self._remark(reference, [Remark("ExpiresSoon", 0, text, remedy)])
+        return credential
 
     def _read_tokens(self, reference: Reference, secret: Mapping[str, bytes] | None) -> Mapping[str, str]:
         if secret is None:

@@ -41,6 +41,13 @@ def _webhook(**webhook: Any) -> dict[str, Any]:
     return logger(sink={"type": "Webhook", "webhook": {"url": "https://events.example/in", **webhook}})
 
 
+_SERVERS: dict[str, Any] = {"servers": ["nats://nats.messaging"]}
+
+
+def _stream(**jet_stream: Any) -> dict[str, Any]:
+    return _queued({"jetStream": _SERVERS | jet_stream})
+
+
 def _queued(queue: dict[str, Any]) -> dict[str, Any]:
     return push_domain(acceptance={"mode": "Queued"}, queue=queue)
 
@@ -176,6 +183,43 @@ CASES: list[Case] = [
     ("retention", _claim(retention="Recycle"), "spec.queue.disk.claim.retention"),
     ("claims that are left behind", _claim(whenScaled="Delete"), None),
     ("whenScaled", _claim(whenScaled="Recycle"), "spec.queue.disk.claim.whenScaled"),
+    # A stream
+    ("a stream", _stream(), None),
+    (
+        "a stream in full",
+        _stream(
+            servers=["tls://a.example", "tls://[::1]:4222", "tls://10.0.0.1:65535"],
+            stream="PUSH-1",
+            subjectPrefix="push.1",
+            replicas=5,
+            maxAge="720h",
+            maxBytes="10Gi",
+            placement={"cluster": "east", "tags": ["cloud:a", "ssd"]},
+            nkey={"secretName": "nats"},
+            tls={"ca": {"secretName": "ca"}, "certificate": {"secretName": "pair"}},
+        ),
+        None,
+    ),
+    ("a stream and a disk", _queued({"disk": {}, "jetStream": _SERVERS}), "spec.queue.jetStream"),
+    ("no server", _stream(servers=[]), "spec.queue.jetStream.servers"),
+    ("a server twice", _stream(servers=["nats://a", "nats://a"]), "spec.queue.jetStream.servers"),
+    ("a server by name", _stream(servers=["a:4222"]), "spec.queue.jetStream.servers[0]"),
+    ("a server's port", _stream(servers=["nats://a:65536"]), "spec.queue.jetStream.servers[0]"),
+    ("a server's user", _stream(servers=["nats://u:p@a"]), "spec.queue.jetStream.servers[0]"),
+    ("servers of both kinds", _stream(servers=["nats://a", "tls://b"]), "spec.queue.jetStream.servers"),
+    ("tls in cleartext", _stream(tls={}), "spec.queue.jetStream.tls"),
+    (
+        "two ways to log in",
+        _stream(nkey={"secretName": "a"}, credentials={"secretName": "a"}),
+        "spec.queue.jetStream",
+    ),
+    ("a stream in lower case", _stream(stream="push"), "spec.queue.jetStream.stream"),
+    ("a wildcard", _stream(subjectPrefix="push.*"), "spec.queue.jetStream.subjectPrefix"),
+    ("no replicas", _stream(replicas=0), "spec.queue.jetStream.replicas"),
+    ("six replicas", _stream(replicas=6), "spec.queue.jetStream.replicas"),
+    ("an age of nothing", _stream(maxAge="0s"), "spec.queue.jetStream.maxAge"),
+    ("the size of a stream", _stream(maxBytes="10GB"), "spec.queue.jetStream.maxBytes"),
+    ("a tag", _stream(placement={"tags": ["a b"]}), "spec.queue.jetStream.placement.tags[0]"),
     # The schedule
     ("intervals", _delivery(retryInterval="5s", maxRetryInterval="5s"), None),
     ("intervals the wrong way round", _delivery(retryInterval="13h"), "spec.delivery.maxRetryInterval"),

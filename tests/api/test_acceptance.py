@@ -14,7 +14,7 @@ from tubepost_api.pushdomain import PushDomain
 
 def test_the_defaults_are_those_of_the_config() -> None:
     assert converted(AcceptanceSpec(), AcceptanceConfig) == AcceptanceConfig()
-    assert queue_config(QueueSpec(disk=DiskSpec())) == QueueConfig(persistent=False)
+    assert queue_config(QueueSpec(disk=DiskSpec()), "ns", "a") == QueueConfig(persistent=False)
 
 
 def test_without_a_queue_there_is_none() -> None:

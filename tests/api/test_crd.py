@@ -218,9 +218,3 @@ def test_rules_on_an_object_with_a_default_see_their_fields_there() -> None:
             assert node["default"] == {
                 name: child["default"] for name, child in node["properties"].items() if "default" in child
             }, path
-
-
-def test_no_option_of_a_later_step_is_there() -> None:
-    fields = {path.rpartition(".")[2] for path, _ in NODES if ".spec" in path}
-    later = {"jetStream"}
-    assert not later & fields

@@ -179,8 +179,8 @@ OTHER: Mapping[str, Mapping[str, object]] = {
 }
 """Another value than BASE has, for each field that a dispatcher gets."""
 ELSEWHERE: Mapping[str, tuple[str, ...]] = {
-    # The operator's own: the tests of its resources look at them.
-    "PushDomain": ("replicas", "podTemplate", "service", "queue.disk.claim"),
+    # The operator's own: the tests of its resources look at them. A stream: tests/api/test_jetstream.py.
+    "PushDomain": ("replicas", "podTemplate", "service", "queue.disk.claim", "queue.jetStream"),
     # Alternatives, which BASE could not have at the same time; see the test below.
     "ApnRoute": ("endpoint", "token"),
     "ApnLogger": ("sink.type", "sink.webhook"),

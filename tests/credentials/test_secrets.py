@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from tests.peers.nats_credentials import USER, Decentral, NKey
 from tubepost_api.references import SecretReference, SecretUse
 from tubepost_credentials import Fault
 from tubepost_credentials.secrets import Material, Reference, Use, check
@@ -33,6 +34,11 @@ KEYS: dict[Use, tuple[str, ...]] = {
     "BounceRelayAuthorities": ("ca.crt",),
     "RestTls": ("tls.crt", "tls.key"),
     "RestTokens": (),
+    "JetStreamCredentials": ("nats.creds",),
+    "JetStreamNkey": ("seed",),
+    "JetStreamAccount": ("username", "password"),
+    "JetStreamAuthorities": ("ca.crt",),
+    "JetStreamCertificate": ("tls.crt", "tls.key"),
     "WebhookAuthorization": ("authorization",),
     "WebhookSignature": ("hmac",),
     "WebhookAuthorities": ("ca.crt",),
@@ -50,6 +56,11 @@ GOOD: dict[Use, dict[str, bytes]] = {
     "BounceRelayAuthorities": {"ca.crt": CA.certificate_pem},
     "RestTls": {"tls.crt": SERVER.certificate_pem, "tls.key": SERVER.private_key_pem},
     "RestTokens": {"app": b"0123456789abcdef\n"},
+    "JetStreamCredentials": {"nats.creds": Decentral().file().encode()},
+    "JetStreamNkey": {"seed": NKey.make(USER).seed.encode() + b"\n"},
+    "JetStreamAccount": {"username": b"u\n", "password": b" p \n"},
+    "JetStreamAuthorities": {"ca.crt": CA.certificate_pem},
+    "JetStreamCertificate": {"tls.crt": SERVER.certificate_pem, "tls.key": SERVER.private_key_pem},
     "WebhookAuthorization": {"authorization": b"Bearer 0123456789abcdef\n"},
     "WebhookSignature": {"hmac": b"0123456789abcdef\n"},
     "WebhookAuthorities": {"ca.crt": CA.certificate_pem},
@@ -95,6 +106,11 @@ def test_what_is_good_is_read_and_nothing_is_found(use: Use) -> None:
         "BounceRelayAuthorities": material.bounce_authorities,
         "RestTls": material.rest_certificate,
         "RestTokens": material.rest_tokens,
+        "JetStreamCredentials": material.jet_stream_key,
+        "JetStreamNkey": material.jet_stream_key,
+        "JetStreamAccount": material.jet_stream_account,
+        "JetStreamAuthorities": material.jet_stream_authorities,
+        "JetStreamCertificate": material.jet_stream_certificate,
         "WebhookAuthorization": material.authorization,
         "WebhookSignature": material.signing_key,
         "WebhookAuthorities": material.authorities,
@@ -102,6 +118,7 @@ def test_what_is_good_is_read_and_nothing_is_found(use: Use) -> None:
     assert values[use] is not None
     assert material.relay_account in {None, ("u", " p ")}
     assert material.bounce_account in {None, ("u", " p ")}
+    assert material.jet_stream_account in {None, ("u", " p ")}
     assert material.proxy_account in {None, "u:p"}
     assert material.rest_tokens in (None, {"app": "0123456789abcdef"})
     assert material.authorization in {None, "Bearer 0123456789abcdef"}
@@ -225,6 +242,8 @@ def test_good_users_are_read_whatever_else_is_wrong(
         ("RestTokens", {"a": b"hush-hush-hush-hush", "b": b"hush-hush-hush-hush"}),
         ("WebhookAuthorization", {"authorization": b"hush-hush\nX-Other: 1"}),
         ("WebhookSignature", {"hmac": b"hush-hush"}),
+        ("JetStreamNkey", {"seed": b"hush-hush"}),
+        ("JetStreamCredentials", {"nats.creds": b"hush-hush"}),
     ],
 )
 def test_words_that_cannot_be_used_are_told_without_a_byte_of_them(
@@ -234,6 +253,7 @@ def test_words_that_cannot_be_used_are_told_without_a_byte_of_them(
     assert faults(material) == [Fault.MALFORMED]
     (finding,) = material.findings
     assert "hush" not in repr(material) + finding.full_message + finding.remedy
+    assert material.jet_stream_key is None
     assert (material.rest_tokens or None, material.authorization, material.signing_key) == (None, None, None)
 
 
@@ -383,3 +403,15 @@ def test_which_of_several_certificates_is_used_is_told() -> None:
         ("Chosen", ("tls.crt",)),
         ("Chosen", ("tls.key",)),
     ]
+
+
+@pytest.mark.parametrize(("days", "found", "noticed"), [(-1, [Fault.EXPIRED], 0), (1, [], 1), (60, [], 0)])
+def test_the_end_of_a_user_of_nats_is_told(days: int, found: list[Fault], noticed: int) -> None:
+    end = int((NOW + timedelta(days=days)).timestamp())
+    secret = {"nats.creds": Decentral().file(end=end).encode()}
+    for now in (NOW, NOW.timestamp()):
+        material = read("JetStreamCredentials", secret, now)
+        assert faults(material) == found
+        assert [notice.subject for notice in material.notices] == ["ExpiresSoon"] * noticed
+        assert material.jet_stream_key is not None
+    assert faults(read("JetStreamCredentials", secret)) == []

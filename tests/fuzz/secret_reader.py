@@ -35,6 +35,11 @@ _KEYS: dict[SecretUse, tuple[str, ...]] = {
     "WebhookAuthorization": ("authorization",),
     "WebhookSignature": ("hmac",),
     "WebhookAuthorities": ("ca.crt",),
+    "JetStreamCredentials": ("nats.creds",),
+    "JetStreamNkey": ("seed",),
+    "JetStreamAccount": ("username", "password"),
+    "JetStreamAuthorities": ("ca.crt",),
+    "JetStreamCertificate": ("tls.crt", "tls.key"),
 }
 _USES = tuple(_KEYS)  # new ones at the end: kept inputs have numbers
 assert set(_USES) == set(get_args(SecretUse))

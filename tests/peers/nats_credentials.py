@@ -81,15 +81,17 @@ class Decentral:
             f"resolver_preload {{ {self._system.public}: {system}\n {self._account.public}: {account} }}\n"
         )
 
-    def user(self, name: str = "tubepost") -> tuple[str, NKey]:
-        """The JWT of a new user, and its key."""
+    def user(self, name: str = "tubepost", end: int | None = None) -> tuple[str, NKey]:
+        """The JWT of a new user, valid until `end` in Unix seconds, and its key."""
         user = NKey.make(USER)
         claims = {"subs": -1, "data": -1, "payload": -1, "pub": {}, "sub": {}}
-        return self._account.sign(_claims(name, user, "user", claims)), user
+        return self._account.sign(
+            {**_claims(name, user, "user", claims), **({} if end is None else {"exp": end})}
+        ), user
 
-    def file(self, name: str = "tubepost") -> str:
+    def file(self, name: str = "tubepost", end: int | None = None) -> str:
         """The credentials file of a new user."""
-        token, user = self.user(name)
+        token, user = self.user(name, end)
         return (
             f"-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n"
             f"-----BEGIN USER NKEY SEED-----\n{user.seed}\n------END USER NKEY SEED------\n"

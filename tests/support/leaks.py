@@ -177,6 +177,9 @@ _WORDS = {
     "RestTokens",
     "WebhookAuthorization",
     "WebhookSignature",
+    "JetStreamCredentials",
+    "JetStreamNkey",
+    "JetStreamAccount",
 }
 """Uses whose Secrets hold words that people choose."""
 
@@ -188,7 +191,8 @@ def _learn(leaks: Leaks, after: After) -> None:
             if b"PRIVATE KEY" in value:
                 leaks.register_key(value)
             elif reference.use in _WORDS and key != "username":
-                for line in value.decode("utf-8", "replace").splitlines():
+                lines = value.decode("utf-8", "replace").splitlines()
+                for line in (line for line in lines if not line.startswith("-----")):
                     leaks.register(line.strip().partition(":")[2] or line.strip())
 
     after(secrets._Reader, "read", read)

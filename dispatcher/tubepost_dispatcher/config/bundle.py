@@ -18,6 +18,8 @@ from tubepost_credentials.secrets import Material, Notice, SecretFinding, Secret
 from tubepost_credentials.tls import client_context, server_context
 from tubepost_dispatcher.apns.pool_key import pool_key
 from tubepost_dispatcher.apns.tls import check_client_options
+from tubepost_dispatcher.config.jetstream import jet_stream_settings
+from tubepost_dispatcher.store.jetstream.settings import JetStreamSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class Prepared:
     """None: reports go nowhere."""
     rest: PreparedRest | None = None
     """None: there is no such listener, or its certificate cannot be used: it must not listen without."""
+    jet_stream: JetStreamSettings | None = field(default=None, repr=False)
+    """None: the queue is not on JetStream, or a Secret for it cannot be used: nothing is tried without."""
     webhooks: Mapping[str, PreparedWebhook | None] = field(default_factory=dict)
     """Of the loggers that have one, by name. None: one of its Secrets cannot be used; nothing is sent."""
     warnings: tuple[Problem, ...] = ()
@@ -128,6 +132,9 @@ class Prepared:
             return "STARTTLS is required and its certificate cannot be used"
         if listener.auth is not None and listener.auth.required and not self.users:
             return "AUTH is required and its Secret names no user"
+        queue = self.config.queue
+        if queue is not None and queue.jet_stream is not None and self.jet_stream is None:
+            return "a Secret for the queue on JetStream cannot be used"
         mail_alone = self.config.passthru is not None  # what is no push goes to the relay all the same
         if not mail_alone and self.routes and all(route.credential is None for route in self.routes.values()):
             return "no ApnRoute has a credential that can be used"
@@ -187,6 +194,7 @@ def prepare(bundle: ConfigBundle, now: float | None = None) -> tuple[Prepared, t
         relay_tls=_relay_tls(config.passthru, own.authorities),
         bounce_relay=_prepare_bounce_relay(config, own),
         rest=_prepare_rest(config, own, problems),
+        jet_stream=_prepare_jet_stream(config, own, problems),
         webhooks={
             logger.name: _prepare_webhook(logger.webhook, read(logger.references()))
             for logger in config.loggers
@@ -273,6 +281,21 @@ def _prepare_rest(
         if tls is None:
             return None
     return PreparedRest(rest, tls, material.rest_tokens or {})
+
+
+def _prepare_jet_stream(
+    config: DispatcherConfig, material: Material, problems: list[Problem]
+) -> JetStreamSettings | None:
+    if config.queue is None or config.queue.jet_stream is None:
+        return None
+    try:
+        return jet_stream_settings(config.queue.jet_stream, material)
+    except (ssl.SSLError, ValueError) as error:
+        message = f"certificate and key cannot be used: {error}"
+        remedy = "put a stronger certificate, or a key that is not encrypted, into the Secret"
+        place = "spec.queue.jetStream.tls.certificate"
+        problems.append(_unusable(config, "PushDomain", config.name, place, message, remedy))
+        return None
 
 
 def _server_tls(

@@ -55,7 +55,22 @@ class SupervisorSettings:
 
 def unservable(config: DispatcherConfig, settings: SupervisorSettings) -> tuple[Problem, ...]:
     """What keeps a process with these settings from serving a configuration that is sound in itself."""
-    if config.queue is None or settings.queue_dir is not None:
+    if config.queue is None:
+        return ()
+    if config.queue.jet_stream is not None:
+        return (
+            Problem(
+                severity="error",
+                origin="",
+                kind="PushDomain",
+                namespace=config.namespace,
+                name=config.name,
+                field="spec.queue.jetStream",
+                message="this dispatcher has no store on JetStream yet",
+                remedy="set queue.disk in its place",
+            ),
+        )
+    if settings.queue_dir is not None:
         return ()
     return (
         Problem(

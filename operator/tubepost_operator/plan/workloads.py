@@ -73,7 +73,7 @@ def present_kind(snapshot: PushDomainSnapshot) -> WorkloadKind:
 def arrange(snapshot: PushDomainSnapshot, selected: Source) -> Arrangement:
     """Decide on workloads for what was selected to be served."""
     config = selected.config
-    on_claim = config.queue is not None and config.queue.persistent
+    on_claim = config.queue is not None and config.queue.persistent and config.queue.jet_stream is None
     target = Target(
         "StatefulSet" if on_claim else "Deployment", selected.spec.replicas, queue=config.queue is not None
     )

@@ -11,10 +11,10 @@ import pytest
 from pydantic import BaseModel, create_model
 
 import tubepost_dispatcher
-from tubepost_api import config, config_logger, config_relay
+from tubepost_api import config, config_jetstream, config_logger, config_relay
 
 ROOT = Path(tubepost_dispatcher.__file__).parent
-DOCUMENT = (config, config_logger, config_relay)
+DOCUMENT = (config, config_jetstream, config_logger, config_relay)
 
 ANYWHERE = ("",)
 
@@ -29,6 +29,9 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "EntryConfig": {"entry": ANYWHERE},
     "FilterConfig": {"filter": ANYWHERE, "config": ("feeds/",)},
     "FileSink": {"config": ("feeds/file_sink",), "file": ("feeds/",)},
+    "JetStreamConfig": {"config": ("config/jetstream",)},
+    "JetStreamPlacement": {"placement": ("config/jetstream",)},
+    "JetStreamTlsConfig": {"tls": ("config/jetstream",)},
     "ListenerConfig": {"listener": ANYWHERE, "config": ("smtp/",)},
     "ListenerLimits": {"limits": ("smtp/", "worker/", "supervisor/", "acceptance/", "pod_limits/")},
     "LoggerConfig": {"config": ("feeds/",), "logger": ("config/",)},

@@ -7,6 +7,7 @@ import pytest
 
 from tests.dispatcher.bundles import bundle
 from tubepost_api.config import QueueConfig, ServingWorkload
+from tubepost_api.config_jetstream import JetStreamConfig
 from tubepost_dispatcher.supervisor.settings import SupervisorSettings, retires, unservable
 
 
@@ -62,3 +63,10 @@ def test_who_retires(
 ) -> None:
     settings = SupervisorSettings(workload=workload, ordinal=ordinal)
     assert retires(bundle(serving=serving).config, settings) is retiring
+
+
+def test_a_stream_is_not_served_by_a_disk() -> None:
+    stream = JetStreamConfig(servers=("nats://a:4222",), stream="S", subject_prefix="s")
+    config = bundle(queue=QueueConfig(persistent=True, jet_stream=stream)).config
+    (problem,) = unservable(config, SupervisorSettings(queue_dir=Path("/queue")))
+    assert problem.field == "spec.queue.jetStream"
