@@ -18,6 +18,7 @@ PACKAGES = {
     "dispatcher/tubepost_policy": "policy",
     "operator/tubepost_operator": "operator",
     "simulator/tubepost_simulator": "simulator",
+    "importer/tubepost_importer": "importer",
     "cli/tubepost_cli": "cli",
 }
 MAX_LINES = 400
@@ -82,6 +83,7 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/policy/host.py": "test_check.py and test_process.py run it",
     "dispatcher/tubepost_dispatcher/policy/rulings.py": "tests/dispatcher/policy/test_hooks.py",
     "dispatcher/tubepost_dispatcher/policy/wire.py": VALUES,
+    "importer/tubepost_importer/syntax.py": VALUES,
     "operator/tubepost_operator/__main__.py": ENTRY,
     "operator/tubepost_operator/actions.py": VALUES,
     "operator/tubepost_operator/observed.py": VALUES,

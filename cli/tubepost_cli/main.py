@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 from importlib.metadata import version
 
 import click
@@ -12,6 +13,7 @@ _COMMANDS = {
     "demo": "Show the whole way of one message on this machine, and end.",
     "send": "Inject one push notification over SMTP and print its outcome.",
     "validate": "Check manifests without a cluster.",
+    "import": "Convert the configuration of a Momentum mail server.",
     "policy": "Try hooks out, without a dispatcher.",
     "queue": "Look at the queue of a running dispatcher, and change it.",
     "channels": "List, make, show and delete broadcast channels.",
@@ -31,7 +33,8 @@ class _LazyGroup(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"tubepost_cli.{cmd_name}")
+        # A name that Python keeps for itself, such as import, has an underscore after it.
+        module = importlib.import_module(f"tubepost_cli.{cmd_name}{'_' * keyword.iskeyword(cmd_name)}")
         command = module.command
         assert isinstance(command, click.Command)
         return command

@@ -15,6 +15,7 @@ NAMES = (
     "http2_engine",
     "log_line",
     "mcmt_message",
+    "momentum_configuration",
     "proxy_header",
     "queue_request",
     "report",

@@ -14,6 +14,7 @@ from tests.fuzz import (
     http2_engine,
     log_line,
     mcmt_message,
+    momentum_configuration,
     queue_request,
     report,
     rest_connection,
@@ -186,3 +187,11 @@ def test_a_webhooks_peer_that_gets_a_token_into_the_log_is_noticed(monkeypatch: 
 def test_an_outbox_that_gives_back_more_than_it_holds_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook_peer, "read_lines", lambda data: ([b"{}"], 0))
     _fails(webhook_peer.TARGET, b"\x00\x00\xff[]\n")
+
+
+def test_a_line_of_a_configuration_that_nobody_accounts_for_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tubepost_importer.report.UNKNOWN", "")
+    monkeypatch.setattr("tubepost_importer.convert.UNKNOWN", "")
+    _fails(momentum_configuration.TARGET, b"\0mystery = 1")

@@ -1,0 +1,1 @@
+"""From the configuration of the Momentum mail server (ecelerity.conf) to manifests and a report; pure."""
