@@ -1,6 +1,6 @@
 # `make help` lists what there is. Everything runs in .venv, made from the locked requirements.
 .DEFAULT_GOAL := help
-.PHONY: manifests help demo test check format generate bench fuzz lock clean tools e2e cluster-up cluster-down images audit sbom release-check
+.PHONY: manifests help demo test check format generate bench bench-quick bench-compare bench-peers fuzz lock clean tools e2e cluster-up cluster-down images audit sbom release-check
 
 PYTHON ?= python3
 VENV := .venv
@@ -67,8 +67,17 @@ generate: $(VENV)/.installed ## Write CRDs and reference pages from the code
 manifests: $(VENV)/.installed ## Write deploy/tubepost.yaml from the chart (needs helm)
 	@$(BIN)/python scripts/render-manifests
 
-bench: $(VENV)/.installed tools ## Measure Tubepost beside the naive stack (messages/s, CPU per message)
-	@$(BIN)/python -m benchmarks
+bench-peers: $(VENV)/.installed tools ## Build the contestants that others wrote (Go, Rust, Java, Node, Python), as far as they can be had
+	@$(BIN)/python -m benchmarks.peers.builds
+
+bench: bench-peers ## Measure Tubepost beside its peers; figures, plot and history are written (8 min; ARGS=)
+	@$(BIN)/python -m benchmarks --record --page $(ARGS)
+
+bench-quick: bench-peers ## The same in short: what matters most, once; the history is written (ARGS=)
+	@$(BIN)/python -m benchmarks --quick --record $(ARGS)
+
+bench-compare: $(VENV)/.installed ## Show how the benchmark's ratios went over the recorded runs
+	@$(BIN)/python -m benchmarks.history
 
 fuzz: $(VENV)/.installed ## Fuzz what reads bytes from outside (TARGET=smtp_session, SECONDS=10 or RUNS=1000000 of each)
 	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RUNS),--runs $(RUNS)) $(TARGET)

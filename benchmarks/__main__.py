@@ -1,108 +1,158 @@
-"""`python -m benchmarks`: the table of the whole path, and of its HTTP/2 half."""
+"""`python -m benchmarks`: contestants in turn against one sink; tables, ratios, JSON, a line of history."""
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import http2_half, report, whole_path
+from benchmarks import history, machine, page, plot, ratios, report, whole_path
 from benchmarks.fixtures import Fixtures, make_fixtures
-from benchmarks.load import LoadError
-from benchmarks.whole_path import Bounds, Variant
+from benchmarks.measure import BenchmarkError, Bounds, Result
+from benchmarks.peers.builds import BuildError
+from benchmarks.rows import BASELINES, ROWS, TITLES, Row
+from tests.peers.tools import MissingToolError
 
-WHOLE = (
-    Variant("naive", 20, False),
-    Variant("tubepost", 20, False),
-    Variant("queued", 20, False),
-    Variant("tubepost", 200, True),
-    Variant("queued", 200, True),
-    Variant("tubepost", 20, False, 1),
-    Variant("queued", 20, False, 1),
-    Variant("tubepost", 20, False, 100),
-    Variant("queued", 20, False, 100),
-)
+Runs = dict[str, dict[str, list[Result]]]
+Missing = dict[str, dict[str, str]]
 
 
-def main() -> int:
-    """Run what the command line asks for, and print tables (or JSON)."""
-    options = _parser().parse_args()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for. Returns 1 where a row of ours failed."""
+    options = options_of(arguments)
     bounds = Bounds(options.warmup, options.seconds, options.messages)
-    made: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="tubepost-bench-") as scratch:
-        fixtures = make_fixtures(Path(scratch))
-        try:
-            if options.what in {"whole", "all"}:
-                made["whole"] = _whole(options, fixtures, bounds)
-            if options.what in {"http2", "all"}:
-                made["http2"] = _half(options, fixtures, bounds)
-        except LoadError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-    if options.json:
-        options.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
-    titles = {"whole": ("The whole path", "message"), "http2": ("The HTTP/2 half alone", "request")}
-    for part, result in made.items():
-        print(report.table(*titles[part], result), end="\n\n")
-    return 0
+    facts = machine.facts()
+    rows = [row for row in ROWS if _wanted(row, options)]
+    if not rows:
+        print("no row has such a name", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="tubepost-bench-", dir=options.directory) as scratch:
+        runs, missing = measure(rows, options, make_fixtures(Path(scratch)), bounds)
+    document = summarise(runs, missing, facts, options)
+    _publish(document, options)
+    failed = [row for row in rows if row.ours and row.name in missing.get(row.suite, {})]
+    return 1 if failed else 0
 
 
-def _whole(options: argparse.Namespace, fixtures: Fixtures, bounds: Bounds) -> dict[str, Any]:
-    commands = {
-        "naive": whole_path.NAIVE,
-        "tubepost": options.ours,
-        "queued": options.ours + whole_path.QUEUE,
-    }
-    variants = [variant for variant in WHOLE if variant.program in options.only]
-    runs = _interleaved(
-        [variant.name for variant in variants],
-        options.runs,
-        lambda name: whole_path.run(
-            next(variant for variant in variants if variant.name == name), commands, fixtures, bounds
-        ),
-    )
-    pairs = [(f"queued, {load}", f"tubepost, {load}") for load in dict.fromkeys(each.load for each in WHOLE)]
-    return report.summary(runs, WHOLE[0].name, pairs)
-
-
-def _half(options: argparse.Namespace, fixtures: Fixtures, bounds: Bounds) -> dict[str, Any]:
-    senders = [name for name in http2_half.SENDERS if http2_half.SENDERS[name].program in options.only]
-    runs = _interleaved(senders, options.runs, lambda name: http2_half.run(name, fixtures, bounds))
-    return report.summary(runs, "httpx")
-
-
-def _interleaved(names: Sequence[str], times: int, once: Callable[[str], Any]) -> dict[str, list[Any]]:
-    runs: dict[str, list[Any]] = {name: [] for name in names}
-    for number in range(times):
-        for name in names:
-            result = once(name)
-            runs[name].append(result)
+def measure(
+    rows: Sequence[Row], options: argparse.Namespace, fixtures: Fixtures, bounds: Bounds
+) -> tuple[Runs, Missing]:
+    """Run every row in turn, round after round; what is not installed, or fails, is left out and said why."""
+    runs: Runs = {}
+    missing: Missing = {}
+    end = time.monotonic() + options.minutes * 60
+    for number in range(options.runs):
+        for row in rows:
+            if number and time.monotonic() > end:
+                continue  # the first round is always whole
+            found = runs.setdefault(row.suite, {})
+            if row.name in missing.get(row.suite, {}) or not _has_turn(row, number, options):
+                continue
+            try:
+                result = row.run(options.ours, fixtures, bounds, found)
+            except (BuildError, MissingToolError, BenchmarkError) as error:
+                missing.setdefault(row.suite, {})[row.name] = (
+                    str(error).splitlines()[0].removeprefix(f"{row.name}: ")
+                )
+                print(f"{row.suite}: {row.name}: {error}", file=sys.stderr)
+                continue
+            found.setdefault(row.name, []).append(result)
             print(
-                f"run {number + 1} of {times}: {name}: {result.rate:,.0f}/s, {result.cost:,.0f} us CPU each",
+                f"run {number + 1} of {options.runs}: {row.suite}: {row.name}: {result.rate:,.0f}/s, "
+                f"{result.cost:,.1f} us CPU each",
                 file=sys.stderr,
             )
-    return runs
+    return runs, missing
+
+
+def summarise(
+    runs: Runs, missing: Missing, facts: dict[str, Any], options: argparse.Namespace
+) -> dict[str, Any]:
+    """All figures as one document."""
+    suites = {name: report.summary(found, BASELINES[name]) for name, found in runs.items()}
+    return {
+        "machine": facts,
+        "quick": options.quick,
+        "runs": max((len(results) for found in runs.values() for results in found.values()), default=0),
+        "seconds": options.seconds,
+        "suites": suites,
+        "missing": missing,
+        "ratios": ratios.values(suites),
+    }
+
+
+def _publish(document: dict[str, Any], options: argparse.Namespace) -> None:
+    if options.json:
+        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if options.plot and any(suite["rows"] for suite in document["suites"].values()):
+        options.plot.write_text(plot.svg(document), encoding="utf-8")
+    if options.page:
+        page.write(document)
+    if options.record:
+        now = dt.datetime.now(dt.UTC)
+        history.append(history.entry(document, history.commit(), now), options.record)
+    print(page.tables(document))
+
+
+def _wanted(row: Row, options: argparse.Namespace) -> bool:
+    suites = set(TITLES) if "all" in options.what else set(options.what)
+    named = not options.only or any(word in row.name for word in options.only)
+    return row.suite in suites and named and (row.quick or not options.quick)
+
+
+def _has_turn(row: Row, number: int, options: argparse.Namespace) -> bool:
+    """Rows that no ratio needs run less often."""
+    return row.key or number < max(1, options.runs // 2)
+
+
+def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line, with what depends on the mode filled in."""
+    options = _parser().parse_args(arguments)
+    options.runs = options.runs or (1 if options.quick else 5)
+    options.seconds = options.seconds or (1.0 if options.quick else 2.0)
+    options.warmup = options.warmup or (0.7 if options.quick else 0.8)
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("whole", "http2", "all"), default="all")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each variant, interleaved (3)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of the window (5)")
-    parser.add_argument("--warmup", type=float, default=1.5, help="seconds before the window (1.5)")
-    parser.add_argument("--messages", type=int, default=200_000, help="most messages in a window (200000)")
+    parser.add_argument("what", nargs="*", choices=(*TITLES, "all"), default="all", help="suites (all)")
+    parser.add_argument("--quick", action="store_true", help="the rows that matter most, once, for a second")
     parser.add_argument(
-        "--only",
-        type=lambda text: text.split(","),
-        default=["naive", "tubepost", "queued"],
-        help="naive, tubepost, queued (acceptance Queued, every 250 after its fsync)",
+        "--runs", type=int, help="runs of rows that ratios need; others have half (5; quick: 1)"
+    )
+    parser.add_argument("--seconds", type=float, help="length of the window (2; quick: 1)")
+    parser.add_argument("--warmup", type=float, help="seconds before the window (0.8; quick: 0.7)")
+    parser.add_argument(
+        "--minutes", type=float, default=9.0, help="no run but of the first round begins later (9)"
+    )
+    parser.add_argument("--messages", type=int, default=Bounds.messages, help="most messages in a window")
+    parser.add_argument(
+        "--only", type=lambda text: text.split(";"), help="parts of rows' names, with ; between them"
     )
     parser.add_argument("--ours", default=whole_path.OURS, help=f"our command ({whole_path.OURS})")
+    parser.add_argument("--directory", type=Path, help="parent of the scratch directory: not on a tmpfs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them there, as SVG")
+    parser.add_argument(
+        "--page",
+        action="store_true",
+        help="put them into docs/benchmarks.md, with their JSON and plot beside",
+    )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        nargs="?",
+        const=history.FILE,
+        metavar="FILE",
+        help=f"append the ratios to a history ({history.FILE.name})",
+    )
     return parser
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import yaml
 from tubepost_credentials.throwaway import make_ca, make_server_certificate, make_token_key
 
 DOMAIN = "apn_example.com"
+RECIPIENT = f"subscriber@{DOMAIN}"
 KEY_ID = "ABCDE12345"
 TEAM_ID = "FGHIJ67890"
 TOPIC = "com.example.app"
@@ -42,6 +45,12 @@ X-Device-Token: {token}
 --MCMT_BOUNDARY--
 """
 
+_HEAD = (
+    "POST /v1/notifications HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+    "Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+)
+_REQUESTS = 200
+
 
 @dataclass(frozen=True)
 class Fixtures:
@@ -53,7 +62,7 @@ class Fixtures:
     key: Path
     token_key: Path
 
-    def manifests(self, sink_port: int, *, queued: bool = False) -> Path:
+    def manifests(self, sink_port: int, *, queued: bool = False, workers: int = 1) -> Path:
         """Write the manifests for `tubepost run`: everything on that a careful user turns on."""
         acceptance = {"acceptance": {"mode": "Queued"}, "queue": {"disk": {}}} if queued else {}
         target = self.directory / "manifests"
@@ -67,7 +76,7 @@ class Fixtures:
                 loggers=["file"],
                 listener={"startTls": {"mode": "Optional", "secretName": "smtp-tls"}},
                 rest={"tokens": {"secretName": "rest"}},
-                workers=1,
+                workers=workers,
                 **acceptance,
             ),
             _resource(
@@ -89,6 +98,14 @@ class Fixtures:
             _secret("smtp-tls", {"tls.crt": self.certificate.read_text(), "tls.key": self.key.read_text()}),
         ]
         (target / "bench.yaml").write_text(yaml.safe_dump_all(documents), encoding="utf-8")
+        return target
+
+    def bodies(self, batch: int) -> Path:
+        """The file that the load generator sends: messages, or requests of `batch` notifications each."""
+        target = self.directory / f"bodies-{batch}"
+        if not target.exists():
+            parts = requests(batch) if batch else messages()
+            target.write_bytes(b"".join(b"%d\n%s" % (len(part), part) for part in parts))
         return target
 
 
@@ -129,6 +146,18 @@ def notifications() -> list[dict[str, object]]:
         }
         for _ in range(TOKENS)
     ]
+
+
+def requests(batch: int) -> list[bytes]:
+    """Requests of `batch` notifications each, 1: by itself."""
+    found = itertools.cycle(notifications())
+    bodies = []
+    for _ in range(max(1, _REQUESTS // batch)):
+        some = [next(found) for _ in range(batch)]
+        document = some[0] if batch == 1 else {"notifications": some}
+        body = json.dumps(document).encode()
+        bodies.append(_HEAD.format(token=REST_TOKEN, size=len(body)).encode() + body)
+    return bodies
 
 
 def _resource(kind: str, name: str, **spec: object) -> dict[str, object]:

@@ -1,214 +1,168 @@
-"""The HTTP/2 half alone: requests as fast as the sink answers them, by our pool and by one httpx client.
+"""The HTTP/2 half alone: requests as fast as the sink answers them, by our pool and by others' clients.
 
-Each sender is a process of its own that measures itself: `python -m benchmarks.http2_half SENDER ...`.
+A sender is a process of its own (`peers/`); what it does is measured from outside: by the sink's count and by
+/proc. h2load, which is no client of APNs but says what one connection can carry, is the ceiling.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import itertools
 import json
-import math
-import resource
-import ssl
+import os
 import subprocess
 import sys
-import time
-import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import httpx
-import uvloop
 
 from benchmarks.fixtures import KEY_ID, TEAM_ID, TOPIC, Fixtures
-from benchmarks.load import LoadError
-from benchmarks.naive import ProviderToken
-from benchmarks.whole_path import Bounds, Result
+from benchmarks.measure import BenchmarkError, Bounds, Result, reading, result, until
+from benchmarks.peers import builds
+from benchmarks.peers.python.contract import PAYLOAD
+from tests.peers import tools
 from tests.peers.servers import GoPeer
-from tubepost_api.config import RouteConfig
-from tubepost_credentials.token import load_token
-from tubepost_dispatcher.apns.pool import Pool, PoolOptions
-from tubepost_dispatcher.apns.request import ApnsRequest
-from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 
-PAYLOAD = b"""{
-  "aps" : {
-    "alert" : "You have mail",
-    "badge" : 9,
-    "sound" : "dingdong.aiff"
-   },
-   "app-key" : "bar"
-}"""
-_DEVICES = [f"{number:064x}" for number in range(997)]
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 60.0
+"""Seconds for a sender's first answer, a long warm-up, or its end."""
 
 
 @dataclass(frozen=True)
 class Sender:
-    """A sender: the program it stands for, its requests in flight, the function that sends."""
+    """A sender: its command without flags, and how many requests it has in flight."""
 
-    program: str
-    in_flight: int
-    send: Callable[[argparse.Namespace, Progress], Coroutine[Any, Any, None]]
-
-
-class Progress:
-    """Counts answers, and says when to stop."""
-
-    def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self.done = 0
-        self.stopping = False
-        self.first = self.last = (0, 0.0, 0.0)
-
-    def now(self) -> tuple[int, float, float]:
-        """Answers, seconds of the clock, and of CPU."""
-        return self.done, time.perf_counter(), time.process_time()
-
-    async def watch(self) -> None:
-        """Note the figures at both ends of the window."""
-        await asyncio.sleep(self._bounds.warmup)
-        self.first = self.now()
-        await self._bounds.window(lambda: self.done - self.first[0])
-        self.last = self.now()
-        self.stopping = True
+    command: Callable[[], list[str]]
+    in_flight: int = 1_000
+    warmup: int = 0
+    """Requests before the window, beside its time."""
+    window: int = 0
+    """Requests in the window, from the very first on; 0: as bounds say."""
 
 
-async def send_by_pool(options: argparse.Namespace, progress: Progress) -> None:
-    """Our pool; each outcome submits the next request."""
-    credential = load_token(options.key.read_bytes(), KEY_ID.encode(), TEAM_ID.encode())
-    route = RouteConfig(name="sink", environment=None, host="localhost", port=options.port)
-    pool = Pool(route, credential, options.ca.read_bytes(), None, PoolOptions(), Metrics())
-    loop = asyncio.get_running_loop()
-    finished: asyncio.Future[None] = loop.create_future()
-    devices = itertools.cycle([device.encode() for device in _DEVICES])
-    waiting = options.in_flight
-
-    def submit() -> None:
-        pool.submit(
-            ApnsRequest(
-                token=next(devices),
-                payload=PAYLOAD,
-                apns_id=str(uuid.uuid4()).encode(),
-                topic=TOPIC.encode(),
-                push_type=b"alert",
-                priority=10,
-                expiration=0,
-                collapse_id=b"",
-                response_timeout=5.0,
-                give_up_at=math.inf,
-                on_outcome=answered,
-                owner=None,
-            )
-        )
-
-    def answered(_request: ApnsRequest[object], outcome: Outcome) -> None:
-        nonlocal waiting
-        if outcome.kind is not OutcomeKind.DELIVERED:
-            if not finished.done():
-                finished.set_exception(LoadError(f"{outcome}"))
-            return
-        progress.done += 1
-        if not progress.stopping:
-            submit()
-            return
-        waiting -= 1
-        if waiting == 0 and not finished.done():
-            finished.set_result(None)
-
-    for _ in range(options.in_flight):
-        submit()
-    watch = asyncio.ensure_future(progress.watch())
-    await finished
-    await watch
-    await pool.close(5.0)
+def _ours(module: str) -> Callable[[], list[str]]:
+    return lambda: [sys.executable, "-m", f"benchmarks.peers.python.{module}"]
 
 
-async def send_by_httpx(options: argparse.Namespace, progress: Progress) -> None:
-    """One httpx client, shared by as many tasks as there are requests in flight."""
-    token = ProviderToken(options.key.read_bytes(), KEY_ID, TEAM_ID)
-    context = ssl.create_default_context(cafile=str(options.ca))
-    devices = itertools.cycle(_DEVICES)
+def _python(module: str) -> Callable[[], list[str]]:
+    return lambda: [f"{builds.built('python')}/bin/python", "-m", f"benchmarks.peers.python.{module}"]
 
-    async def work(client: httpx.AsyncClient) -> None:
-        while not progress.stopping:
-            headers = {
-                "authorization": token.header(),
-                "apns-topic": TOPIC,
-                "apns-push-type": "alert",
-                "apns-priority": "10",
-                "apns-id": str(uuid.uuid4()),
-            }
-            answer = await client.post(f"/3/device/{next(devices)}", content=PAYLOAD, headers=headers)
-            if answer.status_code != 200:
-                raise LoadError(answer.text)
-            progress.done += 1
 
-    base = f"https://localhost:{options.port}"
-    async with httpx.AsyncClient(
-        http2=True, verify=context, base_url=base, timeout=30.0, trust_env=False
-    ) as client:
-        await asyncio.gather(progress.watch(), *(work(client) for _ in range(options.in_flight)))
+def _java() -> list[str]:
+    home = builds.built("java")
+    return ["java", "-cp", f"{home}/classes:{home}/lib/*", "Send"]
 
 
 SENDERS = {
-    "httpx": Sender("naive", 200, send_by_httpx),
-    "tubepost's pool": Sender("tubepost", 1_000, send_by_pool),
+    "tubepost's pool": Sender(_ours("send_tubepost")),
+    "Go apns2": Sender(lambda: [f"{builds.built('go')}/send"]),
+    "Rust a2": Sender(lambda: [f"{builds.built('rust')}/send"]),
+    "Java Pushy, hot": Sender(_java, warmup=300_000),
+    "Java Pushy, cold": Sender(_java, window=50_000),
+    "pyreqwest": Sender(_python("send_pyreqwest")),
+    "node-apn": Sender(lambda: ["node", f"{builds.built('node')}/send.js"]),
+    "aioapns": Sender(_python("send_aioapns")),
+    "httpx": Sender(_ours("send_httpx"), 200),
+    "h2load": Sender(lambda: [str(tools.find("h2load"))]),
 }
+CEILING = "h2load"
 
 
 def run(name: str, fixtures: Fixtures, bounds: Bounds) -> Result:
-    """Start a sink and the sender, and return what the sender measured.
+    """Start a sink and the sender, and measure it.
 
     Raises:
-        LoadError: a request failed, or was lost or sent twice.
+        BenchmarkError: a request failed, or was lost or sent twice.
+        BuildError, MissingToolError: the sender is not there.
     """
+    sender = SENDERS[name]
+    command = sender.command()
+    payload = fixtures.directory / "payload"
+    payload.write_bytes(PAYLOAD)
     with GoPeer("sink", fixtures.certificate, fixtures.key) as sink:
-        command = [
-            *(sys.executable, "-m", "benchmarks.http2_half", name),
-            *("--port", str(sink.port), "--ca", str(fixtures.ca), "--key", str(fixtures.token_key)),
-            *("--in-flight", str(SENDERS[name].in_flight), "--warmup", str(bounds.warmup)),
-            *("--seconds", str(bounds.seconds), "--messages", str(bounds.messages)),
-        ]
-        limit = bounds.warmup + bounds.seconds + 60
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
-        if done.returncode:
-            raise LoadError(f"{name}: {done.stderr[-3000:]}")
-        told = json.loads(done.stdout)
+
+        def count() -> int:
+            answered: int = sink.get("/count")["answered"]
+            return answered
+
+        flags = _ceiling(sink, payload) if name == CEILING else _flags(sink, fixtures, sender, payload)
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}"}
+        with _started(name, [*command, *flags], environment) as process:
+
+            def ended() -> bool:
+                if process.poll() is not None:
+                    raise BenchmarkError(f"ended with status {process.returncode} before its time")
+                return False
+
+            if not sender.window:
+                until(PATIENCE, lambda: ended() or count() > 0)
+                until(bounds.warmup, ended)
+                if sender.warmup:
+                    until(PATIENCE, lambda: ended() or count() >= sender.warmup)
+            before, first = count(), reading(process.pid, sink.pid)
+            if sender.window:
+                until(PATIENCE, lambda: ended() or count() >= min(sender.window, bounds.messages))
+            else:
+                bounds.wait(lambda: count() - before)
+            after, last = count(), reading(process.pid, sink.pid)
+            found = result(after - before, first, last, process.pid)
+            if name == CEILING:
+                process.terminate()
+                process.communicate(timeout=PATIENCE)
+                return found
+            output, _ = process.communicate(timeout=PATIENCE)
+            if process.returncode:
+                raise BenchmarkError(f"ended with status {process.returncode}")
         seen = sink.get("/stats")
-    if seen["distinct"] != told["total"] or seen["duplicates"]:
-        raise LoadError(f"{name}: {told['total']} requests were answered, the sink saw {seen['distinct']}")
-    return Result(told["messages"], told["seconds"], told["cpu"], told["memory"])
+    total = json.loads(output)["total"]
+    if seen["distinct"] != total or seen["duplicates"]:
+        raise BenchmarkError(f"{name}: {total} requests were answered, the sink saw {seen['distinct']}")
+    return found
 
 
-def main() -> None:
-    """Send, and print what was measured as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sender", choices=SENDERS)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--ca", type=Path, required=True)
-    parser.add_argument("--key", type=Path, required=True)
-    parser.add_argument("--in-flight", type=int, default=200)
-    parser.add_argument("--warmup", type=float, default=1.0)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--messages", type=int, default=200_000)
-    options = parser.parse_args()
-    progress = Progress(Bounds(options.warmup, options.seconds, options.messages))
-    uvloop.run(SENDERS[options.sender].send(options, progress))
-    (first, start, cpu_before), (last, end, cpu_after) = progress.first, progress.last
-    told = {
-        "messages": last - first,
-        "seconds": end - start,
-        "cpu": cpu_after - cpu_before,
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "total": progress.done,
+@contextmanager
+def _started(name: str, command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+    )
+    try:
+        yield process
+    except BenchmarkError as error:
+        process.kill()
+        said = process.communicate()
+        raise BenchmarkError(f"{name}: {error}\n{(said[1] or said[0])[-2000:]}") from error
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _flags(sink: GoPeer, fixtures: Fixtures, sender: Sender, payload: Path) -> list[str]:
+    return [
+        *("--port", str(sink.port), "--ca", str(fixtures.ca), "--key", str(fixtures.token_key)),
+        *("--key-id", KEY_ID, "--team-id", TEAM_ID, "--topic", TOPIC),
+        *("--in-flight", str(sender.in_flight), "--payload", str(payload)),
+    ]
+
+
+def _ceiling(sink: GoPeer, payload: Path) -> list[str]:
+    headers = {
+        "authorization": f"bearer {'x' * 180}",
+        "apns-topic": TOPIC,
+        "apns-push-type": "alert",
+        "apns-priority": "10",
+        "apns-id": "11111111-2222-3333-4444-555555555555",
     }
-    print(json.dumps(told))
-
-
-if __name__ == "__main__":
-    main()
+    return [
+        *("-c", "1", "-t", "1", "-m", "1000", "-n", "100000000", "-d", str(payload)),
+        *(word for header, value in headers.items() for word in ("-H", f"{header}: {value}")),
+        f"https://localhost:{sink.port}/3/device/{'0' * 64}",
+    ]

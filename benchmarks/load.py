@@ -1,187 +1,118 @@
-"""An SMTP client that injects as fast as the server answers, over many connections, and counts."""
+"""The load generator (`tests/peers/go/load`): a program by itself that says what it costs."""
 
 from __future__ import annotations
 
-import asyncio
-import collections
-import functools
-import itertools
-from collections.abc import Callable, Iterator
-from typing import Protocol, cast
+import json
+import select
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from benchmarks.fixtures import DOMAIN, messages
+from benchmarks.fixtures import RECIPIENT
+from benchmarks.measure import BenchmarkError
+from tests.peers import tools
+from tests.peers.process import Process
 
-_MAIL = b"MAIL FROM:<alerts@sender.example>\r\n"
-_RCPT = b"RCPT TO:<subscriber@" + DOMAIN.encode() + b">\r\n"
-_DATA = b"DATA\r\n"
-
-
-class LoadError(RuntimeError):
-    """The server did something that makes the figures worthless."""
+PATIENCE = 60.0
+"""Seconds within which it must answer an order."""
 
 
-class Load:
-    """Connections that each send one message after the other.
+@dataclass(frozen=True)
+class Feed:
+    """How a server is fed.
 
-    `pipelined`: MAIL, RCPT and DATA in one write (RFC 2920), which the server must have offered; else each
-    command waits for the reply to the one before. `accepted` counts the 250s after DATA, `refused` all
-    other replies by code, the first of each kept in `samples`.
+    `connections` at a time; `pipelined`: MAIL, RCPT and DATA in one write (RFC 2920), which the server must
+    offer, else each command waits for the reply to the one before; `per_connection`: messages after which a
+    connection is closed and a new one opened, 0: none; `batch`: 0 by SMTP, else notifications in each request
+    by HTTP; `rate`: messages per second, 0: as many as the server takes.
     """
 
-    def __init__(self, port: int, connections: int, *, pipelined: bool) -> None:
-        self.port = port
-        self.connections = connections
-        self.pipelined = pipelined
-        self.accepted = 0
-        self.refused: collections.Counter[int] = collections.Counter()
-        self.samples: dict[int, str] = {}
-        self.stopping = False
-        self.bodies: Iterator[bytes] = itertools.cycle(messages())
-        self._open: set[asyncio.Future[None]] = set()
-        self._clients: list[Client] = []
+    connections: int
+    pipelined: bool = False
+    per_connection: int = 0
+    batch: int = 0
+    rate: float = 0.0
 
-    async def start(self) -> None:
-        """Open all connections; each begins to send."""
-        loop = asyncio.get_running_loop()
-        for _ in range(self.connections):
-            done: asyncio.Future[None] = loop.create_future()
-            self._open.add(done)
-            _, client = await loop.create_connection(
-                functools.partial(_Client, self, done), "127.0.0.1", self.port
+    @property
+    def name(self) -> str:
+        """In the name of a row."""
+        if self.batch:
+            return f"{self.connections} REST{f', {self.batch} in each' if self.batch > 1 else ''}"
+        each = {0: "", 1: ", a message each"}.get(
+            self.per_connection, f", {self.per_connection} messages each"
+        )
+        return f"{self.connections} {'pipelined' if self.pipelined else 'by command'}{each}"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What it has counted so far: messages taken, others by reply code, its CPU seconds."""
+
+    accepted: int
+    cpu: float
+    late: int = 0
+    """Messages that are due and wait for a free connection."""
+    refused: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, str] = field(default_factory=dict)
+    fault: str = ""
+    latencies: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, told: dict[str, Any]) -> Counts:
+        """From the line that it printed.
+
+        Raises:
+            BenchmarkError: a message was refused, or the server did what no figure stands for.
+        """
+        if told["refused"] or told["fault"]:
+            raise BenchmarkError(
+                told["fault"] or f"messages were refused: {told['refused']} {told['samples']}"
             )
-            self._clients.append(client)
+        names = {"p50": "p50", "p99": "p99", "max": "longest"}
+        latencies = {ours: told[theirs] for theirs, ours in names.items() if theirs in told}
+        return cls(told["accepted"], told["cpu"], told["late"], latencies=latencies)
 
-    def check(self) -> None:
-        """Raise what has gone wrong so far.
+
+class Load(Process):
+    """A running generator; gone with the `with` block."""
+
+    def __init__(self, port: int, feed: Feed, bodies: Path) -> None:
+        self.feed = feed
+        super().__init__(
+            [
+                str(tools.require("load")),
+                *(f"-port={port}", f"-connections={feed.connections}", f"-bodies={bodies}"),
+                *(f"-per-connection={feed.per_connection}", f"-rate={feed.rate}", f"-recipient={RECIPIENT}"),
+                *(["-pipelined"] if feed.pipelined else []),
+                *(["-rest", f"-batch={feed.batch}"] if feed.batch else []),
+            ]
+        )
+
+    def ready(self) -> None:
+        """Wait until every connection is open."""
+        self.first_line()
+
+    def order(self, word: str) -> Counts:
+        """Give an order (`begin`, `count`, `end`, `stop`) and return what it counted.
 
         Raises:
-            LoadError: a connection was lost, or a message was not accepted.
+            BenchmarkError: as `Counts.read`, or it did not answer.
         """
-        for done in self._open:
-            if done.done() and (error := done.exception()):
-                raise error
-        if self.refused:
-            raise LoadError(f"messages were refused: {dict(self.refused)} {self.samples}")
-
-    def abort(self) -> None:
-        """Drop every connection at once; those that have ended are left alone."""
-        for client in self._clients:
-            client.abort()
-
-    async def stop(self, limit: float = 30.0) -> None:
-        """Let every connection end its transaction and QUIT, within `limit` seconds.
-
-        Raises:
-            LoadError: some did not, or as `check`.
-        """
-        self.stopping = True
-        _, late = await asyncio.wait(self._open, timeout=limit)
-        if late:
-            raise LoadError(f"{len(late)} connections had no reply for {limit} s")
-        self.check()
-
-
-class Client(Protocol):
-    """One connection of a load."""
-
-    def abort(self) -> None:
-        """Drop it at once; without effect for one that has ended."""
-
-
-class _Client(asyncio.Protocol):
-    def __init__(self, load: Load, done: asyncio.Future[None]) -> None:
-        self._load = load
-        self._done = done
-        self._rest = b""
-        self._next: Callable[[int, bytes], None] = self._greeted
-        self._offers = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        stream = cast("asyncio.Transport", transport)
-        self._write, self._close = stream.write, stream.close
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._done.done():
-            self._done.set_exception(LoadError(f"the server closed a connection: {exc}"))
-
-    def abort(self) -> None:
-        if not self._done.cancel() and not self._done.cancelled():
-            self._done.exception()  # one of them has been raised already
-        self._close()
-
-    def data_received(self, data: bytes) -> None:
-        lines = (self._rest + data).split(b"\r\n")
-        self._rest = lines.pop()
-        for line in lines:
-            if line[3:4] == b"-":
-                self._offers += line
-            else:
-                try:
-                    self._next(int(line[:3]), line)
-                except LoadError as error:
-                    if not self._done.done():
-                        self._done.set_exception(error)
-                    self._close()
-                    return
-
-    def _greeted(self, code: int, line: bytes) -> None:
-        self._expect(220, code, line)
-        self._write(b"EHLO load.example\r\n")
-        self._next = self._welcomed
-
-    def _welcomed(self, code: int, line: bytes) -> None:
-        self._expect(250, code, line)
-        if self._load.pipelined and b"PIPELINING" not in self._offers + line:
-            raise LoadError("the server does not offer PIPELINING")
-        self._begin()
-
-    def _begin(self) -> None:
-        if self._load.stopping:
-            self._write(b"QUIT\r\n")
-            self._next = self._quit
-        elif self._load.pipelined:
-            self._write(_MAIL + _RCPT + _DATA)
-            self._next = self._mailed_ahead
-        else:
-            self._write(_MAIL)
-            self._next = self._mailed
-
-    def _mailed(self, code: int, line: bytes) -> None:
-        self._expect(250, code, line)
-        self._write(_RCPT)
-        self._next = self._addressed
-
-    def _addressed(self, code: int, line: bytes) -> None:
-        self._expect(250, code, line)
-        self._write(_DATA)
-        self._next = self._invited
-
-    def _mailed_ahead(self, code: int, line: bytes) -> None:
-        self._expect(250, code, line)
-        self._next = self._addressed_ahead
-
-    def _addressed_ahead(self, code: int, line: bytes) -> None:
-        self._expect(250, code, line)
-        self._next = self._invited
-
-    def _invited(self, code: int, line: bytes) -> None:
-        self._expect(354, code, line)
-        self._write(next(self._load.bodies))
-        self._next = self._answered
-
-    def _answered(self, code: int, line: bytes) -> None:
-        if code == 250:
-            self._load.accepted += 1
-        else:
-            self._load.refused[code] += 1
-            self._load.samples.setdefault(code, line.decode(errors="replace"))
-        self._begin()
-
-    def _quit(self, _code: int, _line: bytes) -> None:
-        self._done.set_result(None)
-        self._close()
-
-    @staticmethod
-    def _expect(wanted: int, code: int, line: bytes) -> None:
-        if code != wanted:
-            raise LoadError(f"expected {wanted}, got {line.decode(errors='replace')!r}")
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(f"{word}\n".encode())
+            process.stdin.flush()
+        except BrokenPipeError:
+            raise BenchmarkError(str(self.failure("ended"))) from None
+        deadline, line = time.monotonic() + PATIENCE, b""
+        while not line.endswith(b"\n"):
+            readable, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            more = process.stdout.readline() if readable else b""
+            if not more:
+                raise BenchmarkError(str(self.failure(f"did not answer {word!r}")))
+            line += more
+        return Counts.read(json.loads(line))

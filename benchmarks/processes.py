@@ -1,7 +1,8 @@
-"""What a process and all its children use, read from /proc (proc(5))."""
+"""What a process and all its children use, and what the machine does, read from /proc (proc(5))."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from dataclasses import dataclass
@@ -13,11 +14,17 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU seconds since the start (user and system) and resident bytes, summed over a process tree."""
+    """CPU seconds since the start (user and system), summed over a process tree, and its members."""
 
     cpu: float
-    memory: int
-    processes: int
+    members: tuple[int, ...]
+    resident: int
+    """Bytes; pages that several share count for each."""
+
+    @property
+    def processes(self) -> int:
+        """How many they are."""
+        return len(self.members)
 
 
 def usage(pid: int) -> Usage:
@@ -40,9 +47,35 @@ def usage(pid: int) -> Usage:
         tree += [child for child, parent in parents.items() if parent == member]
     return Usage(
         sum(figures[member][0] for member in tree) / _TICK,
+        tuple(tree),
         sum(figures[member][1] for member in tree) * _PAGE,
-        len(tree),
     )
+
+
+def memory(pid: int) -> int:
+    """Bytes of a process tree: the proportional set size where the kernel tells it, else what is resident."""
+    found = usage(pid)
+    total = 0
+    for member in found.members:
+        with contextlib.suppress(OSError):
+            rollup = Path(f"/proc/{member}/smaps_rollup").read_text(encoding="ascii")
+            total += proportional(rollup)
+    return total or found.resident
+
+
+def proportional(rollup: str) -> int:
+    """Bytes on the line `Pss` of a smaps_rollup; 0 without one."""
+    for line in rollup.splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def machine_cpu() -> float:
+    """CPU seconds of the whole machine since it started, by all programs, and what a hypervisor took."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    user, nice, system, _idle, _waits, irq, soft, steal = map(int, fields[:8])
+    return (user + nice + system + irq + soft + steal) / _TICK
 
 
 def free_port() -> int:

@@ -1,70 +1,81 @@
-"""Medians, ratios and the table."""
+"""Medians, comparisons and tables."""
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.measure import Result
 
 
-class Run(Protocol):
-    """What the table needs of one run."""
-
-    @property
-    def rate(self) -> float: ...
-    @property
-    def cost(self) -> float: ...
-    @property
-    def memory(self) -> int: ...
-    def as_dict(self) -> dict[str, Any]: ...
-
-
-def summary(
-    runs: Mapping[str, Sequence[Run]], baseline: str, pairs: Iterable[tuple[str, str]] = ()
-) -> dict[str, Any]:
-    """Medians of each variant, how many times better than `baseline` they are, and ratios of pairs."""
-    rows: dict[str, Any] = {}
-    for name, results in runs.items():
-        rows[name] = {
-            "rate": statistics.median(result.rate for result in results),
-            "cpu_us": statistics.median(result.cost for result in results),
-            "memory_mb": statistics.median(result.memory for result in results) / 1e6,
-            "runs": [result.as_dict() for result in results],
-        }
+def summary(runs: Mapping[str, Sequence[Result]], baseline: str) -> dict[str, Any]:
+    """Medians of each row, and how many times better than the row `baseline` it is (None without it)."""
+    rows = {name: _medians(results) for name, results in runs.items() if results}
     base = rows.get(baseline)
     for row in rows.values():
         row["rate_ratio"] = row["rate"] / base["rate"] if base else None
         row["cpu_ratio"] = base["cpu_us"] / row["cpu_us"] if base else None
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    ratios = {
-        f"{one} / {other}": {
-            "rate": rows[one]["rate"] / rows[other]["rate"],
-            "cpu_us": rows[one]["cpu_us"] / rows[other]["cpu_us"],
-        }
-        for one, other in pairs
-        if one in rows and other in rows
+    return {"baseline": baseline, "rows": rows}
+
+
+def _medians(results: Sequence[Result]) -> dict[str, Any]:
+    def median(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return statistics.median(known) if known else None
+
+    return {
+        "rate": median([result.rate for result in results]),
+        "cpu_us": median([result.cost for result in results]),
+        "load_us": median([result.load_cpu / result.messages * 1e6 for result in results]),
+        "sink_us": median([result.sink_cpu / result.messages * 1e6 for result in results]),
+        "cores": median([result.cpu / result.seconds for result in results]),
+        "other_cores": median([result.other_cpu / result.seconds for result in results]),
+        "memory_mib": median([result.memory / 2**20 for result in results]),
+        "p50": median([result.p50 for result in results]),
+        "p99": median([result.p99 for result in results]),
+        "longest": median([result.longest for result in results]),
+        "runs": [result.as_dict() for result in results],
     }
-    return {"machine": machine, "baseline": baseline, "variants": rows, "ratios": ratios}
 
 
-def table(title: str, what: str, made: Mapping[str, Any]) -> str:
-    """The summary as a Markdown table."""
+def table(title: str, suite: Mapping[str, Any], missing: Mapping[str, str]) -> str:
+    """A suite as a Markdown table; `missing` are rows without figures, and why."""
+    baseline = suite["baseline"]
+    head = (
+        "per second",
+        "CPU us each",
+        f"{baseline.partition(',')[0]}'s CPU / own",
+        "p50 ms",
+        "p99 ms",
+        "MiB",
+    )
     lines = [
         f"## {title}",
-        f"Medians of interleaved runs; {made['machine']}.",
         "",
-        f"| variant | {what}s/s | CPU us/{what} | MB | rate / naive | naive CPU / own | runs, CPU us |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        f"| | {' | '.join(head)} | generator us | sink us | runs, CPU us |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
-    for name, row in made["variants"].items():
-        ratios = [f"{row[key]:.1f}" if row[key] else "" for key in ("rate_ratio", "cpu_ratio")]
+    for name, row in suite["rows"].items():
         runs = " ".join(f"{run['cpu_us']:.0f}" for run in row["runs"])
-        lines.append(
-            f"| {name} | {row['rate']:,.0f} | {row['cpu_us']:,.0f} | {row['memory_mb']:.0f} "
-            f"| {ratios[0]} | {ratios[1]} | {runs} |"
-        )
-    for name, ratio in made["ratios"].items():
-        lines += ["", f"{name}: {what}s/s {ratio['rate']:.2f}, CPU us/{what} {ratio['cpu_us']:.2f}"]
+        cells = [
+            f"{row['rate']:,.0f}",
+            _short(row["cpu_us"]),
+            _short(row["cpu_ratio"]),
+            *(_short(row[key] and row[key] * 1e3) for key in ("p50", "p99")),
+            f"{row['memory_mib']:.0f}",
+            *(_short(row[key] or None) for key in ("load_us", "sink_us")),
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} | {runs} |")
+    lines += [f"| {name} | not measured: {why} | | | | | | | | |" for name, why in missing.items()]
+    others = [row["other_cores"] for row in suite["rows"].values()]
+    if others:
+        lines += ["", f"Other programs took {statistics.median(others):.2f} cores at the time."]
     return "\n".join(lines)
+
+
+def _short(value: float | None) -> str:
+    """With one decimal where the figure is small; empty for None."""
+    if value is None:
+        return ""
+    return f"{value:,.1f}" if value < 100 else f"{value:,.0f}"

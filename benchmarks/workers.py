@@ -16,7 +16,10 @@ from typing import Self
 
 from benchmarks import whole_path
 from benchmarks.fixtures import make_fixtures
-from benchmarks.whole_path import Bounds, Variant
+from benchmarks.load import Feed
+from benchmarks.measure import Bounds
+from benchmarks.programs import READY
+from benchmarks.whole_path import Variant
 
 PERIOD = 20_000
 QUOTA = 2_500
@@ -43,7 +46,7 @@ class Cages:
 
     def confine(self, supervisor: int) -> None:
         """Put every child of the supervisor into a cage of its own, once all of them serve."""
-        end = time.monotonic() + whole_path.READY
+        end = time.monotonic() + READY
         while b"is served" not in self._output.read_bytes() and time.monotonic() < end:
             time.sleep(0.05)
         for number, pid in enumerate(_children(supervisor)):
@@ -69,7 +72,6 @@ def _children(pid: int) -> list[int]:
 def main() -> int:
     """Measure one and two workers in turn, and print the ratio of the medians."""
     rates: dict[int, list[float]] = {1: [], 2: []}
-    variant = Variant("tubepost", 60, pipelined=False)
     with (
         tempfile.TemporaryDirectory(prefix="tubepost-bench-") as scratch,
         Cages(Path(scratch, "output")) as cages,
@@ -77,8 +79,8 @@ def main() -> int:
         fixtures = make_fixtures(Path(scratch))
         for run in range(RUNS):
             for count, found in rates.items():
-                ours = whole_path.OURS.replace("--workers 1", f"--workers {count}")
-                result = whole_path.run(variant, {"tubepost": ours}, fixtures, Bounds(), cages.confine)
+                variant = Variant("tubepost", Feed(60), workers=count)
+                result = whole_path.run(variant, whole_path.COMMANDS, fixtures, Bounds(), cages.confine)
                 found.append(result.rate)
                 print(f"run {run + 1} of {RUNS}: {count} workers: {result.rate:,.0f}/s", file=sys.stderr)
     medians = {count: statistics.median(found) for count, found in rates.items()}

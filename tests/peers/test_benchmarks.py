@@ -1,4 +1,4 @@
-"""The benchmark's harness: that its figures can be believed."""
+"""The benchmark's harness on small runs: that its figures can be believed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import http2_half, report, whole_path
+from benchmarks import http2_half, smtp_half, whole_path
 from benchmarks.fixtures import make_fixtures
-from benchmarks.load import LoadError
-from benchmarks.processes import usage
-from benchmarks.whole_path import Bounds, Result, Variant
+from benchmarks.load import Feed
+from benchmarks.measure import BenchmarkError, Bounds
+from benchmarks.processes import memory, usage
+from benchmarks.whole_path import COMMANDS, NAIVE, Variant
 from tests.peers.process import Process
 from tubepost_api.compile import compile_manifests
 from tubepost_dispatcher.config.manifests import load_manifests
@@ -22,40 +23,52 @@ BRIEF = Bounds(warmup=0.1, seconds=20.0, messages=20)
 
 @pytest.mark.peer
 def test_a_run_of_the_naive_stack_accounts_for_every_message(tmp_path: Path) -> None:
-    variant = Variant("naive", 4, pipelined=False)
-    result = whole_path.run(variant, {"naive": whole_path.NAIVE}, make_fixtures(tmp_path), BRIEF)
-    assert result.messages > 0
-    assert 0 < result.cpu <= result.seconds * (os.cpu_count() or 1) + 0.1
-    assert result.memory > 10_000_000
+    found = whole_path.run(Variant("naive", Feed(4)), COMMANDS, make_fixtures(tmp_path), BRIEF)
+    assert found.messages > 0
+    assert 0 < found.cpu <= found.seconds * (os.cpu_count() or 1) + 0.1
+    assert found.memory > 10_000_000
+    assert found.p50 is not None
+    assert found.p99 is not None
+    assert found.longest is not None
+    assert 0 < found.p50 <= found.p99 <= found.longest
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("name", http2_half.SENDERS)
+@pytest.mark.parametrize("name", ["tubepost's pool", "httpx"])
 def test_a_run_of_a_sender_accounts_for_every_request(tmp_path: Path, name: str) -> None:
     assert http2_half.run(name, make_fixtures(tmp_path), BRIEF).messages > 0
 
 
 @pytest.mark.peer
+@pytest.mark.parametrize(
+    "feed",
+    [Feed(3, pipelined=True), Feed(2, per_connection=1), Feed(2, rate=50.0)],
+    ids=lambda feed: feed.name,
+)
+def test_a_run_of_our_listener_alone(tmp_path: Path, feed: Feed) -> None:
+    variant = smtp_half.Variant("tubepost", feed)
+    assert smtp_half.run(variant, make_fixtures(tmp_path), BRIEF).messages > 0
+
+
+@pytest.mark.peer
 def test_a_program_that_refuses_messages_is_no_result(tmp_path: Path) -> None:
-    broken = whole_path.NAIVE.replace("{sink}", "https://localhost:1")
-    with pytest.raises(LoadError, match=r"refused.*451"):
-        whole_path.run(
-            Variant("naive", 1, pipelined=False), {"naive": broken}, make_fixtures(tmp_path), BRIEF
-        )
+    commands = {"naive": NAIVE.replace("{sink}", "https://localhost:1")}
+    with pytest.raises(BenchmarkError, match=r"refused.*451"):
+        whole_path.run(Variant("naive", Feed(1)), commands, make_fixtures(tmp_path), BRIEF)
 
 
 @pytest.mark.peer
 def test_a_program_that_ends_is_named_with_its_output(tmp_path: Path) -> None:
-    command = {"naive": "{python} -c \"raise SystemExit('no such thing')\""}
-    with pytest.raises(LoadError, match=r"ended with status 1\n.*no such thing"):
-        whole_path.run(Variant("naive", 1, pipelined=False), command, make_fixtures(tmp_path), BRIEF)
+    commands = {"naive": "{python} -c \"raise SystemExit('no such thing')\""}
+    with pytest.raises(BenchmarkError, match=r"naive.*ended with status 1\n.*no such thing"):
+        whole_path.run(Variant("naive", Feed(1)), commands, make_fixtures(tmp_path), BRIEF)
 
 
 @pytest.mark.peer
-def test_a_run_with_acceptance_queued_accounts_for_every_message(tmp_path: Path) -> None:
-    command = {"queued": whole_path.OURS + whole_path.QUEUE}
-    result = whole_path.run(Variant("queued", 4, pipelined=True), command, make_fixtures(tmp_path), BRIEF)
-    assert result.messages > 0
+@pytest.mark.parametrize("feed", [Feed(4, pipelined=True), Feed(2, batch=5)], ids=lambda feed: feed.name)
+def test_a_run_with_acceptance_queued_accounts_for_every_message(tmp_path: Path, feed: Feed) -> None:
+    found = whole_path.run(Variant("queued", feed), COMMANDS, make_fixtures(tmp_path), BRIEF)
+    assert found.messages > 0
 
 
 @pytest.mark.parametrize("queued", [False, True])
@@ -67,26 +80,7 @@ def test_the_manifests_compile_without_a_problem(tmp_path: Path, queued: bool) -
     assert result.config is not None
 
 
-def test_the_table_has_medians_and_ratios() -> None:
-    runs = {
-        "naive": [Result(10, 1.0, cpu, 1_000_000) for cpu in (0.03, 0.01, 0.02)],
-        "other": [Result(100, 1.0, 0.02, 1_000_000)],
-    }
-    made = report.summary(runs, "naive")
-    assert made["variants"]["naive"]["cpu_us"] == pytest.approx(2_000)
-    assert made["variants"]["other"]["cpu_ratio"] == pytest.approx(10)
-    assert made["variants"]["other"]["rate_ratio"] == pytest.approx(10)
-    assert "| other | 100 | 200 | 1 | 10.0 | 10.0 | 200 |" in report.table("A table", "message", made)
-
-
-def test_a_pair_of_rows_has_its_ratios() -> None:
-    runs = {"one": [Result(50, 1.0, 0.02, 1)], "other": [Result(100, 1.0, 0.02, 1)]}
-    made = report.summary(runs, "absent", [("one", "other"), ("one", "absent")])
-    assert made["ratios"] == {"one / other": {"rate": 0.5, "cpu_us": pytest.approx(2.0)}}
-    assert "one / other: messages/s 0.50, CPU us/message 2.00" in report.table("A table", "message", made)
-
-
-def test_the_cpu_of_children_counts() -> None:
+def test_the_cpu_and_the_memory_of_children_count() -> None:
     burn = "import time\nwhile time.process_time() < 0.25: pass\nprint('done', flush=True); input()"
     parent = f"import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {burn!r}]))"
 
@@ -95,6 +89,7 @@ def test_the_cpu_of_children_counts() -> None:
             assert self.first_line() == "done"
 
     with Burner([sys.executable, "-c", parent]) as burner:
-        found = usage(burner.pid)
+        found, bytes_used = usage(burner.pid), memory(burner.pid)
     assert found.cpu >= 0.2
     assert found.processes == 2
+    assert 2_000_000 < bytes_used <= found.resident

@@ -37,7 +37,7 @@ PROGRAMS = (
     "strace",
     "swaks",
 )
-GO_PEERS = ("apnsserver", "dsnreader", "rawpeer", "sink")
+GO_PEERS = ("apnsserver", "dsnreader", "load", "rawpeer", "sink")
 """Commands in `tests/peers/go`; `require("rawpeer")` builds them."""
 GO_PROGRAMS = ("nats-server",)
 """Programs of others in Go: the tools of the module in `tests/peers/NAME`; `require("nats-server")` builds them."""

@@ -45,6 +45,7 @@ func Start(record *Record, port int) {
 func handler(r *Record) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { r.reply(w, r.stats) })
+	mux.HandleFunc("GET /count", func(w http.ResponseWriter, _ *http.Request) { r.reply(w, r.total) })
 	mux.HandleFunc("GET /ids", func(w http.ResponseWriter, _ *http.Request) {
 		r.reply(w, func() any {
 			return map[string]any{"seen": r.seen, "answered": r.answered, "apnsIds": r.apnsIDs}
@@ -96,6 +97,15 @@ func handler(r *Record) http.Handler {
 		})
 	})
 	return mux
+}
+
+// total is what costs nothing to tell while requests come in.
+func (r *Record) total() any {
+	total := 0
+	for _, n := range r.statuses {
+		total += n
+	}
+	return map[string]any{"answered": total}
 }
 
 func (r *Record) stats() any {

@@ -1,0 +1,97 @@
+"""The ratios that are watched, and what is aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a row: `cpu_us`, `rate`, `p99` (seconds)."""
+
+    suite: str
+    row: str
+    name: str = "cpu_us"
+
+    def of(self, suites: Mapping[str, Any]) -> float | None:
+        """Its median, None where it was not measured."""
+        row = suites.get(self.suite, {}).get("rows", {}).get(self.row, {})
+        value: float | None = row.get(self.name)
+        return value
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """`above` divided by `below` (without `below`: by `unit`), and the aim."""
+
+    name: str
+    above: Figure
+    below: Figure | None
+    aim: float
+    at_most: bool = True
+    unit: float = 1.0
+
+    def of(self, suites: Mapping[str, Any]) -> float | None:
+        """Its value, None where a part was not measured."""
+        above = self.above.of(suites)
+        below = self.unit if self.below is None else self.below.of(suites)
+        return None if above is None or not below else above / below
+
+    def holds(self, value: float) -> bool:
+        """Whether the aim is reached."""
+        return value <= self.aim if self.at_most else value >= self.aim
+
+    @property
+    def wanted(self) -> str:
+        """The aim in words."""
+        return f"at {'most' if self.at_most else 'least'} {self.aim:g}"
+
+
+_NAIVE = Figure("whole", "naive, 20 by command")
+_DIRECT, _PIPELINED = (
+    Figure("whole", "tubepost, 20 by command"),
+    Figure("whole", "tubepost, 200 pipelined"),
+)
+_POOL, _APNS2 = Figure("http2", "tubepost's pool"), Figure("http2", "Go apns2")
+_SMTP, _STOCK = (
+    Figure("smtp", "tubepost, 20 by command"),
+    Figure("smtp", "aiosmtpd, 20 by command"),
+)
+
+RATIOS = (
+    Ratio("whole path, 200 pipelined / Go apns2's HTTP/2 half", _PIPELINED, _APNS2, 1.0),
+    Ratio("whole path, 20 by command / Go apns2's HTTP/2 half", _DIRECT, _APNS2, 1.6),
+    Ratio("naive / whole path, 200 pipelined", _NAIVE, _PIPELINED, 60, at_most=False),
+    Ratio("naive / whole path, 20 by command", _NAIVE, _DIRECT, 40, at_most=False),
+    Ratio("our HTTP/2 half / Go apns2", _POOL, _APNS2, 0.3),
+    Ratio("our HTTP/2 half / Java Pushy, hot", _POOL, Figure("http2", "Java Pushy, hot"), 1.0),
+    Ratio("stock aiosmtpd / our SMTP half, 20 by command", _STOCK, _SMTP, 8, at_most=False),
+    Ratio("Queued / Direct, 200 pipelined", Figure("whole", "queued, 200 pipelined"), _PIPELINED, 1.35),
+    Ratio("Queued / Direct, 20 by command", Figure("whole", "queued, 20 by command"), _DIRECT, 1.35),
+    Ratio(
+        "p99 at half load, 20 by command, ms",
+        Figure("whole", "tubepost, 20 by command at half of that rate", "p99"),
+        None,
+        20,
+        unit=1e-3,
+    ),
+)
+"""Of CPU per message where nothing else is said."""
+
+
+def values(suites: Mapping[str, Any]) -> dict[str, float]:
+    """Those that the measured rows give, by name."""
+    found = {ratio.name: ratio.of(suites) for ratio in RATIOS}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def table(found: Mapping[str, float]) -> str:
+    """As a Markdown table."""
+    lines = ["| ratio (CPU per message) | now | aim | |", "| --- | ---: | ---: | --- |"]
+    for ratio in RATIOS:
+        if (value := found.get(ratio.name)) is not None:
+            said = "holds" if ratio.holds(value) else "not yet"
+            lines.append(f"| {ratio.name} | {value:.2f} | {ratio.wanted} | {said} |")
+    return "\n".join(lines)

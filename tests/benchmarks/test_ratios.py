@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import ratios
+from benchmarks.rows import BASELINES, ROWS
+
+
+def suites(**rows: dict[str, float]) -> dict[str, object]:
+    return {"whole": {"rows": {name.replace("_", " "): row for name, row in rows.items()}}}
+
+
+def test_a_ratio_divides_medians() -> None:
+    ratio = ratios.Ratio("r", ratios.Figure("whole", "a"), ratios.Figure("whole", "b"), 2.0)
+    assert ratio.of(suites(a={"cpu_us": 30.0}, b={"cpu_us": 20.0})) == pytest.approx(1.5)
+    assert ratio.of(suites(a={"cpu_us": 30.0})) is None
+    assert ratio.of(suites(b={"cpu_us": 30.0})) is None
+    assert ratio.of({}) is None
+
+
+def test_a_ratio_without_a_second_row_is_in_its_unit() -> None:
+    ratio = ratios.Ratio("r", ratios.Figure("whole", "a", "p99"), None, 20.0, unit=1e-3)
+    assert ratio.of(suites(a={"p99": 0.015})) == pytest.approx(15)
+
+
+def test_aims_are_bounds_from_above_or_below() -> None:
+    figure = ratios.Figure("whole", "a")
+    most, least = ratios.Ratio("r", figure, None, 2.0), ratios.Ratio("r", figure, None, 2.0, at_most=False)
+    assert [most.holds(value) for value in (1.0, 2.0, 3.0)] == [True, True, False]
+    assert [least.holds(value) for value in (1.0, 2.0, 3.0)] == [False, True, True]
+    assert (most.wanted, least.wanted) == ("at most 2", "at least 2")
+
+
+def test_every_ratio_is_of_rows_that_are_measured_each_round() -> None:
+    keys = {(row.suite, row.name) for row in ROWS if row.key}
+    for ratio in ratios.RATIOS:
+        for figure in (ratio.above, ratio.below):
+            assert figure is None or (figure.suite, figure.row) in keys, ratio.name
+
+
+def test_rows_and_ratios_have_names_of_their_own() -> None:
+    names = [(row.suite, row.name) for row in ROWS]
+    assert len(set(names)) == len(names)
+    assert len({ratio.name for ratio in ratios.RATIOS}) == len(ratios.RATIOS)
+    assert set(BASELINES.items()) <= set(names)
+
+
+def test_the_table_says_whether_an_aim_is_reached() -> None:
+    first, second = ratios.RATIOS[0], ratios.RATIOS[2]
+    text = ratios.table({first.name: first.aim, second.name: second.aim / 2})
+    assert f"| {first.name} | {first.aim:.2f} | {first.wanted} | holds |" in text
+    assert f"| {second.name} | {second.aim / 2:.2f} | {second.wanted} | not yet |" in text
+    assert ratios.RATIOS[1].name not in text
