@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -16,10 +17,13 @@ import yaml
 
 from tests.api.manifests import compiled, push_domain, route, warnings
 from tubepost_api.config import AcceptanceMode, AcceptanceOverflow, DeliveryConfig
+from tubepost_api.podtemplate import PodTemplateSpec
+from tubepost_api.resource import API_VERSION
 from tubepost_cli.main import main
 from tubepost_dispatcher.delivery.schedule import Schedule
 from tubepost_dispatcher.metrics import CATALOG
 from tubepost_operator.metrics import CATALOG as OPERATORS
+from tubepost_operator.names import Names
 
 ROOT = Path(__file__).resolve().parents[1]
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -163,7 +167,17 @@ def test_commands_on_the_page_about_the_queue_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["bounces.md", "queue.md", "routes.md", "listener.md", "grafana.md", "sidecar.md", "install.md"]
+    "page",
+    [
+        "bounces.md",
+        "queue.md",
+        "routes.md",
+        "listener.md",
+        "grafana.md",
+        "sidecar.md",
+        "install.md",
+        "scaling.md",
+    ],
 )
 def test_metrics_and_alerts_that_a_page_names_exist(page: str) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
@@ -174,3 +188,21 @@ def test_metrics_and_alerts_that_a_page_names_exist(page: str) -> None:
         alert["alert"] for alert in yaml.safe_load((ROOT / "charts/tubepost/files/alerts.yaml").read_text())
     }
     assert set(re.findall(r"\bTubepost[A-Z][A-Za-z]+\b", text)) - alerts == set()
+
+
+def test_manifests_on_the_page_about_scaling_aim_at_what_there_is() -> None:
+    text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    blocks = [
+        yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    ]
+    assert len(blocks) == 5
+    targets = [block["spec"]["scaleTargetRef"] for block in blocks if "spec" in block]
+    assert targets == [{"apiVersion": API_VERSION, "kind": "PushDomain", "name": "alerts"}] * 2
+    rules = {rule["name"]["as"] for block in blocks for rule in block.get("rules", {}).get("external", [])}
+    assert rules <= {spec.name for spec in CATALOG}
+    (external,) = [block["metrics"][0]["external"] for block in blocks if "metrics" in block]
+    assert external["metric"]["name"] in rules
+    (template,) = [block["podTemplate"] for block in blocks if "podTemplate" in block]
+    spread = PodTemplateSpec.model_validate_json(json.dumps(template)).topology_spread_constraints
+    assert spread is not None
+    assert spread[0]["labelSelector"]["matchLabels"] == Names.pod_selector("alerts")

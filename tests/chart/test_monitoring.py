@@ -242,6 +242,7 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
             "series": 'tubepost_operator_objects{kind="PushDomain", condition="Ready", status="False", pod="o"}',
             "values": "2x40",
         },
+        {"series": 'tubepost_operator_claims_left{pod="o"}', "values": "2x40"},
         {"series": 'tubepost_operator_leader{pod="o"}', "values": "0x40"},
         {
             "series": 'tubepost_operator_errors_total{kind="ApnRoute", class="forbidden", pod="o"}',
@@ -278,6 +279,7 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         alert("TubepostPolicyFails", {**domain, "kind": "timeout", "severity": "warning"}),
         alert("TubepostWorkersDie", {**domain, "pod": "alerts-1", "severity": "warning"}),
         alert("TubepostPushDomainsNotReady", {"team": "mail", "severity": "warning"}),
+        alert("TubepostClaimsLeft", {"team": "mail", "severity": "warning"}),
         alert("TubepostNoLeader", {"team": "mail", "severity": "critical"}),
         alert(
             "TubepostOperatorErrors",
