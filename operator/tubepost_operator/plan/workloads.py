@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tubepost_api.acceptance import ClaimSpec
-from tubepost_api.config import DispatcherConfig, ServingWorkload
+from tubepost_api.config import DispatcherConfig, QueueConfig, ServingWorkload
 from tubepost_api.digest import bundle_digest
 from tubepost_operator.kinds import CLAIM
 from tubepost_operator.names import Names
@@ -55,7 +55,7 @@ class Arrangement:
     @property
     def waits(self) -> bool:
         """Whether it matters what is in the queues of some pods."""
-        return bool(self.settlement.draining or self.claims.left)
+        return bool(self.settlement.draining or self.claims.drains)
 
     @property
     def left(self) -> int:
@@ -198,6 +198,9 @@ def _draining(selected: Source, claims: Claims) -> tuple[Source, ...]:
     """What drain pods are made from: they have the newest configuration, and others serve."""
     # Of a StatefulSet all ordinals retire where it is not among those that serve.
     config = selected.config.model_copy(update={"serving": (ServingWorkload(kind="Deployment"),)})
+    if config.queue is not None and config.queue.jet_stream is not None:
+        # What is on a claim is on disk, wherever the queue is now.
+        config = config.model_copy(update={"queue": QueueConfig(persistent=True)})
     return tuple(
         replace(
             selected,

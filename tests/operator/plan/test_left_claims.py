@@ -18,7 +18,7 @@ from tests.operator.plan.moving import (
     settled,
     wanting,
 )
-from tubepost_api.config import ServingWorkload
+from tubepost_api.config import QueueConfig, ServingWorkload
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Key, Pod, PodMetrics
 from tubepost_operator.plan.claims import Claims
@@ -104,8 +104,15 @@ def test_a_new_push_domain_of_the_same_name_finds_the_claims_of_the_former() -> 
     for meta in metas.values():
         (left,) = found(claims(settled(CLAIM), Child(meta, without_owner.body))).claims.left
         assert not left.drained
+        assert not found(claims(settled(CLAIM), Child(meta, without_owner.body))).waits, "a watch will tell"
     mine = replace(without_owner.meta, co_owners=("uid-StatefulSet",))
     assert found(claims(settled(CLAIM), Child(mine, without_owner.body))).claims.drains == (1,)
+
+
+def test_a_claim_is_drained_from_disk_wherever_the_queue_is_now() -> None:
+    stream = {"queue": {"jetStream": {"servers": ["nats://nats.queue.svc:4222"]}}}
+    (source,) = found(claims(settled(CLAIM, stream), claim(0))).draining
+    assert source.config.queue == QueueConfig(persistent=True)
 
 
 def test_only_claims_of_queues_are_looked_at() -> None:
