@@ -26,6 +26,7 @@ VALUES = "values or protocols, without behaviour of their own"
 ENTRY = "an entry point: tests/e2e run it"
 ROWS = "rows of a table: tests/dispatcher/reasons/test_catalogue.py goes over all of them"
 GOLDEN = "tests/operator/test_golden.py: whole situations and the plans for them"
+STORE = "tests/dispatcher/store/test_contract.py and jetstream/test_store.py"
 TESTED_ELSEWHERE = {
     "cli/tubepost_cli/demo.py": ENTRY,
     "cli/tubepost_cli/kubectl/cluster.py": VALUES,
@@ -76,7 +77,14 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/reasons/requests.py": ROWS,
     "dispatcher/tubepost_dispatcher/reasons/spec.py": VALUES,
     "dispatcher/tubepost_dispatcher/reply.py": VALUES,
+    "dispatcher/tubepost_dispatcher/store/jetstream/claims.py": STORE,
+    "dispatcher/tubepost_dispatcher/store/jetstream/condition.py": STORE,
+    "dispatcher/tubepost_dispatcher/store/jetstream/holding.py": STORE,
+    "dispatcher/tubepost_dispatcher/store/jetstream/opening.py": STORE,
+    "dispatcher/tubepost_dispatcher/store/jetstream/puts.py": STORE,
+    "dispatcher/tubepost_dispatcher/store/jetstream/reading.py": STORE,
     "dispatcher/tubepost_dispatcher/store/jetstream/settings.py": VALUES,
+    "dispatcher/tubepost_dispatcher/store/jetstream/walk.py": STORE,
     "dispatcher/tubepost_dispatcher/transaction.py": VALUES,
     "dispatcher/tubepost_dispatcher/worker/__main__.py": ENTRY,
     "dispatcher/tubepost_policy/constants.py": VALUES,

@@ -126,6 +126,16 @@ class DiskStore:
         """The latest figures."""
         return self._partition.figures
 
+    @property
+    def shared(self) -> bool:
+        """One process has it."""
+        return False
+
+    def doubtful(self, key: int) -> bool:
+        """Nobody else had it."""
+        del key
+        return False
+
     def set_reserve(self, reserve: int) -> None:
         """From the next put on, so many bytes of the volume stay free."""
         self._partition.reserve = reserve

@@ -54,6 +54,16 @@ class MemoryStore:
         failure = _CLOSED if self._closed else None
         return Figures(self._size, 0, len(self._kept), self._commits, failure=failure)
 
+    @property
+    def shared(self) -> bool:
+        """One process has it."""
+        return False
+
+    def doubtful(self, key: int) -> bool:
+        """Nobody else had it."""
+        del key
+        return False
+
     def start(self, done: Done) -> None:
         """Nothing to open."""
         self._loop.call_soon(done, None)

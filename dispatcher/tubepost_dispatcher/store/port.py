@@ -159,11 +159,21 @@ Done = Callable[[Failure | None], None]
 
 
 class Store(Protocol):
-    """One store, owned by one event loop of one process."""
+    """One store, as one event loop of one process has it.
+
+    It is that process's alone, or shared; a taken entry is with one process at a time in any case.
+    """
 
     @property
     def figures(self) -> Figures:
         """The latest figures."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes have it too: then what was never put here may become due."""
+
+    def doubtful(self, key: int) -> bool:
+        """Whether a taken entry was with another process that may have delivered it before it was lost."""
 
     def start(self, done: Done) -> None:
         """Open it; called once, first. After a failure the store tries again by itself."""

@@ -32,7 +32,7 @@ class JetStreamSettings(NamedTuple):
     max_age: float = 0.0
     """Seconds after which the server removes what is in the stream; 0: it never does."""
     max_bytes: int = 0
-    """0: no bound."""
+    """Bytes of the stream from which on nothing new is taken, but for a tenth; 0: no bound."""
     cluster: str = ""
     """Placement: the cluster, and the tags that its servers must have."""
     tags: tuple[str, ...] = ()

@@ -1,0 +1,130 @@
+"""Whether the stream can be used at present, and why not. Callbacks on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from tubepost_dispatcher.store.jetstream.api import Api, error_code, error_text, when
+from tubepost_dispatcher.store.jetstream.holding import Holding
+from tubepost_dispatcher.store.jetstream.opening import Opened, open_stream
+from tubepost_dispatcher.store.jetstream.settings import JetStreamSettings
+from tubepost_dispatcher.store.jetstream.stream import room
+from tubepost_dispatcher.store.port import Failure, FailureKind
+
+_LOG = logging.getLogger("tubepost.store")
+
+REOPEN: Final = 3.0
+"""Seconds until a stream that cannot be used is looked at again."""
+_CONNECTING: Final = Failure(FailureKind.FAILED, "the queue is being opened: NATS has not answered yet")
+
+
+class Condition:
+    """Lives on one event loop; every method is called on it.
+
+    Args:
+        api: of the stream.
+        settings: what the stream has to be.
+        holding: told of the stream's size, and of the server's clock and bounds.
+        loop: schedules.
+        known: told when it is known whether it can be used.
+        wall: unix seconds.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        settings: JetStreamSettings,
+        holding: Holding,
+        loop: asyncio.AbstractEventLoop,
+        known: Callable[[], None],
+        wall: Callable[[], float],
+    ) -> None:
+        self._api = api
+        self.settings = settings
+        self._holding = holding
+        self._loop = loop
+        self._known = known
+        self._wall = wall
+        self.failure: Failure | None = _CONNECTING
+        """Why nothing can be asked of it."""
+        self.full: Failure | None = None
+        """Why nothing new is taken."""
+        self.warnings: tuple[str, ...] = ()
+        self._opening = 0
+        self._reopening: asyncio.TimerHandle | None = None
+        self._server: Mapping[str, Any] = {}
+
+    def connected(self, server: Mapping[str, Any]) -> None:
+        """There is a connection to this server."""
+        self._holding.max_payload = int(server.get("max_payload", 1024 * 1024))
+        self._holding.most_bytes = min(512 * 1024, self._holding.max_payload // 2)
+        self._server = server
+        self._open()
+
+    def disconnected(self, why: str) -> None:
+        """There is none."""
+        self._opening += 1
+        self._fail(why)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._opening += 1
+        if self._reopening is not None:
+            self._reopening.cancel()
+
+    def look(self) -> None:
+        """Read the stream's state."""
+        self._api.info(self._informed)
+
+    def _open(self) -> None:
+        self._opening += 1
+        number = self._opening
+
+        def opened(told: Opened) -> None:
+            if number != self._opening:
+                return
+            if told.problem:
+                self._fail(told.problem)
+                self._reopening = self._loop.call_later(REOPEN, self._open)
+            else:
+                self._can_be_used(told)
+            self._known()
+
+        open_stream(self._api, self.settings, self._server, opened)
+
+    def _can_be_used(self, told: Opened) -> None:
+        if self.failure is not None:
+            _LOG.info("queue: stream %s is open", self.settings.stream)
+        if told.warnings != self.warnings:
+            for text in told.warnings:
+                _LOG.warning("queue: stream %s: %s", self.settings.stream, text)
+        self.warnings, self.failure = told.warnings, None
+        self._informed(dict(told.info))
+
+    def _fail(self, why: str) -> None:
+        if self.failure is None or self.failure.text != why:
+            _LOG.error("queue: %s", why)
+        self.failure = Failure(FailureKind.FAILED, why)
+        self._holding.fail_waiters()
+
+    def _informed(self, told: dict[str, Any] | None) -> None:
+        if told is None:
+            return
+        if error_code(told):
+            if self.failure is None:
+                self._fail(f"stream {self.settings.stream}: {error_text(told)}")
+                self._open()
+            return
+        state = told.get("state") or {}
+        self._holding.messages = int(state.get("messages", 0))
+        self._holding.size = int(state.get("bytes", 0))
+        now = when(str(told.get("ts", "")))
+        if now:
+            self._holding.skew = now - self._wall()
+        most = self.settings.max_bytes
+        text = f"the stream has {self._holding.size} of {most} bytes, and keeps a tenth for what is in it"
+        full = self._holding.size >= room(most)
+        self.full = Failure(FailureKind.FULL, text) if full else None
