@@ -124,6 +124,7 @@ def _compile(domain: PushDomain, inventory: Inventory) -> DispatcherConfig:
         policy=_policy(spec, namespace, inventory),
         context_addresses=spec.context.addresses,
         rest=rest_config(spec.rest) if spec.rest else None,
+        message_log=spec.message_log,
     )
 
 

@@ -335,6 +335,8 @@ class DispatcherConfig(Compiled):
     """Whether senders may set DLV_Source_Addr and DLV_Dest_Addr."""
     rest: RestConfig | None = later(None)
     """None: notifications come by SMTP alone."""
+    message_log: Literal["Disabled", "Enabled"] = later("Disabled")
+    """Whether each message has a line in the program's own log."""
 
     def to_json(self) -> str:
         """The document as canonical JSON (sorted keys, camelCase)."""

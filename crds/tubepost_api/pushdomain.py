@@ -137,7 +137,11 @@ class PushDomainSpec(SpecModel):
     ] = ()
     """Names of the ApnLoggers that log the notifications."""
     log_level: Literal["Debug", "Info", "Warning", "Error"] = "Info"
-    """What the dispatcher writes to its own log (Momentum `debug_level`)."""
+    """What the dispatcher writes to its own log (Momentum `debug_level`). Debug tells of sessions command by
+    command, of every attempt, and of connections, without secrets; at most 1,000 such lines a second."""
+    message_log: Literal["Disabled", "Enabled"] = "Disabled"
+    """Enabled: one structured line in the dispatcher's own log for each message, at Info, when it gets its
+    reply: client, sender, domains, size, reply, time. Loggers tell what becomes of its notifications."""
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     """Number of dispatcher pods; also set through the scale subresource."""
     workers: Annotated[int, Field(ge=0, le=64)] = 0

@@ -3,7 +3,8 @@
 One record is one line, as text or JSON; only a traceback in text form goes on in lines that are indented.
 Whatever looks like a secret is taken out of every record, and a control character never reaches the stream.
 Nobody waits for the stream: a thread writes (see `line_writer`). Lines of one kind that are repeated are
-limited, and the number of those held back is said (see `repeats`); at level Debug all are shown.
+limited, and the number of those held back is said (see `repeats`). At level Debug all kinds are shown, up to
+`MOST_DEBUG` lines of that level a second.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from tubepost_runtime.json_line import encode
 from tubepost_runtime.line_writer import LineWriter
 from tubepost_runtime.repeats import RepeatLimit
 
+MOST_DEBUG = 1_000
+"""Lines of level Debug that a process writes in a second; the rest is counted, and said."""
 ROOT = "tubepost"
 """The logger under which all of ours stand; others (asyncio, aiohttp) are heard from Warning on."""
 
@@ -115,6 +118,14 @@ def setup(
 FLUSH_AT_END = 1.0
 """Seconds that a process waits at its end for standard error to take the last lines."""
 
+_never_held_back: set[str] = set()
+
+
+def never_hold_back(logger: str) -> None:
+    """Write every line of a logger, however many there are of a kind: each is about something else."""
+    _never_held_back.add(logger)
+
+
 _writer: LineWriter | None = None
 
 
@@ -167,9 +178,14 @@ class _Handler(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO | _Lines) -> None:
         super().__init__(stream)  # type: ignore[arg-type]  # write and flush are all that it uses
         self._repeats: RepeatLimit[tuple[str, int, str]] = RepeatLimit()
+        self._debug_second = 0
+        self._debug_lines = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, unless too many of its kind have been written just now."""
+        if record.name in _never_held_back:
+            super().emit(record)
+            return
         if logging.getLogger(ROOT).level > logging.DEBUG:
             kind = (record.name, record.levelno, record.msg if isinstance(record.msg, str) else "")
             now = time.monotonic()
@@ -178,7 +194,20 @@ class _Handler(logging.StreamHandler[TextIO]):
                 self._say_held_back(*kind, held_back)
             if not admitted:
                 return
+        elif record.levelno <= logging.DEBUG and not self._admit_debug():
+            return
         super().emit(record)
+
+    def _admit_debug(self) -> bool:
+        second = int(time.monotonic())
+        if second != self._debug_second:
+            held_back = self._debug_lines - MOST_DEBUG
+            self._debug_second, self._debug_lines = second, 0
+            if held_back > 0:
+                text = "%d more lines of level Debug were held back in one second"
+                super().emit(logging.LogRecord(ROOT, logging.WARNING, "", 0, text, (held_back,), None))
+        self._debug_lines += 1
+        return self._debug_lines <= MOST_DEBUG
 
     def tell_held_back(self) -> None:
         """Say how many lines were held back of kinds that have come to rest since."""

@@ -137,6 +137,7 @@ OTHER: Mapping[str, Mapping[str, object]] = {
         "rest.maxBodySize": 7,
         "loggers": [],
         "logLevel": "Debug",
+        "messageLog": "Enabled",
         "workers": 7,
     },
     "ApnRoute": {

@@ -204,6 +204,31 @@ def test_repeated_lines_of_one_kind_are_held_back_and_counted(set_up: Setup) -> 
     )
 
 
+def test_lines_of_some_loggers_are_never_held_back(set_up: Setup) -> None:
+    stream = set_up()
+    process_log.never_hold_back("tubepost.test.each")
+    for number in range(100):
+        logging.getLogger("tubepost.test.each").info("message %d", number)
+    assert len(stream.getvalue().splitlines()) == 100
+
+
+def test_debug_lines_have_a_bound_and_what_is_held_back_is_said(
+    set_up: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = set_up("Debug")
+    now = 1000.0
+    monkeypatch.setattr(process_log.time, "monotonic", lambda: now)
+    for number in range(process_log.MOST_DEBUG + 7):
+        LOG.debug("session %d", number)
+    LOG.info("this is no line of level Debug")
+    assert len(stream.getvalue().splitlines()) == process_log.MOST_DEBUG + 1
+    now += 1.0
+    LOG.debug("the next second")
+    *_, told, last = stream.getvalue().splitlines()
+    assert told.endswith("7 more lines of level Debug were held back in one second")
+    assert last.endswith("the next second")
+
+
 def test_at_debug_nothing_is_held_back(set_up: Setup) -> None:
     stream = set_up("Debug")
     for number in range(100):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Generic, TypeVar
 
 from tubepost_api.config import DeliveryMode
+from tubepost_dispatcher.acceptance import message_line
 from tubepost_dispatcher.acceptance.accounting import MessageKind
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
@@ -42,11 +43,24 @@ MessageT = TypeVar("MessageT", bound="PendingMessage")
 class PendingMessage(ABC):
     """A message between the end of DATA and its reply."""
 
-    __slots__ = ("answered", "hand_over", "kind", "putting", "relaying", "transaction")
+    __slots__ = (
+        "answered",
+        "begun",
+        "hand_over",
+        "kind",
+        "notifications",
+        "putting",
+        "relaying",
+        "transaction",
+    )
 
     def __init__(self, transaction: Transaction[Domain]) -> None:
         self.transaction = transaction
         self.kind: MessageKind = "push"
+        self.notifications = 0
+        """That were read from it."""
+        self.begun: tuple[float, int] | None = None
+        """Monotonic seconds and octets, where the log is told of the message."""
         self.hand_over: HandOver | None = None
         """Its way to the relay, None without."""
         self.relaying = False
@@ -113,6 +127,8 @@ class BaseAcceptance(ABC, Generic[MessageT]):
         context.accounting.opened()
         message = self._message(transaction)
         transaction.pending = message
+        if self._active.config.message_log == "Enabled":
+            message.begun = context.clock(), len(transaction.content)
         try:
             if len(transaction.content) <= LARGE and len(transaction.recipients) <= MANY:
                 self._take(message, self._receive(transaction, context.next_id))
@@ -154,6 +170,7 @@ class BaseAcceptance(ABC, Generic[MessageT]):
         transaction = message.transaction
         if isinstance(received, Push):
             transaction.apns_id = received.notifications[0].apns_id
+            message.notifications = len(received.notifications)
             self._take_push(message, received)
         elif isinstance(received, Mail):
             self._context.accounting.noted_mail(transaction.message_id, received)
@@ -257,6 +274,12 @@ class BaseAcceptance(ABC, Generic[MessageT]):
         if message.hand_over is not None and not transaction.abandoned and not 400 <= reply.code < 500:
             self._context.relay.forget(message.hand_over)
         self._context.accounting.closed(message.kind, reply, abandoned=transaction.abandoned)
+        if message.begun is not None:
+            since, size = message.begun
+            seconds = self._context.clock() - since
+            message_line.tell(
+                transaction, reply, message.kind, message.notifications, size=size, seconds=seconds
+            )
         try:  # noqa: SIM105 - for every message, and a context manager costs more than the rest of this method
             transaction.reply(reply)
         except ConnectionError:

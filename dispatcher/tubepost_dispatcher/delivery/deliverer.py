@@ -232,6 +232,8 @@ class Deliverer:
             return None
         if before is not None and route is not before:
             self._metrics.failovers.labels(route.name).inc()
+            told = delivery.notification.message_id, route.name, before.name, delivery.failed_routes
+            _LOG.debug("message %s: route %s after %s, failed so far: %s", *told)
         second, domain = int(self._wall()), delivery.domain
         if checked is not None and checked.holds(domain, route.facts, second):
             delivery.headers = checked.headers

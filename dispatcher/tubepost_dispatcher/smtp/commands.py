@@ -46,6 +46,23 @@ _control = re.compile(rb"[\x00-\x1f\x7f]").search
 
 def answer(smtp: SmtpProtocol[DomainT], line: bytes | None) -> None:
     """Answer one line, without its CRLF; None stands for a line that ended otherwise."""
+    if not journal.verbose():
+        _answer(smtp, line)
+        return
+    before = len(smtp.out)
+    _answer(smtp, line)
+    journal.exchanged(smtp.id, smtp.facts.remote_ip, line, smtp.out[before:])
+
+
+def answer_auth(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
+    """Answer one line of an AUTH exchange."""
+    before = len(smtp.out)
+    smtp.auth_line(line)
+    if journal.verbose():
+        journal.auth_exchanged(smtp.id, smtp.facts.remote_ip, line, smtp.out[before:])
+
+
+def _answer(smtp: SmtpProtocol[DomainT], line: bytes | None) -> None:
     if line is None or smtp.skipped:
         smtp.refuse(replies.LINE_TOO_LONG if smtp.skipped else replies.BAD_LINE, "command")
         smtp.skipped = 0
@@ -132,7 +149,6 @@ def _ehlo(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
         smtp.active = smtp.listener.now
     smtp.facts = SessionFacts(facts.remote_ip, facts.remote_port, helo=name, tls=facts.tls, user=facts.user)
     smtp.extended = extended
-    journal.greeted(smtp.id, facts.remote_ip, name, extended=extended)
     if extended:
         smtp.out.append(config.ehlo_tls if smtp.secure else config.ehlo_plain)
     else:

@@ -2,17 +2,32 @@
 
 Each kind of line has a format string of its own (one for each stage and reason of a refusal), so that whoever
 limits repeated lines can tell the kinds apart. No line holds what a client said, except a name that is
-called for here: commands that come out of step may be passwords, and local parts device tokens.
+called for here: commands that come out of step may be passwords, and local parts device tokens. At Debug
+sessions are told command by command, with addresses, in which what looks like a token is in short form.
 """
 
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Sequence
 
 from tubepost_dispatcher.reasons.catalogue import REASONS
 from tubepost_dispatcher.text import printable
 
 log = logging.getLogger("tubepost.smtp")
+
+MOST_SHOWN = 300
+"""Octets of a command or reply that a line shows."""
+_VERBS = frozenset(
+    {b"DATA", b"RSET", b"NOOP", b"QUIT", b"STARTTLS", b"HELP", b"VRFY", b"EXPN", b"BDAT", b"ETRN"}
+)
+"""Commands of which the verb is shown. What else comes may be a password out of step."""
+_PATH = re.compile(rb"(?i)(MAIL FROM|RCPT TO): ?(<[^<>\s]*>|[^<>\s]+)((?: [^ ]+)*) *")
+_PARAMETERS = re.compile(rb"(?i)(?:SIZE|BODY|RET|NOTIFY)=[A-Za-z0-9,]{1,40}|SMTPUTF8")
+"""Parameters of MAIL and RCPT that are shown with their values."""
+_MECHANISMS = frozenset({b"PLAIN", b"LOGIN"})
+_TOKEN_IN_ADDRESS = re.compile(rb"[0-9A-Fa-f]{16,}")
 
 IN_SESSION = "session %s (%s): internal error"
 IN_MESSAGE = "session %s (%s): internal error in message %s"
@@ -74,10 +89,63 @@ def opened(session: str, client: str, port: int) -> None:
     log.debug("session %s (%s): opened from port %d", session, client, port)
 
 
-def greeted(session: str, client: str, name: str, *, extended: bool) -> None:
-    """The client has said EHLO or HELO with `name`."""
-    if log.isEnabledFor(logging.DEBUG):
-        log.debug("session %s (%s): %s %s", session, client, "EHLO" if extended else "HELO", printable(name))
+def verbose() -> bool:
+    """Whether sessions are told command by command."""
+    return log.isEnabledFor(logging.DEBUG)
+
+
+def exchanged(session: str, client: str, line: bytes | None, answers: Sequence[bytes]) -> None:
+    """A command was answered; None: a line that nobody could read. To be called where `verbose`."""
+    log.debug("session %s (%s): %s -> %s", session, client, shown_command(line), _replies(answers))
+
+
+def auth_exchanged(session: str, client: str, line: bytes, answers: Sequence[bytes]) -> None:
+    """A line of an AUTH exchange was answered; it is a secret."""
+    said = f"[AUTH response, {len(line.rstrip())} octets]"
+    log.debug("session %s (%s): %s -> %s", session, client, said, _replies(answers))
+
+
+def message_answered(session: str, client: str, message_id: str, answer: bytes) -> None:
+    """A message got its reply."""
+    if verbose():
+        log.debug("session %s (%s): message %s -> %s", session, client, message_id, _replies([answer]))
+
+
+def shown_command(line: bytes | None) -> str:
+    """A command without what may be secret: responses of AUTH, and device tokens in addresses."""
+    if line is None:
+        return "[a line that ends otherwise than with CRLF]"
+    verb, _, rest = line.partition(b" ")
+    verb = verb.upper()
+    if (path := _PATH.fullmatch(line)) is not None:
+        address = _TOKEN_IN_ADDRESS.sub(_short, path[2])
+        parameters = [_parameter(one) for one in path[3].split()]
+        return printable(b" ".join([path[1] + b":" + address, *parameters]), MOST_SHOWN)[1:-1]
+    if verb in {b"EHLO", b"HELO"}:
+        return f"{verb.decode()} {printable(rest)}"
+    if verb == b"AUTH":
+        mechanism, _, initial = rest.partition(b" ")
+        if mechanism.upper() in _MECHANISMS:
+            return f"AUTH {mechanism.upper().decode()}{' [initial response]' if initial else ''}"
+    if verb in _VERBS:
+        return verb.decode() + (f" [{len(rest)} octets]" if rest else "")
+    return f"[{len(line)} octets]"
+
+
+def _parameter(one: bytes) -> bytes:
+    return one if _PARAMETERS.fullmatch(one) else one.partition(b"=")[0][:20] + b"=[...]"
+
+
+def _short(found: re.Match[bytes]) -> bytes:
+    return found[0][:8] + b"..."
+
+
+def _replies(answers: Sequence[bytes]) -> str:
+    if not answers:
+        return "(no reply yet)"
+    first, *more = b"".join(answers).rstrip().split(b"\r\n")
+    text = printable(first, MOST_SHOWN)[1:-1]
+    return f"{text} (and {len(more)} lines)" if more else text
 
 
 def secured(session: str, client: str, version: str) -> None:

@@ -252,7 +252,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
                     budget -= 1
                     line = chunk[position : end + 1]
                     position = end + 1
-                    smtp.auth_line(line)
+                    commands.answer_auth(smtp, line)
                 elif state is GREETED:
                     commands.first_input(smtp, chunk)
                 else:

@@ -19,6 +19,7 @@ from tubepost_dispatcher.acceptance.queued import QueuedAcceptance
 from tubepost_dispatcher.bounces.relay_sender import RelaySender
 from tubepost_dispatcher.bounces.reports import Reports
 from tubepost_dispatcher.config.bundle import Prepared
+from tubepost_dispatcher.delivery.debug_listener import DebugListener
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
@@ -89,7 +90,7 @@ class Worker:
         active = self._pools.build(prepared)
         log = DeliveryLog(self._loggers, time.time)
         self._journal = Journal(None if queue_dir is None else partition_path(queue_dir, index))
-        listeners = (MetricsListener(metrics), log, self._journal)
+        listeners = (MetricsListener(metrics), log, self._journal, DebugListener())
         self._deliverer = Deliverer(active.domains, listeners, metrics)
         self._policy = WorkerPolicy(self._deliverer, metrics, config.policy)
         self._context = AcceptanceContext(log, metrics, self._journal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tests.dispatcher.delivery.support import FakePool
 from tests.support.loop import FakeLoop
@@ -161,6 +161,7 @@ class Bench:
         deadline: float = 30.0,
         facts: RouteFacts | str | None = "default",
         overflow: AcceptanceOverflow = AcceptanceOverflow.REFUSE,
+        message_log: Literal["Disabled", "Enabled"] = "Disabled",
     ) -> None:
         delivery = delivery or DeliveryConfig()
         self.loop, self.hub, self.metrics = FakeLoop(), Hub(), Metrics()
@@ -174,6 +175,7 @@ class Bench:
             acceptance=AcceptanceConfig(deadline=deadline, overflow=overflow),
             entries=(entry,),
             routes={name: RouteConfig(name=name, environment=None, host="h", port=1) for name in names},
+            message_log=message_log,
         )
         usable = RouteFacts(frozenset(), "com.example.app", "token", RouteDefaults())
         domain = Domain(

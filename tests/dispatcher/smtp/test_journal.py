@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.dispatcher.smtp.conftest import Runner, TlsPair
 from tests.dispatcher.smtp.support import (
@@ -144,6 +146,7 @@ def test_kinds_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_what_a_client_says_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tubepost")
     wire = Wire().hello()
     wire.send(b"c2VjcmV0\r\nMAIL FROM:<secret@b.example> FOO=secret\r\nMAIL FROM:<>\r\n")
     wire.send(b"RCPT TO:<secret@unknown.example>\r\nRCPT TO:<secret@unknown example>\r\nAUTH secret\r\n")
@@ -211,11 +214,62 @@ def test_debug_shows_the_course_of_a_session(caplog: pytest.LogCaptureFixture) -
     wire.send(ENVELOPE + MESSAGE + b".\r\nX\r\nQUIT\r\n")
     wire.listener.now += 7
     wire.lose()
+    (transaction,) = wire.acceptance.accepted
     assert debug(caplog) == [
         f"session {wire.id} (192.0.2.7): opened from port 4711",
-        f'session {wire.id} (192.0.2.7): EHLO "client.example"',
+        f'session {wire.id} (192.0.2.7): EHLO "client.example" -> 250-mx.push.example (and 7 lines)',
+        f"session {wire.id} (192.0.2.7): MAIL FROM:<app@sender.example> -> 250 2.1.0 Sender OK",
+        f"session {wire.id} (192.0.2.7): RCPT TO:<device@push.example> -> 250 2.1.5 Recipient OK",
+        f"session {wire.id} (192.0.2.7): DATA -> 354 End data with <CR><LF>.<CR><LF>",
+        (
+            f"session {wire.id} (192.0.2.7): message {transaction.message_id} -> 250 2.0.0 Delivered"
+            f" id={transaction.message_id}"
+        ),
+        f"session {wire.id} (192.0.2.7): [1 octets] -> 500 5.5.1 Command not recognised",
+        f"session {wire.id} (192.0.2.7): QUIT -> 221 2.0.0 Bye",
         f"session {wire.id} (192.0.2.7): closed after 7 s, 1 messages, 1 refusals",
     ]
+
+
+TOKEN = b"0F" * 32
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (
+            b"MAIL FROM:<app@example.com> SIZE=100 FOO=secret",
+            "MAIL FROM:<app@example.com> SIZE=100 FOO=[...]",
+        ),
+        (b"mail from: <> BODY=8BITMIME AUTH=<>", "mail from:<> BODY=8BITMIME AUTH=[...]"),
+        (b"RCPT TO:<" + TOKEN + b"@push.example>", "RCPT TO:<0F0F0F0F...@push.example>"),
+        (b"RCPT TO:<v+" + TOKEN[:35] + b"@push.example>", "RCPT TO:<v+0F0F0F0F...@push.example>"),
+        (b"RCPT TO:<secret@unknown example>", "[32 octets]"),
+        (b"AUTH PLAIN AHMAc2VjcmV0", "AUTH PLAIN [initial response]"),
+        (b"auth login", "AUTH LOGIN"),
+        (b"AUTH secret", "[11 octets]"),
+        (b"c2VjcmV0", "[8 octets]"),
+        (b"NOOP secret", "NOOP [6 octets]"),
+        (b"RSET", "RSET"),
+        (b"EHLO a\x1bb", 'EHLO "a\\x1bb"'),
+        (None, "[a line that ends otherwise than with CRLF]"),
+    ],
+)
+def test_commands_are_shown_without_secrets(line: bytes | None, shown: str) -> None:
+    assert journal.shown_command(line) == shown
+
+
+@given(st.binary(max_size=200))
+def test_any_command_is_shown_as_one_printable_line(line: bytes) -> None:
+    assert journal.shown_command(line).isprintable()
+    assert "secret" not in journal.shown_command(b"AUTH PLAIN secret" + line)
+
+
+def test_a_line_of_an_auth_exchange_is_shown_by_its_length(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    journal.auth_exchanged("s-1", "192.0.2.7", b"c2VjcmV0\r\n", [])
+    assert debug(caplog) == ["session s-1 (192.0.2.7): [AUTH response, 8 octets] -> (no reply yet)"]
 
 
 def test_errors_that_end_a_session_name_it_in_the_reply() -> None:
