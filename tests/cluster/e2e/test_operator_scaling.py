@@ -121,7 +121,7 @@ def test_three_replicas_become_one_and_three_again_under_load_and_nothing_is_los
 
 
 @pytest.mark.timeout(900, func_only=True)
-def test_a_claim_that_is_left_with_a_queue_is_told_emptied_by_a_drain_pod_and_deleted(
+def test_a_claim_with_a_queue_is_told_outlives_its_push_domain_and_is_emptied_by_a_drain_pod(
     operated: Operated,
 ) -> None:
     cluster = operated.release.cluster
@@ -144,20 +144,15 @@ def test_a_claim_that_is_left_with_a_queue_is_told_emptied_by_a_drain_pod_and_de
     )
     assert drained(operated) == {"queue-alerts-0": False, "queue-alerts-1": False}
 
-    # It is void with the next change of the spec, and the drain pod delivers.
-    operated.patch("pushdomain", "alerts", delivery={"mode": "Deliver"})
-    cluster.until(
-        "the word that it is drained", lambda: operated.condition("QueueSettled")[1] == "ClaimDraining"
-    )
-    figure(operated.condition("QueueSettled")[2])
-    cluster.until("the end of the claim", lambda: set(drained(operated)) == {"queue-alerts-0"}, 180)
+    # Another PushDomain of its name finds both claims: one has a pod again, the other a drain pod.
+    cluster.kubectl("delete", "pushdomain", "alerts", operated.place)
+    operated.apply(operated.push_domain(**on_claims(operated, 1, whenScaled="Delete")))
+    cluster.until("the end of the claim", lambda: set(drained(operated)) == {"queue-alerts-0"}, 240)
     stats = traffic.delivered(timeout=MOST)
     figure(str(stats))
     assert (stats["refused"], stats["cut"]) == ([], [])
-    events = cluster.get("events", operated.place)["items"]
-    reasons = {event["reason"] for event in events}
+    reasons = {event["reason"] for event in cluster.get("events", operated.place)["items"]}
     assert {"QueueAbandoned", "ClaimAdopted", "ClaimDrained", "ClaimDeleted"} <= reasons
-    assert "alerts-drain-1" not in {
-        item["metadata"]["name"] for item in cluster.get("deployments", operated.place)["items"]
-    }
+    deployments = cluster.get("deployments", operated.place)["items"]
+    assert "alerts-drain-1" not in {item["metadata"]["name"] for item in deployments}
     operated.ready()
