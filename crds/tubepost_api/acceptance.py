@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from tubepost_api.config import AcceptanceMode, AcceptanceOverflow, QueueConfig
 from tubepost_api.durations import parse_size
 from tubepost_api.fields import UNIQUE, Checked, Duration, Size, no_repeats
-from tubepost_api.jetstream import JetStreamSpec, jet_stream_config
+from tubepost_api.jetstream import EMPTY_FIRST, JetStreamSpec, jet_stream_config
 from tubepost_api.rules import Rule, SpecModel, Transition
 
 VolumeSize = Annotated[
@@ -161,7 +161,7 @@ class QueueSpec(SpecModel):
         Transition(
             "!has(oldSelf.jetStream) || has(self.jetStream) || (has(self.disk) && has(self.disk.claim))",
             "a stream cannot be followed by an emptyDir at once: what is in it would be left behind",
-            "remove the queue, wait until QueueSettled is True, then set it anew",
+            EMPTY_FIRST,
             "disk",
         ),
     )

@@ -86,6 +86,7 @@ class Reason(Word):
     )
     # Queues.
     EPHEMERAL = ("Ephemeral", "Queues are on emptyDirs, and lost with their pods.")
+    ONE_REPLICA = ("OneReplica", "The queue's stream is on one server, and lost with its disk.")
     QUEUE_DRAINING = (
         "QueueDraining",
         "Pods that serve no more, or are to have no queue any more, are kept until theirs is empty.",

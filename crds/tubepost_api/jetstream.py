@@ -16,6 +16,11 @@ from tubepost_api.secretkeys import CaSpec, key_of
 
 PORT: Final = 4222
 """NATS' usual one."""
+EMPTY_FIRST: Final = (
+    "set acceptance.mode: Direct, wait until nothing is queued (status.live.queued is absent), remove the "
+    "queue, then set it anew"
+)
+"""Remedy where the next queue would not have what is in the stream."""
 
 _HOST = r"([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])"
 _PORT = r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
@@ -171,7 +176,7 @@ class JetStreamSpec(SpecModel):
                 f"has(self.{name}) == has(oldSelf.{name}) && "
                 f"(!has(self.{name}) || self.{name} == oldSelf.{name})",
                 "what is queued would be left behind under the old name",
-                "remove the queue, wait until QueueSettled is True, then set it anew",
+                EMPTY_FIRST,
                 name,
             )
             for name in ("stream", "subjectPrefix")

@@ -23,7 +23,7 @@ from tubepost_api.policy import PolicySpec
 from tubepost_api.relay import RelaySpec
 from tubepost_api.resource import Column, KindNames, Resource, age_column, ready_column
 from tubepost_api.rest import RestSpec
-from tubepost_api.rules import Rule, SpecModel
+from tubepost_api.rules import Rule, SpecModel, Transition
 from tubepost_api.service import ServiceSpec
 
 
@@ -227,6 +227,16 @@ class PushDomainSpec(SpecModel):
             "choose another port, such as 8080",
             lambda spec: spec.rest is None or spec.rest.port != spec.service.port,
             "rest",
+        ),
+    )
+    transitions: ClassVar[tuple[Transition, ...]] = (
+        Transition(
+            "has(self.queue) || !has(oldSelf.queue) || !has(oldSelf.queue.jetStream) || "
+            "(oldSelf.acceptance.mode == 'Direct' && oldSelf.acceptance.overflow != 'Queue')",
+            "what is in the stream would be left behind",
+            "set acceptance.mode: Direct, wait until nothing is queued (status.live.queued is absent), then "
+            "remove the queue",
+            "queue",
         ),
     )
 

@@ -81,7 +81,10 @@ REASONS: Final[Mapping[ConditionType, Mapping[Status, tuple[Reason, ...]]]] = {
         "False": (Reason.ROUTE_HELD, Reason.ROUTE_FAILS, Reason.SUSPENDED, Reason.BLACKHOLED, Reason.REFUSED),
         "Unknown": (Reason.PENDING, Reason.NO_REPLICAS, Reason.NOT_USED),
     },
-    ConditionType.QUEUE_DURABLE: {"True": (Reason.PERSISTENT,), "False": (Reason.EPHEMERAL,)},
+    ConditionType.QUEUE_DURABLE: {
+        "True": (Reason.PERSISTENT,),
+        "False": (Reason.EPHEMERAL, Reason.ONE_REPLICA),
+    },
     ConditionType.BOUNCES_DELIVERABLE: {"True": (Reason.RELAYED,), "False": (Reason.NO_RELAY,)},
     ConditionType.QUEUE_SETTLED: {
         "True": (Reason.SETTLED,),
@@ -100,6 +103,7 @@ _NO_WARNING: Final = frozenset(
         Reason.REFUSED,
         Reason.CLAIM_PENDING,
         Reason.EPHEMERAL,
+        Reason.ONE_REPLICA,
         Reason.QUEUE_DRAINING,
         Reason.CLAIM_DRAINING,
         Reason.NO_RELAY,

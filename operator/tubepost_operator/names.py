@@ -45,7 +45,7 @@ class Names:
     ABANDON_ANNOTATION: Final = f"{GROUP}/abandon-queue"
     """On a PushDomain, by users: the generation whose change no longer waits for queues to be empty."""
     QUEUE_ANNOTATION: Final = f"{GROUP}/queue"
-    """On workloads and their pods: where their queue is, `EmptyDir` or `Claim`; absent without one."""
+    """On workloads and their pods: where their queue is (`QueueVolume`); absent without one."""
 
     ROLL_ANNOTATION: Final = f"{GROUP}/roll"
     """On the Deployment and its pod template: hash of what users decide and a running pod cannot change about
@@ -101,15 +101,23 @@ class Names:
 
     @classmethod
     def config_map(
-        cls, push_domain: str, secrets: Iterable[str], *, queue: bool = False, drain: bool = False
+        cls,
+        push_domain: str,
+        secrets: Iterable[str],
+        *,
+        queue: bool = False,
+        drain: bool = False,
+        stream: bool = False,
     ) -> str:
         """Name of the ConfigMap: it carries the hash of the set of mounted objects.
 
         A pod mounts the Secrets of its own template. With a set in the name, an old pod never reads a
         configuration that names a Secret which it has no file of, or a queue where it has no volume (`queue`:
-        it has one). Drain pods (`drain`) have one of their own, which says that they do not serve.
+        it has one). Drain pods (`drain`) have one of their own, which says that they do not serve; so have
+        pods whose queue is a stream (`stream`), so that those with it on a disk deliver that first.
         """
         mounted = [*sorted(secrets), *(["/queue"] if queue else []), *(["/drain"] if drain else [])]
+        mounted += ["/stream"] if stream else []
         return f"{push_domain}-{short_hash(chr(10).join(mounted))}"
 
     @classmethod

@@ -16,6 +16,7 @@ from tubepost_operator.plan.moves import QueuePod
 from tubepost_operator.plan.queue_pods import claim_key
 from tubepost_operator.plan.workloads import Arrangement
 from tubepost_operator.quantities import amount
+from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.container import PRE_STOP, SPARE
 from tubepost_operator.resources.queue import QueueVolume, grace, of_spec
 from tubepost_operator.snapshot import PushDomainSnapshot
@@ -45,11 +46,33 @@ def _durable(snapshot: PushDomainSnapshot, arranged: Arrangement) -> PlannedCond
             "from its notice; a restart of the container costs nothing. Remedy, where that is too much: set "
             "queue.disk.claim.",
         )
+    if source.queue is QueueVolume.JETSTREAM:
+        return _stream(source)
     return good(
         ConditionType.QUEUE_DURABLE,
         Reason.PERSISTENT,
         f"Each pod's queue outlives it, on {CLAIM.name} {Names.QUEUE_VOLUME}-{snapshot.name}-N."
         + "".join(_differences(arranged)),
+    )
+
+
+def _stream(source: Source) -> PlannedCondition:
+    queue = source.config.queue
+    assert queue is not None
+    stream = queue.jet_stream
+    assert stream is not None
+    where = f"stream {stream.stream} of {', '.join(stream.servers[:_SHOWN])}"
+    if stream.replicas == 1:
+        return bad(
+            ConditionType.QUEUE_DURABLE,
+            Reason.ONE_REPLICA,
+            f"The queue is {where}, on one server: what is in it is lost with that server's disk. Remedy: "
+            "set queue.jetStream.replicas: 3, on a NATS cluster of three servers or more.",
+        )
+    return good(
+        ConditionType.QUEUE_DURABLE,
+        Reason.PERSISTENT,
+        f"The queue is {where}, on {stream.replicas} servers; it outlives every pod.",
     )
 
 

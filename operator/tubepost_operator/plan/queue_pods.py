@@ -63,6 +63,8 @@ def queue_pod(
     # What was in an emptyDir is gone with a pod that has ended, and nothing ever was where none has begun.
     if volume == QueueVolume.EMPTY_DIR and (pod.ended or not pod.began):
         return replace(found, left=0)
+    if volume == QueueVolume.JETSTREAM and pod.ended:
+        return replace(found, left=0)  # the others tell what is in the stream
     if number is not None and not pod.began and not bound(snapshot, number):
         return replace(found, left=0)
     return asked(snapshot, pod, found, in_place, stays=stays[kind])

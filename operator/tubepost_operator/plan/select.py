@@ -38,7 +38,13 @@ def select_config(snapshot: PushDomainSnapshot, candidate: Candidate) -> Selecti
     spec = candidate.spec
 
     def source(config: DispatcherConfig) -> Source:
-        name = Names.config_map(snapshot.name, config.secret_names(), queue=config.queue is not None)
+        queue = config.queue
+        name = Names.config_map(
+            snapshot.name,
+            config.secret_names(),
+            queue=queue is not None,
+            stream=queue is not None and queue.jet_stream is not None,
+        )
         return Source(snapshot.document, spec, config, name, snapshot.settings)
 
     too_large = None

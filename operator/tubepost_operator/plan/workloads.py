@@ -73,11 +73,11 @@ def present_kind(snapshot: PushDomainSnapshot) -> WorkloadKind:
 def arrange(snapshot: PushDomainSnapshot, selected: Source) -> Arrangement:
     """Decide on workloads for what was selected to be served."""
     config = selected.config
-    on_claim = config.queue is not None and config.queue.persistent and config.queue.jet_stream is None
+    on_claim = config.queue is not None and config.queue.persistent and not _stream(config)
     target = Target(
         "StatefulSet" if on_claim else "Deployment", selected.spec.replicas, queue=config.queue is not None
     )
-    there = dict(_workloads(snapshot))
+    there = dict(_workloads(snapshot, target))
     stays = _stays(snapshot, selected, target)
     pods = [queue_pod(snapshot, pod, "", stays) for pod in snapshot.pods if not pod.sidecar]
     serving = who_serves(target, there, pods, _serving_before(snapshot, target))
@@ -101,7 +101,7 @@ def arrange(snapshot: PushDomainSnapshot, selected: Source) -> Arrangement:
     )
 
 
-def _workloads(snapshot: PushDomainSnapshot) -> Iterator[tuple[WorkloadKind, Workload]]:
+def _workloads(snapshot: PushDomainSnapshot, target: Target) -> Iterator[tuple[WorkloadKind, Workload]]:
     for kind in _KINDS:
         child = workload(snapshot, kind)
         if child is not None and child.body is not None:
@@ -113,9 +113,16 @@ def _workloads(snapshot: PushDomainSnapshot) -> Iterator[tuple[WorkloadKind, Wor
                     kind,
                     child.body["spec"].get("replicas", 1),
                     status.get("availableReplicas", 0) if current else 0,
-                    Names.QUEUE_ANNOTATION in child.meta.annotations,
+                    _has_queue(child, kind, target),
                 ),
             )
+
+
+def _has_queue(child: Child, kind: WorkloadKind, target: Target) -> bool:
+    """Whether there is anything for a workload's pods to deliver before they go."""
+    volume = child.meta.annotations.get(Names.QUEUE_ANNOTATION)
+    # What is in a stream is not in its pods: those of another Deployment deliver it, or have emptied it.
+    return volume is not None and not (volume == QueueVolume.JETSTREAM and kind == target.kind)
 
 
 def _in_place(target: Target, there: Mapping[WorkloadKind, Workload]) -> bool:
@@ -162,6 +169,8 @@ def _source(
     queue = None
     if target.kind == "StatefulSet":
         queue = QueueVolume.CLAIM
+    elif _stream(selected.config):
+        queue = QueueVolume.JETSTREAM
     elif target.queue or settlement.keep_queue:
         queue = QueueVolume.EMPTY_DIR
     config = _told(selected.config, serving, queue=queue is not None)
@@ -178,13 +187,23 @@ def _source(
     return replace(
         selected,
         config=config,
-        config_map=Names.config_map(selected.name, config.secret_names(), queue=queue is not None),
+        config_map=Names.config_map(
+            selected.name,
+            config.secret_names(),
+            queue=queue is not None,
+            stream=queue is QueueVolume.JETSTREAM,
+        ),
         queue=queue,
         claim=claim,
         kept=_kept(snapshot) if settlement.keep_queue else None,
         replicas=settlement.replicas,
         unready=_unready(snapshot, target, serving),
     )
+
+
+def _stream(config: DispatcherConfig) -> bool:
+    """Whether the queue is a stream, which all pods share."""
+    return config.queue is not None and config.queue.jet_stream is not None
 
 
 def _kept(snapshot: PushDomainSnapshot) -> Document | None:
@@ -234,7 +253,7 @@ def serving_replicas(snapshot: PushDomainSnapshot, arranged: Arrangement | None)
 
 
 def _unready(snapshot: PushDomainSnapshot, target: Target, serving: Serving) -> int:
-    there = dict(_workloads(snapshot))
+    there = dict(_workloads(snapshot, target))
     old, new = there.get(other(target.kind)), there.get(target.kind)
     count = old.replicas if old is not None and serving.old_retires else 0
     if new is not None and serving.ordinals_retire:
@@ -247,7 +266,8 @@ def _retiring(
 ) -> Source | None:
     """The configuration of a workload of the other kind, which its pods go on delivering by.
 
-    It is the newest where they have all Secrets of that, and else the one that they have.
+    It is the newest where they have all Secrets of that, and else the one that they have. A stream stays what
+    they deliver from.
     """
     old = workload(snapshot, other(target.kind))
     if old is None or Names.QUEUE_ANNOTATION not in old.meta.annotations:
@@ -257,11 +277,19 @@ def _retiring(
     newest = _told(selected.config, serving, queue=True)
     config = newest
     if have is not None:
+        if _stream(have):
+            newest = newest.model_copy(update={"queue": have.queue})
+            config = newest
         if not newest.secret_names() <= have.secret_names():
             config = _told(have, serving, queue=True)
         elif newest.model_copy(update={"generation": have.generation}) == have:
             config = have
-    return replace(selected, config=config, config_map=name, queue=QueueVolume.EMPTY_DIR)
+    return replace(selected, config=config, config_map=name, queue=_volume(old))
+
+
+def _volume(child: Child) -> QueueVolume:
+    """Where the queue of a workload's pods is."""
+    return QueueVolume(child.meta.annotations[Names.QUEUE_ANNOTATION])
 
 
 def unbound(snapshot: PushDomainSnapshot) -> dict[Key, Mapping[str, Any]]:

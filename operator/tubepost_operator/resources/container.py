@@ -142,7 +142,7 @@ def volumes(source: Source) -> list[Document]:
         *(secret_volume(secret) for secret in sorted(source.config.secret_names())),
         *(
             [source.kept or queue.empty_dir(_largest_queue(source), _workers(source))]
-            if source.queue is QueueVolume.EMPTY_DIR
+            if source.queue in {QueueVolume.EMPTY_DIR, QueueVolume.JETSTREAM}
             else ()
         ),
         *([queue.claimed(source.name, source.drains)] if source.drains is not None else ()),

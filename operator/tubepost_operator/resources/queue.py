@@ -1,4 +1,7 @@
-"""Where a pod's queue is: an emptyDir, or a claim that a StatefulSet makes for each of its pods."""
+"""Where a pod's queue is: an emptyDir, a claim that a StatefulSet makes for each of its pods, or a stream.
+
+With a stream, which all pods share, a pod has an emptyDir as well: for its journal, and for events that wait.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,12 @@ class QueueVolume(enum.StrEnum):
 
     EMPTY_DIR = "EmptyDir"
     CLAIM = "Claim"
+    JETSTREAM = "JetStream"
+
+    @property
+    def on_claim(self) -> bool:
+        """Whether each pod has a claim."""
+        return self is QueueVolume.CLAIM
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +117,14 @@ def claimed(push_domain: str, ordinal: int) -> Document:
 def arguments(volume: QueueVolume, retire_after: int) -> list[str]:
     """The dispatcher's options for its queue; `retire_after` in seconds."""
     options = ["--queue-dir", DIRECTORY, "--retire-after", str(retire_after)]
-    if volume is QueueVolume.EMPTY_DIR:
+    if not volume.on_claim:
         return [*options, "--workload", "Deployment"]
     return [*options, "--workload", "StatefulSet", "--ordinal", f"$({ORDINAL_VARIABLE})"]
 
 
 def environment(volume: QueueVolume, drains: int | None = None) -> list[Document]:
     """What the options refer to; `drains`: the number that a drain pod stands in for."""
-    if volume is QueueVolume.EMPTY_DIR:
+    if not volume.on_claim:
         return []
     if drains is not None:
         return [{"name": ORDINAL_VARIABLE, "value": str(drains)}]
@@ -125,7 +134,7 @@ def environment(volume: QueueVolume, drains: int | None = None) -> list[Document
 def grace(wanted: int, volume: QueueVolume | None) -> int:
     """Seconds that a pod has to end.
 
-    What is left in a claim waits there for the next pod; what is left in an emptyDir is lost, so that it is
-    given longer, unless the spec names another time than the usual one.
+    What is left in a claim or a stream waits there for the next pod; what is left in an emptyDir is lost, so
+    that it is given longer, unless the spec names another time than the usual one.
     """
     return EMPTY_DIR_GRACE if volume is QueueVolume.EMPTY_DIR and wanted == GRACE else wanted

@@ -19,6 +19,7 @@ QUEUED: Document = {"acceptance": {"mode": "Queued"}}
 DIRECT: Document = {}
 EMPTY_DIR: Document = {**QUEUED, "queue": {"disk": {}}}
 CLAIM: Document = {**QUEUED, "queue": {"disk": {"claim": {"size": "2Gi", "storageClassName": "fast"}}}}
+STREAM: Document = {**QUEUED, "queue": {"jetStream": {"servers": ["nats://nats:4222"]}}}
 
 
 def spec(*parts: Mapping[str, Any], **more: Any) -> Document:

@@ -9,6 +9,7 @@ from tests.operator.plan.moving import (
     DIRECT,
     EMPTY_DIR,
     OWNER,
+    STREAM,
     arranged,
     claim,
     claims,
@@ -208,3 +209,13 @@ def test_claims_that_are_given_up_are_named_though_all_is_settled() -> None:
     condition = found(given_up)[ConditionType.QUEUE_SETTLED]
     assert condition.status == "True"
     assert "what is on PersistentVolumeClaim queue-alerts-1 is left alone" in condition.message
+
+
+def test_a_stream_outlives_pods_and_on_one_server_not_that() -> None:
+    durable = found(settled(STREAM))[ConditionType.QUEUE_DURABLE]
+    assert (durable.status, durable.reason) == ("True", Reason.PERSISTENT)
+    assert "stream TUBEPOST_DEFAULT_ALERTS of nats://nats:4222, on 3 servers" in durable.message
+    alone = {"queue": {"jetStream": {"servers": ["nats://nats:4222"], "replicas": 1}}}
+    durable = found(settled(STREAM, alone))[ConditionType.QUEUE_DURABLE]
+    assert (durable.status, durable.reason) == ("False", Reason.ONE_REPLICA)
+    assert "Remedy: set queue.jetStream.replicas: 3" in durable.message

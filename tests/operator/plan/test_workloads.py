@@ -9,6 +9,7 @@ from tests.operator.plan.moving import (
     CLAIM,
     DIRECT,
     EMPTY_DIR,
+    STREAM,
     arranged,
     available,
     claim,
@@ -63,6 +64,8 @@ def test_without_a_decision_the_workload_that_is_there_is_the_one() -> None:
         (EMPTY_DIR, "Deployment", QueueVolume.EMPTY_DIR),
         (CLAIM, "StatefulSet", QueueVolume.CLAIM),
         ({"queue": CLAIM["queue"]}, "StatefulSet", QueueVolume.CLAIM),
+        (STREAM, "Deployment", QueueVolume.JETSTREAM),
+        ({"queue": STREAM["queue"]}, "Deployment", QueueVolume.JETSTREAM),
     ],
 )
 def test_the_queue_decides_on_the_workload(spec: Any, kind: str, queue: QueueVolume | None) -> None:
@@ -288,3 +291,40 @@ def test_an_autoscaler_is_told_of_what_serves_alone() -> None:
         "both serve, for the whole"
     )
     assert serving_replicas(settled(CLAIM, replicas=2), None) == 2
+
+
+def test_claims_are_delivered_before_a_stream_takes_their_place() -> None:
+    old = settled(CLAIM, pods=(pod("alerts-0", queue="Claim", queued=7),))
+    arrangement = found(wanting(joined(old, settled(STREAM)), STREAM))
+    assert arrangement.serving.old_retires
+    assert not arrangement.settlement.remove_old
+    (waiting,) = arrangement.settlement.draining
+    assert (waiting.name, waiting.left) == ("alerts-0", 7)
+
+
+@pytest.mark.parametrize(("queued", "remove"), [(7, False), (0, True)])
+def test_a_stream_is_emptied_by_the_pods_that_had_it_before_claims_take_its_place(
+    queued: int, remove: bool
+) -> None:
+    old = settled(STREAM, pods=(pod("alerts-1-a", queue="JetStream", queued=queued),))
+    arrangement = found(wanting(joined(old, settled(CLAIM)), CLAIM))
+    assert arrangement.settlement.remove_old is remove
+    assert arrangement.retiring is not None
+    assert arrangement.retiring.queue is QueueVolume.JETSTREAM
+    queue = arrangement.retiring.config.queue
+    assert queue is not None
+    assert queue.jet_stream is not None
+    assert arrangement.retiring.config.serving == (ServingWorkload(kind="StatefulSet"),)
+
+
+def test_what_is_in_a_stream_waits_for_no_pod_of_the_same_deployment() -> None:
+    seen = settled(STREAM, pods=(pod("alerts-1-a", queue="JetStream", queued=7),))
+    for spec in (DIRECT, STREAM):
+        arrangement = found(wanting(seen, spec))
+        assert arrangement.settlement.draining == ()
+        assert not arrangement.settlement.keep_queue
+
+
+def test_pods_with_a_disk_never_read_the_configuration_of_a_stream() -> None:
+    disk, stream = found(settled(EMPTY_DIR)), found(settled(STREAM))
+    assert disk.source.config_map != stream.source.config_map

@@ -24,7 +24,8 @@ def test_a_pod_knows_its_workload_and_its_number() -> None:
         *("--retire-after", "15"),
         *("--workload", "Deployment"),
     ]
-    assert queue.environment(QueueVolume.EMPTY_DIR) == []
+    assert queue.arguments(QueueVolume.JETSTREAM, 15) == queue.arguments(QueueVolume.EMPTY_DIR, 15)
+    assert queue.environment(QueueVolume.EMPTY_DIR) == queue.environment(QueueVolume.JETSTREAM) == []
     assert queue.arguments(QueueVolume.CLAIM, 15)[-2:] == ["--ordinal", "$(TUBEPOST_ORDINAL)"]
     (variable,) = queue.environment(QueueVolume.CLAIM)
     assert variable["name"] == "TUBEPOST_ORDINAL"
@@ -38,6 +39,7 @@ def test_a_pod_knows_its_workload_and_its_number() -> None:
         (GRACE, QueueVolume.CLAIM, GRACE),
         (GRACE, QueueVolume.EMPTY_DIR, queue.EMPTY_DIR_GRACE),
         (30, QueueVolume.EMPTY_DIR, 30),
+        (GRACE, QueueVolume.JETSTREAM, GRACE),
     ],
 )
 def test_only_what_would_be_lost_is_given_longer(
