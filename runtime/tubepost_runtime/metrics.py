@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Generic, Literal, Self, TypeVar, overload
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -231,6 +232,15 @@ class MetricSet:
     def catalogue(cls) -> tuple[MetricSpec, ...]:
         """What was declared, in that order."""
         return tuple(declared.spec for _, declared in _declarations(cls))
+
+
+def begin(metric: Counter, *values: Iterable[str]) -> None:
+    """Let a counter begin at 0 for every combination of these values of its labels.
+
+    Prometheus sees no increase in the first value of a series: an alert would miss what happens once.
+    """
+    for labels in product(*values):
+        metric.labels(*labels)
 
 
 def _declarations(cls: type[MetricSet]) -> Iterator[tuple[str, Declared[Collector]]]:

@@ -6,7 +6,9 @@ The expressions are the chart's, with hours made seconds. What the operator's al
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import shutil
 import signal
 import smtplib
 import threading
@@ -19,7 +21,12 @@ import yaml
 
 from benchmarks.processes import free_port
 from tests.e2e.app import Dispatcher, Simulator, tubepost, wait_until
+from tests.e2e.injector import Injector
+from tests.e2e.queue_site import QueueSite, answered
+from tests.e2e.test_bounces import dead, send
+from tests.e2e.test_queue_disk import inside, volume
 from tests.e2e.webhook_receiver import Receiver
+from tests.peers.postfix import REFUSED, Postfix
 from tests.peers.prometheus import Prometheus
 from tests.peers.servers import GoPeer
 from tests.support.mcmt import message, part
@@ -216,3 +223,87 @@ def test_what_goes_wrong_while_senders_wait(tmp_path: Path) -> None:
             ):
                 prometheus.clears(causes)
             assert dispatcher.stop() == 0, dispatcher.output()
+
+
+def test_what_goes_wrong_with_a_queue(tmp_path: Path) -> None:
+    site = QueueSite(tmp_path)
+    relay = free_port()
+    site.spec["queue"]["disk"]["reserve"] = "4Mi"
+    site.spec["delivery"] = {"retryInterval": "1s", "maxRetryInterval": "2s"}
+    site.spec["bounces"] = {"relay": {"host": "127.0.0.1", "port": relay, "timeout": "5s"}}
+    dispatcher = site.dispatcher()
+    dispatcher.prefix = volume(site, "size=32m")
+    with Prometheus(queueAgeSeconds=3, queueGrowth=50) as prometheus, dispatcher:
+        prometheus.scrape(int(dispatcher.found["http"]), push_domain="alerts", pod="alerts-0")
+        # APNs is away, and the volume fills up.
+        prometheus.until(lambda: prometheus.query("tubepost_queue_entries offset 12s"), "nothing is scraped")
+        with Injector(site.smtp_port, 5, total=200) as injector:
+            injector.join(60.0)
+        prometheus.fires({"TubepostQueueOld", "TubepostQueueGrowing"})
+        ballast = inside(dispatcher, site.queue) / "ballast"
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 29 * 1024 * 1024)
+        with going_on(lambda: one(site.smtp_port, LIVING)):
+            prometheus.fires({"TubepostQueueSpace", "TubepostQueueRefuses"})
+        ballast.unlink()
+        with site.peer() as peer:
+            wait_until(lambda: injector.accepted.keys() <= answered(peer).keys(), 60.0)
+            causes = {
+                "TubepostQueueOld",
+                "TubepostQueueGrowing",
+                "TubepostQueueSpace",
+                "TubepostQueueRefuses",
+            }
+            prometheus.clears(causes)
+            # Devices are gone, and nobody takes the reports.
+            dead(peer, 2)
+            for _ in range(2):
+                assert send(site.smtp_port)[0] == 250
+            prometheus.fires({"TubepostBounceRelayDown"})
+            with Postfix(port=relay):
+                prometheus.clears({"TubepostBounceRelayDown"})
+                dead(peer, 4)
+                for _ in range(4):
+                    assert send(site.smtp_port, sender=REFUSED)[0] == 250
+                prometheus.fires({"TubepostBouncesGivenUp"})
+                prometheus.clears({"TubepostBouncesGivenUp"})
+        assert dispatcher.stop() == 0, dispatcher.output()
+
+
+def test_what_goes_wrong_with_partitions(tmp_path: Path) -> None:
+    site = QueueSite(tmp_path)
+    site.spec["workers"] = 2
+    with site.dispatcher() as dispatcher:
+        assert dispatcher.stop() == 0
+    # The header of a file that was something else, and a process that has the other partition.
+    (site.queue / "01" / "current" / "queue.db").write_bytes(b"not a database, " * 1000)
+    with (
+        (site.queue / "00" / "lock").open("r+b") as lock,
+        Prometheus() as prometheus,
+        site.dispatcher() as dispatcher,
+    ):
+        prometheus.scrape(int(dispatcher.found["http"]), push_domain="alerts", pod="alerts-0")
+        prometheus.fires({"TubepostQueueDamaged"})
+        workers = [worker["pid"] for worker in dispatcher.status()["workers"]]
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)  # they adopt nothing
+        try:
+            (site.queue / "07").mkdir()
+            (site.queue / "07" / "lock").touch()
+            prometheus.fires({"TubepostQueuePartitionOrphaned"})
+        finally:
+            for worker in workers:
+                with contextlib.suppress(ProcessLookupError):  # killed, since it was silent
+                    os.kill(worker, signal.SIGCONT)
+        prometheus.clears({"TubepostQueuePartitionOrphaned"})
+        assert dispatcher.stop() == 0, dispatcher.output()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for damaged in site.queue.glob("*/damaged-*"):
+            shutil.rmtree(damaged)
+        with site.dispatcher() as successor:
+            prometheus.scrape(int(successor.found["http"]), push_domain="alerts", pod="alerts-0")
+            prometheus.fires({"TubepostQueuePartitionUnusable"})
+            prometheus.clears({"TubepostQueueDamaged"})
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            prometheus.clears({"TubepostQueuePartitionUnusable"})
+            assert successor.stop() == 0, successor.output()

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from tubepost_runtime.metrics import MetricSet, MetricSpec, computed, counter, gauge, histogram
+from tubepost_runtime.metrics import MetricSet, MetricSpec, begin, computed, counter, gauge, histogram
 
 
 class Example(MetricSet):
@@ -90,3 +90,18 @@ def test_a_histogram_that_is_tallied_shows_what_one_observed_directly_shows() ->
             assert tallied.registry.get_sample_value(sample, asked) == direct.registry.get_sample_value(
                 sample, asked
             )
+
+
+def test_a_counter_begins_at_0_for_every_combination_of_its_labels() -> None:
+    class Metrics(MetricSet):
+        faults = counter("faults", "Faults, by point and kind.", "point", "kind")
+
+    metrics = Metrics()
+    metrics.faults.labels("first", "a").inc()
+    begin(metrics.faults, ("first", "second"), ["a", "b"])
+    found = {
+        tuple(sample.labels.values()): sample.value
+        for sample in next(iter(metrics.faults.collect())).samples
+        if sample.name == "faults_total"
+    }
+    assert found == {("first", "a"): 1, ("first", "b"): 0, ("second", "a"): 0, ("second", "b"): 0}

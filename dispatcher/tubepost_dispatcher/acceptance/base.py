@@ -24,8 +24,9 @@ from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp.outgoing import unmap
-from tubepost_dispatcher.store.port import Failure
+from tubepost_dispatcher.store.port import Failure, FailureKind
 from tubepost_dispatcher.transaction import Mailing, Recipient, Transaction
+from tubepost_runtime.metrics import begin
 
 _LOG = logging.getLogger("tubepost.acceptance")
 
@@ -87,6 +88,7 @@ class BaseAcceptance(ABC, Generic[MessageT]):
         self._active = active
         self._deliverer = deliverer
         self._context = context
+        begin(context.metrics.queue_refused, [*(kind.value for kind in FailureKind), "slow"])
         self._deadlines: Deadlines[MessageT] = Deadlines(context.loop, context.clock, self._expired)
 
     @property

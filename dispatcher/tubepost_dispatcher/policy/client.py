@@ -18,10 +18,11 @@ import orjson
 
 from tubepost_api.config import PolicyConfig
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.policy.faults import Fault
+from tubepost_dispatcher.policy.faults import KINDS, Fault
 from tubepost_dispatcher.policy.process import PolicyProcess
 from tubepost_dispatcher.policy.wire import AT, POINTS, Point
 from tubepost_runtime.backoff import Backoff, Exponential
+from tubepost_runtime.metrics import begin
 
 _LOG = logging.getLogger("tubepost.policy")
 
@@ -96,6 +97,7 @@ class PolicyClient:
         """Points that the module has a hook for; all of them while that is not known."""
         self._known = False
         self._seconds = {point: metrics.policy_seconds.labels(point) for point in POINTS}
+        begin(metrics.policy_faults, POINTS, KINDS)
         self._calls = {point: metrics.tally(metrics.policy_calls.labels(point)) for point in POINTS}
         self._start_missing()
 

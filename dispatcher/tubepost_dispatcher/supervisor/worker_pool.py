@@ -20,6 +20,7 @@ from tubepost_dispatcher.supervisor.sockets import ListenerSockets, share_of
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed, WorkerHandle
 from tubepost_dispatcher.totals import Totals
 from tubepost_runtime.backoff import Exponential
+from tubepost_runtime.metrics import begin
 from tubepost_runtime.tasks import TaskSet
 
 _LOG = logging.getLogger("tubepost.supervisor")
@@ -36,6 +37,8 @@ DEAD_AFTER = 40.0
 """Seconds without a word from any worker, though there are some, after which the pod is not alive: replacing
 them has not helped."""
 LOOK_INTERVAL = 2.0
+USUAL_ENDS = ("hung", "signal 6", "signal 9", "signal 11", "exit 1")
+"""Causes of the end of a worker that are counted from 0 on."""
 
 
 class Holds:
@@ -101,6 +104,7 @@ class WorkerPool:
         """Killed because they were silent, and not gone yet."""
         self._refused: set[int] = set()
         """Workers that refused a configuration and have no successor yet."""
+        begin(metrics.worker_exits, USUAL_ENDS)
         self._holds = Holds()
         self._slots: tuple[int, ...] = ()
         """Those that have a partition of the queue."""

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from tubepost_api.config import AcceptanceMode
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
@@ -25,18 +25,21 @@ from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.loggers import Loggers
+from tubepost_dispatcher.follow_up import KINDS as MAIL_KINDS
 from tubepost_dispatcher.http.config import EffectiveRest
 from tubepost_dispatcher.http.server import RestServer
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.partitions import outboxes_path, partition_path
 from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.queue.journal import Journal
+from tubepost_dispatcher.queue.mails import Result
 from tubepost_dispatcher.queue.operations import Operations
 from tubepost_dispatcher.queue_step import Step, StepResult
 from tubepost_dispatcher.smtp.server import SmtpServer
 from tubepost_dispatcher.worker.pools import PoolSet
 from tubepost_dispatcher.worker.worker_policy import WorkerPolicy
 from tubepost_dispatcher.worker.worker_queue import WorkerQueue
+from tubepost_runtime.metrics import begin
 
 _LOG = logging.getLogger("tubepost.worker")
 
@@ -94,6 +97,7 @@ class Worker:
         self._deliverer = Deliverer(active.domains, listeners, metrics)
         self._policy = WorkerPolicy(self._deliverer, metrics, config.policy)
         self._context = AcceptanceContext(log, metrics, self._journal)
+        begin(metrics.bounces, MAIL_KINDS, get_args(Result))
         self._reports = Reports(lambda kind: metrics.bounces.labels(kind, "no_relay").inc())
         self._sender = RelaySender()
         self._set_relay(prepared)

@@ -23,6 +23,7 @@ from tubepost_dispatcher.feeds.webhook.port import Client, Endpoint, origin_of
 from tubepost_dispatcher.feeds.webhook.poster import Poster
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_runtime.backoff import Backoff, Exponential
+from tubepost_runtime.metrics import begin
 
 _LOG = logging.getLogger("tubepost.logger")
 
@@ -36,6 +37,8 @@ SYNC: Final = 0.1
 """Seconds that events wait for the outbox to be synced, where no commit of the queue does that before."""
 LOOK: Final = 5.0
 """Seconds between two looks for what other processes left, and between updates of gauges at the latest."""
+DROPPED: Final = ("full", "refused", "too_large", "closed")
+"""Reasons for which events are given up, as labels of metrics."""
 CLOSE_PATIENCE: Final = 2.0
 """Seconds that the outbox's disk has at the end."""
 
@@ -90,6 +93,7 @@ class WebhookSink:
         self._batches = metrics.webhook_batches
         self._seconds = metrics.webhook_seconds.labels(name)
         self._dropped = metrics.webhook_dropped
+        begin(self._dropped, [name], DROPPED)
         self._waiting = metrics.webhook_waiting
         self._oldest = metrics.webhook_oldest_age
         self._task = self._loop.create_task(self._run())
