@@ -14,6 +14,9 @@ from tubepost_dispatcher.store.disk import DiskStore
 from tubepost_dispatcher.store.memory import MemoryStore
 from tubepost_dispatcher.store.port import Count, Entry, Failure, FailureKind, Filter, LaneHead, Store, Tally
 
+# nats-py leaves the socket of a connection to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture(params=["memory", "disk", "jetstream"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:

@@ -66,6 +66,8 @@ class Holding:
         self._numbers = itertools.count(1)
         self._open = itertools.count(1)
         self._writes: set[int] = set()
+        self._following: list[int] | None = None
+        """What the work of an end has begun; None: there is none at work."""
         self._waiters: list[tuple[set[int], Callable[[], None]]] = []
 
     # -- times and names ------------------------------------------------------------------------------
@@ -88,16 +90,28 @@ class Holding:
         """A write is under way."""
         number = next(self._open)
         self._writes.add(number)
+        if self._following is not None:
+            self._following.append(number)
         return number
 
-    def end(self, number: int) -> None:
-        """It is over."""
+    def end(self, number: int, work: Callable[[], None] | None = None) -> None:
+        """It is over, and so is its work; who waits for it waits for the writes that this begins, too."""
+        begun: list[int] = []
+        before, self._following = self._following, begun
+        try:
+            if work is not None:
+                work()
+        finally:
+            self._following = before
         self._writes.discard(number)
+        following = self._writes.intersection(begun)
         over = []
         for waiter in self._waiters:
-            waiter[0].discard(number)
-            if not waiter[0]:
-                over.append(waiter)
+            if number in waiter[0]:
+                waiter[0].discard(number)
+                waiter[0].update(following)
+                if not waiter[0]:
+                    over.append(waiter)
         if over:
             self._waiters = [waiter for waiter in self._waiters if waiter[0]]
             for _, then in over:
@@ -199,9 +213,7 @@ class Holding:
             else:
                 self.size += len(body)
                 self.leases.renewed(lease, told.seq, now)
-            if not lease.entries and not lease.given_up:
-                self.remove(lease)
-            self.end(mark)
+            self.end(mark, lambda: self.remove(lease) if not lease.entries else None)
 
         # Each time by another id: it may say something else.
         ident = f"{lease.subject}.{self.ident()}"
@@ -229,11 +241,12 @@ class Holding:
             ours = self.leases.of(key) is lease and not lease.given_up
             if told.seq and ours:
                 self.wait_for(key, entry, told.seq, fires)
-                self.drop(key)
-            elif told.seq or told.ambiguous:
+                self.end(mark, partial(self.drop, key))
+                return
+            if told.seq or told.ambiguous:
                 # The lease is anyone's, or what was written is written once more.
                 self.clean(subject)
-            if not told.seq and ours and not self.closing:
+            if ours and not self.closing:
                 self.loop.call_later(RETRY, partial(self.move, key, entry, untried=untried))
             self.end(mark)
 

@@ -119,6 +119,8 @@ class Link:
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._old: set[Client] = set()
+        """Connections that others have replaced, and that may have something to answer."""
         self._said = ""
 
     @property
@@ -179,10 +181,8 @@ class Link:
         if self._timer is not None:
             self._timer.cancel()
         client, self._client = self._client, None
-        if client is not None:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(1.0):
-                    await client.close()
+        for one in (*self._old, *((client,) if client is not None else ())):
+            await _close(one)
         waiting, self._waiting = self._waiting, {}
         for one in waiting.values():
             self._tell(one, Answer([], one.sent))
@@ -217,6 +217,7 @@ class Link:
             await self._lost.wait()
             if self._client is client and client.is_closed:
                 self._client = None
+                await _close(client)
                 self._told_down("the connection to NATS was lost")
 
     async def _connect(self) -> tuple[Client, str]:
@@ -254,8 +255,7 @@ class Link:
                     await client.subscribe(f"{inbox}.*", cb=self._heard)
             except (OSError, nats.errors.Error, TimeoutError) as error:
                 trouble = error
-                with contextlib.suppress(Exception):
-                    await client.close()
+                await _close(client)
                 continue
             errors.connecting = False
             return client, inbox
@@ -266,9 +266,10 @@ class Link:
             self._lost.set()
 
     async def _drain(self, client: Client) -> None:
+        self._old.add(client)
         await asyncio.sleep(DRAIN)
-        with contextlib.suppress(Exception):
-            await client.close()
+        self._old.discard(client)
+        await _close(client)
 
     def _told_down(self, why: str) -> None:
         if why != self._said:
@@ -345,6 +346,18 @@ class Link:
             one.done(answer)
         except Exception:  # noqa: BLE001 - one caller's fault must not keep the others from hearing
             _LOG.exception("queue: a callback failed")
+
+
+async def _close(client: Client) -> None:
+    """Close a connection, whatever its other end does."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(1.0):
+            await client.close()
+    # One that was cut, or refused, leaves its socket open.
+    writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001
+    if writer is not None:
+        writer.transport.abort()
+        await asyncio.sleep(0)
 
 
 class _Errors:

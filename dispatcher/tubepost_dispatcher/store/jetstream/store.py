@@ -246,19 +246,22 @@ class JetStreamStore:
             return
         mark = self._holding.begin()
 
-        def durable(_: object = None) -> None:
+        def write() -> None:
             for key in ended:
                 self._holding.drop(key)
             for key, entry in again:
                 self._holding.move(key, entry)
             self._commits += 1
-            self._holding.end(mark)
+
+        def durable(before: asyncio.Future[None] | None) -> None:
+            if before is not None and not before.cancelled() and (error := before.exception()) is not None:
+                _LOG.error("queue: internal error before a removal", exc_info=error)
+            self._holding.end(mark, write)
 
         if self._before_removal is None:
-            durable()
+            durable(None)
         else:
-            before = self._loop.run_in_executor(None, self._before_removal)
-            before.add_done_callback(durable)
+            self._loop.run_in_executor(None, self._before_removal).add_done_callback(durable)
 
     # -- asking ---------------------------------------------------------------------------------------
 
