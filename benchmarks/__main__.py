@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import history, machine, page, plot, ratios, report, whole_path
+from benchmarks import footprint, history, machine, page, plot, ratios, report, whole_path
 from benchmarks.fixtures import Fixtures, make_fixtures
 from benchmarks.measure import BenchmarkError, Bounds, Result
 from benchmarks.peers.builds import BuildError
-from benchmarks.rows import BASELINES, ROWS, TITLES, Row
+from benchmarks.rows import BASELINES, DEFAULT, ROWS, TITLES, Row
 from tests.peers.tools import MissingToolError
 
 Runs = dict[str, dict[str, list[Result]]]
@@ -33,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("no row has such a name", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="tubepost-bench-", dir=options.directory) as scratch:
-        runs, missing = measure(rows, options, make_fixtures(Path(scratch)), bounds)
-    document = summarise(runs, missing, facts, options)
+        fixtures = make_fixtures(Path(scratch))
+        memory = footprint.figures(fixtures, options.ours) if options.memory else {}
+        runs, missing = measure(rows, options, fixtures, bounds)
+    document = summarise(runs, missing, memory, facts, options)
     _publish(document, options)
     failed = [row for row in rows if row.ours and row.name in missing.get(row.suite, {})]
     return 1 if failed else 0
@@ -72,7 +74,11 @@ def measure(
 
 
 def summarise(
-    runs: Runs, missing: Missing, facts: dict[str, Any], options: argparse.Namespace
+    runs: Runs,
+    missing: Missing,
+    memory: dict[str, float],
+    facts: dict[str, Any],
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     """All figures as one document."""
     suites = {name: report.summary(found, BASELINES[name]) for name, found in runs.items()}
@@ -83,7 +89,8 @@ def summarise(
         "seconds": options.seconds,
         "suites": suites,
         "missing": missing,
-        "ratios": ratios.values(suites),
+        "memory": memory,
+        "ratios": ratios.values(suites, memory),
     }
 
 
@@ -101,7 +108,7 @@ def _publish(document: dict[str, Any], options: argparse.Namespace) -> None:
 
 
 def _wanted(row: Row, options: argparse.Namespace) -> bool:
-    suites = set(TITLES) if "all" in options.what else set(options.what)
+    suites = set(DEFAULT) if options.what == "all" else set(options.what)
     named = not options.only or any(word in row.name for word in options.only)
     return row.suite in suites and named and (row.quick or not options.quick)
 
@@ -114,6 +121,7 @@ def _has_turn(row: Row, number: int, options: argparse.Namespace) -> bool:
 def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line, with what depends on the mode filled in."""
     options = _parser().parse_args(arguments)
+    options.memory = not (options.quick or options.only) and (options.memory or options.what == "all")
     options.runs = options.runs or (1 if options.quick else 5)
     options.seconds = options.seconds or (1.0 if options.quick else 2.0)
     options.warmup = options.warmup or (0.7 if options.quick else 0.8)
@@ -122,7 +130,9 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="*", choices=(*TITLES, "all"), default="all", help="suites (all)")
+    parser.add_argument(
+        "what", nargs="*", choices=(*TITLES, "all"), default="all", help="suites (all but scale)"
+    )
     parser.add_argument("--quick", action="store_true", help="the rows that matter most, once, for a second")
     parser.add_argument(
         "--runs", type=int, help="runs of rows that ratios need; others have half (5; quick: 1)"
@@ -138,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ours", default=whole_path.OURS, help=f"our command ({whole_path.OURS})")
     parser.add_argument("--directory", type=Path, help="parent of the scratch directory: not on a tmpfs")
+    parser.add_argument("--memory", action="store_true", help="memory too, as without names of suites")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them there, as SVG")
     parser.add_argument(

@@ -14,6 +14,8 @@ from tubepost_credentials.throwaway import make_ca, make_server_certificate, mak
 
 DOMAIN = "apn_example.com"
 RECIPIENT = f"subscriber@{DOMAIN}"
+WAITING = "subscriber@waiting.example"
+"""A recipient whose route cannot be reached: what is queued for it waits."""
 KEY_ID = "ABCDE12345"
 TEAM_ID = "FGHIJ67890"
 TOPIC = "com.example.app"
@@ -62,30 +64,53 @@ class Fixtures:
     key: Path
     token_key: Path
 
-    def manifests(self, sink_port: int, *, queued: bool = False, workers: int = 1) -> Path:
-        """Write the manifests for `tubepost run`: everything on that a careful user turns on."""
+    def manifests(
+        self,
+        sink_port: int,
+        *,
+        queued: bool = False,
+        workers: int = 1,
+        entries: int = 1,
+        waiting: bool = False,
+    ) -> Path:
+        """Write the manifests for `tubepost run`: everything on that a careful user turns on.
+
+        `entries`: domains of the PushDomain, of which one is used; `waiting`: one more, that of WAITING.
+        """
         acceptance = {"acceptance": {"mode": "Queued"}, "queue": {"disk": {}}} if queued else {}
+        others: list[dict[str, object]] = [
+            {"name": f"domain{number}.example"} for number in range(1, entries)
+        ]
+        if waiting:
+            others.append({"name": WAITING.partition("@")[2], "routes": ["nowhere"]})
+        limits = {"maxConnections": 10_000, "maxConnectionsPerClient": 10_000}
         target = self.directory / "manifests"
         target.mkdir(exist_ok=True)
         documents = [
             _resource(
                 "PushDomain",
                 "bench",
-                domains=[{"name": DOMAIN}],
+                domains=[
+                    *others,
+                    {"name": DOMAIN},
+                ],
                 routes=["sink"],
                 loggers=["file"],
-                listener={"startTls": {"mode": "Optional", "secretName": "smtp-tls"}},
+                listener={"startTls": {"mode": "Optional", "secretName": "smtp-tls"}, "limits": limits},
                 rest={"tokens": {"secretName": "rest"}},
                 workers=workers,
                 **acceptance,
             ),
-            _resource(
-                "ApnRoute",
-                "sink",
-                endpoint=f"https://localhost:{sink_port}",
-                token={"secretName": "apns-key"},
-                topic=TOPIC,
-                tls={"ca": {"secretName": "authority", "key": "ca.crt"}},
+            *(
+                _resource(
+                    "ApnRoute",
+                    name,
+                    endpoint=f"https://localhost:{port}",
+                    token={"secretName": "apns-key"},
+                    topic=TOPIC,
+                    tls={"ca": {"secretName": "authority", "key": "ca.crt"}},
+                )
+                for name, port in (("sink", sink_port), *([("nowhere", 1)] if waiting else []))
             ),
             _resource(
                 "ApnLogger",

@@ -80,7 +80,7 @@ def trend(lines: Sequence[Mapping[str, Any]]) -> str:
     told = [
         f"{len(lines)} runs, {lines[0]['date']} to {last['date']}; newest: {last['commit']}{mode}",
         "",
-        "| ratio (CPU per message) | newest | before | median before | aim | | trend |",
+        "| ratio (CPU per message), or figure | newest | before | median before | aim | | trend |",
         "| --- | ---: | ---: | ---: | ---: | --- | --- |",
     ]
     for ratio in ratios.RATIOS:

@@ -14,6 +14,8 @@ from benchmarks.measure import BenchmarkError
 from tests.peers import tools
 from tests.peers.process import Process
 
+IDLE = 1e-6
+"""A rate at which no message is ever due: the connections stay and say nothing."""
 PATIENCE = 60.0
 """Seconds within which it must answer an order."""
 
@@ -77,13 +79,13 @@ class Counts:
 class Load(Process):
     """A running generator; gone with the `with` block."""
 
-    def __init__(self, port: int, feed: Feed, bodies: Path) -> None:
+    def __init__(self, port: int, feed: Feed, bodies: Path, recipient: str = RECIPIENT) -> None:
         self.feed = feed
         super().__init__(
             [
                 str(tools.require("load")),
                 *(f"-port={port}", f"-connections={feed.connections}", f"-bodies={bodies}"),
-                *(f"-per-connection={feed.per_connection}", f"-rate={feed.rate}", f"-recipient={RECIPIENT}"),
+                *(f"-per-connection={feed.per_connection}", f"-rate={feed.rate}", f"-recipient={recipient}"),
                 *(["-pipelined"] if feed.pipelined else []),
                 *(["-rest", f"-batch={feed.batch}"] if feed.batch else []),
             ]

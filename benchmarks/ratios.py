@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks import footprint
+
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a row: `cpu_us`, `rate`, `p99` (seconds)."""
+    """One figure of a row: `cpu_us`, `rate`, `p99` (seconds); of the suite `memory`: `mib`."""
 
     suite: str
     row: str
@@ -49,6 +51,10 @@ class Ratio:
         return f"at {'most' if self.at_most else 'least'} {self.aim:g}"
 
 
+def _scaled(more: str, row: str = "tubepost, 20 by command") -> Figure:
+    return Figure("scale", row + more)
+
+
 _NAIVE = Figure("whole", "naive, 20 by command")
 _DIRECT, _PIPELINED = (
     Figure("whole", "tubepost, 20 by command"),
@@ -70,6 +76,14 @@ RATIOS = (
     Ratio("stock aiosmtpd / our SMTP half, 20 by command", _STOCK, _SMTP, 8, at_most=False),
     Ratio("Queued / Direct, 200 pipelined", Figure("whole", "queued, 200 pipelined"), _PIPELINED, 1.35),
     Ratio("Queued / Direct, 20 by command", Figure("whole", "queued, 20 by command"), _DIRECT, 1.35),
+    Ratio("256 domains / one", _scaled(", 256 domains"), _scaled(""), 1.1),
+    Ratio("2,000 idle sessions beside / none", _scaled(", 2,000 idle beside"), _scaled(""), 1.1),
+    Ratio(
+        "100,000 waiting in the queue / none",
+        _scaled(", 100,000 waiting", "queued, 200 pipelined"),
+        _scaled("", "queued, 200 pipelined"),
+        1.1,
+    ),
     Ratio(
         "p99 at half load, 20 by command, ms",
         Figure("whole", "tubepost, 20 by command at half of that rate", "p99"),
@@ -77,19 +91,24 @@ RATIOS = (
         20,
         unit=1e-3,
     ),
+    Ratio(f"MiB: {footprint.AT_REST}", Figure("memory", footprint.AT_REST, "mib"), None, 90),
+    Ratio(f"MiB: {footprint.FURTHER}", Figure("memory", footprint.FURTHER, "mib"), None, 30),
+    Ratio(f"MiB: {footprint.LOADED}", Figure("memory", footprint.LOADED, "mib"), None, 150),
 )
 """Of CPU per message where nothing else is said."""
 
 
-def values(suites: Mapping[str, Any]) -> dict[str, float]:
-    """Those that the measured rows give, by name."""
-    found = {ratio.name: ratio.of(suites) for ratio in RATIOS}
+def values(suites: Mapping[str, Any], memory: Mapping[str, float]) -> dict[str, float]:
+    """Those that the measured rows, and MiB of memory by name, give."""
+    rows = {name: {"mib": mib} for name, mib in memory.items()}
+    everything = {**suites, "memory": {"rows": rows}}
+    found = {ratio.name: ratio.of(everything) for ratio in RATIOS}
     return {name: value for name, value in found.items() if value is not None}
 
 
 def table(found: Mapping[str, float]) -> str:
     """As a Markdown table."""
-    lines = ["| ratio (CPU per message) | now | aim | |", "| --- | ---: | ---: | --- |"]
+    lines = ["| ratio (CPU per message), or figure | now | aim | |", "| --- | ---: | ---: | --- |"]
     for ratio in RATIOS:
         if (value := found.get(ratio.name)) is not None:
             said = "holds" if ratio.holds(value) else "not yet"

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks import http2_half, smtp_half, whole_path
 from benchmarks.fixtures import Fixtures
 from benchmarks.load import Feed
 from benchmarks.measure import Bounds, Result
 
-TITLES = {"whole": "The whole path", "http2": "The HTTP/2 half alone", "smtp": "SMTP alone"}
+TITLES = {
+    "whole": "The whole path",
+    "http2": "The HTTP/2 half alone",
+    "smtp": "SMTP alone",
+    "scale": "With much beside",
+}
 """The suites."""
+DEFAULT = ("whole", "http2", "smtp")
+"""What is measured where nothing is said."""
 BASELINES = {
     "whole": "naive, 20 by command",
     "http2": "httpx",
     "smtp": "aiosmtpd, 20 by command",
+    "scale": "tubepost, 20 by command",
 }
 """The row of each suite that all others are compared with: what Python offers without us."""
 Measured = Mapping[str, list[Result]]
@@ -42,12 +50,14 @@ class Row:
         return self.name.startswith(("tubepost", "queued"))
 
 
-def _whole(variant: whole_path.Variant, *, key: bool = False, quick: bool = False) -> Row:
+def _whole(
+    variant: whole_path.Variant, *, key: bool = False, quick: bool = False, suite: str = "whole"
+) -> Row:
     def run(ours: str, fixtures: Fixtures, bounds: Bounds, _measured: Measured) -> Result:
         commands = {**whole_path.COMMANDS, "tubepost": ours, "queued": ours + whole_path.QUEUE}
         return whole_path.run(variant, commands, fixtures, bounds)
 
-    return Row("whole", variant.name, run, key, quick)
+    return Row(suite, variant.name, run, key, quick)
 
 
 def _half_load(variant: whole_path.Variant) -> Row:
@@ -104,4 +114,14 @@ ROWS = (
     _smtp("tubepost", Feed(1)),
     _smtp("aiosmtpd", Feed(20, per_connection=1)),
     _smtp("tubepost", Feed(20, per_connection=1)),
+    *(
+        _whole(variant, key=True, suite="scale")
+        for variant in (
+            _DIRECT,
+            replace(_DIRECT, entries=256),
+            replace(_DIRECT, idle=2_000),
+            whole_path.Variant("queued", _PIPELINED),
+            whole_path.Variant("queued", _PIPELINED, waiting=100_000),
+        )
+    ),
 )

@@ -6,12 +6,13 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.fixtures import KEY_ID, TEAM_ID, TOPIC, Fixtures
-from benchmarks.load import Feed, Load
+from benchmarks.fixtures import KEY_ID, TEAM_ID, TOPIC, WAITING, Fixtures
+from benchmarks.load import IDLE, Feed, Load
 from benchmarks.measure import BenchmarkError, Bounds, Result, reading, result
 from benchmarks.processes import free_port
 from benchmarks.programs import READY, running
@@ -28,6 +29,8 @@ NAIVE = (
     "{python} -m benchmarks.naive --port {port} --sink {sink} --ca {ca} --key {key} --key-id {key_id} "
     "--team-id {team_id} --topic {topic} --log {log}"
 )
+FILLED = 300.0
+"""Seconds within which what shall wait must be queued."""
 COMMANDS = {"naive": NAIVE, "tubepost": OURS, "queued": OURS + QUEUE}
 """Programs of this suite: `tubepost` has acceptance Direct, `queued` has Queued with its queue on disk."""
 
@@ -39,15 +42,26 @@ class Variant:
     program: str
     feed: Feed
     workers: int = 1
-    """Of ours."""
+    """Of ours, as what follows."""
+    entries: int = 1
+    """Domains of the PushDomain."""
+    idle: int = 0
+    """Sessions beside, that say nothing."""
+    waiting: int = 0
+    """Messages that wait in the queue for a route that cannot be reached."""
 
     @property
     def name(self) -> str:
         """The row's name."""
-        half = " at half of that rate" if self.feed.rate else ""
-        return (
-            f"{self.program}, {self.feed.name}{f', {self.workers} workers' if self.workers > 1 else ''}{half}"
-        )
+        parts = [
+            self.program,
+            self.feed.name,
+            f"{self.workers} workers" if self.workers > 1 else "",
+            f"{self.entries:,} domains" if self.entries > 1 else "",
+            f"{self.idle:,} idle beside" if self.idle else "",
+            f"{self.waiting:,} waiting" if self.waiting else "",
+        ]
+        return ", ".join(filter(None, parts)) + (" at half of that rate" if self.feed.rate else "")
 
     def at(self, rate: float) -> Variant:
         """The same at a rate."""
@@ -60,14 +74,17 @@ def run(
     fixtures: Fixtures,
     bounds: Bounds,
     greeted: Callable[[int], None] = lambda _pid: None,
+    delay: float = 0.0,
 ) -> Result:
     """Start a sink and the program, feed it, stop both; `greeted` gets its pid before the load begins.
+
+    `delay`: seconds that the sink takes for an answer.
 
     Raises:
         BenchmarkError: a message was refused, lost or delivered twice, or the program failed.
     """
     with (
-        GoPeer("sink", fixtures.certificate, fixtures.key) as sink,
+        GoPeer("sink", fixtures.certificate, fixtures.key, delay=f"{delay}s") as sink,
         tempfile.TemporaryDirectory(prefix="queue-", dir=fixtures.directory) as queue,
     ):
         port, rest_port = free_port(), free_port()
@@ -85,7 +102,11 @@ def run(
             "topic": TOPIC,
             "log": fixtures.directory / "naive.log",
             "manifests": fixtures.manifests(
-                sink.port, queued=variant.program == "queued", workers=variant.workers
+                sink.port,
+                queued=variant.program == "queued",
+                workers=variant.workers,
+                entries=variant.entries,
+                waiting=variant.waiting > 0,
             ),
             "queue": queue,
         }
@@ -93,7 +114,8 @@ def run(
         into = rest_port if variant.feed.batch else port
         with running(variant.name, command, fixtures.directory / "output", port) as program:
             greeted(program.pid)
-            found, accepted = _measure(program.pid, sink, into, variant.feed, fixtures, bounds)
+            with _beside(variant, port, fixtures):
+                found, accepted = _measure(program.pid, sink, into, variant.feed, fixtures, bounds)
         seen = sink.get("/stats")
         if seen["distinct"] != accepted or seen["duplicates"]:
             raise BenchmarkError(
@@ -101,6 +123,23 @@ def run(
                 f"{len(seen['duplicates'])} of them more than once"
             )
         return found
+
+
+@contextmanager
+def _beside(variant: Variant, port: int, fixtures: Fixtures) -> Iterator[None]:
+    """Let messages wait and sessions be idle."""
+    if variant.waiting:
+        with Load(port, Feed(50, pipelined=True), fixtures.bodies(0), WAITING) as load:
+            end = time.monotonic() + FILLED
+            while load.order("count").accepted < variant.waiting and time.monotonic() < end:
+                time.sleep(0.1)
+            if load.order("stop").accepted < variant.waiting:
+                raise BenchmarkError(f"{variant.waiting} messages were not queued within {FILLED} s")
+    if not variant.idle:
+        yield
+        return
+    with Load(port, Feed(variant.idle, rate=IDLE), fixtures.bodies(0)):
+        yield
 
 
 def _measure(

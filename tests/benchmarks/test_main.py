@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import history
+from benchmarks import footprint, history
 from benchmarks.fixtures import Fixtures
 from benchmarks.measure import BenchmarkError, Bounds, Result
 from benchmarks.peers.builds import BuildError
@@ -33,6 +33,7 @@ def row(
 def no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     CALLS.clear()
     monkeypatch.setattr(command, "make_fixtures", lambda _path: None)
+    monkeypatch.setattr(footprint, "figures", lambda _fixtures, _ours: {footprint.AT_REST: 45.0})
 
 
 def with_rows(monkeypatch: pytest.MonkeyPatch, *rows: Row) -> None:
@@ -106,9 +107,26 @@ def test_figures_plot_and_history_are_written(monkeypatch: pytest.MonkeyPatch, t
     assert document["suites"]["smtp"]["rows"]["tubepost, 20 by command"]["cpu_us"] == pytest.approx(100)
     assert plot.read_text().startswith("<svg")
     (line,) = history.read(record)
-    assert line["ratios"] == {"stock aiosmtpd / our SMTP half, 20 by command": 1.0}
+    assert line["ratios"] == {
+        "stock aiosmtpd / our SMTP half, 20 by command": 1.0,
+        "MiB: supervisor and one worker at rest": 45.0,
+    }
     assert line["machine"]["cores"] >= 1
     assert (line["quick"], line["runs"]) == (False, 1)
+
+
+def test_memory_is_measured_once_where_everything_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    figures = tmp_path / "f.json"
+    with_rows(monkeypatch, row("smtp", "a", quick=True))
+    for arguments, found in (
+        ([], {footprint.AT_REST: 45.0}),
+        (["smtp", "--memory"], {footprint.AT_REST: 45.0}),
+        (["smtp"], {}),
+        (["--quick"], {}),
+        (["--only", "a"], {}),
+    ):
+        assert command.main([*arguments, "--runs", "1", "--json", str(figures)]) == 0
+        assert json.loads(figures.read_text())["memory"] == found, arguments
 
 
 def test_the_short_mode_takes_less_of_everything() -> None:

@@ -51,6 +51,12 @@ def test_a_run_of_our_listener_alone(tmp_path: Path, feed: Feed) -> None:
 
 
 @pytest.mark.peer
+def test_a_run_beside_idle_sessions_and_messages_that_wait(tmp_path: Path) -> None:
+    variant = Variant("queued", Feed(2), entries=3, idle=5, waiting=20)
+    assert whole_path.run(variant, COMMANDS, make_fixtures(tmp_path), BRIEF, delay=0.01).messages > 0
+
+
+@pytest.mark.peer
 def test_a_program_that_refuses_messages_is_no_result(tmp_path: Path) -> None:
     commands = {"naive": NAIVE.replace("{sink}", "https://localhost:1")}
     with pytest.raises(BenchmarkError, match=r"refused.*451"):

@@ -104,7 +104,9 @@ func (l *load) run() error {
 			return err
 		}
 	}
-	l.nextDue = time.Now()
+	if l.rate > 0 {
+		l.nextDue = time.Now().Add(l.interval())
+	}
 	for range l.connections {
 		if err := l.open(); err != nil {
 			return err
@@ -209,10 +211,14 @@ func (l *load) tick() {
 		} else {
 			l.due = append(l.due, l.nextDue)
 		}
-		l.nextDue = l.nextDue.Add(time.Duration(float64(time.Second) / l.rate))
+		l.nextDue = l.nextDue.Add(l.interval())
 	}
 	wait := unix.NsecToTimespec(max(1, l.nextDue.Sub(now).Nanoseconds()))
 	_ = unix.TimerfdSettime(l.timer, 0, &unix.ItimerSpec{Value: wait}, nil)
+}
+
+func (l *load) interval() time.Duration {
+	return time.Duration(float64(time.Second) / l.rate)
 }
 
 // ready is called by a client that could send a message.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -29,6 +30,7 @@ func main() {
 	key := flag.String("key", "", "its private key (PEM)")
 	port := flag.Int("port", 0, "port, 0 for any")
 	streams := flag.Uint("max-streams", 1000, "MAX_CONCURRENT_STREAMS")
+	delay := flag.Duration("delay", 0, "time between a request's end and its answer")
 	flag.Parse()
 
 	record := control.NewRecord()
@@ -45,7 +47,13 @@ func main() {
 			seen := record.Opened(nil)
 			s := session{record: record, seen: seen, ids: map[uint32]string{}}
 			s.decoder = hpack.NewDecoder(4096, s.field)
-			_ = s.serve(tls.Server(conn, configuration), uint32(*streams))
+			secure := tls.Server(conn, configuration)
+			if *delay > 0 {
+				s.delay, s.later = *delay, make(chan pending, 1<<16)
+				defer close(s.later)
+				go s.answerLater(secure)
+			}
+			_ = s.serve(secure, uint32(*streams))
 			record.Update(func() { seen.Open = false })
 		}()
 	}
@@ -59,6 +67,14 @@ type session struct {
 	id      string            // of the block being decoded
 	taken   uint32            // DATA bytes since the last WINDOW_UPDATE
 	out     []byte
+	delay   time.Duration
+	later   chan pending // in the order of their time; nil without a delay
+}
+
+type pending struct {
+	due    time.Time
+	stream uint32
+	id     string
 }
 
 func (s *session) field(f hpack.HeaderField) {
@@ -158,15 +174,43 @@ func (s *session) handle(kind http2.FrameType, flags http2.Flags, stream uint32,
 	return nil
 }
 
-// answer appends a response without a body: `:status: 200` indexed, apns-id a literal in Huffman code.
+// answer answers with the batch that was read, or later.
 func (s *session) answer(stream uint32, id string) {
+	if s.later != nil {
+		s.later <- pending{time.Now().Add(s.delay), stream, id}
+		return
+	}
+	s.out = s.response(s.out, stream, id)
+}
+
+// answerLater writes what is due together, in one record.
+func (s *session) answerLater(conn net.Conn) {
+	var out []byte
+	for next := range s.later {
+		if wait := time.Until(next.due); wait > 0 {
+			if len(out) > 0 {
+				_, _ = conn.Write(out) // serve notices a lost connection
+				out = out[:0]
+			}
+			time.Sleep(wait)
+		}
+		out = s.response(out, next.stream, next.id)
+		if len(s.later) == 0 {
+			_, _ = conn.Write(out)
+			out = out[:0]
+		}
+	}
+}
+
+// response appends an answer without a body: `:status: 200` indexed, apns-id a literal in Huffman code.
+func (s *session) response(out []byte, stream uint32, id string) []byte {
 	s.record.AnsweredAs(s.seen, id, 200)
 	size := int(hpack.HuffmanEncodeLength(id))
-	s.out = frame(s.out, http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, stream, 2+len(name)+1+size)
-	s.out = append(s.out, 0x88, 0x00)
-	s.out = append(s.out, name...)
-	s.out = append(s.out, 0x80|byte(size)) // an apns-id is far shorter than 127
-	s.out = hpack.AppendHuffmanString(s.out, id)
+	out = frame(out, http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, stream, 2+len(name)+1+size)
+	out = append(out, 0x88, 0x00)
+	out = append(out, name...)
+	out = append(out, 0x80|byte(size)) // an apns-id is far shorter than 127
+	return hpack.AppendHuffmanString(out, id)
 }
 
 func (s *session) window(size uint32) {
