@@ -18,7 +18,7 @@ CACHE_SIZE: Final = 10_000
 _MAX_DOMAIN: Final = 253  # RFC 1035 section 2.3.4, in the form of text without the root's dot
 _MAX_RAW: Final = 4 * _MAX_DOMAIN
 _MAX_LABEL: Final = 63
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?")
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?")
 
 
 def canonical_domain(domain: str) -> str:

@@ -12,9 +12,9 @@ MAX_COLLAPSE_ID: Final = 64
 MAX_CHANNEL_ID: Final = 256
 """Bytes of the longest apns-channel-id. Apple names no bound; those that it has given are below 64."""
 
-_TOPIC = re.compile(rb"[0-9A-Za-z._\-]+")
-_BASE64 = re.compile(rb"(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?")
-_COLLAPSE_ID = re.compile(rb"[!-~](?:[ -~]*[!-~])?")
+_TOPIC: Final = re.compile(rb"[0-9A-Za-z._\-]+")
+_BASE64: Final = re.compile(rb"(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?")
+_COLLAPSE_ID: Final = re.compile(rb"[!-~](?:[ -~]*[!-~])?")
 
 
 def is_topic(value: bytes) -> bool:

@@ -76,6 +76,14 @@ class PushPart:
         self.channel_id = channel_id
         """Goes to the subscribers of this channel, not to one device."""
 
+    def __copy__(self) -> PushPart:
+        return PushPart(
+            self.token, self.payload, topic=self.topic, push_type=self.push_type, priority=self.priority,
+            expiration=self.expiration, collapse_id=self.collapse_id, apns_id=self.apns_id,
+            return_path=self.return_path, warnings=self.warnings, background=self.background,
+            is_mdm=self.is_mdm, channel_id=self.channel_id,
+        )  # fmt: skip
+
 
 class Notification:
     """One push part for one recipient: what to send, where it came from, and how often it was tried.

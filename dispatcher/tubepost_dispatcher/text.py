@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 MAX_TEXT = 128
 """Characters that `clean` keeps."""
@@ -14,23 +15,23 @@ LEAST_SOUGHT = 16
 alone, since its digits could be part of any word."""
 
 _LONGEST_TOKEN = 200
-_LONG_HEX = re.compile(rf"[0-9A-Fa-f]{{{BARE_TOKEN},}}")
+_LONG_HEX: Final = re.compile(rf"[0-9A-Fa-f]{{{BARE_TOKEN},}}")
 MAX_FOREIGN = 4096
 """Characters of a peer's text that `foreign` looks at."""
-HIDDEN = "[hidden]"
+HIDDEN: Final = "[hidden]"
 """What `foreign` puts in the place of a secret."""
 
-_UNSAFE = re.compile(r"[^\x20-\x7e]")
+_UNSAFE: Final = re.compile(r"[^\x20-\x7e]")
 # What may be a secret or a device token, cut short or not: what follows an authentication scheme; the head of
 # a JWT; hex beyond the 32 digits of a UUID; any other long run of base64. No word of Apple's is that long.
-_SECRET = re.compile(
+_SECRET: Final = re.compile(
     r"(?i:\b(?:bearer|basic|negotiate|digest))\s+[^\s,;\"']+"
     r"|eyJ[A-Za-z0-9_\-]{4,}(?:\.[A-Za-z0-9_\-]*)*"
     r"|[0-9A-Fa-f]{33,}"
     r"|[A-Za-z0-9+/_\-]{40,}={0,2}"
 )
 # Hex in groups, as NSData and certificate tools print it.
-_GROUPED_HEX = re.compile(r"\b[0-9A-Fa-f]{2,}(?:[ :\-][0-9A-Fa-f]{2,}){3,}\b")
+_GROUPED_HEX: Final = re.compile(r"\b[0-9A-Fa-f]{2,}(?:[ :\-][0-9A-Fa-f]{2,}){3,}\b")
 _UUID_DIGITS = 32
 
 

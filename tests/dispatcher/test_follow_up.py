@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dispatcher.test_notification import notifications
+from tests.support.slots import slot_values
 from tubepost_dispatcher import notification
 from tubepost_dispatcher.follow_up import KINDS, SCHEMA, OutgoingMail, decode, encode, is_mail
 
@@ -26,7 +27,7 @@ mails = st.builds(
 
 
 def values(mail: OutgoingMail) -> dict[str, object]:
-    return {name: getattr(mail, name) for name in OutgoingMail.__slots__}
+    return slot_values(mail)
 
 
 @given(mails)

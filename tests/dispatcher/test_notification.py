@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.slots import slot_values
 from tubepost_dispatcher.notification import SCHEMA, Notification, PushPart, decode, encode
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
@@ -58,9 +59,8 @@ def notifications(draw: st.DrawFn) -> Notification:
 
 
 def values(notification: Notification) -> dict[str, object]:
-    push = {name: getattr(notification.push, name) for name in PushPart.__slots__}
-    own = {name: getattr(notification, name) for name in Notification.__slots__ if name != "push"}
-    return push | {f"n.{name}": value for name, value in own.items()}
+    own = {f"n.{name}": value for name, value in slot_values(notification).items() if name != "push"}
+    return slot_values(notification.push) | own
 
 
 @given(notifications())

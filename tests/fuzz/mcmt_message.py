@@ -14,6 +14,7 @@ import orjson
 
 from tests.fuzz.target import Target
 from tests.support.mcmt import SEED, mail, message, nested, part
+from tests.support.slots import slot_values
 from tubepost_api.config import McmtReception
 from tubepost_dispatcher.intake.mcmt.limits import DEFAULT_LIMITS
 from tubepost_dispatcher.intake.mcmt.message import NOT_MCMT, McmtMessage
@@ -79,7 +80,7 @@ def _check_message(found: McmtMessage) -> None:
 def _seen(found: object) -> object:
     if not isinstance(found, McmtMessage):
         return found
-    parts = [tuple(getattr(one, name) for name in one.__slots__) for one in found.parts]
+    parts = [slot_values(one) for one in found.parts]
     return parts, found.email, found.ignored, found.context
 
 

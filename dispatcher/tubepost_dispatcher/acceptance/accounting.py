@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Final, Literal
 
 from tubepost_dispatcher.intake.receive import Mail, Push
 from tubepost_dispatcher.metrics import Metrics
@@ -11,13 +11,13 @@ from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.text import clean
 from tubepost_dispatcher.transaction import DomainT
 
-_LOG = logging.getLogger("tubepost.acceptance")
+_LOG: Final = logging.getLogger("tubepost.acceptance")
 
 MessageKind = Literal["push", "mail"]
 Result = Literal["accepted", "deferred", "rejected", "abandoned"]
 
 _KINDS: tuple[MessageKind, ...] = ("push", "mail")
-_CHANNELS = {
+_CHANNELS: Final = {
     "message/vnd.msys.smpp": "sms",
     "message/vnd.msys.mm7": "mms",
     "multipart/vnd.msys.mm7": "mms",

@@ -28,7 +28,7 @@ from tubepost_dispatcher.store.port import Failure, FailureKind
 from tubepost_dispatcher.transaction import Mailing, Recipient, Transaction
 from tubepost_runtime.metrics import begin
 
-_LOG = logging.getLogger("tubepost.acceptance")
+_LOG: Final = logging.getLogger("tubepost.acceptance")
 
 LARGE: Final = 256 * 1024
 """Octets of a message above which it is read in a thread: that takes milliseconds for each megabyte."""

@@ -93,6 +93,18 @@ class ApnsRequest(Generic[OwnerT_co]):
         self.moves = 0
         """How often it was taken off a connection because the server had not seen it."""
 
+    def __copy__(self) -> ApnsRequest[OwnerT_co]:
+        """The same request, its book-keeping included, but for the queue: the copy waits in none."""
+        made = ApnsRequest(
+            token=self.token, payload=self.payload, apns_id=self.apns_id, topic=self.topic,
+            push_type=self.push_type, priority=self.priority, expiration=self.expiration,
+            collapse_id=self.collapse_id, response_timeout=self.response_timeout, give_up_at=self.give_up_at,
+            on_outcome=self.on_outcome, owner=self.owner, source=self.source, channel_id=self.channel_id,
+        )  # fmt: skip
+        made.sent_at, made.moves = self.sent_at, self.moves
+        made.header_size, made.peer = self.header_size, self.peer
+        return made
+
     @property
     def sent_bytes(self) -> int:
         """Bytes of header block and payload as they were sent last; 0: it was not sent."""

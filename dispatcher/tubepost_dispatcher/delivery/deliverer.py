@@ -32,7 +32,7 @@ from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.pod_limits.interface import Bucket
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 
-_LOG = logging.getLogger("tubepost.delivery")
+_LOG: Final = logging.getLogger("tubepost.delivery")
 
 P = ParamSpec("P")
 

@@ -46,26 +46,6 @@ class Route:
         self.host = host
 
 
-class Checked(NamedTuple):
-    """A part can be sent: what it is sent with, as long as all this is so."""
-
-    domain: Domain
-    facts: RouteFacts
-    second: int
-    """Of the check, in unix time."""
-    headers: RequestHeaders
-
-    def holds(self, domain: Domain, facts: RouteFacts, second: int) -> bool:
-        """Whether a check would find the same again."""
-        return self.second == second and self.facts is facts and self.domain is domain
-
-
-_checked_of: Final[Callable[[tuple[Domain, RouteFacts, int, RequestHeaders]], Checked]] = partial(
-    tuple.__new__, Checked
-)
-"""As `Checked(...)`, at a third of the cost: this is done for every message of a queue."""
-
-
 class Domain:
     """A domain, or a pattern of domains, of the PushDomain: options, routes in order, throttle.
 
@@ -101,6 +81,26 @@ class Domain:
                     return found
                 return _checked_of((self, route.facts, second, found))
         return None
+
+
+class Checked(NamedTuple):
+    """A part can be sent: what it is sent with, as long as all this is so."""
+
+    domain: Domain
+    facts: RouteFacts
+    second: int
+    """Of the check, in unix time."""
+    headers: RequestHeaders
+
+    def holds(self, domain: Domain, facts: RouteFacts, second: int) -> bool:
+        """Whether a check would find the same again."""
+        return self.second == second and self.facts is facts and self.domain is domain
+
+
+_checked_of: Final[Callable[[tuple[Domain, RouteFacts, int, RequestHeaders]], Checked]] = partial(
+    tuple.__new__, Checked
+)
+"""As `Checked(...)`, at a third of the cost: this is done for every message of a queue."""
 
 
 NO_ENTRY: Final = "other"

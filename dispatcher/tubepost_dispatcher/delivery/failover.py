@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 from tubepost_dispatcher.delivery.domain import Route
 from tubepost_dispatcher.outcome import Outcome
@@ -50,7 +51,7 @@ def patience(
 
 
 # About one device: by another route it is the same device.
-_OTHER_ROUTES_DO_NOT_HELP = frozenset({"TooManyRequests"})
+_OTHER_ROUTES_DO_NOT_HELP: Final = frozenset({"TooManyRequests"})
 
 
 def blames_route(outcome: Outcome, now: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from tubepost_dispatcher.context import variables
 from tubepost_dispatcher.notification import NO_CONTEXT
@@ -13,7 +13,7 @@ EventKind = Literal["delivery", "permfail", "tempfail"]
 
 EVENT_KINDS: tuple[EventKind, ...] = ("delivery", "permfail", "tempfail")
 
-TOKEN_CONTEXT = "DLV_Dest_ID"  # noqa: S105 - a variable's name; its value is a device token
+TOKEN_CONTEXT: Final = "DLV_Dest_ID"  # noqa: S105 - a variable's name; its value is a device token
 """The context variable that holds the device token (Momentum)."""
 
 

@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from tubepost_api.logformat import Macro, Text, parse_format
 from tubepost_dispatcher.feeds.events import TOKEN_CONTEXT, LogEvent
@@ -40,9 +40,9 @@ class _Escape(Protocol):
         """Write a value of a line."""
 
 
-_SPECIAL = {"\\": "\\\\", '"': '\\"'}
+_SPECIAL: Final = {"\\": "\\\\", '"': '\\"'}
 
-_ATTRIBUTES = {
+_ATTRIBUTES: Final = {
     "t": "time",
     "i": "message_id",
     "sa": "source_address",
@@ -64,12 +64,12 @@ _ATTRIBUTES = {
     "e": "error",
 }
 
-_MOMENTUM = {**_ATTRIBUTES, "sa": "origin", "B": "sent_bytes", "H": "peer"}
+_MOMENTUM: Final = {**_ATTRIBUTES, "sa": "origin", "B": "sent_bytes", "H": "peer"}
 """What Momentum's macros mean where that is something else."""
 
-_NUMBERS = frozenset({"t", "B", "mb", "ob", "S"})
+_NUMBERS: Final = frozenset({"t", "B", "mb", "ob", "S"})
 
-_HIDING = frozenset({"sa", "rp", "da", "d", "e"})
+_HIDING: Final = frozenset({"sa", "rp", "da", "d", "e"})
 """Macros whose value a sender may put a device token into."""
 
 
@@ -247,7 +247,7 @@ def _formatted_time(argument: str, quoted: bool, dialect: _Dialect) -> _Value:
     return value
 
 
-_PIECE = re.compile(
+_PIECE: Final = re.compile(
     r"""(?P<plain>[^@"\\]+)
     |   (?P<at>@)
     |   (?P<quote>")

@@ -26,9 +26,9 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.text import hide_tokens
 from tubepost_runtime.tasks import TaskSet
 
-_LOG = logging.getLogger("tubepost.logger")
+_LOG: Final = logging.getLogger("tubepost.logger")
 
-_OUTCOMES = logging.getLogger("tubepost.outcomes")
+_OUTCOMES: Final = logging.getLogger("tubepost.outcomes")
 
 _Render = Callable[[LogEvent], bytes]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.smtp import journal, replies, syntax
@@ -31,17 +31,17 @@ RECIPIENT_OVERSHOOT = 1_000
 A sender with more recipients keeps those that were refused for its next transaction (RFC 5321 4.5.3.1.10)
 and may have sent them all in one go. Postfix has the same (smtpd_recipient_overshoot_limit)."""
 
-MISSING_BRACKETS = "missing_angle_brackets"
+MISSING_BRACKETS: Final = "missing_angle_brackets"
 """The warning of MAIL and RCPT with an address that has no angle brackets (RFC 5321 4.1.2)."""
 
-_LONG_LINES = {b"MAIL": MAX_ENVELOPE_LINE, b"RCPT": MAX_ENVELOPE_LINE, b"AUTH": MAX_AUTH_COMMAND}
+_LONG_LINES: Final = {b"MAIL": MAX_ENVELOPE_LINE, b"RCPT": MAX_ENVELOPE_LINE, b"AUTH": MAX_AUTH_COMMAND}
 
-_PROXY_V2 = b"\r\n\r\n\x00"
+_PROXY_V2: Final = b"\r\n\r\n\x00"
 """How the signature of version 2 of the PROXY protocol begins: nobody's first command."""
-_TLS_RECORD = b"\x16"
+_TLS_RECORD: Final = b"\x16"
 """The first octet of a TLS handshake."""
 
-_control = re.compile(rb"[\x00-\x1f\x7f]").search
+_control: Final = re.compile(rb"[\x00-\x1f\x7f]").search
 
 
 def answer(smtp: SmtpProtocol[DomainT], line: bytes | None) -> None:

@@ -12,11 +12,11 @@ import mmap
 import re
 import tempfile
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from tubepost_dispatcher.transaction import Content
 
-TERMINATOR = b"\r\n.\r\n"
+TERMINATOR: Final = b"\r\n.\r\n"
 FILE_ABOVE = 256 * 1024
 """Octets that one message may hold in memory before it goes to a file."""
 FILE_ABOVE_UNDER_PRESSURE = 16 * 1024
@@ -25,7 +25,7 @@ MEMORY_BUDGET = 64 * 1024 * 1024
 """Octets of incomplete messages that a listener holds in memory before smaller ones go to a file too."""
 
 
-_HEADER_END = re.compile(rb"\n\r?\n")
+_HEADER_END: Final = re.compile(rb"\n\r?\n")
 
 
 class DataFault(enum.Enum):

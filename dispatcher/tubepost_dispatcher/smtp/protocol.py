@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Generic
+from typing import Final, Generic
 
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
@@ -30,7 +30,7 @@ from tubepost_dispatcher.transaction import (
     Transaction,
 )
 
-log = logging.getLogger("tubepost.smtp")
+log: Final = logging.getLogger("tubepost.smtp")
 
 _DATA_FAULTS: Mapping[DataFault, str] = {
     DataFault.TOO_LARGE: "MessageTooLarge",

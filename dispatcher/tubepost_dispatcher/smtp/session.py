@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 import ssl
-from typing import Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
@@ -35,7 +35,7 @@ from tubepost_dispatcher.smtp.state import (
 from tubepost_dispatcher.smtp.timeouts import LINGERED, Clock
 from tubepost_dispatcher.transaction import Content, DomainT, Transaction
 
-log = logging.getLogger("tubepost.smtp")
+log: Final = logging.getLogger("tubepost.smtp")
 
 COMMANDS_PER_TURN = 200
 """Commands of one session that are answered before other sessions get their turn."""
@@ -369,7 +369,7 @@ class SmtpSession(asyncio.Protocol, Generic[DomainT]):
             smtp.config.acceptance.accept(transaction)
         except Exception:
             log.exception(journal.IN_MESSAGE, smtp.id, self.client, transaction.message_id)
-            if self._transaction is transaction:
+            if smtp.state is ACCEPTANCE:  # it was not answered before the fault
                 transaction.abandoned = True
                 self._transaction = None
                 smtp.end_transaction(refusal("InternalError"), transaction.message_id)

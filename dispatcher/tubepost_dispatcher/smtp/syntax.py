@@ -12,49 +12,50 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 
-_ATOM = rb"A-Za-z0-9!#$%&'*+/=?^_`{|}~.-"
-_HOST = rb"[A-Za-z0-9_.-]+"
+_ATOM: Final = rb"A-Za-z0-9!#$%&'*+/=?^_`{|}~.-"
+_HOST: Final = rb"[A-Za-z0-9_.-]+"
 
-FAST_MAIL = re.compile(
+FAST_MAIL: Final = re.compile(
     rb"(?i:MAIL FROM:)<([" + _ATOM + rb"]+@(" + _HOST + rb"))?>"
     rb"(?: (?i:SIZE)=([0-9]{1,20}))?(?: (?i:BODY)=(7BIT|8BITMIME))?"
 ).fullmatch
 """Groups: address, its domain (both None for the null sender), SIZE, BODY. The whole line without CRLF must
 match, and `plain_domain` must know the domain."""
 
-FAST_RCPT = re.compile(rb"(?i:RCPT TO:)<([" + _ATOM + rb"]+@(" + _HOST + rb"))>").fullmatch
+FAST_RCPT: Final = re.compile(rb"(?i:RCPT TO:)<([" + _ATOM + rb"]+@(" + _HOST + rb"))>").fullmatch
 """Groups: address, its domain; as with `FAST_MAIL`."""
 
-_SOURCE_ROUTE = re.compile(r"@[^\s:,<>@\"]+(?:,@[^\s:,<>@\"]+)*:")
-_DOT_STRING = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u0080-\U0010ffff]+")
-_QUOTED = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
-_BARE = re.compile(r'(?:"(?:[^"\\]|\\.)*+")?+[^ <>"]++(?= |\Z)')
-_DOMAIN_LABEL = re.compile(
+_SOURCE_ROUTE: Final = re.compile(r"@[^\s:,<>@\"]+(?:,@[^\s:,<>@\"]+)*:")
+_DOT_STRING: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u0080-\U0010ffff]+")
+_QUOTED: Final = re.compile(r'"(?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*"')
+_BARE: Final = re.compile(r'(?:"(?:[^"\\]|\\.)*+")?+[^ <>"]++(?= |\Z)')
+_DOMAIN_LABEL: Final = re.compile(
     r"[A-Za-z0-9_\u0080-\U0010ffff](?:[A-Za-z0-9_\-\u0080-\U0010ffff]*[A-Za-z0-9_\u0080-\U0010ffff])?"
 )
-_LITERAL = re.compile(r"\[[!-Z^-~]+\]")
-_KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-_VALUE = re.compile(r"[!-<>-~\u0080-\U0010ffff]+")
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
-_ORCPT = re.compile(r"[A-Za-z0-9-]+;[!-~\u0080-\U0010ffff]+")
-_NOTIFY = frozenset({"SUCCESS", "FAILURE", "DELAY"})
+_LITERAL: Final = re.compile(r"\[[!-Z^-~]+\]")
+_KEYWORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_VALUE: Final = re.compile(r"[!-<>-~\u0080-\U0010ffff]+")
+_XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
+_ORCPT: Final = re.compile(r"[A-Za-z0-9-]+;[!-~\u0080-\U0010ffff]+")
+_NOTIFY: Final = frozenset({"SUCCESS", "FAILURE", "DELAY"})
 
 MAX_DOMAIN = 255
 """Octets of a domain (RFC 5321 4.5.3.1.2)."""
 
-_SYNTAX_MAIL = refusal("MailSyntax")
-_SYNTAX_RCPT = refusal("RcptSyntax")
-_BAD_SENDER = refusal("BadSender")
-_BAD_RECIPIENT = refusal("BadRecipient")
-_NEEDS_UTF8 = refusal("NeedsSmtputf8")
-_BAD_PARAMETER = refusal("BadParameter")
-_DUPLICATE = refusal("DuplicateParameter")
-_UNKNOWN_MAIL = refusal("UnknownMailParameter")
-_UNKNOWN_RCPT = refusal("UnknownRcptParameter")
+_SYNTAX_MAIL: Final = refusal("MailSyntax")
+_SYNTAX_RCPT: Final = refusal("RcptSyntax")
+_BAD_SENDER: Final = refusal("BadSender")
+_BAD_RECIPIENT: Final = refusal("BadRecipient")
+_NEEDS_UTF8: Final = refusal("NeedsSmtputf8")
+_BAD_PARAMETER: Final = refusal("BadParameter")
+_DUPLICATE: Final = refusal("DuplicateParameter")
+_UNKNOWN_MAIL: Final = refusal("UnknownMailParameter")
+_UNKNOWN_RCPT: Final = refusal("UnknownRcptParameter")
 
 
 @dataclass(frozen=True, slots=True)

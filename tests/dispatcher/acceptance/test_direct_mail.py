@@ -158,6 +158,7 @@ async def test_a_client_that_leaves_while_its_message_is_read(taker: Relay) -> N
     assert it.messages("abandoned") == 1
 
 
+@pytest.mark.pure
 async def test_a_fault_of_ours_in_the_thread_is_deferred(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **more: object) -> None:
         raise RuntimeError("secret")

@@ -240,6 +240,7 @@ def test_a_sink_that_fails_does_not_hurt_the_delivery_or_the_others(
     assert count(metrics, "log_errors", logger="main") == 0
 
 
+@pytest.mark.pure
 def test_a_line_that_cannot_be_made_costs_only_itself(
     make_loggers: MakeLoggers,
     loop: FakeLoop,

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.mcmt import PAYLOAD, TOKEN, message, part
+from tests.support.slots import slot_values
 from tubepost_dispatcher.intake.fields import FAR_TOO_LARGE, read_fields
 from tubepost_dispatcher.intake.mcmt.message import McmtMessage
 from tubepost_dispatcher.intake.mcmt.mime import PUSH_FIELDS
@@ -23,7 +24,7 @@ def read(
 
 
 def values(push: PushPart) -> dict[str, object]:
-    return {name: getattr(push, name) for name in PushPart.__slots__}
+    return slot_values(push)
 
 
 @given(

@@ -113,6 +113,7 @@ def test_a_recipient_named_twice_has_one_notification() -> None:
     assert [one.recipient for one in found.notifications] == ["x@push.example", "y@push.example"]
 
 
+@pytest.mark.pure
 def test_a_message_is_read_once_where_its_tokens_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
 

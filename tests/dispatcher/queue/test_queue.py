@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.dispatcher.delivery.support import (
     BUSY,
     DEAD,
@@ -227,6 +229,7 @@ def test_memory_is_bounded_and_nothing_is_left_behind() -> None:
     assert (bench.queue.queued, bench.queue.active) == (0, 0)
 
 
+@pytest.mark.pure
 def test_a_fault_of_ours_does_not_lose_it() -> None:
     bench = Bench()
     bench.stored(1)

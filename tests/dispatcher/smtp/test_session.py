@@ -267,6 +267,7 @@ def test_a_fault_in_a_command_is_451_without_its_text(caplog: pytest.LogCaptureF
     assert caplog.records[0].exc_info
 
 
+@pytest.mark.pure
 def test_a_fault_amid_a_message_ends_the_session(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +282,7 @@ def test_a_fault_amid_a_message_ends_the_session(
     assert not wire.acceptance.accepted
 
 
+@pytest.mark.pure
 def test_a_fault_before_a_line_is_read_ends_the_session(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ from tubepost_dispatcher.apns.http2.results import (
 )
 from tubepost_dispatcher.apns.http2.state import PeerError
 
-_HEAD = frames.HEAD
+_HEAD: Final = frames.HEAD
 _BOTH_ENDS: Final = frames.END_STREAM | frames.END_HEADERS
 DEFAULT_LIMITS: Final = EngineLimits()
 
@@ -121,7 +121,7 @@ class Engine(Receiver[Key]):
         self._preface_taken = True
         return data
 
-    def receive(self, data: bytes) -> list[StreamResult[Key]]:
+    def receive(self, data: bytes | bytearray | memoryview) -> list[StreamResult[Key]]:
         """Process bytes from the server and return the streams that they finished.
 
         Never raises on what a server sends: an error of its making queues a GOAWAY, closes the connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from tubepost_dispatcher.apns.connection import Connection, Request, Result
 from tubepost_dispatcher.apns.connector import Connector
@@ -18,7 +19,7 @@ from tubepost_dispatcher.outcome import Outcome, OutcomeKind, identified
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 from tubepost_dispatcher.text import clean
 
-_LOG = logging.getLogger("tubepost.apns")
+_LOG: Final = logging.getLogger("tubepost.apns")
 
 MAX_MOVES = 5
 """Times that a request may be moved to another connection because the server never saw it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from tubepost_dispatcher.apns.blocks import BlockBuilder
 from tubepost_dispatcher.apns.connection import Connection, Request
@@ -14,7 +15,7 @@ from tubepost_dispatcher.apns.pool.waiting import Waiting
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.reasons.catalogue import local_outcome
 
-_LOG = logging.getLogger("tubepost.apns")
+_LOG: Final = logging.getLogger("tubepost.apns")
 
 
 class Filler:

@@ -22,14 +22,14 @@ from tubepost_dispatcher.notification import PushPart
 from tubepost_dispatcher.reasons.catalogue import refusal
 from tubepost_dispatcher.reply import Reply
 
-_HEADER_START = re.compile(rb"[0-9A-Za-z_.\-]++[ \t]*+:")
-_BAD_ESCAPE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
-_PADDED_BREAK = re.compile(rb"=[ \t]++(?=\r?\n|\Z)")
+_HEADER_START: Final = re.compile(rb"[0-9A-Za-z_.\-]++[ \t]*+:")
+_BAD_ESCAPE: Final = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)")
+_PADDED_BREAK: Final = re.compile(rb"=[ \t]++(?=\r?\n|\Z)")
 _STEP: Final = 1 << 16
 _WHITE: Final = b" \t\r\n"
 
 # What nearly every sender writes: the token alone. Only a short cut; the general way gives the same.
-_TOKEN_ONLY = re.compile(rb"[Xx]-[Dd]evice-[Tt]oken: ?([0-9A-Fa-f]{64,200}+)\r\n\r\n(?={)")
+_TOKEN_ONLY: Final = re.compile(rb"[Xx]-[Dd]evice-[Tt]oken: ?([0-9A-Fa-f]{64,200}+)\r\n\r\n(?={)")
 
 
 def decode_body(body: bytes, encoding: bytes, noted: list[str]) -> bytes | Reply:

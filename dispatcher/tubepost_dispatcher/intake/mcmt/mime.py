@@ -44,26 +44,26 @@ PUSH_FIELDS: Final = frozenset(
 )
 """Header fields that say something about a notification, in a part's MIME headers or its inner block."""
 
-_SINGLE = PUSH_FIELDS | {b"content-type", b"content-transfer-encoding"}
+_SINGLE: Final = PUSH_FIELDS | {b"content-type", b"content-transfer-encoding"}
 _USUAL_SPELLING: Final = {spelled: name for name in _SINGLE for spelled in (name, name.title())}
 _BLANKS: Final = frozenset({b" ", b"\t"})
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_USUAL_TYPE = re.compile(
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_USUAL_TYPE: Final = re.compile(
     rb"[ \t]*+(" + _TOKEN + rb"/" + _TOKEN + rb")[ \t]*+"
     rb"(?:;[ \t]*+[Bb][Oo][Uu][Nn][Dd][Aa][Rr][Yy]="
     rb"(?:\"([^\"\\]++)\"|([0-9A-Za-z'+_,\-./:=?]++))[ \t]*+)?;?+[ \t]*+"
 )
-_TOKEN_RE = re.compile(_TOKEN)
-_ATTRIBUTE = re.compile(rb"[^\x00- \x7f-\xff()<>@,;:\\\"/\[\]?=]++")
-_QUOTED = re.compile(rb"\"((?:[^\"\\]++|\\.)*+)\"", re.DOTALL)
-_BARE_VALUE = re.compile(rb"[^\x00- \x7f-\xff()<>@,;\\\"\[\]]++")
-_SPACE = re.compile(rb"[ \t]*+")
-_COMMENT_STEP = re.compile(rb"[^()\\]*+(?:\\.[^()\\]*+)*+", re.DOTALL)
-_UNESCAPE = re.compile(rb"\\(.)", re.DOTALL)
-_ENCODED_WORD = re.compile(rb"=\?[^?]++\?[QqBb]\?")
-_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
-_NOT_BOUNDARY = re.compile(rb"[^ -~]")
+_TOKEN_RE: Final = re.compile(_TOKEN)
+_ATTRIBUTE: Final = re.compile(rb"[^\x00- \x7f-\xff()<>@,;:\\\"/\[\]?=]++")
+_QUOTED: Final = re.compile(rb"\"((?:[^\"\\]++|\\.)*+)\"", re.DOTALL)
+_BARE_VALUE: Final = re.compile(rb"[^\x00- \x7f-\xff()<>@,;\\\"\[\]]++")
+_SPACE: Final = re.compile(rb"[ \t]*+")
+_COMMENT_STEP: Final = re.compile(rb"[^()\\]*+(?:\\.[^()\\]*+)*+", re.DOTALL)
+_UNESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
+_ENCODED_WORD: Final = re.compile(rb"=\?[^?]++\?[QqBb]\?")
+_PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_NOT_BOUNDARY: Final = re.compile(rb"[^ -~]")
 
 
 class ContentType:

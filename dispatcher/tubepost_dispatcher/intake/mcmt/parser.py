@@ -37,9 +37,9 @@ _MIN_BUDGET: Final = 1 << 20  # so that a small message may nest as deep as the 
 _FEW_LINES: Final = 64
 """Octets of a MIME header block whose lines are not worth counting."""
 
-_CLOSE = re.compile(rb"--[ \t]*+(?:\r\n|\Z)")
-_PADDED = re.compile(rb"[ \t]*+\r\n")
-_HEX_RECIPIENT = re.compile(r"[0-9A-Fa-f]{64,200}")
+_CLOSE: Final = re.compile(rb"--[ \t]*+(?:\r\n|\Z)")
+_PADDED: Final = re.compile(rb"[ \t]*+\r\n")
+_HEX_RECIPIENT: Final = re.compile(r"[0-9A-Fa-f]{64,200}")
 
 
 def fallback_token(context: Mapping[str, str], recipient_local_part: str) -> tuple[bytes | None, bool]:

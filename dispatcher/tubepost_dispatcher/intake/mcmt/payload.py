@@ -17,7 +17,7 @@ _BLANKS: Final = b" \t\r\n"  # RFC 8259 section 2
 
 # Strings first, so that no comma inside one is touched; an unclosed one swallows the rest, so that no byte is
 # read twice. A comma after an opening bracket, a colon or another comma is no trailing comma: it stays.
-_COMMAS = re.compile(
+_COMMAS: Final = re.compile(
     rb"\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\"?|[{\[:,][ \t\r\n]*+,|(,)(?=[ \t\r\n]*+[}\]])", re.DOTALL
 )
 

@@ -30,11 +30,11 @@ WINDOW: Final = 1 << 17
 
 # What most senders write: one quoted boundary of the length that RFC 2046 allows. Only a short cut: the
 # general way gives the same.
-_USUAL_TOP = re.compile(
+_USUAL_TOP: Final = re.compile(
     rb"\r\n[Cc]ontent-[Tt]ype: multipart/vnd\.msys\.mcmt;(?: |\r\n[ \t])boundary="
     rb"\"([0-9A-Za-z'+_,\-./:= ]{0,69}[0-9A-Za-z'+_,\-./:=])\"\r\n(?![ \t])"
 )
-_CONTEXT = re.compile(rb"[ \t]*+([0-9A-Za-z_]{1,64})=([ -~]{0,1000})")
+_CONTEXT: Final = re.compile(rb"[ \t]*+([0-9A-Za-z_]{1,64})=([ -~]{0,1000})")
 
 
 class Top:

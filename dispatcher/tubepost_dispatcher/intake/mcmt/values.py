@@ -26,19 +26,19 @@ MAX_EXPIRATION: Final = 2**63 - 1
 MAX_PATH: Final = 254
 """Bytes of the longest Return-Path (RFC 5321 section 4.5.3.1.3, without the angle brackets)."""
 
-_HEX = re.compile(rb"[0-9A-Fa-f]+")
-_HEX_IN_PIECES = re.compile(rb"[0-9A-Fa-f]++(?:[ \t]++[0-9A-Fa-f]++)*+")
-_PUSH_TYPE = re.compile(rb"[0-9A-Za-z\-]{1,64}")
-_UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_DIGITS = re.compile(rb"[0-9]{1,19}")
-_ATOM = rb"[0-9A-Za-z!#$%&'*+/=?^_`{|}~\-]++"
-_LABEL = rb"[0-9A-Za-z_](?:[0-9A-Za-z_\-]{0,61}[0-9A-Za-z_])?"
-_ADDRESS = re.compile(
+_HEX: Final = re.compile(rb"[0-9A-Fa-f]+")
+_HEX_IN_PIECES: Final = re.compile(rb"[0-9A-Fa-f]++(?:[ \t]++[0-9A-Fa-f]++)*+")
+_PUSH_TYPE: Final = re.compile(rb"[0-9A-Za-z\-]{1,64}")
+_UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_DIGITS: Final = re.compile(rb"[0-9]{1,19}")
+_ATOM: Final = rb"[0-9A-Za-z!#$%&'*+/=?^_`{|}~\-]++"
+_LABEL: Final = rb"[0-9A-Za-z_](?:[0-9A-Za-z_\-]{0,61}[0-9A-Za-z_])?"
+_ADDRESS: Final = re.compile(
     rb"(?:" + _ATOM + rb"(?:\." + _ATOM + rb")*+|\"(?:[ !#-\[\]-~]|\\[ -~])*+\")"
     rb"@(?:" + _LABEL + rb"(?:\." + _LABEL + rb")*|\[[0-9A-Fa-f.:IPv]{3,64}\])"
 )
-_ENCODED_WORD = re.compile(rb"=\?[0-9A-Za-z\-]++\?([QqBb])\?([!->@-~]*+)\?=")
-_ENCODED_TEXT = re.compile(
+_ENCODED_WORD: Final = re.compile(rb"=\?[0-9A-Za-z\-]++\?([QqBb])\?([!->@-~]*+)\?=")
+_ENCODED_TEXT: Final = re.compile(
     rb"(?:=\?[0-9A-Za-z\-]++\?[QqBb]\?[!->@-~]*+\?=)(?:[ \t]++=\?[0-9A-Za-z\-]++\?[QqBb]\?[!->@-~]*+\?=)*+"
 )
 RELATIVE_EXPIRATION: Final = "expiration-relative"
