@@ -292,7 +292,7 @@ def _without_empty(value: Document) -> Document:
 def _refresh(snapshot: PushDomainSnapshot, digest: str) -> tuple[Refresh, ...]:
     again = sum(snapshot.unconfirmed_for >= after for after in REFRESH_AGAIN)
     found = []
-    for pod in snapshot.pods:
+    for pod in (*snapshot.pods, *snapshot.drains):
         have = pod.meta.annotations.get(Names.REFRESH_ANNOTATION, "")
         if pod.meta.deleting:
             continue

@@ -187,10 +187,10 @@ class Operated:
         """The same as an option of kubectl."""
         return f"--namespace={self.release.namespace}"
 
-    def install(self, more: Mapping[str, Any] | None = None) -> None:
+    def install(self, more: Mapping[str, Any] | None = None, **spec: Any) -> None:
         """Install the chart with a simulator that takes our certificates, apply the objects, wait until Ready."""
         self.release.install({"simulator": {"clientCa": CA.certificate_pem.decode()}, **(more or {})})
-        self.apply(secret("apns", certificate()), self.route(), self.logger(), self.push_domain())
+        self.apply(secret("apns", certificate()), self.route(), self.logger(), self.push_domain(**spec))
         self.ready()
 
     def push_domain(self, name: str = "alerts", **spec: Any) -> Document:

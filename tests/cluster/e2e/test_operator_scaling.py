@@ -20,13 +20,11 @@ MOST = 300
 
 @pytest.fixture
 def operated(cluster: Cluster, namespace: str, tmp_path: Path, faults: Faults) -> Operated:
-    """The chart, a PushDomain that is Direct, and three volumes."""
+    """Three volumes; the chart is to be installed."""
     assert faults is cluster.faults
     found = Operated(Release(cluster, namespace, tmp_path))
     for number in range(3):
         cluster.volume(f"{namespace}-{number}", storage_class=namespace)
-    found.install()
-    found.chaos(latencyMs=400)
     return found
 
 
@@ -95,13 +93,14 @@ def test_three_replicas_become_one_and_three_again_under_load_and_nothing_is_los
     operated: Operated,
 ) -> None:
     cluster = operated.release.cluster
-    operated.patch("pushdomain", "alerts", **on_claims(operated, 3))
+    operated.install(**on_claims(operated, 3))
+    operated.chaos(latencyMs=400)
     operated.serving(3, timeout=180)
     with operated.traffic() as traffic:
         autoscale(operated, 1)
         cluster.until("the word of the autoscaler", lambda: scaled(operated)[0] == 1, 90)
         cluster.until("an autoscaler that is told of one", lambda: scaled(operated)[1] == 1, 90)
-        cluster.until("one pod", lambda: len(operated.pods(leaving=True)) == 1, 180)
+        cluster.until("one pod", lambda: len(operated.pods()) == 1, 180)
         assert operated.pod()["metadata"]["name"] == "alerts-0"
         assert drained(operated) == {
             "queue-alerts-0": False,
@@ -126,7 +125,7 @@ def test_a_claim_with_a_queue_is_told_outlives_its_push_domain_and_is_emptied_by
 ) -> None:
     cluster = operated.release.cluster
     spec = on_claims(operated, 2, whenScaled="Delete")
-    operated.patch("pushdomain", "alerts", **spec, delivery={"mode": "Suspend"})
+    operated.install(**spec, delivery={"mode": "Suspend"})
     operated.serving(2, timeout=180)
     with operated.traffic(sessions=8) as traffic:
         traffic.more(100)

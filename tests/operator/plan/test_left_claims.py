@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.operator.cases import applied
 from tests.operator.plan.moving import (
     CLAIM,
     DIRECT,
@@ -23,6 +24,7 @@ from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Key, Pod, PodMetrics
 from tubepost_operator.plan.claims import Claims
 from tubepost_operator.plan.left_claims import abandons, deletes
+from tubepost_operator.plan.push_domain import plan_push_domain
 from tubepost_operator.plan.workloads import Arrangement
 from tubepost_operator.snapshot import PushDomainSnapshot
 
@@ -147,3 +149,13 @@ def test_the_users_words() -> None:
         spec = {**CLAIM, "queue": {"disk": {"claim": {"whenScaled": policy}}}}
         assert deletes(found(settled(spec)).source) is (policy == "Delete")
     assert not deletes(found(settled(DIRECT)).source)
+
+
+def test_drain_pods_see_a_change_at_once() -> None:
+    seen = draining(claims(settled(CLAIM), claim(0), claim(1)), drain_pod(1, queued=3))
+    decision = arranged(seen)
+    refreshed = [(item.key.name, item.digest) for item in plan_push_domain(seen, decision).refresh]
+    assert refreshed == []  # the ConfigMap is written first
+    written = replace(seen, children={**seen.children, **applied(seen, None)})
+    refreshed = [(item.key.name, item.digest) for item in plan_push_domain(written).refresh]
+    assert refreshed == [(drain_pod(1).meta.key.name, decision.digest)]
