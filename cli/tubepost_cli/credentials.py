@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from tubepost_credentials.throwaway import (
     make_server_certificate,
     make_token_key,
 )
+from tubepost_credentials.tls import authorities_of
 from tubepost_credentials.token import load_token
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
 from tubepost_dispatcher.header_values import is_topic
@@ -84,6 +87,10 @@ def command() -> None:
     help="Name of the Secret with the listener's certificate.",
 )
 @click.option("--auth-secret", default="smtp-auth", show_default=True, help="Secret with an SMTP user.")
+@click.option(
+    "--relay-secret", default="relay-auth", show_default=True, help="Secret with the user of a mail relay."
+)
+@click.option("--force", is_flag=True, help="Overwrite credentials that are there, without asking.")
 def make(
     directory: Path,
     topics: tuple[str, ...],
@@ -94,6 +101,8 @@ def make(
     token_secret: str,
     starttls_secret: str,
     auth_secret: str,
+    relay_secret: str,
+    force: bool,
 ) -> None:
     """Make throw-away credentials: as files for `tubepost simulator`, as Secrets for `tubepost run`.
 
@@ -123,7 +132,7 @@ def make(
         "token.p8": key,
         "token.json": json.dumps({"keyId": KEY_ID, "teamId": TEAM_ID}, indent=2).encode() + b"\n",
     }
-    tls = "kubernetes.io/tls"
+    tls, basic = "kubernetes.io/tls", "kubernetes.io/basic-auth"
     documents = [
         _secret(
             certificate_secret, tls, {"tls.crt": client.certificate_pem, "tls.key": client.private_key_pem}
@@ -132,10 +141,13 @@ def make(
             token_secret, "Opaque", {"key.p8": key, "keyId": KEY_ID.encode(), "teamId": TEAM_ID.encode()}
         ),
         _secret(starttls_secret, tls, {"tls.crt": server.certificate_pem, "tls.key": server.private_key_pem}),
-        _secret(auth_secret, "kubernetes.io/basic-auth", {"username": b"sender", "password": b"throw-away"}),
+        _secret(auth_secret, basic, {"username": b"sender", "password": b"throw-away"}),
+        _secret(relay_secret, basic, {"username": b"tubepost", "password": b"throw-away"}),
         _secret("simulator-ca", "Opaque", {"ca.crt": ca.certificate_pem}),
     ]
     files["secrets.yaml"] = yaml.safe_dump_all(documents, sort_keys=False).encode()
+    if not force:
+        _ask_before_overwriting(directory, [name for name in files if (directory / name).exists()])
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
@@ -147,6 +159,16 @@ def make(
         raise click.ClickException(f"cannot write to {directory}: {error.strerror}") from error
     click.echo(f"Written to {directory}: {', '.join(files)}")
     click.echo("Throw-away: for the simulator and for tests, never for Apple.")
+
+
+def _ask_before_overwriting(directory: Path, names: list[str]) -> None:
+    """Credentials that are overwritten cannot be had back: ask who is there, else refuse."""
+    if not names:
+        return
+    what = f"{directory} already holds {', '.join(names)}"
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{what}. Name another directory, or overwrite them with --force.")
+    click.confirm(f"{what}. Overwrite them?", abort=True, err=True)
 
 
 def _secret(name: str, kind: str, data: Mapping[str, bytes]) -> dict[str, Any]:
@@ -197,9 +219,31 @@ def _inspect_file(path: Path, key: Path | None, key_id: str | None, team_id: str
     if path.suffix == ".p8":
         return _inspect_p8(path, data, key_id, team_id)
     if key is None and b"CERTIFICATE-----" in data and b"PRIVATE KEY-----" not in data:
+        if authority := _inspect_authorities(path, data):
+            return authority
         remedy = "name the file that holds the key: --key FILE"
         return _unusable(str(path), "holds a certificate without its private key", remedy)
     return _describe(str(path), _certificate(data, key.read_bytes() if key else data))
+
+
+def _inspect_authorities(path: Path, data: bytes) -> dict[str, Any] | None:
+    """What a file with certificates of authorities alone is; None for any other."""
+    try:
+        found = authorities_of(data)
+    except CredentialError:
+        return None
+    if not found:
+        return None
+    now, last = time.time(), min(authority.not_after for authority in found)
+    return {
+        "where": str(path),
+        "usable": now <= last,
+        "validity": "valid" if now <= last else "expired",
+        "kind": "authorities",
+        "subjects": [authority.subject for authority in found],
+        "notAfter": datetime.fromtimestamp(last, UTC).isoformat().replace("+00:00", "Z"),
+        "use": "tells whom to trust, and needs no key: ca.crt of a Secret that tls.ca names, or --ca",
+    }
 
 
 def _certificate(certificate: bytes, key: bytes) -> Callable[[], CertificateCredential]:

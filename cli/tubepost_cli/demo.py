@@ -16,6 +16,7 @@ import httpx
 from tubepost_api.config_logger import FileSink
 from tubepost_cli.examples import example
 from tubepost_cli.problems import show
+from tubepost_cli.program import program
 from tubepost_cli.simulated import SimulatedApns
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.source import ManifestSource
@@ -105,7 +106,9 @@ async def _run(
     for name, value in after.items():
         if value != before.get(name, 0.0) and "_bucket" not in name and "_created" not in name:
             click.echo(f"   {name} {before.get(name, 0.0):g} -> {value:g}")
-    click.echo("\nDelivered. Next: tubepost run -f examples/ --simulator, then tubepost send --help")
+    click.echo(
+        f"\nDelivered. Next: {program()} run -f {manifests.parent} --simulator, then {program()} send --help"
+    )
     return 0 if lines else 1
 
 

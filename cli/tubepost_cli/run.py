@@ -10,9 +10,13 @@ from typing import Literal
 
 import click
 
+from tubepost_api.config import StartTlsMode
 from tubepost_cli.problems import show
+from tubepost_cli.program import program
 from tubepost_cli.simulated import SimulatedApns
+from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.config.source import ConfigSource, ManifestSource, MountedSource
+from tubepost_dispatcher.supervisor.sockets import CannotBind
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
 from tubepost_runtime import process_log
@@ -231,9 +235,8 @@ async def _serve(
         except ConfigRefused as refused:
             show(refused.problems)
             return 2
-        except OSError as error:
-            remedy = "choose other ports (--port, --rest-port, --http-port, --admin-port)"
-            click.echo(f"error: {error}. Remedy: {remedy}.", err=True)
+        except CannotBind as error:
+            click.echo(f"error: {error}. Remedy: {error.remedy}.", err=True)
             return 1
         except WorkerFailed as error:
             click.echo(f"error: {error}; its own lines above say why.", err=True)
@@ -261,13 +264,26 @@ def _announce(supervisor: Supervisor, settings: SupervisorSettings, simulated: S
         lines.append(f"  queue    {settings.queue_dir}")
     if simulated is not None:
         lines.append(f"  APNs     simulated; what it got: {simulated.api_url}/api/v1/notifications")
-    domain = config.entries[0].name
+    domain = next((entry.name for entry in config.entries if entry.name is not None), None)
     if domain is not None:
+        token = "ab" * 32 if simulated else "DEVICE_TOKEN"
         lines.append(
-            f"  try      tubepost send --port {supervisor.smtp_port} --domain {domain} --alert Hello"
-            + (" --token " + "ab" * 32 if simulated else " --token DEVICE_TOKEN")
+            f"  try      {program()} send{send_options(supervisor.prepared, settings.smtp_host)} "
+            f"--port {supervisor.smtp_port} --domain {domain} --alert Hello --token {token}"
         )
     click.echo("\n".join(lines), err=True)
+
+
+def send_options(prepared: Prepared, host: str) -> str:
+    """What `tubepost send` needs for this listener, with a space before each: address, STARTTLS, user."""
+    listener = prepared.config.listener
+    auth = listener.auth if listener.auth is not None and listener.auth.required else None
+    options = "" if host in {"127.0.0.1", "0.0.0.0", "::", "localhost"} else f" --host {host}"  # noqa: S104
+    if listener.starttls.mode is StartTlsMode.REQUIRED or (auth is not None and auth.require_tls):
+        options += " --starttls --insecure"
+    if auth is not None:
+        options += f" --user {next(iter(prepared.users or ()), 'NAME')} --password PASSWORD"
+    return options
 
 
 async def _end(supervisor: Supervisor) -> None:

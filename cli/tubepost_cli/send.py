@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tubepost_cli.message import push_message
+from tubepost_cli.waiting import Waiting
 
 EX_TEMPFAIL = 75
 """Exit status of a transient failure (sysexits.h)."""
@@ -69,7 +70,8 @@ def command(**options: Any) -> None:
         headers=_headers(options),
     )
     started = time.monotonic()
-    code, text = _inject(options, recipient, message)
+    with Waiting(_say if options["output"] == "text" else _nothing):
+        code, text = _inject(options, recipient, message)
     result = {
         "outcome": _outcome(code, text),
         "code": code,
@@ -83,6 +85,18 @@ def command(**options: Any) -> None:
         word = click.style(str(result["outcome"]), fg=colour)
         click.echo(f"{word}: {f'{code} ' if code else ''}{text} ({result['seconds']} s)")
     raise SystemExit({"transient": EX_TEMPFAIL, "permanent": 1}.get(str(result["outcome"]), 0))
+
+
+def _say(seconds: float) -> None:
+    click.echo(
+        f"no reply yet after {seconds:.0f} s: with Direct acceptance it waits for APNs' answer, at most for "
+        "acceptance.deadline (30s by default)",
+        err=True,
+    )
+
+
+def _nothing(_: float) -> None:
+    """For programs, which read the result."""
 
 
 def _outcome(code: int, text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from tubepost_api.compile import push_domain_names
 from tubepost_api.problems import Problem, ProblemCode
 from tubepost_cli.problems import show
 from tubepost_dispatcher.config.bundle import prepare
-from tubepost_dispatcher.config.manifests import load_manifests
+from tubepost_dispatcher.config.manifests import MAX_FILE_SIZE, STDIN, load_manifests
 from tubepost_dispatcher.config.source import ManifestSource
 from tubepost_dispatcher.policy.check import module_problems
 
@@ -25,8 +26,8 @@ from tubepost_dispatcher.policy.check import module_problems
     "files",
     multiple=True,
     required=True,
-    type=click.Path(exists=True, path_type=Path),
-    help="A manifest file, or a directory of them; may be repeated.",
+    type=click.Path(exists=True, allow_dash=True, path_type=Path),
+    help="A manifest file, a directory of them, or - for standard input; may be repeated.",
 )
 @click.option(
     "-R", "--recursive", is_flag=True, help="Read what is below directories, too (as kubectl does)."
@@ -36,25 +37,28 @@ from tubepost_dispatcher.policy.check import module_problems
 def command(files: tuple[Path, ...], recursive: bool, push_domain: str | None, output: str) -> None:
     """Check PushDomain, ApnRoute, ApnLogger, Secret and ConfigMap manifests without a cluster.
 
+    \b
+      tubepost validate -f push.yaml
+      kubectl kustomize overlays/production | tubepost validate -f - -o json
+
     Everything is checked that can be: fields and their rules, references, hooks, and the credentials of
     Secrets that are among the files. Exit status 0: valid (perhaps with warnings), 2: errors.
     """
-    names: list[str | None] = (
-        [push_domain] if push_domain else [*push_domain_names(load_manifests(files, recursive=recursive)[0])]
-    )
+    stdin = sys.stdin.buffer.read(MAX_FILE_SIZE + 1) if STDIN in files else b""
+    manifests, _ = load_manifests(files, recursive=recursive, stdin=stdin)
+    names: list[str | None] = [push_domain] if push_domain else [*push_domain_names(manifests)]
     problems: dict[str, Problem] = {}
     served: list[str] = []
     for name in names or [None]:
-        checked = _check(files, name, recursive=recursive)
+        checked = _check(files, name, recursive=recursive, stdin=stdin)
         problems.update((str(problem), problem) for problem in checked)
         if name and not any(problem.severity == "error" for problem in checked):
             served.append(name)
     errors = sum(problem.severity == "error" for problem in problems.values())
     warnings = len(problems) - errors
     if output == "json":
-        click.echo(
-            json.dumps({"valid": not errors, "problems": [_public(p) for p in problems.values()]}, indent=2)
-        )
+        found = [_public(problem) for problem in problems.values()]
+        click.echo(json.dumps({"valid": not errors, "pushDomains": served, "problems": found}, indent=2))
     else:
         show(problems.values())
         verdict = "invalid" if errors else "valid"
@@ -68,8 +72,10 @@ def _list(names: list[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _check(files: tuple[Path, ...], push_domain: str | None, *, recursive: bool) -> tuple[Problem, ...]:
-    loaded = ManifestSource(files, push_domain, recursive=recursive).load()
+def _check(
+    files: tuple[Path, ...], push_domain: str | None, *, recursive: bool, stdin: bytes
+) -> tuple[Problem, ...]:
+    loaded = ManifestSource(files, push_domain, recursive=recursive, stdin=stdin).load()
     if loaded.bundle is None:
         return loaded.problems
     prepared, found = prepare(loaded.bundle, time.time())

@@ -112,28 +112,23 @@ def _of_listeners(loaded: Loaded, spec: PushDomainSpec) -> Iterator[Problem]:
 
 
 def _of_bounces(loaded: Loaded, spec: PushDomainSpec) -> Iterator[Problem]:
-    scopes: list[tuple[str, BouncesSpec | BouncesOverride, BouncesSpec, DeliverySpec]] = [
-        ("spec.bounces", spec.bounces, spec.bounces, spec.delivery)
+    scopes: list[tuple[str, BouncesSpec | BouncesOverride, BouncesSpec]] = [
+        ("spec.bounces", spec.bounces, spec.bounces)
     ]
     scopes += [
-        (
-            f"spec.domains[{index}].bounces",
-            entry.bounces,
-            merged_bounces(spec.bounces, entry.bounces),
-            merged(spec.delivery, entry.delivery),
-        )
+        (f"spec.domains[{index}].bounces", entry.bounces, merged_bounces(spec.bounces, entry.bounces))
         for index, entry in enumerate(spec.domains)
         if entry.bounces is not None
     ]
     relay = spec.bounces.relay
-    if relay is not None and spec.policy is None and not any(options.enabled for _, _, options, _ in scopes):
+    if relay is not None and spec.policy is None and not any(options.enabled for _, _, options in scopes):
         yield loaded.problem(
             "warning",
             "spec.bounces.relay",
             "has no effect: no domain has reports, and there are no hooks",
             "set bounces.enabled: true, or remove the relay",
         )
-    for path, written, options, delivery in scopes:
+    for path, written, _ in scopes:
         if written.direct == "Mail" and relay is None:
             yield loaded.problem(
                 "warning",
@@ -148,18 +143,39 @@ def _of_bounces(loaded: Loaded, spec: PushDomainSpec) -> Iterator[Problem]:
                 "has no effect without a queue",
                 "set acceptance.mode: Queued and a queue, or remove it",
             )
-        elif (
-            options.enabled
-            and options.delay_notices
-            and (parse_duration(options.delay_after) >= parse_duration(delivery.message_expiration))
-        ):
-            yield loaded.problem(
-                "warning",
-                f"{path}.delayAfter",
-                f"{options.delay_after} is not shorter than messageExpiration "
-                f"({delivery.message_expiration}): nothing is late before it has failed",
-                "lower delayAfter",
-            )
+    if _queues(spec):
+        yield from _of_delays(loaded, spec)
+
+
+def _of_delays(loaded: Loaded, spec: PushDomainSpec) -> Iterator[Problem]:
+    """Notices of delay that come too late; at the options that somebody wrote, not at those inherited."""
+    base = _late(spec.bounces, spec.delivery)
+    if base:
+        yield _too_late(loaded, "spec.bounces.delayAfter", base)
+    for index, entry in enumerate(spec.domains):
+        late = _late(merged_bounces(spec.bounces, entry.bounces), merged(spec.delivery, entry.delivery))
+        own = entry.bounces.model_dump(exclude_none=True).keys() if entry.bounces is not None else ()
+        if late and "delay_after" in own:
+            yield _too_late(loaded, f"spec.domains[{index}].bounces.delayAfter", late)
+        elif late and entry.delivery is not None and entry.delivery.message_expiration is not None:
+            yield _too_late(loaded, f"spec.domains[{index}].delivery.messageExpiration", late)
+        elif late and not base and entry.bounces is not None:
+            yield _too_late(loaded, f"spec.domains[{index}].bounces", late)
+
+
+def _late(bounces: BouncesSpec, delivery: DeliverySpec) -> str:
+    """How a notice of delay is too late, empty where it is not, or there is none."""
+    if not (bounces.enabled and bounces.delay_notices):
+        return ""
+    if parse_duration(bounces.delay_after) < parse_duration(delivery.message_expiration):
+        return ""
+    expiration = delivery.message_expiration
+    return f"delayAfter ({bounces.delay_after}) is not shorter than messageExpiration ({expiration})"
+
+
+def _too_late(loaded: Loaded, path: str, late: str) -> Problem:
+    remedy = "lower delayAfter, or raise messageExpiration"
+    return loaded.problem("warning", path, f"{late}: nothing is late before it has failed", remedy)
 
 
 def _queues(spec: PushDomainSpec) -> bool:
@@ -200,16 +216,16 @@ def _of_queue(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
                     f"has no effect without a queue{also(unlike)}",
                     "set acceptance.mode: Queued and a queue, or remove it",
                 )
-        elif unlike and parse_duration(options.message_expiration) <= parse_duration(options.retry_interval):
+        elif (named := _named(written, unlike)) and parse_duration(
+            options.message_expiration
+        ) <= parse_duration(options.retry_interval):
             yield loaded.problem(
                 "warning",
-                f"{path}.messageExpiration",
-                f"{options.message_expiration} is not longer than retryInterval ({options.retry_interval}): "
-                "what fails once may expire before it is tried again",
+                f"{path}.{named}",
+                f"messageExpiration ({options.message_expiration}) is not longer than retryInterval "
+                f"({options.retry_interval}): what fails once may expire before it is tried again",
                 "raise messageExpiration, or lower retryInterval",
             )
-    if spec.queue is not None and spec.queue.jet_stream is not None:
-        yield from _of_stream(loaded, spec, spec.queue.jet_stream)
     disk = spec.queue.disk if spec.queue is not None else None
     if disk is None or disk.claim is None:
         return
@@ -257,6 +273,15 @@ def _of_stream(loaded: Loaded, spec: PushDomainSpec, stream: JetStreamSpec) -> I
             "sender is told",
             "remove maxAge, or raise it",
         )
+
+
+def _named(written: DeliverySpec | DeliveryOverride, unlike: list[str]) -> str:
+    """Of messageExpiration and retryInterval the one that somebody wrote here, empty for neither."""
+    if isinstance(written, DeliveryOverride):
+        unlike = [
+            DeliveryOverride.model_fields[name].alias or name for name, value in written if value is not None
+        ]
+    return next((name for name in ("messageExpiration", "retryInterval") if name in unlike), "")
 
 
 def logger(loaded: Loaded, resource: ApnLogger) -> Iterator[Problem]:

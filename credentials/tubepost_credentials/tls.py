@@ -7,6 +7,7 @@ import os
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -71,6 +72,34 @@ def load_authorities(context: ssl.SSLContext, pem: bytes) -> None:
             "this is not a PEM certificate",
             "put the authorities' certificates there (-----BEGIN CERTIFICATE-----)",
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A certificate authority: its subject, and the end of its certificate in unix seconds."""
+
+    subject: str
+    not_after: float
+
+
+def authorities_of(pem: bytes) -> tuple[Authority, ...]:
+    """The authorities in a PEM file; empty where it holds none, or a certificate of another kind as well.
+
+    Raises:
+        CredentialError: `pem` holds no certificate, or a damaged one.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    load_authorities(context, pem)
+    found = context.get_ca_certs()
+    if context.cert_store_stats()["x509"] != len(found):
+        return ()
+    return tuple(Authority(_subject(each), ssl.cert_time_to_seconds(str(each["notAfter"]))) for each in found)
+
+
+def _subject(certificate: Mapping[str, object]) -> str:
+    names = certificate["subject"]
+    assert isinstance(names, tuple)
+    return ", ".join(f"{name}={value}" for relative in names for name, value in relative)
 
 
 def client_context(*, verify: bool = True, authorities: bytes | None = None) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 
 from tubepost_operator import log
+from tubepost_operator.api import NoCluster
 from tubepost_operator.app import Operator
 from tubepost_operator.settings import parse
 
@@ -14,7 +15,10 @@ def main() -> None:
     """Run until told to stop."""
     settings = parse(sys.argv[1:])
     log.setup(settings.log_level, settings.log_format)
-    asyncio.run(Operator(settings).run())
+    try:
+        asyncio.run(Operator(settings).run())
+    except NoCluster as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,26 @@ NAMESPACE_TERMINATING: Final = "NamespaceTerminating"
 """Cause of a refusal. Source: Kubernetes, core/v1 `NamespaceTerminatingCause`."""
 
 
+class NoCluster(Exception):
+    """Nothing says where the API server is. `kubeconfig`: the file that was named, None for none."""
+
+    def __init__(self, kubeconfig: str | None, error: Exception) -> None:
+        if kubeconfig is not None:
+            what = f"{kubeconfig} cannot be used as a kubeconfig ({_first_line(error)})"
+            remedy = "name another file with --kubeconfig"
+        else:
+            what = f"there is no cluster to work in ({_first_line(error)})"
+            remedy = (
+                "run the operator in a pod with a ServiceAccount, as the chart does, or elsewhere with "
+                "--kubeconfig FILE or KUBECONFIG"
+            )
+        super().__init__(f"{what}. Remedy: {remedy}.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 class ApiError(Exception):
     """The API server did not do what it was asked.
 

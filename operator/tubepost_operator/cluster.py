@@ -1,13 +1,13 @@
 """The edge to the API server: the only module that knows the `kubernetes` client.
 
 The client is synchronous, so every request runs in a thread of a bounded pool, and every watch in one of its
-own. Of the client its configuration and connection pools are used (kubeconfig, in-cluster account, token
-renewal, TLS); objects are plain documents.
+own. Its configuration and connection pools are used (kubeconfig, account, TLS); objects are plain documents.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import math
@@ -19,11 +19,12 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import urllib3
+import yaml
 from kubernetes import client as kubernetes_client
 from kubernetes import config as kubernetes_config
 
 from tubepost_operator.answers import read_error
-from tubepost_operator.api import ApiError, WatchEvent, WatchSource
+from tubepost_operator.api import ApiError, NoCluster, WatchEvent, WatchSource
 from tubepost_operator.kinds import LEASE, Kind
 from tubepost_operator.lease import Guard
 from tubepost_operator.liveness import Liveness
@@ -107,15 +108,9 @@ class Cluster:
 
     def connection_info(self) -> ConnectionInfo:
         """How to reach the API server."""
-        configuration = self._configuration
-        return ConnectionInfo(
-            configuration.host,
-            configuration.ssl_ca_cert,
-            configuration.cert_file,
-            configuration.key_file,
-            bool(configuration.verify_ssl),
-            self._authorization,
-        )
+        it = self._configuration
+        files = it.ssl_ca_cert, it.cert_file, it.key_file
+        return ConnectionInfo(it.host, *files, bool(it.verify_ssl), self._authorization)
 
     def close(self) -> None:
         """End all connections; requests under way fail."""
@@ -360,6 +355,7 @@ class Cluster:
         Raises:
             ApiError: no answer, or one that says no.
         """
+        verb = "WATCH" if "watch" in query else "GET"
         try:
             response = self._watches.request(
                 "GET",
@@ -371,9 +367,8 @@ class Cluster:
                 preload_content=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            self._metrics.api_requests.labels("WATCH" if "watch" in query else "GET", "none").inc()
+            self._metrics.api_requests.labels(verb, "none").inc()
             raise ApiError(0, f"the API server does not answer: {words(error)}") from error
-        verb = "WATCH" if "watch" in query else "GET"
         self._metrics.api_requests.labels(verb, str(response.status)).inc()
         if response.status >= 300:
             response.read()
@@ -384,13 +379,14 @@ class Cluster:
 def _configuration(kubeconfig: str | None) -> Any:
     configuration = kubernetes_client.Configuration()
     configuration.proxy = None  # the environment's leads out of the cluster
-    if kubeconfig is not None:
-        _untyped.load_kube_config(kubeconfig, client_configuration=configuration)
-        return configuration
+    if kubeconfig is None:
+        with contextlib.suppress(kubernetes_config.ConfigException):
+            _untyped.load_incluster_config(client_configuration=configuration)
+            return configuration
     try:
-        _untyped.load_incluster_config(client_configuration=configuration)
-    except kubernetes_config.ConfigException:
-        _untyped.load_kube_config(client_configuration=configuration)
+        _untyped.load_kube_config(kubeconfig, client_configuration=configuration)
+    except (kubernetes_config.ConfigException, OSError, yaml.YAMLError) as error:
+        raise NoCluster(kubeconfig, error) from error
     return configuration
 
 

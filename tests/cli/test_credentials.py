@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
+from tubepost_api.compile import compile_manifests
 from tubepost_cli.credentials import command
+from tubepost_cli.examples import example
 from tubepost_credentials.throwaway import make_apns_certificate, make_ca
+from tubepost_dispatcher.config.manifests import load_manifests
 
 
 def run(*arguments: str | Path) -> Result:
@@ -94,3 +101,64 @@ def test_what_cannot_be_made_is_said_in_one_line(tmp_path: Path, option: str, va
     assert result.exit_code in {1, 2}
     assert text in result.output
     assert "Traceback" not in result.output
+
+
+def test_what_is_there_is_not_overwritten_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("make", "-o", tmp_path).exit_code == 0
+    before = (tmp_path / "token.p8").read_bytes()
+    refused = run("make", "-o", tmp_path)
+    assert refused.exit_code == 2
+    assert "already holds ca.crt" in refused.output
+    assert "--force" in refused.output
+    assert (tmp_path / "token.p8").read_bytes() == before
+    assert run("make", "-o", tmp_path, "--force").exit_code == 0
+    assert (tmp_path / "token.p8").read_bytes() != before
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
+def test_who_is_there_is_asked(tmp_path: Path, answer: str, code: int) -> None:
+    class Terminal(CliRunner):
+        def isolation(self, *arguments: Any, **options: Any) -> Any:
+            isolated = super().isolation(*arguments, **options)
+
+            @contextlib.contextmanager
+            def with_a_terminal() -> Any:
+                with isolated as streams:
+                    sys.stdin.isatty = lambda: True  # type: ignore[method-assign]
+                    yield streams
+
+            return with_a_terminal()
+
+    (tmp_path / "ca.crt").write_text("mine")
+    result = Terminal().invoke(command, ["make", "-o", str(tmp_path)], input=answer)
+    assert result.exit_code == code
+    assert "Overwrite them? [y/N]" in result.output
+    assert ((tmp_path / "ca.crt").read_text() == "mine") == (code == 1)
+
+
+def test_authorities_need_no_key(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = json.loads(run("inspect", "-o", "json", made / "ca.crt").output)
+    assert (found["usable"], found["kind"], found["validity"]) == (True, "authorities", "valid")
+    assert found["subjects"] == ["commonName=Tubepost throw-away CA"]
+    assert "tls.ca" in found["use"]
+    both = tmp_path / "both.crt"
+    both.write_bytes((made / "ca.crt").read_bytes() + (made / "client.crt").read_bytes())
+    assert "--key FILE" in run("inspect", both).output
+    monkeypatch.setattr("tubepost_cli.credentials.time.time", lambda: 4e9)
+    result = run("inspect", made / "ca.crt")
+    assert (result.exit_code, "expired" in result.output) == (1, True)
+
+
+def test_the_examples_need_no_secret_that_is_not_made(made: Path) -> None:
+    """Policies, webhooks and proxies of other people are not for a simulator."""
+    kinds = {d["metadata"]["name"] for d in yaml.safe_load_all((made / "secrets.yaml").read_text())}
+    for directory in (
+        example("seed"),
+        example("passthru"),
+        example("starttls-auth"),
+        example("several-credentials"),
+    ):
+        manifests, _ = load_manifests([directory])
+        config = compile_manifests(manifests).config
+        assert config is not None
+        assert set(config.secret_names()) <= kinds, directory

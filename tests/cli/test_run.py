@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from tubepost_cli.run import command
+from tests.api.manifests import compiled, push_domain, route
+from tubepost_cli.run import command, send_options
+from tubepost_dispatcher.config.bundle import ConfigBundle, Prepared, prepare
 
 
 @pytest.mark.parametrize(
@@ -24,3 +27,40 @@ def test_what_does_not_go_together(
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 2
     assert message in done.output
+
+
+def prepared(listener: dict[str, Any], *secrets: dict[str, Any]) -> Prepared:
+    config = compiled(push_domain(listener=listener), route(), *secrets).config
+    assert config is not None
+    users = {"smtp-auth": {"username": b"sender", "password": b"throw-away"}}
+    return prepare(ConfigBundle(config, users))[0]
+
+
+@pytest.mark.parametrize(
+    ("listener", "host", "options"),
+    [
+        ({}, "127.0.0.1", ""),
+        ({}, "::", ""),
+        ({}, "10.0.0.7", " --host 10.0.0.7"),
+        ({"startTls": {"mode": "Optional", "secretName": "tls"}}, "127.0.0.1", ""),
+        ({"startTls": {"mode": "Required", "secretName": "tls"}}, "127.0.0.1", " --starttls --insecure"),
+        (
+            {"startTls": {"mode": "Optional", "secretName": "tls"}, "auth": {"secretName": "smtp-auth"}},
+            "127.0.0.1",
+            " --starttls --insecure --user sender --password PASSWORD",
+        ),
+        (
+            {"auth": {"secretName": "smtp-auth", "requireTls": False}},
+            "127.0.0.1",
+            " --user sender --password PASSWORD",
+        ),
+        ({"auth": {"secretName": "smtp-auth", "requireTls": False, "required": False}}, "127.0.0.1", ""),
+        (
+            {"auth": {"secretName": "other", "requireTls": False}},
+            "127.0.0.1",
+            " --user NAME --password PASSWORD",
+        ),
+    ],
+)
+def test_the_hint_fits_the_listener(listener: dict[str, Any], host: str, options: str) -> None:
+    assert send_options(prepared(listener), host) == options

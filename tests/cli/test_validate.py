@@ -49,7 +49,10 @@ def test_a_secret_that_is_not_among_the_files_is_told_once_as_a_warning(tmp_path
 
 
 def test_a_sound_credential_is_no_problem(tmp_path: Path) -> None:
-    assert validated(tmp_path, push_domain(), route(), pair()) == (0, {"valid": True, "problems": []})
+    assert validated(tmp_path, push_domain(), route(), pair()) == (
+        0,
+        {"valid": True, "pushDomains": ["alerts"], "problems": []},
+    )
 
 
 def test_hooks_are_looked_at(tmp_path: Path) -> None:
@@ -120,3 +123,23 @@ def test_hooks_are_loaded_as_a_dispatcher_would(tmp_path: Path) -> None:
     code, found = validated(tmp_path, domain, route(), pair(), doubtful)
     assert code == 0
     assert any("apn_status_clasifier is no hook" in problem["message"] for problem in found["problems"])
+
+
+def test_standard_input_is_a_file_too() -> None:
+    document = yaml.safe_dump_all([push_domain(), route(), pair()])
+    for form in (document, json.dumps({"kind": "List", "items": [push_domain(), route(), pair()]})):
+        result = CliRunner().invoke(command, ["-f", "-", "-o", "json"], input=form)
+        assert (result.exit_code, json.loads(result.output)["pushDomains"]) == (0, ["alerts"])
+    result = CliRunner().invoke(command, ["-f", "-"], input="{")
+    assert (result.exit_code, "error: standard input: " in result.output) == (2, True)
+
+
+def test_which_push_domains_can_run_is_told_in_json() -> None:
+    second = push_domain(name="other")
+    broken = push_domain(name="broken", routes=["nowhere"])
+    document = yaml.safe_dump_all([push_domain(), second, route(), pair()])
+    result = CliRunner().invoke(command, ["-f", "-", "-o", "json"], input=document)
+    assert json.loads(result.output)["pushDomains"] == ["alerts", "other"]
+    document = yaml.safe_dump_all([broken, route(), pair()])
+    result = CliRunner().invoke(command, ["-f", "-", "-o", "json"], input=document)
+    assert (result.exit_code, json.loads(result.output)["pushDomains"]) == (2, [])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tubepost_operator.api import NAMESPACE_TERMINATING, ApiError, ErrorClass
+from tubepost_operator.api import NAMESPACE_TERMINATING, ApiError, ErrorClass, NoCluster
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,26 @@ def test_an_error_is_of_a_kind(status: int, kind: ErrorClass, transient: bool, r
 def test_a_namespace_that_is_being_deleted_is_known_by_the_cause_not_by_the_message() -> None:
     assert ApiError(403, "no", causes=frozenset({NAMESPACE_TERMINATING})).namespace_terminating
     assert not ApiError(403, "namespace default is being terminated").namespace_terminating
+
+
+@pytest.mark.parametrize(
+    ("kubeconfig", "error", "said"),
+    [
+        (
+            None,
+            ValueError("No configuration found.\nmore"),
+            "there is no cluster to work in (No configuration found).",
+        ),
+        (
+            "/etc/kc",
+            OSError(2, "No such file"),
+            "/etc/kc cannot be used as a kubeconfig ([Errno 2] No such file).",
+        ),
+        ("/etc/kc", KeyError(), "/etc/kc cannot be used as a kubeconfig (KeyError)."),
+    ],
+)
+def test_without_a_cluster_the_remedy_is_told(kubeconfig: str | None, error: Exception, said: str) -> None:
+    text = str(NoCluster(kubeconfig, error))
+    assert text.startswith(said)
+    assert "--kubeconfig" in text
+    assert "\n" not in text

@@ -10,7 +10,7 @@ from prometheus_client.exposition import generate_latest
 
 from tests.operator.server import Handler, Request, Script
 from tubepost_operator import cluster as edge
-from tubepost_operator.api import ApiError
+from tubepost_operator.api import ApiError, NoCluster
 from tubepost_operator.cluster import Cluster
 from tubepost_operator.kinds import CONFIG_MAP, DEPLOYMENT, EVENT, POD, PUSH_DOMAIN
 from tubepost_operator.lease import Guard, NotLeader
@@ -266,3 +266,15 @@ async def test_the_causes_of_a_refusal_are_read(api: Edge) -> None:
     with pytest.raises(ApiError) as caught:
         await api.cluster.apply(CONFIG_MAP, MANIFEST)
     assert not caught.value.namespace_terminating
+
+
+def test_a_kubeconfig_that_cannot_be_used_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    broken = tmp_path / "broken"
+    broken.write_text("{")
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    for kubeconfig in (str(broken), str(tmp_path / "missing"), None):
+        with pytest.raises(NoCluster, match="Remedy: "):
+            edge._configuration(kubeconfig)

@@ -14,17 +14,22 @@ from tubepost_dispatcher.config.documents import DocumentError, read_json, read_
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """Files of a directory that are read."""
+STDIN = Path("-")
+"""Stands for standard input."""
 MAX_FILE_SIZE = 8 * 1024 * 1024
 """Bytes; larger than anything that a cluster would accept."""
 
 
-def load_manifests(paths: Sequence[Path], *, recursive: bool = False) -> tuple[list[Manifest], list[Problem]]:
+def load_manifests(
+    paths: Sequence[Path], *, recursive: bool = False, stdin: bytes = b""
+) -> tuple[list[Manifest], list[Problem]]:
     """Read manifests from files and directories, in the order given.
 
     A file may hold several documents; those of kind `List` (or `PushDomainList` and so on) are taken apart.
     Directories are read sorted by name, as `kubectl apply -f` does: the files in them, and with `recursive`
     (its -R) all that is below; what begins with a dot is left out. A
     file that cannot be read, or contains anything but objects, is a problem; the others are still read.
+    The path `-` stands for `stdin`, what standard input has held.
     """
     manifests: list[Manifest] = []
     problems: list[Problem] = []
@@ -38,7 +43,7 @@ def load_manifests(paths: Sequence[Path], *, recursive: bool = False) -> tuple[l
                 remedy = remedy or f"name files with {', '.join(SUFFIXES)}"
                 problems.append(_problem(str(path), "", "contains no manifests", remedy))
         for file in files:
-            _load(file, manifests, problems)
+            _load(file, manifests, problems, stdin)
     return manifests, problems
 
 
@@ -55,7 +60,10 @@ def _problem(origin: str, field: str, message: str, remedy: str) -> Problem:
     return Problem("error", origin, "", "", "", field, message, remedy)
 
 
-def _load(path: Path, manifests: list[Manifest], problems: list[Problem]) -> None:
+def _load(path: Path, manifests: list[Manifest], problems: list[Problem], stdin: bytes) -> None:
+    if path == STDIN:
+        _read("standard input", ".yaml", stdin, manifests, problems)  # JSON is YAML, too
+        return
     origin = str(path)
     try:
         # Reading a FIFO or a device might never end.
@@ -70,11 +78,15 @@ def _load(path: Path, manifests: list[Manifest], problems: list[Problem]) -> Non
             _problem(origin, "", f"cannot be read ({reason})", "check the path and its permissions")
         )
         return
+    _read(origin, path.suffix, data, manifests, problems)
+
+
+def _read(origin: str, suffix: str, data: bytes, manifests: list[Manifest], problems: list[Problem]) -> None:
     if len(data) > MAX_FILE_SIZE:
         problems.append(_problem(origin, "", f"is larger than {MAX_FILE_SIZE} bytes", "split it"))
         return
     try:
-        documents = read_json(data) if path.suffix == ".json" else read_yaml(data)
+        documents = read_json(data) if suffix == ".json" else read_yaml(data)
     except DocumentError as error:
         place = f"line {error.line}, column {error.column}" if error.line else ""
         problems.append(_problem(origin, place, str(error), error.remedy))

@@ -69,6 +69,7 @@ class ManifestSource:
         push_domain: which PushDomain to serve when the files hold several.
         transform: changes the bundle before it is checked (the simulator puts itself in APNs' place).
         recursive: read what is below directories, too.
+        stdin: what the file `-` holds.
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class ManifestSource:
         transform: Transform | None = None,
         *,
         recursive: bool = False,
+        stdin: bytes = b"",
     ) -> None:
+        self._stdin = stdin
         self._files = tuple(files)
         self._recursive = recursive
         self._push_domain = push_domain
@@ -91,7 +94,7 @@ class ManifestSource:
 
     def load(self) -> Loaded:
         """Read and compile the manifests."""
-        manifests, problems = load_manifests(self._files, recursive=self._recursive)
+        manifests, problems = load_manifests(self._files, recursive=self._recursive, stdin=self._stdin)
         if any(p.severity == "error" for p in problems):
             return Loaded(None, tuple(problems))
         result = compile_manifests(manifests, push_domain=self._push_domain)

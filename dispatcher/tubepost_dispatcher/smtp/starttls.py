@@ -7,6 +7,10 @@ import logging
 import ssl
 from typing import NamedTuple
 
+GOODBYE = 1.0
+"""Seconds that a client has to answer the end of TLS. Nobody needs its answer (RFC 8446, 6.1), and a client
+that is not reading, such as an idle one when the dispatcher stops, gives none."""
+
 log = logging.getLogger("tubepost.smtp")
 
 
@@ -36,7 +40,12 @@ async def upgrade(
     """
     try:
         transport = await loop.start_tls(
-            plain, protocol, context, server_side=True, ssl_handshake_timeout=timeout or None
+            plain,
+            protocol,
+            context,
+            server_side=True,
+            ssl_handshake_timeout=timeout or None,
+            ssl_shutdown_timeout=GOODBYE,
         )
     except OSError as error:
         plain.abort()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tubepost_api.config import DispatcherConfig
 from tubepost_dispatcher.supervisor.settings import SupervisorSettings
-from tubepost_dispatcher.supervisor.sockets import ListenerSockets
+from tubepost_dispatcher.supervisor.sockets import ListenerSockets, binding
 
 Ports = tuple[ListenerSockets, ...]
 """SMTP's first; then, where there is one, the one for requests."""
+
+
+_SMTP: Final = ("the SMTP listener", "--port, or spec.listener.port of the PushDomain")
+_REST: Final = ("the listener for requests", "--rest-port, or spec.rest.port of the PushDomain")
+"""What a listener is called, and where its port is chosen."""
 
 
 class CannotListen(NamedTuple):
@@ -39,12 +44,14 @@ class ListeningPorts:
         """Listen for the first time, for `count` workers.
 
         Raises:
-            OSError: an address cannot be bound. What was bound is closed by `close`.
+            CannotBind: an address cannot be bound. What was bound is closed by `close`.
         """
         for wanted, rest in self._wanted(config):
             sockets = ListenerSockets(self._settings.smtp_host, wanted, rest=rest)
             self.current = (*self.current, sockets)
-            sockets.ensure(count)
+            what, chosen = _REST if rest else _SMTP
+            with binding(what, self._settings.smtp_host, wanted, chosen):
+                sockets.ensure(count)
 
     def for_config(self, config: DispatcherConfig, count: int) -> Ports | CannotListen:
         """The ports for another configuration, old ones and new ones; nothing is in force yet."""

@@ -6,14 +6,45 @@ is given up or the dispatcher ends. Sockets of workers that are missing or not w
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tubepost_runtime.addresses import bind, listening_addresses
+from tubepost_runtime.addresses import bind, listening_addresses, with_port
 
 BACKLOG = 1024
 """Connections that wait to be accepted, per socket."""
+
+
+class CannotBind(OSError):
+    """A port that cannot be bound: which listener's, and in `remedy` where it is chosen."""
+
+    def __init__(self, what: str, place: str, chosen: str, error: OSError) -> None:
+        super().__init__(error.errno, f"{what} cannot listen on {place}: {error.strerror or error}")
+        self.remedy = f"choose another port: {chosen}"
+        if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+            self.remedy = "choose an address of this machine"
+        elif error.errno == errno.EACCES:
+            self.remedy = f"choose a port above 1023: {chosen}"
+
+    def __str__(self) -> str:
+        """The message alone."""
+        return str(self.strerror)
+
+
+@contextlib.contextmanager
+def binding(what: str, host: str, port: int, chosen: str) -> Iterator[None]:
+    """Name what is being bound, and where its port is chosen, in the error that it cannot be.
+
+    Raises:
+        CannotBind: in the place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise CannotBind(what, with_port(host, port), chosen, error) from error
 
 
 class Share(NamedTuple):

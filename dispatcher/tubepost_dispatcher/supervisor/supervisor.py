@@ -27,7 +27,7 @@ from tubepost_dispatcher.supervisor.queue_volume import QueueVolume
 from tubepost_dispatcher.supervisor.reload import ConfigRefused, Reloader
 from tubepost_dispatcher.supervisor.reload_status import ReloadStatus, iso
 from tubepost_dispatcher.supervisor.settings import SupervisorSettings, retires, unservable
-from tubepost_dispatcher.supervisor.sockets import ListenerSockets
+from tubepost_dispatcher.supervisor.sockets import ListenerSockets, binding
 from tubepost_dispatcher.supervisor.worker_pool import WorkerPool
 from tubepost_dispatcher.totals import Totals, take_samples
 from tubepost_runtime import process_log
@@ -138,7 +138,7 @@ class Supervisor:
 
         Raises:
             ConfigRefused: the configuration has errors.
-            OSError: an address cannot be bound.
+            CannotBind: an address cannot be bound.
             WorkerFailed: a worker did not get ready.
         """
         process_log.on_lost(self._metrics.process_log_lines_lost.inc)
@@ -149,7 +149,7 @@ class Supervisor:
             if not self._draining:
                 self._mark_draining()
                 self._ports.close()
-                await self._end_workers()
+                await self._end_workers(quiet=True)
             await self._close()
             raise
 
@@ -157,10 +157,14 @@ class Supervisor:
         prepared = self._prepared = await self._reloader.first(strict=self._settings.strict)
         if names := proxy_variables(os.environ):
             _LOG.info("%s is not used: spec.proxy of an ApnRoute names its proxy", ", ".join(names))
-        count = self._wanted_workers(prepared)
+        count, settings = self._wanted_workers(prepared), self._settings
         self._ports.bind(prepared.config, count)
-        await self._public.start()
-        await self._admin.start()
+        with binding(
+            "the endpoint of metrics and health", settings.http_host, settings.http_port, "--http-port"
+        ):
+            await self._public.start()
+        with binding("the endpoint of status and queue", LOOPBACK, settings.admin_port, "--admin-port"):
+            await self._admin.start()
         await self._pool.start(self._ports.current, count)
         self._reload_status.started(prepared, count)
         if self._queue is not None:
@@ -212,12 +216,12 @@ class Supervisor:
         await self._close()
         return cut
 
-    async def _end_workers(self, spent: float = 0.0) -> int:
+    async def _end_workers(self, spent: float = 0.0, *, quiet: bool = False) -> int:
         cut, killed = await self._pool.drain(spent)
         if cut or killed:
             self.exit_code = 1
             _LOG.warning("drained: %d sessions were cut, %d workers were killed", cut, killed)
-        else:
+        elif not quiet:
             _LOG.info("drained: nothing was cut")
         return cut
 

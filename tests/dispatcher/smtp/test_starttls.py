@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import Any
+
+import pytest
 
 from tests.dispatcher.smtp.conftest import Runner, TlsPair
 from tests.dispatcher.smtp.support import (
@@ -184,3 +187,26 @@ def test_why_a_handshake_failed() -> None:
     assert why(ConnectionResetError(104, "reset")) == "the client closed the connection"
     assert why(OSError(9, "Bad file descriptor")) == "[Errno 9] Bad file descriptor"
     assert why(OSError()) == "OSError"
+
+
+def test_draining_does_not_wait_for_a_client_that_does_not_read(
+    run: Runner, tls: TlsPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle client answers neither the 421 nor the end of TLS."""
+    monkeypatch.setattr("tubepost_dispatcher.smtp.starttls.GOODBYE", 0.05)
+    monkeypatch.setattr("tubepost_dispatcher.smtp.timeouts.LINGER", 1e9)
+
+    async def main() -> None:
+        async with running(listener(starttls=StartTlsMode.REQUIRED), tls=tls.server) as it:
+            client = await it.greeted()
+            await client.starttls(tls.client)
+            assert (await client.command(b"EHLO idle.example")).startswith(b"250")
+            transport: Any = client.writer.transport
+            transport.pause_reading()
+            # The loop's own limit for the end of TLS is 30 s.
+            async with asyncio.timeout(25):
+                assert await it.server.drain(1_000) == 0
+            transport.resume_reading()
+            await client.close()
+
+    run(main())

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import errno
 import socket
 
 import pytest
 
-from tubepost_dispatcher.supervisor.sockets import ListenerSockets, share_of
+from tubepost_dispatcher.supervisor.sockets import CannotBind, ListenerSockets, binding, share_of
 
 
 def test_every_socket_belongs_to_exactly_one_worker() -> None:
@@ -66,3 +67,21 @@ def test_a_workers_share_tells_smtp_from_requests() -> None:
     finally:
         smtp.close()
         rest.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.EADDRINUSE, "choose another port: --port"),
+        (errno.EADDRNOTAVAIL, "choose an address of this machine"),
+        (errno.EACCES, "choose a port above 1023: --port"),
+    ],
+)
+def test_what_cannot_be_bound_is_named(number: int, remedy: str) -> None:
+    with pytest.raises(CannotBind) as refused, binding("the SMTP listener", "::1", 25, "--port"):
+        raise OSError(number, "No")
+    assert (str(refused.value), refused.value.remedy) == (
+        "the SMTP listener cannot listen on [::1]:25: No",
+        remedy,
+    )
+    assert refused.value.errno == number

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import smtplib
@@ -28,6 +29,7 @@ from tubepost_dispatcher.smtp import server as server_module
 from tubepost_dispatcher.supervisor import supervisor as supervisor_module
 from tubepost_dispatcher.supervisor import worker_handle
 from tubepost_dispatcher.supervisor.config_change import Level
+from tubepost_dispatcher.supervisor.sockets import CannotBind
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
 from tubepost_runtime import process_log
@@ -411,13 +413,28 @@ async def test_a_start_that_is_called_off(faked: FakedSite, fake_workers: FakeWo
     assert faked.supervisor.exit_code == 0
 
 
-async def test_a_port_that_is_taken_at_start(faked: FakedSite) -> None:
+@pytest.mark.parametrize(
+    ("taken", "listener", "chosen"),
+    [
+        ("smtp_port", "the SMTP listener", "--port, or spec.listener.port"),
+        ("http_port", "the endpoint of metrics and health", "--http-port"),
+        ("admin_port", "the endpoint of status and queue", "--admin-port"),
+    ],
+)
+async def test_a_port_that_is_taken_at_start_is_named_with_its_listener(
+    faked: FakedSite, caplog: pytest.LogCaptureFixture, taken: str, listener: str, chosen: str
+) -> None:
+    caplog.set_level(logging.INFO)
     with socket.create_server(("127.0.0.1", 0)) as other:
-        settings = SupervisorSettings(smtp_port=other.getsockname()[1], http_port=0, admin_port=0)
-        supervisor = Supervisor(faked.source, settings)
-        with pytest.raises(OSError, match="in use"):
+        port = other.getsockname()[1]
+        ports = {"smtp_port": 0, "http_port": 0, "admin_port": 0, taken: port}
+        supervisor = Supervisor(faked.source, SupervisorSettings(**ports))
+        with pytest.raises(CannotBind, match=f"{listener} cannot listen on .*:{port}: .*in use") as refused:
             await supervisor.start()
+        assert chosen in refused.value.remedy
         await supervisor.wait()
+    # Nothing was served, so that nothing was drained.
+    assert "drained" not in caplog.text
 
 
 @pytest.mark.parametrize(("limits", "workers"), [((0,), 3), ((0, 2), 2), ((1,), 1), ((32,), 3)])
