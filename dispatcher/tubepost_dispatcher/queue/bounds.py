@@ -61,9 +61,14 @@ class Bounds:
 
     @classmethod
     def of(cls, config: QueueConfig | None, workers: int) -> Bounds:
-        """A worker's share of the pod's bounds, rounded up; none without a queue."""
+        """A worker's share of the pod's bounds, rounded up; none without a queue.
+
+        A stream that all share has one bound for all, and keeps that of its bytes itself.
+        """
         if config is None:
             return cls()
+        if config.jet_stream is not None:
+            return cls(config.max_messages)
         return cls(-(-config.max_messages // workers), -(-config.max_bytes // workers))
 
     def exceeded(self, figures: Iterable[Figures], more: int, part: float = 1.0) -> Failure | None:

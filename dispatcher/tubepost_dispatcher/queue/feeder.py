@@ -282,7 +282,7 @@ class Feeder:
             if late:
                 self._taker.recall(slot, late, late=True)
                 slot.scans = max(slot.scans, 1)
-            if slot.scans or not self._sweeps % SCANS:
+            if slot.scans or slot.store.shared or not self._sweeps % SCANS:
                 slot.scans = max(0, slot.scans - 1)
                 self._scan(slot)
             if slot.opened:

@@ -23,7 +23,7 @@ from tubepost_dispatcher.queue.asking import taken, told
 from tubepost_dispatcher.queue.item import Item
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.queue import Queue
-from tubepost_dispatcher.queue.sampling import state_of
+from tubepost_dispatcher.queue.sampling import state_of, tells_of_all
 from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.queue_request import Action, Group, add_up
 from tubepost_dispatcher.queue_step import Partition, Queued, State, Step, StepResult
@@ -74,7 +74,7 @@ class Operations:
         if self._queue is None or slot is None:
             return StepResult(problem=f"partition {step.partition:02d} is not with this worker any more")
         which = _filter(step)
-        if which is None:
+        if which is None or (step.work != "change" and not tells_of_all(slot.number, slot.store)):
             return StepResult()
         match step.work:
             case "count":
@@ -94,7 +94,7 @@ class Operations:
             Partition(
                 number,
                 state_of(slot.store.figures, own=number == queue.own),
-                slot.store.figures.entries,
+                slot.store.figures.entries if tells_of_all(number, slot.store) else 0,
                 len(slot.active),
                 slot.store.figures.size,
                 slot.store.figures.quarantined,

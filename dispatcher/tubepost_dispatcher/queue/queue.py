@@ -243,6 +243,9 @@ class Queue:
             self.endings.end(lane, one.key, notification, domain, _REFUSED)
         else:
             item = Item(self, lane, one.key, entry.expires, fresh=False)
+            if lane.slot.store.doubtful(one.key):
+                route = entry.route or (domain.routes[0].name if domain.routes else "")
+                self._metrics.possible_doubles.labels(route).inc()
             self.deliver(item, notification, domain, None, self._clock())
 
     def _discard(self, notification: Notification) -> None:

@@ -82,6 +82,11 @@ def state_of(figures: Figures, *, own: bool) -> str:
     return "locked" if failure.kind is FailureKind.LOCKED else "failed"
 
 
+def tells_of_all(slot: int, store: Store) -> bool:
+    """Whether this worker tells what is in a store: of one that all share the first of each pod does."""
+    return not store.shared or slot == 0
+
+
 def sum_up(sums: Sums, counts: Iterable[Count], label: Callable[[str], str]) -> None:
     """Add counts to sums."""
     for one in counts:
@@ -174,7 +179,8 @@ class QueueSampler:
         now = self._clock()
         if not self._counting and now >= self._count_at:
             self._counting = True
-            self._count(list(partitions.items()), now, None, {})
+            counted = [(number, store) for number, store in partitions.items() if tells_of_all(number, store)]
+            self._count(counted, now, None, {})
         self._sample_counts()
 
     def _sample_figures(self, partitions: Mapping[int, Store]) -> None:
@@ -185,8 +191,9 @@ class QueueSampler:
         for slot, store in partitions.items():
             figures = store.figures
             states[state_of(figures, own=slot == own)] += 1
-            entries += figures.entries
-            size += figures.size
+            if tells_of_all(slot, store):
+                entries += figures.entries
+                size += figures.size
             unused += figures.unused
             quarantined += figures.quarantined
             damaged += figures.damaged

@@ -58,18 +58,7 @@ def unservable(config: DispatcherConfig, settings: SupervisorSettings) -> tuple[
     if config.queue is None:
         return ()
     if config.queue.jet_stream is not None:
-        return (
-            Problem(
-                severity="error",
-                origin="",
-                kind="PushDomain",
-                namespace=config.namespace,
-                name=config.name,
-                field="spec.queue.jetStream",
-                message="this dispatcher has no store on JetStream yet",
-                remedy="set queue.disk in its place",
-            ),
-        )
+        return ()
     if settings.queue_dir is not None:
         return ()
     return (

@@ -61,7 +61,7 @@ class Worker:
         metrics: where to count.
         limits: those of the pod; without them this worker is taken for the only one.
         queue_dir: where the partitions of the queue are. It is opened and emptied whatever the mode of
-            acceptance; without it there is no queue.
+            acceptance; without it there is no queue but on JetStream.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Worker:
         self._set_relay(prepared)
         self._queue: WorkerQueue | None = None
         self._queued: QueuedAcceptance | None = None
-        if queue_dir is not None:
+        if queue_dir is not None or prepared.jet_stream is not None:
             self._queue = WorkerQueue(
                 queue_dir,
                 index,
@@ -116,6 +116,7 @@ class Worker:
                 self._reports,
                 self._sender,
                 self._loggers.make_durable,
+                prepared.jet_stream,
             )
             self._queued = QueuedAcceptance(active, self._deliverer, self._context, self._queue.bounded)
         bounded = None if self._queue is None else self._queue.bounded
@@ -183,7 +184,7 @@ class Worker:
         self._policy.update(config.policy)
         self._set_relay(prepared)
         if self._queue is not None:
-            self._queue.swap(active.domains, config.queue, count)
+            self._queue.swap(active.domains, config.queue, count, prepared.jet_stream)
         self._direct.swap(active)
         if self._queued is not None:
             self._queued.swap(active)

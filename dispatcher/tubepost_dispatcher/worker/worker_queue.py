@@ -24,6 +24,8 @@ from tubepost_dispatcher.queue.leaving import report_rest
 from tubepost_dispatcher.queue.queue import Queue
 from tubepost_dispatcher.queue.sampling import QueueSampler
 from tubepost_dispatcher.store.disk import DiskStore
+from tubepost_dispatcher.store.jetstream.settings import JetStreamSettings
+from tubepost_dispatcher.store.jetstream.store import JetStreamStore
 from tubepost_dispatcher.store.partition import RESERVE
 from tubepost_dispatcher.store.port import Filter, Page, Store, Tally
 
@@ -50,7 +52,7 @@ class WorkerQueue:
     """Lives on one event loop; every method is called on it.
 
     Args:
-        directory: of the partitions.
+        directory: of the partitions; None: there are none on disk.
         slot: of this worker.
         deliverer: delivers.
         domains: in force.
@@ -61,11 +63,12 @@ class WorkerQueue:
         reports: what senders are told.
         sender: hands mails to the relay.
         before_removal: what must be durable before a notification leaves the disk; called in a thread.
+        jet_stream: the stream that has this worker's notifications; None: its partition has.
     """
 
     def __init__(
         self,
-        directory: Path,
+        directory: Path | None,
         slot: int,
         deliverer: Deliverer,
         domains: Domains,
@@ -76,8 +79,12 @@ class WorkerQueue:
         reports: Reports,
         sender: RelaySender,
         before_removal: Callable[[], None] | None = None,
+        jet_stream: JetStreamSettings | None = None,
     ) -> None:
         self._directory = directory
+        self._slot = slot
+        self._jet_stream = jet_stream
+        self._stream: JetStreamStore | None = None
         self._before_removal = before_removal
         self._domains = domains
         self._config = config
@@ -98,8 +105,20 @@ class WorkerQueue:
         self._sampler = QueueSampler(self.queue, metrics, lambda: self._domains)
         self._sampler.start()
 
-    def swap(self, domains: Domains, config: QueueConfig | None, workers: int) -> None:
-        """Put another configuration in force."""
+    def swap(
+        self,
+        domains: Domains,
+        config: QueueConfig | None,
+        workers: int,
+        jet_stream: JetStreamSettings | None = None,
+    ) -> None:
+        """Put another configuration in force; another stream is taken by the next worker only."""
+        before = self._jet_stream
+        if self._stream is not None and before is not None and jet_stream is not None:
+            if (jet_stream.stream, jet_stream.prefix) == (before.stream, before.prefix):
+                self._stream.renew(jet_stream)
+            else:
+                _LOG.error("queue: it stays on stream %s until this pod is replaced", before.stream)
         self._domains = domains
         self._config = config
         self.bounded.bounds = Bounds.of(config, workers)
@@ -113,6 +132,15 @@ class WorkerQueue:
         return RESERVE if self._config is None else self._config.reserve
 
     def _open_store(self, slot: int) -> Store:
+        if self._jet_stream is not None and slot == self._slot:
+            self._stream = JetStreamStore(
+                self._jet_stream,
+                asyncio.get_running_loop(),
+                before_removal=self._before_removal,
+                lost=lambda keys: self.queue.recall(self.queue.slots[slot], keys),
+            )
+            return self._stream
+        assert self._directory is not None
         store = self._stores[slot] = DiskStore(
             partition_path(self._directory, slot),
             asyncio.get_running_loop(),
@@ -129,6 +157,11 @@ class WorkerQueue:
             for number, slot in self.queue.slots.items()
         }
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """By what a 250 is worth less than it could be, in words."""
+        return () if self._stream is None else self._stream.warnings
+
     def status(self) -> dict[str, Any]:
         """Live facts, for /status; without addresses."""
         return {
@@ -136,6 +169,7 @@ class WorkerQueue:
             "active": self.queue.active,
             "partitions": {f"{number:02d}": text or "ok" for number, text in self.problems.items()},
             "routes": self.queue.describe(),
+            "warnings": list(self.warnings),
         }
 
     async def opened(self, patience: float) -> None:
@@ -155,6 +189,7 @@ class WorkerQueue:
             last: the volume goes with the dispatcher; else what is in the queue has a successor.
         """
         end = time.monotonic() + grace
+        last = last and self._stream is None  # others have the stream too
         if last:
             told = REPORT_PART * grace if self._sender.configured else 0.0
             await self._deliver_until(end - told)

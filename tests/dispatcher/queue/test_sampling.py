@@ -13,7 +13,15 @@ from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.domain_lookup import DomainLookup
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.queue.groups import RELAY
-from tubepost_dispatcher.queue.sampling import MOST_REST, REST, QueueSampler, Sums, state_of, sum_up
+from tubepost_dispatcher.queue.sampling import (
+    MOST_REST,
+    REST,
+    QueueSampler,
+    Sums,
+    state_of,
+    sum_up,
+    tells_of_all,
+)
 from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.store.memory import MemoryStore
 from tubepost_dispatcher.store.port import Count, Failure, FailureKind, Figures, Tally, entry
@@ -163,6 +171,7 @@ class Slow:
 
     def __init__(self) -> None:
         self.figures = Figures()
+        self.shared = False
         self.asked: list[Any] = []
 
     def tally(self, which: Any, now: float, after: int | None, done: Any) -> None:
@@ -291,3 +300,11 @@ def test_a_pattern_of_many_domains_takes_no_memory_for_each() -> None:
     (((name, route), found),) = sums.items()
     assert (name, route) == (r".*\.example", "")
     assert (found.queued, found.due, found.held, found.oldest) == (6_000, 2_000, 4_500, WALL - 1_999)
+
+
+def test_of_a_store_that_all_share_the_first_worker_tells() -> None:
+    store: Any = Slow()
+    assert tells_of_all(1, store)
+    store.shared = True
+    assert tells_of_all(0, store)
+    assert not tells_of_all(1, store)

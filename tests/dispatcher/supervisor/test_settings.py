@@ -65,8 +65,8 @@ def test_who_retires(
     assert retires(bundle(serving=serving).config, settings) is retiring
 
 
-def test_a_stream_is_not_served_by_a_disk() -> None:
+def test_a_stream_needs_no_directory() -> None:
     stream = JetStreamConfig(servers=("nats://a:4222",), stream="S", subject_prefix="s")
     config = bundle(queue=QueueConfig(persistent=True, jet_stream=stream)).config
-    (problem,) = unservable(config, SupervisorSettings(queue_dir=Path("/queue")))
-    assert problem.field == "spec.queue.jetStream"
+    assert unservable(config, SupervisorSettings()) == ()
+    assert unservable(config, SupervisorSettings(queue_dir=Path("/queue"))) == ()
