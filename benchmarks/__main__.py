@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import re
 import sys
 import tempfile
 import time
@@ -59,9 +60,7 @@ def measure(
             try:
                 result = row.run(options.ours, fixtures, bounds, found)
             except (BuildError, MissingToolError, BenchmarkError) as error:
-                missing.setdefault(row.suite, {})[row.name] = (
-                    str(error).splitlines()[0].removeprefix(f"{row.name}: ")
-                )
+                missing.setdefault(row.suite, {})[row.name] = reason(row.name, str(error))
                 print(f"{row.suite}: {row.name}: {error}", file=sys.stderr)
                 continue
             found.setdefault(row.name, []).append(result)
@@ -71,6 +70,14 @@ def measure(
                 file=sys.stderr,
             )
     return runs, missing
+
+
+def reason(name: str, error: str) -> str:
+    """Why there is no figure, in a line: what the program itself calls an error, else what was seen of it."""
+    lines = error.splitlines()
+    said = [line.partition("error: ")[2] for line in lines if line.startswith("error: ")]
+    # A path of the scratch directory says nothing.
+    return re.sub(r"/\S*/", "", said[0]) if said else lines[0].removeprefix(f"{name}: ")
 
 
 def summarise(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,16 +69,17 @@ class Fixtures:
         self,
         sink_port: int,
         *,
-        queued: bool = False,
+        queue: Mapping[str, object] | None = None,
         workers: int = 1,
         entries: int = 1,
         waiting: bool = False,
     ) -> Path:
         """Write the manifests for `tubepost run`: everything on that a careful user turns on.
 
-        `entries`: domains of the PushDomain, of which one is used; `waiting`: one more, that of WAITING.
+        `queue`: acceptance Queued with this `spec.queue`; `entries`: domains of the PushDomain, of which one
+        is used; `waiting`: one more, that of WAITING.
         """
-        acceptance = {"acceptance": {"mode": "Queued"}, "queue": {"disk": {}}} if queued else {}
+        acceptance = {"acceptance": {"mode": "Queued"}, "queue": queue} if queue is not None else {}
         others: list[dict[str, object]] = [
             {"name": f"domain{number}.example"} for number in range(1, entries)
         ]

@@ -46,15 +46,20 @@ class Row:
 
     @property
     def ours(self) -> bool:
-        """Whether a failure is our fault."""
-        return self.name.startswith(("tubepost", "queued"))
+        """Whether a failure is our fault; a queue on JetStream needs a server of others."""
+        return self.name.startswith(("tubepost", "queued,"))
 
 
 def _whole(
     variant: whole_path.Variant, *, key: bool = False, quick: bool = False, suite: str = "whole"
 ) -> Row:
     def run(ours: str, fixtures: Fixtures, bounds: Bounds, _measured: Measured) -> Result:
-        commands = {**whole_path.COMMANDS, "tubepost": ours, "queued": ours + whole_path.QUEUE}
+        commands = {
+            **whole_path.COMMANDS,
+            "tubepost": ours,
+            "queued": ours + whole_path.QUEUE,
+            "queued on JetStream": ours,
+        }
         return whole_path.run(variant, commands, fixtures, bounds)
 
     return Row(suite, variant.name, run, key, quick)
@@ -99,6 +104,7 @@ ROWS = (
     _whole(whole_path.Variant("queued", _BY_COMMAND), key=True),
     _whole(whole_path.Variant("tubepost", _PIPELINED), key=True, quick=True),
     _whole(whole_path.Variant("queued", _PIPELINED), key=True, quick=True),
+    _whole(whole_path.Variant("queued on JetStream", _PIPELINED)),
     _whole(whole_path.Variant("tubepost", _PIPELINED, workers=2)),
     _whole(whole_path.Variant("tubepost", Feed(1))),
     _whole(whole_path.Variant("tubepost", Feed(20, per_connection=1))),

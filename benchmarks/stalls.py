@@ -1,9 +1,9 @@
 """`python -m benchmarks.stalls`: how long a worker's event loop does not turn while much goes on.
 
 One session says RSET all the time; the longest round trip is taken for the stall. Once with nothing else
-going on (what this machine itself does), and once while twenty messages of 20 MB come in at a time, a
-manifest with 10,000 domains is put beside the configuration again and again, nobody reads standard error,
-and the relay takes mail and never answers.
+going on (what this machine itself does), and once while twenty messages of 20 MB come in at a time, the
+configuration changes again and again between one domain and 256, nobody reads standard error, and the relay
+takes mail and never answers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from tests.peers.servers import GoPeer
 LARGE = 20
 """Large messages that come in at a time."""
 SIZE = 20_000_000
-DOMAINS = 10_000
+DOMAINS = 256
+"""Domains of the PushDomain, the most that it may have, after every other reload."""
 SECONDS = 20.0
 """How long either phase lasts at most."""
 PAUSE = 0.002
@@ -131,24 +132,26 @@ def _load(port: int, manifests: Path) -> None:
     threads.append(threading.Thread(target=_send_until, args=(port, odd, end)))
     for thread in threads:
         thread.start()
-    many = yaml.safe_dump(
-        {
-            "apiVersion": "tubepost.io/v1alpha1",
-            "kind": "PushDomain",
-            "metadata": {"name": "many"},
-            "spec": {"domains": [{"name": f"d{n}.example.com"} for n in range(DOMAINS)], "routes": ["sink"]},
-        }
-    )
-    number = 0
+    many = True
     while time.monotonic() < end:
-        number += 1
-        target = manifests / "many.yaml"
-        target.write_text(f"# {number}\n{many}")
-        time.sleep(2.0)
-        target.unlink()
-        time.sleep(1.0)
+        _reload(manifests / "bench.yaml", DOMAINS if many else 1)
+        many = not many
+        time.sleep(1.5)
     for thread in threads:
         thread.join(90)
+
+
+def _reload(manifest: Path, domains: int) -> None:
+    """Give the PushDomain so many domains, those in use among them, and every one options of its own."""
+    documents = list(yaml.safe_load_all(manifest.read_text(encoding="utf-8")))
+    others = [
+        {"name": f"domain{number}.example", "delivery": {"retryInterval": f"{number}s"}}
+        for number in range(1, domains)
+    ]
+    documents[0]["spec"]["domains"] = [*others, {"name": DOMAIN}]
+    whole = manifest.with_suffix(".new")
+    whole.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
+    whole.replace(manifest)
 
 
 def _send_until(port: int, content: bytes, end: float) -> None:

@@ -16,6 +16,8 @@ from benchmarks.load import IDLE, Feed, Load
 from benchmarks.measure import BenchmarkError, Bounds, Result, reading, result
 from benchmarks.processes import free_port
 from benchmarks.programs import READY, running
+from tests.peers import tools
+from tests.peers.nats_server import NatsServer
 from tests.peers.servers import GoPeer
 
 OURS = (
@@ -31,8 +33,9 @@ NAIVE = (
 )
 FILLED = 300.0
 """Seconds within which what shall wait must be queued."""
-COMMANDS = {"naive": NAIVE, "tubepost": OURS, "queued": OURS + QUEUE}
-"""Programs of this suite: `tubepost` has acceptance Direct, `queued` has Queued with its queue on disk."""
+COMMANDS = {"naive": NAIVE, "tubepost": OURS, "queued": OURS + QUEUE, "queued on JetStream": OURS}
+"""Programs of this suite: `tubepost` has acceptance Direct; `queued` has Queued with its queue on disk, or
+with a stream of one NATS server that syncs every message, whose CPU is not counted."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def run(
     with (
         GoPeer("sink", fixtures.certificate, fixtures.key, delay=f"{delay}s") as sink,
         tempfile.TemporaryDirectory(prefix="queue-", dir=fixtures.directory) as queue,
+        _queue(variant.program, Path(queue)) as queue_spec,
     ):
         port, rest_port = free_port(), free_port()
         fill = {
@@ -103,7 +107,7 @@ def run(
             "log": fixtures.directory / "naive.log",
             "manifests": fixtures.manifests(
                 sink.port,
-                queued=variant.program == "queued",
+                queue=queue_spec,
                 workers=variant.workers,
                 entries=variant.entries,
                 waiting=variant.waiting > 0,
@@ -123,6 +127,17 @@ def run(
                 f"{len(seen['duplicates'])} of them more than once"
             )
         return found
+
+
+@contextmanager
+def _queue(program: str, directory: Path) -> Iterator[dict[str, object] | None]:
+    """The `spec.queue` that the program needs, with the server that it names."""
+    if program == "queued on JetStream":
+        tools.find("nats-server")
+        with NatsServer(directory / "nats", sync_interval="always") as server:
+            yield {"jetStream": {"servers": [server.url], "replicas": 1}}
+    else:
+        yield {"disk": {}} if program == "queued" else None
 
 
 @contextmanager

@@ -73,6 +73,14 @@ def test_a_peer_that_cannot_be_had_is_named_and_fails_nothing(
     assert "| absent | not measured: no compiler |" in capsys.readouterr().out
 
 
+def test_the_reason_is_the_programs_own_where_it_gives_one() -> None:
+    assert command.reason(
+        "n", "n: the program ended with status 2\nINFO x\nerror: /tmp/a/b.yaml: no such. y"
+    ) == ("b.yaml: no such. y")
+    assert command.reason("n", "n: the program ended\nits output") == "the program ended"
+    assert command.reason("n", "no compiler") == "no compiler"
+
+
 def test_a_failure_of_ours_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

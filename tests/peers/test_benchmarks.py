@@ -77,12 +77,21 @@ def test_a_run_with_acceptance_queued_accounts_for_every_message(tmp_path: Path,
     assert found.messages > 0
 
 
-@pytest.mark.parametrize("queued", [False, True])
-def test_the_manifests_compile_without_a_problem(tmp_path: Path, queued: bool) -> None:
-    manifests, problems = load_manifests([make_fixtures(tmp_path).manifests(8443, queued=queued)])
+@pytest.mark.parametrize(
+    ("queue", "said"),
+    [
+        (None, set()),
+        ({"disk": {}}, set()),
+        ({"jetStream": {"servers": ["nats://localhost"]}}, {"spec.queue.jetStream.servers"}),
+    ],
+)
+def test_the_manifests_compile_without_a_problem(
+    tmp_path: Path, queue: dict[str, object] | None, said: set[str]
+) -> None:
+    manifests, problems = load_manifests([make_fixtures(tmp_path).manifests(8443, queue=queue, waiting=True)])
     result = compile_manifests(manifests)
-    # Requests are measured in cleartext, as SMTP is: that is all that there is to say.
-    assert {problem.field for problem in (*problems, *result.problems)} == {"spec.rest.tls"}
+    # Requests are measured in cleartext, as SMTP and the queue are: that is all that there is to say.
+    assert {problem.field for problem in (*problems, *result.problems)} == {"spec.rest.tls"} | said
     assert result.config is not None
 
 
