@@ -103,6 +103,7 @@ TESTED_ELSEWHERE = {
 """Modules without a test file of their own: what tests them, or why nothing does."""
 ABOUT_MORE_THAN_A_MODULE = {
     "tests/cli/kubectl/test_krew.py": "what krew installs",
+    "tests/cli/test_man_page.py": "the manual page of all commands",
     "tests/api/test_broken.py": "the wording of problems, as golden files",
     "tests/api/test_effects.py": "every field has an effect",
     "tests/api/test_examples.py": "the files in examples/",

@@ -7,6 +7,7 @@ import keyword
 from importlib.metadata import version
 
 import click
+from click.shell_completion import CompletionItem
 
 _COMMANDS = {
     "run": "Serve PushDomains from manifests: SMTP in, APNs out.",
@@ -19,6 +20,7 @@ _COMMANDS = {
     "channels": "List, make, show and delete broadcast channels.",
     "simulator": "Run an APNs to develop against.",
     "credentials": "Make throw-away credentials, inspect real ones.",
+    "completion": "Print what a shell needs to complete this command.",
 }
 
 
@@ -38,6 +40,12 @@ class _LazyGroup(click.Group):
         command = module.command
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Called by click; without importing every sub-command."""
+        names = [name for name in _COMMANDS if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=_COMMANDS[name]) for name in names]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
