@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, fields
+from typing import Any
 
 
 class OutcomeKind(enum.Enum):
@@ -14,7 +15,7 @@ class OutcomeKind(enum.Enum):
     PERMANENT = "permanent"
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True, init=False)
 class Outcome:
     """The result of one attempt to hand a notification to APNs. Never changed once it is made.
 
@@ -31,14 +32,37 @@ class Outcome:
     """
 
     kind: OutcomeKind
-    reason: str = ""
-    status: int = 0
-    apns_id: str = ""
-    timestamp: int = 0
-    detail: str = ""
-    possible_double: bool = False
-    retry_at_once: bool = False
-    held_until: float = 0.0
+    reason: str
+    status: int
+    apns_id: str
+    timestamp: int
+    detail: str
+    possible_double: bool
+    retry_at_once: bool
+    held_until: float
+
+    # Written out, so that it is compiled where the module is.
+    def __init__(
+        self,
+        kind: OutcomeKind,
+        reason: str = "",
+        status: int = 0,
+        apns_id: str = "",
+        timestamp: int = 0,
+        detail: str = "",
+        possible_double: bool = False,
+        retry_at_once: bool = False,
+        held_until: float = 0.0,
+    ) -> None:
+        self.kind = kind
+        self.reason = reason
+        self.status = status
+        self.apns_id = apns_id
+        self.timestamp = timestamp
+        self.detail = detail
+        self.possible_double = possible_double
+        self.retry_at_once = retry_at_once
+        self.held_until = held_until
 
     @property
     def unique_id(self) -> str:
@@ -46,11 +70,15 @@ class Outcome:
         return ""
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, unsafe_hash=True, init=False)
 class IdentifiedOutcome(Outcome):
     """An outcome in Apple's development environment. A class of its own, for the sake of all others."""
 
-    given_id: str = ""
+    given_id: str
+
+    def __init__(self, kind: OutcomeKind, given_id: str, **more: Any) -> None:
+        Outcome.__init__(self, kind, **more)  # the class that `super()` knows is the one before its slots
+        self.given_id = given_id
 
     @property
     def unique_id(self) -> str:

@@ -98,7 +98,7 @@ class Journal:
         """An attempt that failed, until it is known what follows from it."""
         self._timer: asyncio.TimerHandle | None = None
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._writer: threading.Thread | None = None
         self._waiting = 0
         """Lines that the thread has not written yet."""
         self._closed = False
@@ -220,7 +220,7 @@ class Journal:
             self._add_failed()
         self._hand_over()
         self._closed = True
-        if self._thread is not None:
+        if self._writer is not None:
             over = asyncio.Event()
             self._send(_Close(over.set))
             with contextlib.suppress(TimeoutError):
@@ -241,9 +241,9 @@ class Journal:
         self._send(lines)
 
     def _send(self, job: _Job) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-            self._thread.start()
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
+            self._writer.start()
         self._jobs.put(job)
 
     def _written(self, count: int, trouble: str) -> None:
