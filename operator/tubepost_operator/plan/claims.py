@@ -24,7 +24,8 @@ class QueueClaim:
 
     `phase`: Kubernetes' word for whether it has a volume (Pending, Bound, Lost). `marked`: it is known to be
     empty. `ours`: nobody else owns it. `pod`: name of the StatefulSet's pod of its number, also of one that
-    is about to go, empty for none. `drain`: its drain pod, with what is known to be in the queue.
+    is about to go, empty for none. `drain`: its drain pod, with what is known to be in the queue; `refused`
+    says why there can be none.
     """
 
     ordinal: int
@@ -34,6 +35,7 @@ class QueueClaim:
     deleting: bool = False
     pod: str = ""
     drain: QueuePod | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,6 @@ def plan_claims(
             left.append(Leftover(number, drained=False, why="waits for its turn"))
         else:
             running += 1
-            why = drain.trouble if drain is not None else "its drain pod is not there yet"
+            why = drain.trouble if drain is not None else claim.refused or "its drain pod is not there yet"
             left.append(Leftover(number, drained=True, left=drain.left if drain else None, why=why))
     return Claims(tuple(left), tuple(given_up), tuple(mark), tuple(emptied), tuple(unmark), tuple(remove))

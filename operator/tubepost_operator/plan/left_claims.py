@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tubepost_operator.kinds import CLAIM
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Pod
+from tubepost_operator.observed import Child, Key, Pod
 from tubepost_operator.plan.claims import Claims, QueueClaim, plan_claims
 from tubepost_operator.plan.moves import QueuePod, Settlement, Target, Workload, WorkloadKind
 from tubepost_operator.plan.ownership import owns_claim
@@ -58,16 +58,19 @@ def left_claims(
         number = key.name.rpartition("-")[2]
         if key.kind != CLAIM.name or not number.isdigit() or claim_key(snapshot, int(number)) != key:
             continue
-        drain = next((pod for pod in snapshot.drains if pod.meta.labels[Names.DRAIN_LABEL] == number), None)
+        drains = [pod for pod in snapshot.drains if pod.meta.labels[Names.DRAIN_LABEL] == number]
+        # The one that goes may be on a node that is lost, and has a successor.
+        drain = min(drains, key=lambda pod: pod.meta.deleting, default=None)
         found.append(
             QueueClaim(
                 int(number),
-                ((child.body or {}).get("status") or {}).get("phase", "Pending"),
+                _phase(child),
                 Names.DRAINED_ANNOTATION in child.meta.annotations,
                 owns_claim(snapshot, child.meta),
                 child.meta.deleting,
                 of_pods.get(int(number), ""),
                 _drain_pod(snapshot, drain, int(number), stays=not delete) if drain is not None else None,
+                _refused(snapshot, int(number)),
             )
         )
     return plan_claims(found, taken=max(have, keep), going=going, delete=delete, abandon=abandons(snapshot))
@@ -76,3 +79,20 @@ def left_claims(
 def _drain_pod(snapshot: PushDomainSnapshot, pod: Pod, number: int, *, stays: bool) -> QueuePod:
     found = QueuePod(pod.meta.key.name, "StatefulSet", number)
     return asked(snapshot, pod, found, "", stays=stays)
+
+
+def _phase(claim: Child) -> str:
+    # What is not known is not taken for one that never had a volume.
+    return (
+        str((claim.body.get("status") or {}).get("phase", "Pending")) if claim.body is not None else "Bound"
+    )
+
+
+def _refused(snapshot: PushDomainSnapshot, number: int) -> str:
+    """Why the Deployment of a drain pod makes none: a quota, a policy; empty where nothing is known."""
+    child = snapshot.children.get(Key("Deployment", snapshot.namespace, Names.drain(snapshot.name, number)))
+    status = ((child.body or {}).get("status") or {}) if child is not None else {}
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            return f"its drain pod is refused: {condition.get('message', '')}"
+    return ""

@@ -32,6 +32,8 @@ def decided(
     ("claim", "becomes"),
     [
         (CLAIM, Claims(left=(Leftover(3, True, None, "its drain pod is not there yet"),))),
+        (replace(CLAIM, refused="quota"), Claims(left=(Leftover(3, True, None, "quota"),))),
+        (replace(CLAIM, drain=drain(7), refused="quota"), Claims(left=(Leftover(3, True, 7),))),
         (replace(CLAIM, drain=drain(7)), Claims(left=(Leftover(3, True, 7),))),
         (
             replace(CLAIM, drain=drain(trouble="Unschedulable: no node")),

@@ -159,3 +159,21 @@ def test_drain_pods_see_a_change_at_once() -> None:
     written = replace(seen, children={**seen.children, **applied(seen, None)})
     refreshed = [(item.key.name, item.digest) for item in plan_push_domain(written).refresh]
     assert refreshed == [(drain_pod(1).meta.key.name, decision.digest)]
+
+
+def test_why_there_is_no_drain_pod_is_told_and_a_lost_one_is_not_asked() -> None:
+    seen = claims(settled(CLAIM), claim(0), claim(1))
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"}
+    meta = replace(claim(1).meta, key=Key("Deployment", "default", Names.drain("alerts", 1)))
+    refused = claims(seen, Child(meta, {"status": {"conditions": [failure]}}))
+    (left,) = found(refused).claims.left
+    assert left.why == "its drain pod is refused: exceeded quota: pods"
+    (left,) = found(claims(seen, Child(meta, None))).claims.left
+    assert left.why == "its drain pod is not there yet"
+    lost = drain_pod(1, url=None, trouble="NodeLost")
+    lost = replace(lost, meta=replace(lost.meta, deleting=True))
+    second = drain_pod(1, queued=9)
+    for pods in ((lost, second), (second, lost)):
+        assert [one.left for one in found(draining(seen, *pods)).claims.left] == [9]
+    unread = Child(claim(1).meta, None)
+    assert found(claims(settled(CLAIM), unread)).claims.drains == (1,)

@@ -30,7 +30,7 @@ def test_drains_take_one_pod_and_never_wait_for_one_that_does_not_serve() -> Non
         (QueueVolume.CLAIM, QueueConfig(persistent=True), {1: 1, 12: 1}),
         (QueueVolume.EMPTY_DIR, QueueConfig(persistent=False), {1: 1, 12: 1}),
         (QueueVolume.EMPTY_DIR, None, {12: 1}),
-        (QueueVolume.EMPTY_DIR, STREAM, {3: 1, 12: 3}),
+        (QueueVolume.JETSTREAM, STREAM, {3: 1, 12: 3}),
     ],
 )
 def test_of_pods_that_hold_nothing_a_quarter_may_go(
