@@ -17,7 +17,7 @@ from benchmarks import footprint, history, machine, page, plot, ratios, report, 
 from benchmarks.fixtures import Fixtures, make_fixtures
 from benchmarks.measure import BenchmarkError, Bounds, Result
 from benchmarks.peers.builds import BuildError
-from benchmarks.rows import BASELINES, DEFAULT, ROWS, TITLES, Row
+from benchmarks.rows import BASELINES, DEFAULT, ROWS, TITLES, Row, beside
 from tests.peers.tools import MissingToolError
 
 Runs = dict[str, dict[str, list[Result]]]
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bounds = Bounds(options.warmup, options.seconds, options.messages)
     facts = machine.facts()
     rows = [row for row in ROWS if _wanted(row, options)]
+    if options.before:
+        rows = beside(rows, options.before.resolve())
     if not rows:
         print("no row has such a name", file=sys.stderr)
         return 2
@@ -112,6 +114,8 @@ def _publish(document: dict[str, Any], options: argparse.Namespace) -> None:
         now = dt.datetime.now(dt.UTC)
         history.append(history.entry(document, history.commit(), now), options.record)
     print(page.tables(document))
+    for line in ratios.compared(document["suites"]):
+        print(f"\nCPU us, {line}")
 
 
 def _wanted(row: Row, options: argparse.Namespace) -> bool:
@@ -154,6 +158,9 @@ def _parser() -> argparse.ArgumentParser:
         "--only", type=lambda text: text.split(";"), help="parts of rows' names, with ; between them"
     )
     parser.add_argument("--ours", default=whole_path.OURS, help=f"our command ({whole_path.OURS})")
+    parser.add_argument(
+        "--before", type=Path, metavar="CHECKOUT", help="our rows beside those of another checkout's .venv"
+    )
     parser.add_argument("--directory", type=Path, help="parent of the scratch directory: not on a tmpfs")
     parser.add_argument("--memory", action="store_true", help="memory too, as without names of suites")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")

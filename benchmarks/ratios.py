@@ -106,6 +106,17 @@ def values(suites: Mapping[str, Any], memory: Mapping[str, float]) -> dict[str, 
     return {name: value for name, value in found.items() if value is not None}
 
 
+def compared(suites: Mapping[str, Any]) -> list[str]:
+    """A line for each row that was measured before and after a change."""
+    lines = []
+    for suite in suites.values():
+        for name, row in suite["rows"].items():
+            if before := suite["rows"].get(f"{name}, before"):
+                ratio = row["cpu_us"] / before["cpu_us"]
+                lines.append(f"{name}: {before['cpu_us']:.1f} before, {row['cpu_us']:.1f} now: {ratio:.3f}")
+    return lines
+
+
 def table(found: Mapping[str, float]) -> str:
     """As a Markdown table."""
     lines = ["| ratio (CPU per message), or figure | now | aim | |", "| --- | ---: | ---: | --- |"]

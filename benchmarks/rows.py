@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from benchmarks import http2_half, smtp_half, whole_path
 from benchmarks.fixtures import Fixtures
@@ -43,6 +44,8 @@ class Row:
     run: Callable[[str, Fixtures, Bounds, Measured], Result]
     key: bool = False
     quick: bool = False
+    variant: whole_path.Variant | None = None
+    """Of the whole path as fast as it goes."""
 
     @property
     def ours(self) -> bool:
@@ -62,7 +65,18 @@ def _whole(
         }
         return whole_path.run(variant, commands, fixtures, bounds)
 
-    return Row(suite, variant.name, run, key, quick)
+    return Row(suite, variant.name, run, key, quick, variant)
+
+
+def beside(rows: Iterable[Row], before: Path) -> list[Row]:
+    """The rows, and after each of ours of the whole path the same of another checkout."""
+    found: list[Row] = []
+    for row in rows:
+        found.append(row)
+        if row.ours and row.variant is not None:
+            other = replace(row.variant, before=before)
+            found.append(_whole(other, key=row.key, quick=row.quick, suite=row.suite))
+    return found
 
 
 def _half_load(variant: whole_path.Variant) -> Row:

@@ -52,6 +52,8 @@ class Variant:
     """Sessions beside, that say nothing."""
     waiting: int = 0
     """Messages that wait in the queue for a route that cannot be reached."""
+    before: Path | None = None
+    """Another checkout of ours, with its .venv, to compare with."""
 
     @property
     def name(self) -> str:
@@ -63,6 +65,7 @@ class Variant:
             f"{self.entries:,} domains" if self.entries > 1 else "",
             f"{self.idle:,} idle beside" if self.idle else "",
             f"{self.waiting:,} waiting" if self.waiting else "",
+            "before" if self.before else "",
         ]
         return ", ".join(filter(None, parts)) + (" at half of that rate" if self.feed.rate else "")
 
@@ -94,7 +97,7 @@ def run(
         port, rest_port = free_port(), free_port()
         fill = {
             "python": sys.executable,
-            "bin": Path(sys.executable).parent,
+            "bin": variant.before / ".venv" / "bin" if variant.before else Path(sys.executable).parent,
             "port": port,
             "rest_port": rest_port,
             "workers": variant.workers,

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks import footprint, ratios
-from benchmarks.rows import BASELINES, ROWS
+from benchmarks.rows import BASELINES, ROWS, beside
 
 
 def suites(**rows: dict[str, float]) -> dict[str, object]:
@@ -44,6 +46,20 @@ def test_rows_and_ratios_have_names_of_their_own() -> None:
     assert len(set(names)) == len(names)
     assert len({ratio.name for ratio in ratios.RATIOS}) == len(ratios.RATIOS)
     assert set(BASELINES.items()) <= set(names)
+
+
+def test_rows_are_compared_with_those_before() -> None:
+    found = suites(**{"a": {"cpu_us": 30.0}, "a, before": {"cpu_us": 40.0}, "b": {"cpu_us": 1.0}})
+    assert ratios.compared(found) == ["a: 40.0 before, 30.0 now: 0.750"]
+
+
+def test_only_our_rows_of_the_whole_path_are_measured_of_another_checkout() -> None:
+    rows = beside(ROWS, Path("/other"))
+    added = [row for row in rows if row.name.endswith(", before")]
+    assert [row for row in rows if row not in added] == list(ROWS)
+    assert all(row.suite in {"whole", "scale"} and not row.name.startswith("naive") for row in added)
+    assert {row.variant.before for row in added if row.variant} == {Path("/other")}
+    assert "tubepost, 20 by command, before" in [row.name for row in added]
 
 
 def test_memory_is_among_the_values() -> None:
