@@ -57,6 +57,9 @@ def _ports(source: Source) -> list[int]:
         ports.add(source.config.passthru.port)
     if source.config.bounces is not None:
         ports.add(source.config.bounces.relay.port)
+    queue = source.config.queue
+    if queue is not None and queue.jet_stream is not None:
+        ports |= {int(server.rpartition(":")[2]) for server in queue.jet_stream.servers}
     for logger in source.config.loggers:
         if logger.webhook is not None:
             url = urlsplit(logger.webhook.url)

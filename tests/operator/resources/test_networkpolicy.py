@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.operator.resources.sources import configured, source
-from tubepost_api.config import RestConfig
+from tubepost_api.config import QueueConfig, RestConfig
+from tubepost_api.config_jetstream import JetStreamConfig
 from tubepost_api.config_logger import LoggerConfig, WebhookConfig
 from tubepost_api.config_relay import BouncesConfig, RelayConfig
 from tubepost_operator.resources.common import Source
@@ -49,6 +50,13 @@ def test_out_go_what_follows_the_outcome_too() -> None:
     bounces = BouncesConfig(relay=RelayConfig(host="mx", port=587))
     found = ports(configured(loggers=(*loggers, LoggerConfig(name="log")), bounces=bounces))
     assert found == [80, 443, 587, 2197, 8080]
+
+
+def test_out_goes_the_queue_to_its_servers() -> None:
+    servers = ("tls://a.example:4222", "tls://[2001:db8::1]:4333")
+    stream = JetStreamConfig(servers=servers, stream="S", subject_prefix="s")
+    found = ports(configured(queue=QueueConfig(persistent=True, jet_stream=stream)))
+    assert found == [443, 2197, 4222, 4333]
 
 
 def test_out_go_dns_and_the_ports_of_apns_proxy_and_relay() -> None:
