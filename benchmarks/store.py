@@ -1,8 +1,9 @@
-"""`python -m benchmarks.store`: what the queue on disk costs.
+"""`python -m benchmarks.store`: what the queue on disk costs, and the one on JetStream.
 
 CPU of a notification that is put and ends, at several sizes of a group that is put in one turn of the loop;
 and with many notifications queued: opening, memory, reading what is due, a page, a tally. In a temporary
-directory, which takes about 1 GB for a million.
+directory, which takes about 1 GB for a million. JetStream is one nats-server on this machine that syncs each
+write, as the disk does; its CPU is told beside ours.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.peers import tools
+from tests.peers.nats_server import NatsServer
 from tubepost_dispatcher.notification import Notification, PushPart
 from tubepost_dispatcher.store.disk import DiskStore
-from tubepost_dispatcher.store.port import Entry, Filter, entry
+from tubepost_dispatcher.store.jetstream.settings import JetStreamSettings
+from tubepost_dispatcher.store.jetstream.store import JetStreamStore
+from tubepost_dispatcher.store.port import Entry, Filter, Store, entry
 
 GROUPS = (1, 10, 50, 200)
 PAYLOAD = b'{"aps":{"alert":{"title":"Title","body":"' + b"x" * 130 + b'"},"sound":"default"}}'
@@ -41,7 +46,16 @@ def main() -> int:
         stored = len(_entry(1).body)
         print(f"put and ended, {stored} bytes each:")
         for group in GROUPS:
-            asyncio.run(_groups(Path(scratch) / f"g{group}", group, options.seconds))
+            asyncio.run(_disk(Path(scratch) / f"g{group}", group, options.seconds))
+        try:
+            tools.find("nats-server")
+        except tools.MissingToolError as error:
+            print(f"JetStream is left out: {error}")
+        else:
+            with NatsServer(Path(scratch) / "nats", "n1", sync_interval="always") as server:
+                print("put and ended on JetStream:")
+                for group in GROUPS:
+                    asyncio.run(_jetstream(server, group, options.seconds))
         asyncio.run(_fill(Path(scratch) / "many", options.queued))
         # In a process of its own, for its memory.
         subprocess.run(
@@ -56,15 +70,27 @@ async def _told(ask: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
     return await answer
 
 
-async def _close(store: DiskStore) -> None:
+async def _close(store: Store) -> None:
     over = asyncio.Event()
     store.close(over.set)
     await over.wait()
 
 
-async def _groups(path: Path, group: int, seconds: float) -> None:
-    store = DiskStore(path)
-    await _told(store.start)
+async def _disk(path: Path, group: int, seconds: float) -> None:
+    await _groups(DiskStore(path), group, seconds)
+
+
+async def _jetstream(server: NatsServer, group: int, seconds: float) -> None:
+    settings = JetStreamSettings((server.url,), f"BENCH{group}", f"bench.q{group}", replicas=1)
+    before = server.cpu
+    done = await _groups(JetStreamStore(settings), group, seconds)
+    print(f"       the server: {(server.cpu - before) / done * 1e6:6.1f} us of CPU each")
+
+
+async def _groups(store: Store, group: int, seconds: float) -> int:
+    failure = await _told(store.start)
+    if failure is not None:
+        raise SystemExit(failure.text)
     entries = [_entry(number) for number in range(group)]
     loop = asyncio.get_running_loop()
     done = 0
@@ -91,6 +117,7 @@ async def _groups(path: Path, group: int, seconds: float) -> None:
         f" {done / commits:6.1f} a commit, {store.figures.commit_seconds / commits * 1e3:5.2f} ms a commit"
     )
     await _close(store)
+    return done
 
 
 async def _fill(path: Path, number: int) -> None:

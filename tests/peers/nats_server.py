@@ -89,6 +89,15 @@ class NatsServer:
         """Whether it has been started, and not been killed since."""
         return self._process is not None
 
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU that its process has had."""
+        assert self._process is not None
+        fields = (
+            Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        )
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def start(self, *, wait: bool = True) -> None:
         """Start it, again too, on the same port and the same files; `wait` until it is ready."""
         assert self._process is None

@@ -23,7 +23,7 @@ _OVERHEAD: Final = 256
 class Put:
     """Entries to store, all or none."""
 
-    __slots__ = ("done", "entries", "failure", "keys", "mark", "open", "size", "started", "written")
+    __slots__ = ("done", "entries", "failure", "keys", "mark", "open", "size", "written")
 
     def __init__(self, entries: Sequence[Entry], done: Callable[[Sequence[int] | Failure], None]) -> None:
         self.entries = entries
@@ -34,8 +34,6 @@ class Put:
         self.failure: Failure | None = None
         self.mark = 0
         """Of this write."""
-        self.started = 0.0
-        """Monotonic seconds."""
         self.written: list[str | Lease] = []
         """Where entries of it are: leases, or subjects of messages of its own."""
         self.size = sum(len(one.body) + _OVERHEAD for one in entries)
@@ -45,56 +43,75 @@ Part = tuple[Put, int, Entry]
 """An entry, and which one of its put it is."""
 
 
+class _Message:
+    """What becomes one message."""
+
+    __slots__ = ("parts", "size")
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.size = 0
+
+
 class Puts:
     """Lives on one event loop.
 
     Args:
         holding: writes.
+        wrote: told of each message, with the seconds that it took until it was durable.
         over: told of each put when it was answered.
     """
 
-    def __init__(self, holding: Holding, over: Callable[[Put], None]) -> None:
+    def __init__(self, holding: Holding, wrote: Callable[[float], None], over: Callable[[Put], None]) -> None:
         self._holding = holding
+        self._wrote = wrote
         self._over = over
 
     def write(self, taken: Sequence[Put], left: Sequence[Put]) -> None:
         """Write those that stay in memory, and those that do not."""
-        bundles: list[list[Part]] = []
+        messages: list[_Message] = []
         for put in taken:
-            self._add(bundles, put, range(len(put.entries)))
-        for bundle in bundles:
-            self._lease(bundle)
+            self._add(messages, put, range(len(put.entries)))
+        for message in messages:
+            self._lease(message.parts)
         for put in left:
             by_lane: dict[tuple[int, bool], list[int]] = {}
             for number, one in enumerate(put.entries):
                 by_lane.setdefault((one.lane, one.due == math.inf), []).append(number)
-            pieces: list[list[Part]] = []
+            messages = []
             for numbers in by_lane.values():
-                mine: list[list[Part]] = []
+                mine: list[_Message] = []
                 self._add(mine, put, numbers)
-                pieces += mine
-            for piece in pieces:
-                self._leave(piece, put)
+                messages += mine
+            for message in messages:
+                self._leave(message.parts, put)
 
-    def _add(self, bundles: list[list[Part]], put: Put, numbers: Sequence[int]) -> None:
-        size = sum(len(one.body) + _OVERHEAD for _, _, one in bundles[-1]) if bundles else 0
-        last: list[Part] | None = None
+    def _add(self, messages: list[_Message], put: Put, numbers: Sequence[int]) -> None:
+        last: _Message | None = None
         for number in numbers:
             entry = put.entries[number]
-            size += len(entry.body) + _OVERHEAD
-            if not bundles or len(bundles[-1]) >= TOGETHER or size > self._holding.most_bytes:
-                bundles.append([])
-                size = len(entry.body) + _OVERHEAD
-            bundles[-1].append((put, number, entry))
-            if bundles[-1] is not last:
-                last = bundles[-1]
+            size = len(entry.body) + _OVERHEAD
+            message = messages[-1] if messages else None
+            if (
+                message is None
+                or len(message.parts) >= TOGETHER
+                or message.size + size > self._holding.most_bytes
+            ):
+                message = _Message()
+                messages.append(message)
+            message.parts.append((put, number, entry))
+            message.size += size
+            if message is not last:
+                last = message
                 put.open += 1
 
     def _lease(self, parts: list[Part]) -> None:
         holding = self._holding
+        started = holding.loop.time()
 
         def leased(lease: Lease | None, told: Written) -> None:
             if lease is not None:
+                self._wrote(holding.loop.time() - started)
                 for place, (put, number, entry) in enumerate(parts):
                     key = put.keys[number] = lease.seq << SHIFT | place
                     lease.add(key, entry)
@@ -107,9 +124,11 @@ class Puts:
 
     def _leave(self, parts: list[Part], put: Put) -> None:
         holding = self._holding
+        started = holding.loop.time()
 
         def written(told: Written, fires: float, subject: str) -> None:
             if told.seq:
+                self._wrote(holding.loop.time() - started)
                 for place, (_, number, entry) in enumerate(parts):
                     key = put.keys[number] = told.seq << SHIFT | place
                     holding.wait_for(key, entry, told.seq, fires, place)

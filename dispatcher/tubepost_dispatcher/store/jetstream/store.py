@@ -88,7 +88,7 @@ class JetStreamStore:
         self._api = Api(self._link, settings.stream)
         self._holding = Holding(self._api, Subjects(settings.prefix, secrets.token_hex(6)), self._loop, wall)
         self._claims = Claims(self._holding)
-        self._puts = Puts(self._holding, self._put_over)
+        self._puts = Puts(self._holding, self._wrote, self._put_over)
         self._reading = Reading(self._holding, self._claims)
         self._walk = Walk(self._holding, self._claims)
         self._condition = Condition(self._api, settings, self._holding, self._loop, self._tell_started, wall)
@@ -193,7 +193,7 @@ class JetStreamStore:
             self._loop.call_soon(done, answer)
             return
         self._waiting += one.size
-        one.started, one.mark = self._loop.time(), self._holding.begin()
+        one.mark = self._holding.begin()
         (self._taken if take else self._left).append(one)
         if not self._handing_over:
             self._handing_over = True
@@ -206,11 +206,12 @@ class JetStreamStore:
         left, self._left = self._left, []
         self._puts.write(taken, left)
 
+    def _wrote(self, seconds: float) -> None:
+        self._commits += 1
+        self._commit_seconds += seconds
+
     def _put_over(self, one: Put) -> None:
         self._waiting -= one.size
-        if one.failure is None:
-            self._commits += 1
-            self._commit_seconds += self._loop.time() - one.started
         self._holding.end(one.mark)
 
     # -- out of it ------------------------------------------------------------------------------------
@@ -251,7 +252,6 @@ class JetStreamStore:
                 self._holding.drop(key)
             for key, entry in again:
                 self._holding.move(key, entry)
-            self._commits += 1
 
         def durable(before: asyncio.Future[None] | None) -> None:
             if before is not None and not before.cancelled() and (error := before.exception()) is not None:
