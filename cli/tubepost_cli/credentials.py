@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -144,6 +145,11 @@ def make(
         _secret(auth_secret, basic, {"username": b"sender", "password": b"throw-away"}),
         _secret(relay_secret, basic, {"username": b"tubepost", "password": b"throw-away"}),
         _secret("simulator-ca", "Opaque", {"ca.crt": ca.certificate_pem}),
+        # Of the other examples: a relay for reports, a proxy, the receiver of a webhook.
+        _secret("relay-account", basic, {"username": b"tubepost", "password": b"throw-away"}),
+        _secret("relay-ca", "Opaque", {"ca.crt": ca.certificate_pem}),
+        _secret("proxy-auth", "Opaque", {"credentials": b"tubepost:throw-away"}),
+        _secret("feed", "Opaque", {"key": _word(), "authorization": b"Bearer " + _word()}),
     ]
     files["secrets.yaml"] = yaml.safe_dump_all(documents, sort_keys=False).encode()
     if not force:
@@ -169,6 +175,10 @@ def _ask_before_overwriting(directory: Path, names: list[str]) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError(f"{what}. Name another directory, or overwrite them with --force.")
     click.confirm(f"{what}. Overwrite them?", abort=True, err=True)
+
+
+def _word() -> bytes:
+    return base64.b64encode(os.urandom(32))
 
 
 def _secret(name: str, kind: str, data: Mapping[str, bytes]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ _STRINGS = {
 _REST = re.compile(r"[^\n]*")
 _REGEX = re.compile(r"/[^/\\\s]*(?:\\\S[^/\\\s]*)*/i?(?=[\s{]|\Z)")
 _WORD = re.compile(r"(?:[^\s#\"'={}\[\]()/,]|/(?!\*)|,(?=[^\s\])}]))+")
+_CURLY = re.compile("[\N{LEFT SINGLE QUOTATION MARK}-\N{DOUBLE HIGH-REVERSED-9 QUOTATION MARK}]")
 _ESCAPED = re.compile(r"\\([\"'\\])")
 _SIGNS: Final = "{}()[]=,"
 
@@ -63,8 +64,8 @@ class Lexer:
             self._next()
         self.tokens.append(Token("end", "", self._place(), self._line))
 
-    def _place(self) -> Place:
-        return Place(self._file, self._line, self._position - self._line_start + 1)
+    def _place(self, further: int = 0) -> Place:
+        return Place(self._file, self._line, self._position + further - self._line_start + 1)
 
     def fault(self, place: Place, message: str, remedy: str) -> None:
         """Add a fault at a place of this text."""
@@ -84,6 +85,9 @@ class Lexer:
         elif regex := _REGEX.match(text, start):
             self._token("word", regex.group(), regex.end())
         elif word := _WORD.match(text, start):
+            if curly := _CURLY.search(word.group()):
+                message = f"a typographic quotation mark, {curly.group()}, encloses nothing"
+                self.fault(self._place(curly.start()), message, 'write the straight one, " (U+0022)')
             self._token("word", word.group(), word.end())
         elif character in _SIGNS:
             self._token(character, character, start + 1)  # type: ignore[arg-type]

@@ -98,6 +98,9 @@ class Parser:
         while self._peek().is_text and self._peek().place.line == token.last_line:
             arguments.append(self._next().text)
         following = self._peek()
+        if following.kind == "=" and self._tokens[self._index + 1].kind == "{":
+            following = self._tokens[self._index + 1]  # the manual writes it now and then
+            self._next()
         if following.kind == "{":
             return self._scope(token, name, tuple(arguments), depth)
         if following.kind in {"=", "[", "("} and not arguments:
@@ -105,7 +108,9 @@ class Parser:
                 self._next()
             value = self._value(depth)
             return Option(name, value, token.place, self._tokens[self._index - 1].last_line)
-        shown = "the end of the file" if following.kind == "end" else repr(following.text)
+        shown = repr(following.text)
+        if following.kind == "end" or following.place.line > token.last_line:
+            shown = "the end of the file" if following.kind == "end" else "the end of the line"
         # Where the statement ends before anything else follows, the fault is the statement's.
         self._fault(
             token if following.kind == "end" or following.place.line > token.last_line else following,

@@ -72,9 +72,11 @@ def test_places_count_lines_and_characters() -> None:
     [
         ('a = "b\nc = d', "e.conf:1:5", "never closed"),
         ("a /* b", "e.conf:1:3", "comment"),
+        ("a = “b”", "e.conf:1:5", "typographic"),
+        ("a = b” c", "e.conf:1:6", "typographic"),
     ],
 )
-def test_what_is_never_closed_is_a_fault_where_it_opens(text: str, place: str, message: str) -> None:
+def test_what_cannot_be_read_is_a_fault_at_its_place(text: str, place: str, message: str) -> None:
     (fault,) = Lexer("e.conf", text).faults
     assert str(fault.place) == place
     assert message in fault.message

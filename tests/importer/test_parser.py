@@ -38,6 +38,7 @@ def read(text: str) -> list[object]:
         ('a = [ uri = "x" ports = ( 1 2 ) ]', ("a", {"uri": "x", "ports": ["1", "2"]})),
         ('map [ local = "%{localpart}" ]', ("map", {"local": "%{localpart}"})),
         ("apn {}", ("apn", [])),
+        ("ESMTP_Listener = { a = 1 }", ("esmtp_listener", [("a", "1")])),
         ('ec_logger "x"\n{\n}', ("ec_logger", "x", [])),
         ('ESMTP_Listener { Listen ":25" { a = 1 } }', ("esmtp_listener", [("listen", ":25", [("a", "1")])])),
         ('include "/etc/x.conf"', ("include", "/etc/x.conf")),
@@ -58,7 +59,12 @@ def test_white_space_does_not_matter() -> None:
 @pytest.mark.parametrize(
     ("text", "place", "message", "rest"),
     [
-        ("what is this\na = 1", "e.conf:1:1", "'=' or '{' is expected after 'what is this'", [("a", "1")]),
+        (
+            "what is this\na = 1",
+            "e.conf:1:1",
+            "'=' or '{' is expected after 'what is this', not the end of the line",
+            [("a", "1")],
+        ),
         ("a b = 1\nc = 2", "e.conf:1:5", "is expected after 'a b', not '='", [("c", "2")]),
         ("a = \n}\nb = 1", "e.conf:2:1", "a value is expected", [("b", "1")]),
         ("} a = 1", "e.conf:1:1", "no scope is open", [("a", "1")]),
