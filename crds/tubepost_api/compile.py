@@ -10,7 +10,7 @@ from tubepost_api.acceptance import queue_config
 from tubepost_api.apnlogger import ApnLogger, logger_config
 from tubepost_api.apnroute import ApnRoute, route_config
 from tubepost_api.checks import check
-from tubepost_api.config import AcceptanceConfig, DispatcherConfig, EntryConfig, PolicyConfig
+from tubepost_api.config import AcceptanceConfig, DispatcherConfig, EntryConfig, PolicyConfig, TracingConfig
 from tubepost_api.convert import converted
 from tubepost_api.policy import POLICY_KEY, policy_config
 from tubepost_api.problems import Manifest, Problem
@@ -125,6 +125,7 @@ def _compile(domain: PushDomain, inventory: Inventory) -> DispatcherConfig:
         context_addresses=spec.context.addresses,
         rest=rest_config(spec.rest) if spec.rest else None,
         message_log=spec.message_log,
+        tracing=converted(spec.tracing, TracingConfig) if spec.tracing else None,
     )
 
 

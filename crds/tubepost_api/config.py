@@ -306,6 +306,14 @@ class RestConfig(Compiled):
         yield SecretReference("RestTokens", name, self.tokens, ())
 
 
+class TracingConfig(Compiled):
+    """Where spans go, by OTLP over HTTP, and of how many messages in a hundred."""
+
+    endpoint: str
+    """Base address of the receiver; spans go to /v1/traces below it."""
+    sample_percent: int = 100
+
+
 class DispatcherConfig(Compiled):
     """Everything one dispatcher needs to know, short of the secrets' contents."""
 
@@ -337,6 +345,8 @@ class DispatcherConfig(Compiled):
     """None: notifications come by SMTP alone."""
     message_log: Literal["Disabled", "Enabled"] = later("Disabled")
     """Whether each message has a line in the program's own log."""
+    tracing: TracingConfig | None = later(None)
+    """None: no spans are made."""
 
     def to_json(self) -> str:
         """The document as canonical JSON (sorted keys, camelCase)."""

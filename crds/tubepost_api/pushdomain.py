@@ -25,6 +25,7 @@ from tubepost_api.resource import Column, KindNames, Resource, age_column, ready
 from tubepost_api.rest import RestSpec
 from tubepost_api.rules import Rule, SpecModel, Transition
 from tubepost_api.service import ServiceSpec
+from tubepost_api.tracing import TracingSpec
 
 
 def _check_domain(name: str) -> None:
@@ -142,6 +143,8 @@ class PushDomainSpec(SpecModel):
     message_log: Literal["Disabled", "Enabled"] = "Disabled"
     """Enabled: one structured line in the dispatcher's own log for each message, at Info, when it gets its
     reply: client, sender, domains, size, reply, time. Loggers tell what becomes of its notifications."""
+    tracing: TracingSpec | None = None
+    """OpenTelemetry traces of messages; without it there are none."""
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     """Number of dispatcher pods; also set through the scale subresource."""
     workers: Annotated[int, Field(ge=0, le=64)] = 0
@@ -294,6 +297,8 @@ class PushDomainStatus(SpecModel):
     conditions: Conditions = ()
     """Accepted, ReferencesResolved, CredentialsValid, Programmed, Ready and Delivering; with reports also
     BouncesDeliverable, with a queue also QueueDurable and QueueSettled."""
+    tracing: TracingSpec | None = None
+    """OpenTelemetry traces of messages; without it there are none."""
     replicas: Annotated[int, Field(ge=0)] = 0
     """Number of dispatcher pods."""
     selector: Annotated[str, Field(max_length=1024)] = ""

@@ -302,6 +302,11 @@ class Metrics(MetricSet):
         "the worker is killed before that.",
         "logger",
     )
+    trace_spans = counter(
+        "tubepost_trace_spans",
+        "Spans of traces, by result: sent (the receiver took them), lost (it did not, or too many waited).",
+        "result",
+    )
     process_log_lines_lost = counter(
         "tubepost_process_log_lines_lost",
         "Lines of the program's own log that were dropped, because nobody read standard error.",

@@ -39,6 +39,8 @@ class SessionFacts:
     """TLS version, empty without."""
     user: str = ""
     """Authenticated name, empty without."""
+    session: str = ""
+    """Id of the SMTP session, empty for requests."""
 
 
 class Recipient(Generic[DomainT]):

@@ -64,6 +64,7 @@ BASE: Mapping[str, dict[str, Any]] = {
         policy={"configMapName": "hooks"},
         rest={"tls": {"secretName": "tls"}, "tokens": {"secretName": "tokens"}},
         loggers=["log", "hook"],
+        tracing={"endpoint": "http://collector:4318"},
         queue={"disk": {}},
     )["spec"],
     "ApnRoute": route(
@@ -138,6 +139,8 @@ OTHER: Mapping[str, Mapping[str, object]] = {
         "loggers": [],
         "logLevel": "Debug",
         "messageLog": "Enabled",
+        "tracing.endpoint": "http://other:4318",
+        "tracing.samplePercent": 7,
         "workers": 7,
     },
     "ApnRoute": {

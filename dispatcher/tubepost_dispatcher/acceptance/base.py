@@ -61,7 +61,7 @@ class PendingMessage(ABC):
         self.notifications = 0
         """That were read from it."""
         self.begun: tuple[float, int] | None = None
-        """Monotonic seconds and octets, where the log is told of the message."""
+        """Monotonic seconds and octets, where log or traces are told of the message."""
         self.hand_over: HandOver | None = None
         """Its way to the relay, None without."""
         self.relaying = False
@@ -129,7 +129,8 @@ class BaseAcceptance(ABC, Generic[MessageT]):
         context.accounting.opened()
         message = self._message(transaction)
         transaction.pending = message
-        if self._active.config.message_log == "Enabled":
+        config = self._active.config
+        if config.message_log == "Enabled" or config.tracing is not None:
             message.begun = context.clock(), len(transaction.content)
         try:
             if len(transaction.content) <= LARGE and len(transaction.recipients) <= MANY:
@@ -277,12 +278,17 @@ class BaseAcceptance(ABC, Generic[MessageT]):
             self._context.relay.forget(message.hand_over)
         self._context.accounting.closed(message.kind, reply, abandoned=transaction.abandoned)
         if message.begun is not None:
-            since, size = message.begun
-            seconds = self._context.clock() - since
-            message_line.tell(
-                transaction, reply, message.kind, message.notifications, size=size, seconds=seconds
-            )
+            self._tell(message, reply, *message.begun)
         try:  # noqa: SIM105 - for every message, and a context manager costs more than the rest of this method
             transaction.reply(reply)
         except ConnectionError:
             pass
+
+    def _tell(self, message: MessageT, reply: Reply, since: float, size: int) -> None:
+        """Tell the log of a message, and the traces."""
+        transaction, count = message.transaction, message.notifications
+        seconds = self._context.clock() - since
+        if self._active.config.message_log == "Enabled":
+            message_line.tell(transaction, reply, message.kind, count, size=size, seconds=seconds)
+        if self._context.tracing is not None:
+            self._context.tracing.message_answered(transaction, reply, count, size, seconds)

@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 from tubepost_dispatcher.acceptance.accounting import Accounting
 from tubepost_dispatcher.acceptance.relay import MailRelay
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
+from tubepost_dispatcher.feeds.tracing import Tracing
 from tubepost_dispatcher.intake.apns_ids import apns_ids
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.notification import Notification, PushPart
@@ -41,6 +42,7 @@ class AcceptanceContext:
         log: for messages that are refused before they are notifications.
         metrics: where to count.
         journal: told what is refused, and what delivery mode Blackhole discards; None: there is none.
+        tracing: told of every message; None: there are no traces.
         loop: schedules; the running loop by default.
         clock: monotonic seconds.
         wall: unix seconds.
@@ -51,6 +53,7 @@ class AcceptanceContext:
         log: DeliveryLog,
         metrics: Metrics,
         journal: MessageJournal | None = None,
+        tracing: Tracing | None = None,
         *,
         loop: asyncio.AbstractEventLoop | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -59,6 +62,7 @@ class AcceptanceContext:
         self.log = log
         self.metrics = metrics
         self._journal = journal
+        self.tracing = tracing
         self.loop = loop or asyncio.get_running_loop()
         self.clock = clock
         self.wall = wall

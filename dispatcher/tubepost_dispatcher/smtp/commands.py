@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from tubepost_dispatcher.reply import Reply
@@ -15,7 +16,7 @@ from tubepost_dispatcher.smtp.auth import MECHANISMS
 from tubepost_dispatcher.smtp.protocol import SmtpProtocol
 from tubepost_dispatcher.smtp.state import CLOSING, COMMAND, DATA, STARTTLS
 from tubepost_dispatcher.text import printable
-from tubepost_dispatcher.transaction import DomainT, Recipient, SessionFacts
+from tubepost_dispatcher.transaction import DomainT, Recipient
 
 MAX_COMMAND_LINE = 510
 """Octets of a command line without CRLF (RFC 5321 4.5.3.1.4)."""
@@ -147,7 +148,7 @@ def _ehlo(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
     facts = smtp.facts
     if not facts.helo:
         smtp.active = smtp.listener.now
-    smtp.facts = SessionFacts(facts.remote_ip, facts.remote_port, helo=name, tls=facts.tls, user=facts.user)
+    smtp.facts = replace(facts, helo=name)
     smtp.extended = extended
     if extended:
         smtp.out.append(config.ehlo_tls if smtp.secure else config.ehlo_plain)

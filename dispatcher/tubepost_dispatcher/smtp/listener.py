@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, Protocol
 
@@ -21,7 +21,7 @@ from tubepost_dispatcher.smtp.data import DataReceiver, Memory
 from tubepost_dispatcher.smtp.message_ids import MessageIds, SessionIds
 from tubepost_dispatcher.smtp.session_limits import Full, SessionLimits
 from tubepost_dispatcher.smtp.turn_budget import TurnBudget
-from tubepost_dispatcher.transaction import DomainT
+from tubepost_dispatcher.transaction import DomainT, SessionFacts
 
 _FULL: Mapping[Full, bytes] = {
     Full.LISTENER: replies.TOO_MANY_CONNECTIONS,
@@ -65,6 +65,7 @@ class ListenerState(Generic[DomainT]):
         "leaving",
         "memory",
         "now",
+        "on_closed",
         "open_gauge",
         "opened",
         "overloaded",
@@ -97,6 +98,8 @@ class ListenerState(Generic[DomainT]):
         """Sessions that have come, those that were refused included."""
         self.overloaded = False
         self.emptied: asyncio.Event | None = None
+        self.on_closed: Callable[[SessionFacts, float, int, int], None] | None = None
+        """Told of each session that ended: its client, its seconds, messages and refusals."""
         self.ids = MessageIds()
         self.session_ids = SessionIds()
         self.memory = Memory()

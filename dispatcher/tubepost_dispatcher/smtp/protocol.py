@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Generic
 
 from tubepost_dispatcher.reasons.catalogue import refusal
@@ -140,7 +141,7 @@ class SmtpProtocol(Generic[DomainT]):
     def open(self, address: str, port: int, refusal: bytes | None) -> None:
         """Greet a client, or turn it away with `refusal`."""
         config = self.config = self.listener.config
-        self.facts = SessionFacts(address, port)
+        self.facts = SessionFacts(address, port, session=self.id)
         if refusal is None:
             self.state = GREETED
             self._find_precondition()
@@ -279,7 +280,7 @@ class SmtpProtocol(Generic[DomainT]):
         self.secure = True
         self.state = COMMAND
         self.active = self.listener.now
-        self.facts = SessionFacts(self.facts.remote_ip, self.facts.remote_port, tls=version)
+        self.facts = replace(self.facts, helo="", tls=version, user="")
         self.extended = False
         self._user_digest = None
         self._find_precondition()
@@ -302,6 +303,8 @@ class SmtpProtocol(Generic[DomainT]):
         """The connection is lost or about to be; `opened` is when it came, in monotonic seconds."""
         seconds = self.listener.now - opened
         journal.closed(self.id, self.facts.remote_ip, seconds, self.messages, self.refusals)
+        if self.listener.on_closed is not None:
+            self.listener.on_closed(self.facts, seconds, self.messages, self.refusals)
         self.state = CLOSING
         self.out.clear()
         if self._authentication is not None:
@@ -318,7 +321,7 @@ class SmtpProtocol(Generic[DomainT]):
             self.state = CLOSING
             return False
         if facts.user and config.users.get(facts.user.encode()) != self._user_digest:
-            self.facts = SessionFacts(facts.remote_ip, facts.remote_port, helo=facts.helo, tls=facts.tls)
+            self.facts = replace(facts, user="")
         self._find_precondition()
         return True
 
@@ -386,13 +389,7 @@ class SmtpProtocol(Generic[DomainT]):
         elif auth.user is not None:
             self.active = self.listener.now
             facts = self.facts
-            self.facts = SessionFacts(
-                facts.remote_ip,
-                facts.remote_port,
-                helo=facts.helo,
-                tls=facts.tls,
-                user=auth.user.decode("utf-8", "replace"),
-            )
+            self.facts = replace(facts, user=auth.user.decode("utf-8", "replace"))
             self._user_digest = self.config.users.get(auth.user)
             self._find_precondition()
             journal.authenticated(self.id, facts.remote_ip, self.facts.user)

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic
 
@@ -19,7 +19,7 @@ from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.listener import ListenerState
 from tubepost_dispatcher.smtp.proxied import ProxiedConnection
 from tubepost_dispatcher.smtp.session import SmtpSession
-from tubepost_dispatcher.transaction import Acceptance, DomainT
+from tubepost_dispatcher.transaction import Acceptance, DomainT, SessionFacts
 
 log = logging.getLogger("tubepost.smtp")
 
@@ -63,6 +63,10 @@ class SmtpServer(Generic[DomainT]):
         """It ends, or has ended."""
         self._exhausted = False
         """No file descriptor was left at the last sweep."""
+
+    def tell_closed(self, told: Callable[[SessionFacts, float, int, int], None] | None) -> None:
+        """Have somebody told of each session that ends: its client, its seconds, messages and refusals."""
+        self._listener.on_closed = told
 
     @property
     def sessions(self) -> int:

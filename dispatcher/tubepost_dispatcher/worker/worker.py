@@ -25,6 +25,7 @@ from tubepost_dispatcher.delivery.domain import Domain
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.loggers import Loggers
+from tubepost_dispatcher.feeds.tracing import Tracing
 from tubepost_dispatcher.follow_up import KINDS as MAIL_KINDS
 from tubepost_dispatcher.http.config import EffectiveRest
 from tubepost_dispatcher.http.server import RestServer
@@ -93,10 +94,19 @@ class Worker:
         active = self._pools.build(prepared)
         log = DeliveryLog(self._loggers, time.time)
         self._journal = Journal(None if queue_dir is None else partition_path(queue_dir, index))
-        listeners = (MetricsListener(metrics), log, self._journal, DebugListener())
+        resource = {
+            "service.name": "tubepost-dispatcher",
+            "service.instance.id": f"{socket.gethostname()}/{index}",
+            "tubepost.push_domain": config.name,
+            "k8s.namespace.name": config.namespace,
+        }
+        self._tracing = Tracing(
+            resource, lambda result, count: metrics.trace_spans.labels(result).inc(count), wall=time.time
+        )
+        listeners = (MetricsListener(metrics), log, self._journal, DebugListener(), self._tracing)
         self._deliverer = Deliverer(active.domains, listeners, metrics)
         self._policy = WorkerPolicy(self._deliverer, metrics, config.policy)
-        self._context = AcceptanceContext(log, metrics, self._journal)
+        self._context = AcceptanceContext(log, metrics, self._journal, self._tracing)
         begin(metrics.bounces, MAIL_KINDS, get_args(Result))
         self._reports = Reports(lambda kind: metrics.bounces.labels(kind, "no_relay").inc())
         self._sender = RelaySender()
@@ -137,6 +147,7 @@ class Worker:
         self._serving = False
         self._retirement: asyncio.Task[None] | None = None
         self._told_holds: set[tuple[str, str]] = set()
+        self._trace()
         self._describe_config()
 
     @property
@@ -195,7 +206,12 @@ class Worker:
             acceptance=self._acceptance,
         )
         self._rest.update(self._rest_config())
+        self._trace()
         self._describe_config()
+
+    def _trace(self) -> None:
+        self._tracing.update(self.prepared.config.tracing)
+        self._server.tell_closed(self._tracing.session_ended if self._tracing.on else None)
 
     def _rest_config(self) -> EffectiveRest[Domain] | None:
         rest = self.prepared.rest
@@ -315,6 +331,7 @@ class Worker:
             # What an outbox keeps has a successor, too.
             most = grace if last or self._queue is None else HANDED_OVER
             await self._loggers.finish(max(0.5, min(most, end - time.monotonic())), last=last)
+            await self._tracing.close()
         finally:
             if self._queue is not None:
                 await self._queue.close()

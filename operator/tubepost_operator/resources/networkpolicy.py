@@ -16,8 +16,8 @@ def network_policy(source: Source) -> Document:
 
     In: the listener, from the networks that the spec allows; requests from everywhere, since they have
     tokens, and so metrics and health, since probes come from the node and scrapers from any namespace.
-    Out: DNS, and the ports of APNs, proxies, relays and webhooks. Hosts are names, which a NetworkPolicy
-    cannot hold: ports alone are bounded.
+    Out: DNS, and the ports of APNs, proxies, relays, webhooks and traces. Hosts are names, which a
+    NetworkPolicy cannot hold: ports alone are bounded.
     """
     listener = source.config.listener
     rest = [_tcp(REST_PORT)] if source.config.rest is not None else []
@@ -60,10 +60,11 @@ def _ports(source: Source) -> list[int]:
     queue = source.config.queue
     if queue is not None and queue.jet_stream is not None:
         ports |= {int(server.rpartition(":")[2]) for server in queue.jet_stream.servers}
-    for logger in source.config.loggers:
-        if logger.webhook is not None:
-            url = urlsplit(logger.webhook.url)
-            ports.add(url.port or (443 if url.scheme == "https" else 80))
+    addresses = [logger.webhook.url for logger in source.config.loggers if logger.webhook is not None]
+    if source.config.tracing is not None:
+        addresses.append(source.config.tracing.endpoint)
+    for url in map(urlsplit, addresses):
+        ports.add(url.port or (443 if url.scheme == "https" else 80))
     return sorted(ports)
 
 

@@ -48,6 +48,7 @@ READERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "StartTlsConfig": {"starttls": ("smtp/", "config/", "api")},
     "Throttle": {"limit": ANYWHERE},
     "TokenConfig": {"token": ("api",)},
+    "TracingConfig": {"tracing": ANYWHERE, "config": ("feeds/tracing",), "_config": ("feeds/tracing",)},
     "WebhookConfig": {"webhook": ANYWHERE, "config": ("feeds/",), "_config": ("feeds/webhook/",)},
 }
 """How a model's instances are called where they are read: the name, and where it means them."""
