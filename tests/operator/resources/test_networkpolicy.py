@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.operator.resources.sources import configured, source
-from tubepost_api.config import QueueConfig, RestConfig
+from tubepost_api.config import QueueConfig, RestConfig, TracingConfig
 from tubepost_api.config_jetstream import JetStreamConfig
 from tubepost_api.config_logger import LoggerConfig, WebhookConfig
 from tubepost_api.config_relay import BouncesConfig, RelayConfig
@@ -48,8 +48,9 @@ def test_out_go_what_follows_the_outcome_too() -> None:
         for number, url in enumerate(("http://a.example/x", "http://[2001:db8::1]:8080", "https://b.example"))
     ]
     bounces = BouncesConfig(relay=RelayConfig(host="mx", port=587))
-    found = ports(configured(loggers=(*loggers, LoggerConfig(name="log")), bounces=bounces))
-    assert found == [80, 443, 587, 2197, 8080]
+    tracing = TracingConfig(endpoint="http://collector:4318")
+    found = ports(configured(loggers=(*loggers, LoggerConfig(name="log")), bounces=bounces, tracing=tracing))
+    assert found == [80, 443, 587, 2197, 4318, 8080]
 
 
 def test_out_goes_the_queue_to_its_servers() -> None:
