@@ -1,6 +1,6 @@
 # `make help` lists what there is. Everything runs in .venv, made from the locked requirements.
 .DEFAULT_GOAL := help
-.PHONY: manifests help demo test check format generate bench bench-quick bench-compare bench-peers fuzz lock clean tools e2e cluster-up cluster-down images audit sbom release-check
+.PHONY: manifests pictures help demo test check format generate bench bench-quick bench-compare bench-peers fuzz lock clean tools e2e cluster-up cluster-down images audit sbom release-check
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,8 +27,8 @@ $(VENV)/.installed: $(VENV)/.runtime requirements/dev.lock
 	@$(PIP) --require-hashes -r requirements/dev.lock
 	@touch $@
 
-demo: $(VENV)/.runtime ## Show the main job: a message in by SMTP, a notification out to a simulated APNs
-	@$(BIN)/tubepost demo
+demo: $(VENV)/.runtime ## Show the main job: a message in by SMTP, a notification out to a simulated APNs (KEEP=1: see it on the inbox page)
+	@$(BIN)/tubepost demo $(if $(KEEP),--keep)
 
 tools: ## Install what tests need and pip does not bring (swaks, nginx, Go and Node peers)
 	@scripts/setup-test-tools
@@ -60,6 +60,9 @@ check: $(VENV)/.installed ## Lint, types, architecture, generated files
 format: $(VENV)/.installed ## Format the code
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format .
+
+pictures: $(VENV)/.installed tools ## Draw the pictures in docs/images anew (the tests of the inbox page take them)
+	@TUBEPOST_PICTURES=docs/images $(BIN)/pytest -q tests/e2e/test_inbox.py -k pictures
 
 generate: $(VENV)/.installed ## Write CRDs and reference pages from the code
 	@$(BIN)/python scripts/generate.py

@@ -33,7 +33,6 @@ TESTED_ELSEWHERE = {
     "cli/tubepost_cli/queue_change.py": "tests/cli/test_queue.py",
     "cli/tubepost_cli/queue_options.py": "tests/cli/test_queue.py",
     "cli/tubepost_cli/simulated.py": "tests/dispatcher/supervisor/test_supervisor.py and tests/e2e send to it",
-    "cli/tubepost_cli/simulator.py": ENTRY,
     "crds/tubepost_api/compiled.py": "tests/api/test_config_compatibility.py, and whoever compiles",
     "crds/tubepost_api/config.py": "the same tests",
     "crds/tubepost_api/config_jetstream.py": "the same tests, and tests/api/test_jetstream.py",
@@ -96,7 +95,6 @@ TESTED_ELSEWHERE = {
     "operator/tubepost_operator/actions.py": VALUES,
     "operator/tubepost_operator/observed.py": VALUES,
     "operator/tubepost_operator/plan/status_only.py": GOLDEN,
-    "simulator/tubepost_simulator/__main__.py": ENTRY,
     "simulator/tubepost_simulator/exchange.py": VALUES,
     "simulator/tubepost_simulator/settings.py": VALUES,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import smtplib
 import tempfile
 import time
@@ -28,7 +29,12 @@ LOG_WAIT = 5.0
 
 @click.command()
 @click.option("-v", "--verbose", is_flag=True, help="Show the dispatcher's own log, too.")
-def command(verbose: bool) -> None:
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Do not end: serve on, with the simulated APNs' inbox page, until interrupted.",
+)
+def command(verbose: bool, keep: bool) -> None:
     """Show the whole way of one message on this machine, and end.
 
     Starts a simulated APNs and a dispatcher from the example of the Momentum manual's page "Using APNs",
@@ -36,19 +42,19 @@ def command(verbose: bool) -> None:
     line, and the metrics that moved. Needs no cluster, no credentials and no network.
     """
     process_log.setup("Info" if verbose else "Error")
-    raise SystemExit(asyncio.run(_demo()))
+    raise SystemExit(asyncio.run(_demo(keep)))
 
 
 def _step(text: str) -> None:
     click.echo(click.style(f"\n== {text}", bold=True))
 
 
-async def _demo() -> int:
+async def _demo(keep: bool) -> int:
     manifests = example("seed")
     message = example("seed-message.eml").read_bytes()
     with tempfile.TemporaryDirectory(prefix="tubepost-demo-") as directory:
         log = Path(directory, "apnlog.ec")
-        async with SimulatedApns() as apns:
+        async with SimulatedApns(None if keep else 0) as apns:
             _step(f"A simulated APNs: https://127.0.0.1:{apns.simulator.port}, with throw-away credentials")
             source = ManifestSource([manifests], transform=lambda b: _log_to(apns.take_over(b), log))
             supervisor = Supervisor(
@@ -60,9 +66,27 @@ async def _demo() -> int:
                 show(refused.problems)
                 return 2
             try:
-                return await _run(apns, supervisor, manifests, message, log)
+                code = await _run(apns, supervisor, manifests, message, log)
+                if keep and code == 0:
+                    await _keep(apns, supervisor)
+                return code
             finally:
                 await supervisor.drain()
+
+
+async def _keep(apns: SimulatedApns, supervisor: Supervisor) -> None:
+    """Serve on until a signal ends it."""
+    domain = supervisor.prepared.config.entries[0].name
+    _step("The same on a phone: the simulated APNs' inbox page")
+    click.echo(f"   {apns.inbox_url}")
+    port = supervisor.smtp_port
+    click.echo(f"   more: {program()} send --port {port} --domain {domain} --alert Hello --token {'ab' * 32}")
+    click.echo("   Ctrl-C ends the demo.")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
 
 
 def _log_to(bundle: ConfigBundle, log: Path) -> ConfigBundle:
@@ -107,7 +131,7 @@ async def _run(
         if value != before.get(name, 0.0) and "_bucket" not in name and "_created" not in name:
             click.echo(f"   {name} {before.get(name, 0.0):g} -> {value:g}")
     click.echo(
-        f"\nDelivered. Next: {program()} run -f {manifests.parent} --simulator, then {program()} send --help"
+        f"\nDelivered. Next: {program()} demo --keep, or {program()} run -f {manifests.parent} --simulator"
     )
     return 0 if lines else 1
 

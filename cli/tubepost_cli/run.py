@@ -43,6 +43,11 @@ from tubepost_runtime.tasks import TaskSet
     help="Send to a simulated APNs started beside it: it takes the place of every route.",
 )
 @click.option(
+    "--inbox-port",
+    type=click.IntRange(0, 65535),
+    help="Port of the simulated APNs' inbox page (0: any free one).  [default: 2198, or a free one if taken]",
+)
+@click.option(
     "--config",
     "config_dir",
     type=click.Path(path_type=Path),
@@ -144,6 +149,7 @@ def command(
     recursive: bool,
     push_domain: str | None,
     simulator: bool,
+    inbox_port: int | None,
     config_dir: Path | None,
     secrets_dir: Path,
     host: str,
@@ -178,6 +184,8 @@ def command(
     """
     if bool(files) == bool(config_dir):
         raise click.UsageError("Name manifests with -f FILE (or, in a pod, the mounted --config DIRECTORY).")
+    if inbox_port is not None and not simulator:
+        raise click.UsageError("--inbox-port is about the simulated APNs: add --simulator.")
     if in_process and workers > 1:
         raise click.UsageError("--in-process runs one worker: leave --workers out.")
     process_log.setup("Info", log_format)
@@ -200,8 +208,9 @@ def command(
         retire_after=retire_after,
         linger=linger,
     )
+    simulated = SimulatedApns(inbox_port) if simulator else None
     raise SystemExit(
-        asyncio.run(_serve(files, recursive, push_domain, simulator, config_dir, secrets_dir, settings))
+        asyncio.run(_serve(files, recursive, push_domain, simulated, config_dir, secrets_dir, settings))
     )
 
 
@@ -209,13 +218,14 @@ async def _serve(
     files: tuple[Path, ...],
     recursive: bool,
     push_domain: str | None,
-    simulator: bool,
+    simulated: SimulatedApns | None,
     config_dir: Path | None,
     secrets_dir: Path,
     settings: SupervisorSettings,
 ) -> int:
     async with contextlib.AsyncExitStack() as stack:
-        simulated = await stack.enter_async_context(SimulatedApns()) if simulator else None
+        if simulated is not None:
+            await stack.enter_async_context(simulated)
         source: ConfigSource
         if config_dir is not None:
             source = MountedSource(config_dir, secrets_dir)
@@ -263,7 +273,7 @@ def _announce(supervisor: Supervisor, settings: SupervisorSettings, simulated: S
     if settings.queue_dir is not None:
         lines.append(f"  queue    {settings.queue_dir}")
     if simulated is not None:
-        lines.append(f"  APNs     simulated; what it got: {simulated.api_url}/api/v1/notifications")
+        lines.append(f"  APNs     simulated; its inbox: {simulated.inbox_url}")
     domain = next((entry.name for entry in config.entries if entry.name is not None), None)
     if domain is not None:
         token = "ab" * 32 if simulated else "DEVICE_TOKEN"

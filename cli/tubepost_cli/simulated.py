@@ -14,18 +14,25 @@ from tubepost_simulator import Simulator, SimulatorSettings, TokenKey
 
 CA_SECRET = "tubepost-simulator"  # noqa: S105 - a Secret's name
 DEFAULT_TOPIC = "com.example.app"
+INBOX_PORT = 2198
+"""The usual port of the inbox page and the JSON API: beside that of APNs (2197), and nobody else's."""
 
 
 class SimulatedApns:
-    """A simulator and the throw-away credentials that it accepts. Use as an async context manager."""
+    """A simulator and the throw-away credentials that it accepts. Use as an async context manager.
 
-    def __init__(self, api_port: int = 0) -> None:
+    Args:
+        inbox_port: port of its inbox page and API, 0 for any; None for the usual one, or any if it is taken.
+    """
+
+    def __init__(self, inbox_port: int | None = 0) -> None:
         self._ca = make_ca()
         self._key = make_token_key()
         self._certificates: dict[tuple[str, ...], tuple[bytes, bytes]] = {}
         self._simulator = Simulator(
             SimulatorSettings(
-                api_port=api_port,
+                api_port=INBOX_PORT if inbox_port is None else inbox_port,
+                api_port_may_differ=inbox_port is None,
                 client_ca=self._ca.certificate_pem,
                 token_keys={"SIMULATED1": TokenKey("SIMULATEAM", self._key)},
             )
@@ -37,9 +44,9 @@ class SimulatedApns:
         return self._simulator
 
     @property
-    def api_url(self) -> str:
-        """Base address of its JSON API."""
-        return f"http://127.0.0.1:{self._simulator.api_port}"
+    def inbox_url(self) -> str:
+        """Address of its inbox page."""
+        return f"http://127.0.0.1:{self._simulator.api_port}/"
 
     async def __aenter__(self) -> Self:
         await self._simulator.start()

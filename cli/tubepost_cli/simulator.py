@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import ssl
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
+from tubepost_cli.simulated import INBOX_PORT
 from tubepost_simulator import ChaosError, Simulator, SimulatorSettings, TokenKey
 from tubepost_simulator.chaos import Chaos, patch
 from tubepost_simulator.transport import with_port
@@ -21,9 +23,21 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on, for both ports.")
 @click.option("--port", default=2197, show_default=True, type=PORT, help="HTTP/2 over TLS.")
-@click.option("--api-port", default=2198, show_default=True, type=PORT, help="The JSON API.")
 @click.option(
-    "--environment", type=click.Choice(["Production", "Sandbox"]), default="Sandbox", show_default=True
+    "--inbox-port",
+    "--api-port",
+    "inbox_port",
+    default=INBOX_PORT,
+    show_default=True,
+    type=PORT,
+    help="The inbox page, and the JSON API.",
+)
+@click.option(
+    "--environment",
+    type=click.Choice(["Production", "Sandbox"]),
+    default="Sandbox",
+    show_default=True,
+    help="Which of Apple's two services to be.",
 )
 @click.option(
     "--credentials",
@@ -54,10 +68,31 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--ca-file", type=click.Path(path_type=Path), help="Write the CA of the server certificate there."
 )
+@click.option(
+    "--name", "names", multiple=True, help="A further name in the certificate that it makes; may be repeated."
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which browsers and programs may ask for the inbox, besides addresses, localhost and "
+    "names within a cluster; * for any; may be repeated.",
+)
+@click.option(
+    "--idle-timeout",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Seconds after which an idle connection gets GOAWAY; 0 for never.",
+)
+@click.option(
+    "--retain", type=click.IntRange(min=0), default=100_000, show_default=True, help="Notifications kept."
+)
 def command(
     host: str,
     port: int,
-    api_port: int,
+    inbox_port: int,
     environment: Literal["Production", "Sandbox"],
     credentials: Path | None,
     server_certificate: Path | None,
@@ -67,8 +102,14 @@ def command(
     any_token: bool,
     chaos: str,
     ca_file: Path | None,
+    names: tuple[str, ...],
+    allowed_hosts: tuple[str, ...],
+    idle_timeout: float,
+    retain: int,
 ) -> None:
     """Run an APNs to develop against: HTTP/2 over TLS, Apple's checks in Apple's order, Apple's reasons.
+
+    What it gets is shown on its inbox page, http://127.0.0.1:2198/, and by the JSON API beside it:
 
     \b
     tubepost credentials make -o /tmp/throwaway
@@ -95,7 +136,8 @@ def command(
     settings = SimulatorSettings(
         host=host,
         port=port,
-        api_port=api_port,
+        api_port=inbox_port,
+        hosts=(*SimulatorSettings().hosts, *names),
         environment=environment,
         server_certificate=certificate,
         server_key=key,
@@ -103,11 +145,18 @@ def command(
         token_keys=keys,
         verify_tokens=not any_token,
         chaos=_switches(chaos),
+        idle_timeout=idle_timeout,
+        retain=retain,
+        allowed_hosts=allowed_hosts,
     )
     try:
         asyncio.run(_serve(settings, server_ca, ca_file))
+    except ssl.SSLError as error:
+        raise click.ClickException(f"certificate, key or authority cannot be read: {error}") from None
     except OSError as error:
-        raise click.ClickException(f"{error}. Choose other ports with --port and --api-port.") from None
+        raise click.ClickException(f"{error}. Choose other ports with --port and --inbox-port.") from None
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _split_key(text: str) -> list[str]:
@@ -143,5 +192,5 @@ async def _serve(settings: SimulatorSettings, server_ca: bytes | None, ca_file: 
         api = with_port(settings.host, simulator.api_port)
         apns = with_port(settings.host, simulator.port)
         click.echo(f"APNs, simulated ({settings.environment}):  https://{apns}")
-        click.echo(f"what it got, and its switches:  http://{api}/api/v1/notifications")
+        click.echo(f"inbox, switches and API:  http://{api}/")
         await stop.wait()

@@ -9,9 +9,9 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
-from tubepost_simulator import api
+from tubepost_cli.simulator import command
+from tubepost_simulator import filters, live, openapi
 from tubepost_simulator.chaos import Chaos, ConnectionAction, GoAway, StreamsAfter
-from tubepost_simulator.command import simulator
 from tubepost_simulator.magic import BEHAVIOUR_PREFIX, BEHAVIOURS, REASON_CODES, REASON_PREFIX
 from tubepost_simulator.reasons import ABOUT_CHANNELS, REASONS
 from tubepost_simulator.validation import PUSH_TYPES
@@ -19,7 +19,16 @@ from tubepost_simulator.validation import __doc__ as validation_doc
 
 _INTRODUCTION = """\
 An APNs to develop and test against: HTTP/2 over TLS, Apple's rules and reasons, and switches for what goes
-wrong. Nothing it receives leaves the machine."""
+wrong. Nothing it receives leaves the machine. What it has received is on its [inbox page](../inbox.md):
+`http://127.0.0.1:2198/`."""
+_API = """\
+On the port of the inbox page. The page describes it, too, and `/api/v1/openapi.json` does for machines. A
+fault of the caller's is answered with `{"error": ..., "field": ...}`. Requests by a name that the public name
+service could have handed out are refused (`--allowed-host` allows one), and so are changes that another web
+page asks for."""
+_EVENTS = """\
+The newest `limit` that pass the filters come first, then what comes. A reader that comes back with
+`Last-Event-ID` gets what it has missed. At most 64 read at a time."""
 _CERTIFICATES = """\
 Client certificates are taken from `--client-ca` (by default from the simulator's own throw-away authority).
 Any other one fails the TLS handshake with an alert, `unknown_ca`; with TLS 1.3 the client learns that at its
@@ -89,19 +98,29 @@ def outputs() -> dict[str, str]:
         _SWITCHES,
         _switches(Chaos, "", {"goaway": GoAway, "streamsAfter": StreamsAfter}),
         "## JSON API",
-        _paragraphs(api.__doc__),
+        _API,
+        _table(
+            ("request", "does"),
+            [(f"`{route.method} {openapi.PREFIX}{route.path}`", route.help) for route in openapi.ROUTES],
+        ),
+        "### Filters",
+        "All that are given must hold.",
+        _table(("filter", "holds for"), [(f"`{name}`", spec.help) for name, spec in filters.FILTERS.items()]),
+        "### Events",
+        _paragraphs(live.__doc__),
+        _EVENTS,
     ]
     return {"docs/reference/simulator.md": "\n\n".join(parts) + "\n"}
 
 
 def _command_line() -> str:
     rows = []
-    for option in simulator.params:
+    for option in command.params:
         if isinstance(option, click.Option):
             names = ", ".join(f"`{name}`" for name in option.opts)
             default = "" if option.default in {None, "", ()} or option.is_flag else f"`{option.default}`"
             rows.append((names, default if "UNSET" not in default.upper() else "", option.help or ""))
-    return "    python -m tubepost_simulator [OPTIONS]\n\n" + _table(("option", "default", "meaning"), rows)
+    return "    tubepost simulator [OPTIONS]\n\n" + _table(("option", "default", "meaning"), rows)
 
 
 def _switches(model: type[BaseModel], prefix: str, nested: dict[str, type[BaseModel]]) -> str:

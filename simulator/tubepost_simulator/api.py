@@ -1,156 +1,131 @@
-"""The simulator's JSON API. Every fault of the caller's is answered with `{"error": ..., "field": ...}`.
-
-| request | does |
-| --- | --- |
-| `GET /api/v1/notifications` | notifications, newest last; filters below |
-| `DELETE /api/v1/notifications` | forgets them, answers `{"cleared": N}` |
-| `GET /api/v1/wait?count=N&timeout=S` | waits for N of them; answers `{"count": N, "reached": true}` |
-| `GET /api/v1/stats` | counts since the start, and the present state |
-| `GET /api/v1/connections` | open connections |
-| `GET /api/v1/channels` | broadcast channels of all apps |
-| `GET /api/v1/chaos` | all switches |
-| `PATCH /api/v1/chaos` | changes the switches named in a JSON object, all or none; answers all of them |
-| `GET /api/v1/health` | `{"status": "ok"}` with ports and environment |
-| `GET /api/v1/ca` | the authority that clients have to trust, PEM |
-
-`wait` counts from the start or the last DELETE and waits at most S seconds (10 unless given, 300 at most);
-`reached` is false when that was not enough.
-
-Filters of notifications, all of them must hold: `token`, `topic`, `channel_id`, `apns_id`, `status`,
-`reason` (equal),
-`since` (received at or after, unix seconds), `after` (number greater than), `limit` (the newest so many,
-1,000 unless given, at most 100,000).
-"""
+"""The simulator's page and its JSON API. Every fault of the caller's is `{"error": ..., "field": ...}`."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import math
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection
+from importlib.metadata import version
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
+from tubepost_simulator import filters, guard, live, mcmt, openapi, page
 from tubepost_simulator.chaos import ChaosError
 from tubepost_simulator.context import Context
-from tubepost_simulator.journal import Journal, Notification
+from tubepost_simulator.filters import BadRequestError, integer, seconds
+from tubepost_simulator.journal import Notification
 
-_DEFAULT_LIMIT = 1_000
-_MAX_LIMIT = 100_000
-_MAX_WAIT = 300.0
-_MAX_BODY = 65_536
+MAX_FEEDS: Final = 64
+"""Readers of events at a time."""
+_MAX_BODY: Final = 65_536
+_HEARTBEAT: Final = 15.0
+_PAUSE: Final = 0.05
+"""Seconds between two pieces of an event stream: what comes in a burst is sent together."""
+_STALLED: Final = 30.0
+"""Seconds for which a reader may leave its events unread."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class BadRequestError(Exception):
-    """A fault of the caller's. `field` names the parameter or the JSON path, empty when it is the whole."""
+def application(context: Context, ca_pem: bytes, allowed_hosts: Collection[str] = ()) -> web.Application:
+    """Page and API of one simulator, to be run on the same event loop.
 
-    def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
-
-
-def application(context: Context, ca_pem: bytes) -> web.Application:
-    """The API of one simulator, to be run on the same event loop; `ca_pem` is what clients have to trust."""
-    app = web.Application(middlewares=[_errors], client_max_size=_MAX_BODY)
+    Args:
+        context: the simulator.
+        ca_pem: what clients have to trust.
+        allowed_hosts: names by which it may be asked, besides those of `guard.host_refusal`.
+    """
+    app = web.Application(middlewares=[_guarded(allowed_hosts), _errors], client_max_size=_MAX_BODY)
     handlers = _Handlers(context, ca_pem)
-    app.router.add_get("/api/v1/notifications", handlers.notifications)
-    app.router.add_delete("/api/v1/notifications", handlers.clear)
-    app.router.add_get("/api/v1/wait", handlers.wait)
-    app.router.add_get("/api/v1/stats", handlers.stats)
-    app.router.add_get("/api/v1/connections", handlers.connections)
-    app.router.add_get("/api/v1/channels", handlers.channels)
-    app.router.add_get("/api/v1/chaos", handlers.chaos)
-    app.router.add_patch("/api/v1/chaos", handlers.patch_chaos)
-    app.router.add_get("/api/v1/health", handlers.health)
-    app.router.add_get("/api/v1/ca", handlers.ca)
+    for route in openapi.ROUTES:
+        app.router.add_route(route.method, openapi.PREFIX + route.path, getattr(handlers, route.handler))
+    files = _Page()
+    app.router.add_get("/", files.index)
+    app.router.add_get("/page/{name}", files.asset)
+    app.on_shutdown.append(handlers.stop)
     return app
 
 
-def select(journal: Journal, query: Mapping[str, str]) -> list[Notification]:
-    """Choose notifications by the filters of the API, newest last.
+class _Page:
+    def __init__(self) -> None:
+        self._files = page.load()
 
-    Raises:
-        BadRequestError: an unknown filter, or an invalid value.
-    """
-    wanted: dict[str, Any] = {}
-    for name, value in query.items():
-        if name not in _FILTERS:
-            raise BadRequestError(f"there is no filter of this name; there are {', '.join(_FILTERS)}", name)
-        wanted[name] = _FILTERS[name](name, value)
-    limit = wanted.pop("limit", _DEFAULT_LIMIT)
-    since = wanted.pop("since", 0.0)
-    after = wanted.pop("after", 0)
-    chosen: list[Notification] = []
-    for record in reversed(journal):
-        if len(chosen) >= limit or record.received_at < since or record.number <= after:
-            break  # records are in order of both
-        if all(getattr(record, name) == value for name, value in wanted.items()):
-            chosen.append(record)
-    chosen.reverse()
-    return chosen
+    async def index(self, request: web.Request) -> web.Response:
+        return self._send(request, page.INDEX)
 
+    async def asset(self, request: web.Request) -> web.Response:
+        return self._send(request, request.match_info["name"])
 
-def _text(_name: str, value: str) -> str:
-    return value
-
-
-def _lower(_name: str, value: str) -> str:
-    return value.lower()
-
-
-def _integer(name: str, value: str) -> int:
-    if not value.isascii() or not value.isdecimal() or len(value) > 15:
-        raise BadRequestError("not a whole number", name)
-    return int(value)
-
-
-def _limit(name: str, value: str) -> int:
-    number = _integer(name, value)
-    if number > _MAX_LIMIT:
-        raise BadRequestError(f"at most {_MAX_LIMIT}", name)
-    return number
-
-
-def _seconds(name: str, value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or number < 0:
-        raise BadRequestError("not a number of seconds", name)
-    return number
-
-
-_FILTERS: dict[str, Callable[[str, str], Any]] = {
-    "token": _lower,
-    "topic": _text,
-    "channel_id": _text,
-    "apns_id": _text,
-    "status": _integer,
-    "reason": _text,
-    "since": _seconds,
-    "after": _integer,
-    "limit": _limit,
-}
+    def _send(self, request: web.Request, name: str) -> web.Response:
+        file = self._files.get(name)
+        if file is None:
+            raise web.HTTPNotFound
+        headers = {"ETag": f'"{file.tag}"', "Cache-Control": "no-cache"}
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=file.body, content_type=file.content_type, charset="utf-8", headers=headers)
 
 
 class _Handlers:
+    """One method for each `openapi.Route`."""
+
     def __init__(self, context: Context, ca_pem: bytes) -> None:
         self._context = context
         self._ca_pem = ca_pem
+        self._feeds: set[live.Feed] = set()
+
+    async def stop(self, _app: web.Application) -> None:
+        for feed in self._feeds:
+            feed.stop()
 
     async def notifications(self, request: web.Request) -> web.Response:
-        records = select(self._context.journal, request.query)
+        records = filters.select(self._context.journal, filters.read(request.query))
         return _answer({"notifications": [record.as_dict() for record in records]})
+
+    async def notification(self, request: web.Request) -> web.Response:
+        return _answer(self._find(request).as_dict())
+
+    async def message(self, request: web.Request) -> web.Response:
+        recipient = request.query.get("recipient", mcmt.DEFAULT_RECIPIENT)
+        if not mcmt.is_recipient(recipient):
+            raise BadRequestError("not an address", "recipient")
+        return web.Response(
+            body=mcmt.mcmt_message(self._find(request), recipient), content_type="text/plain", charset="utf-8"
+        )
 
     async def clear(self, _request: web.Request) -> web.Response:
         return _answer({"cleared": self._context.journal.clear()})
 
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        context = self._context
+        criteria = filters.read(request.query)
+        criteria = live.resumed(criteria, request.headers.get("Last-Event-ID", ""), context.instance)
+        if len(self._feeds) >= MAX_FEEDS:
+            return _answer({"error": f"{MAX_FEEDS} readers listen already", "field": ""}, status=503)
+        feed = live.Feed(context.journal, criteria, context.instance, context.chaos)
+        response = web.StreamResponse(headers={**guard.HEADERS, "Cache-Control": "no-store"})
+        response.content_type = "text/event-stream"
+        self._feeds.add(feed)
+        feed.open()
+        try:
+            await response.prepare(request)
+            await response.write(b"retry: 1000\n\n")
+            while not feed.closing:
+                piece = feed.take() if await feed.wait(_HEARTBEAT) else b": nothing new\n\n"
+                async with asyncio.timeout(_STALLED):
+                    await response.write(piece)
+                await asyncio.sleep(_PAUSE)
+        except (ConnectionError, TimeoutError):
+            response.force_close()
+        finally:
+            feed.close()
+            self._feeds.discard(feed)
+        return response
+
     async def wait(self, request: web.Request) -> web.Response:
-        count = _integer("count", request.query.get("count", ""))
-        timeout = min(_seconds("timeout", request.query.get("timeout", "10")), _MAX_WAIT)
+        count = integer("count", request.query.get("count", ""))
+        timeout = min(seconds("timeout", request.query.get("timeout", "10")), openapi.MAX_WAIT)
         journal = self._context.journal
         try:
             await journal.wait_for(count, timeout)
@@ -178,9 +153,12 @@ class _Handlers:
         if not isinstance(changes, dict):
             raise BadRequestError("the body is not a JSON object")
         try:
-            return _answer(self._context.apply_chaos(changes))
+            answer = self._context.apply_chaos(changes)
         except ChaosError as error:
             raise BadRequestError(error.message, error.field) from None
+        for feed in self._feeds:
+            feed.switched()
+        return _answer(answer)
 
     async def health(self, _request: web.Request) -> web.Response:
         context = self._context
@@ -190,11 +168,41 @@ class _Handlers:
                 "environment": context.settings.environment,
                 "port": context.port,
                 "apiPort": context.api_port,
+                "version": version("tubepost"),
             }
         )
 
     async def ca(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._ca_pem, content_type="application/x-pem-file")
+
+    async def openapi(self, _request: web.Request) -> web.Response:
+        return web.Response(body=openapi.document(), content_type=openapi.JSON)
+
+    def _find(self, request: web.Request) -> Notification:
+        number = integer("number", request.match_info["number"])
+        found = self._context.journal.find(number)
+        if found is None:
+            raise web.HTTPNotFound(reason=f"notification {number} is not kept, or never was")
+        return found
+
+
+def _guarded(allowed_hosts: Collection[str]) -> Callable[..., Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def check(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        refusal, field = guard.host_refusal(request.headers.get("Host", ""), allowed_hosts), "Host"
+        if not refusal and request.method not in {"GET", "HEAD"}:
+            refusal, field = guard.origin_refusal(request.headers), "Origin"
+        if refusal:
+            response: web.StreamResponse = _answer({"error": refusal, "field": field}, status=403)
+            response.force_close()  # its body, if any, is not read
+        else:
+            response = await handler(request)
+        if not response.prepared:
+            response.headers.update(guard.HEADERS)
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return check
 
 
 @web.middleware

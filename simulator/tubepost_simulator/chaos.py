@@ -16,6 +16,7 @@ _Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 _Limit = Annotated[int, Field(ge=0, le=2**31 - 1)]
 _Millis = Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)]
 _Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Token = Annotated[str, Field(pattern=r"^[0-9a-f]{1,400}$")]
 
 
 class _Switches(BaseModel):
@@ -118,6 +119,9 @@ class Chaos(_Switches):
     """Share of otherwise accepted requests that is answered with a reason; the sum is at most 1."""
     fail_next: dict[Reason, _Count] = {}
     """So many next otherwise accepted requests of the simulator are answered with a reason; counts down."""
+    devices: Annotated[dict[_Token, Reason], Field(max_length=1000)] = {}
+    """Reasons for single devices: what is otherwise accepted for a device token (lower-case hex, the whole of
+    it) is answered with its reason. At most 1,000."""
     drop_after_requests: _Count = 0
     """The connection is cut at that request."""
     drop_moment: DropMoment = DropMoment.AFTER
@@ -138,8 +142,8 @@ class ChaosError(ValueError):
 def patch(current: Chaos, changes: Mapping[str, Any]) -> tuple[Chaos, ConnectionAction | None]:
     """Apply `changes` (JSON names) to `current`: a JSON merge patch (RFC 7396) of two levels.
 
-    `errors`, `failNext` and `streamsAfter` are replaced as a whole, `goaway` is merged, null brings a
-    switch's default back. The name `now` holds a `ConnectionAction` for the caller and is not a switch.
+    `errors`, `failNext`, `devices` and `streamsAfter` are replaced as a whole, `goaway` is merged, null
+    brings a switch's default back. The name `now` holds a `ConnectionAction` for the caller and is no switch.
 
     Raises:
         ChaosError: an unknown name or a value out of range; nothing is changed then.

@@ -210,7 +210,7 @@ class ClientConnection(H2Transport):
             return self._switched_stall()
         behaviour = reply.behaviour
         if behaviour is None:
-            failure = self._board.failure()
+            failure = self._board.failure(reply.token)
             if failure is not None:
                 reply.timestamp = int(time.time() * 1000) if failure.status == 410 else 0
                 reply.refuse(failure, "switch")
@@ -314,7 +314,7 @@ class ClientConnection(H2Transport):
             self._forget(number)
             return
         self._limit.proven = reply.reason is None
-        record.answered = True
+        self._journal.answered(record)
         self._finish(number)
 
     def _send_answer(self, number: int, reply: Reply) -> bool:

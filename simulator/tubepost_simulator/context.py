@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -25,6 +26,8 @@ class Context:
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
+        self.instance = secrets.token_hex(4)
+        """Names this run: numbers of notifications begin anew with the next."""
         self.policy = Policy(settings)
         self.board = Switchboard(settings.chaos, settings.seed)
         self.journal = Journal(settings.retain, settings.retain_bytes)

@@ -7,7 +7,7 @@ import base64
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -114,6 +114,19 @@ class Counts:
     """Streams above a GOAWAY's last stream id; ignored."""
 
 
+class Watcher(Protocol):
+    """Is told what happens to a journal, at once and on the same event loop; must not raise, and be quick."""
+
+    def added(self) -> None:
+        """A notification has been recorded."""
+
+    def answered(self, record: Notification) -> None:
+        """The verdict of a recorded notification has been written to its connection."""
+
+    def cleared(self) -> None:
+        """All notifications have been forgotten."""
+
+
 class Journal:
     """The record of notifications, newest last, within bounds of number and bytes."""
 
@@ -131,6 +144,7 @@ class Journal:
         self._next_number = 1
         self._since_clear = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._watchers: list[Watcher] = []
 
     def __len__(self) -> int:
         return len(self._records)
@@ -140,6 +154,19 @@ class Journal:
 
     def __reversed__(self) -> Iterator[Notification]:
         return reversed(self._records)
+
+    def find(self, number: int) -> Notification | None:
+        """The notification of this number, None if it is not kept."""
+        if not self._records:
+            return None
+        # Numbers have no gaps: what is forgotten is the oldest, or all.
+        place = number - self._records[0].number
+        return self._records[place] if 0 <= place < len(self._records) else None
+
+    @property
+    def last_number(self) -> int:
+        """Number of the notification recorded last, 0 before the first."""
+        return self._next_number - 1
 
     @property
     def count(self) -> int:
@@ -167,6 +194,24 @@ class Journal:
             self._forget(self._records.popleft())
         if self._waiters:
             self._wake()
+        for watcher in self._watchers:
+            watcher.added()
+
+    def answered(self, record: Notification) -> None:
+        """Note that the verdict of `record` has been written to its connection."""
+        record.answered = True
+        if record.number:
+            for watcher in self._watchers:
+                watcher.answered(record)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell `watcher` what happens, until `unwatch`."""
+        self._watchers.append(watcher)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Tell it no more; ignores one that is not told."""
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
 
     def clear(self) -> int:
         """Forget all notifications, not the counts; returns how many were forgotten."""
@@ -176,6 +221,8 @@ class Journal:
         self._accepted_ids.clear()
         self._bytes = 0
         self._since_clear = 0
+        for watcher in self._watchers:
+            watcher.cleared()
         return forgotten
 
     async def wait_for(self, count: int, timeout: float) -> None:

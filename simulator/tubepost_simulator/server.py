@@ -35,7 +35,7 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class Simulator:
-    """An APNs on a local port, with a JSON API on another.
+    """An APNs on a local port, with an inbox page and a JSON API on another.
 
     Create it anywhere, use it on one event loop. `start` may be called once; after `stop` the record and the
     counts can still be read. Certificates are made at creation.
@@ -67,7 +67,7 @@ class Simulator:
 
     @property
     def api_port(self) -> int:
-        """The port of the JSON API, once started."""
+        """The port of the inbox page and the JSON API, once started."""
         return self._context.api_port
 
     # ---- life
@@ -92,17 +92,24 @@ class Simulator:
             ssl_shutdown_timeout=_STOP_TIMEOUT,
         )
         context.port = self._server.sockets[0].getsockname()[1]
-        application = api.application(context, self.ca_pem)
+        application = api.application(context, self.ca_pem, context.settings.allowed_hosts)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         try:
             await self._runner.setup()
-            await web.SockSite(
-                self._runner, _bind(context.settings.host, context.settings.api_port), backlog=_BACKLOG
-            ).start()
+            await web.SockSite(self._runner, self._bind_api(), backlog=_BACKLOG).start()
         except BaseException:
             await self.stop()
             raise
         context.api_port = self._runner.addresses[0][1]
+
+    def _bind_api(self) -> socket.socket:
+        settings = self._context.settings
+        try:
+            return _bind(settings.host, settings.api_port)
+        except OSError:
+            if not settings.api_port_may_differ:
+                raise
+            return _bind(settings.host, 0)
 
     async def stop(self) -> None:
         """Close both ports and cut all connections; does nothing the second time."""

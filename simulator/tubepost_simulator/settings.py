@@ -56,6 +56,9 @@ class SimulatorSettings:
     host: str = "127.0.0.1"
     port: int = 0
     api_port: int = 0
+    """Of the inbox page and the JSON API."""
+    api_port_may_differ: bool = False
+    """Where `api_port` cannot be had, any other one will do."""
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
     server_certificate: bytes | None = None
     server_key: bytes | None = field(default=None, repr=False)
@@ -76,5 +79,8 @@ class SimulatorSettings:
     max_connections: int = 1_000
     retain: int = 100_000
     retain_bytes: int = 256 * 1024 * 1024
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that the Host header of a request to page and API may hold, besides addresses and names that
+    nobody can register (`guard.host_refusal`); `*` for any."""
     seed: int | None = None
     """Of the random numbers behind jitter and error rates; None: not repeatable."""

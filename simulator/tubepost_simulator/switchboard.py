@@ -58,8 +58,15 @@ class Switchboard:
         every = self.chaos.refuse_every
         return every > 0 and self._requests % every == 0
 
-    def failure(self) -> Reason | None:
-        """The reason to answer an otherwise accepted request with. Call once per such request."""
+    def failure(self, token: str = "") -> Reason | None:
+        """The reason to answer an otherwise accepted request with. Call once per such request.
+
+        `token` is the device's, lower-case; empty of a broadcast.
+        """
+        if self.chaos.devices:
+            reason = self.chaos.devices.get(token)
+            if reason is not None:
+                return reason
         for reason, left in self._fail_next.items():
             if left == 1:
                 del self._fail_next[reason]

@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 REMEDY = "scripts/setup-test-tools"
 """The command that gets what is missing."""
 PROGRAMS = (
+    "chromium",
     "go",
     "node",
     "nghttpd",
@@ -41,7 +42,7 @@ GO_PEERS = ("apnsserver", "dsnreader", "load", "rawpeer", "sink")
 """Commands in `tests/peers/go`; `require("rawpeer")` builds them."""
 GO_PROGRAMS = ("nats-server",)
 """Programs of others in Go: the tools of the module in `tests/peers/NAME`; `require("nats-server")` builds them."""
-MODULES = ("nodemailer",)
+MODULES = ("axe-core", "nodemailer")
 """Node packages of `tests/peers/node`; `require("nodemailer")` gives the value of NODE_PATH."""
 _SYSTEM = (
     "/usr/local/sbin",
@@ -75,7 +76,8 @@ def find(tool: str) -> Path:
         return _built(tool, HERE / tool, "tool")
     if tool in MODULES:
         return _node_module(tool)
-    path = os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM, str(cache_dir() / "tools" / "bin")))
+    unpacked = (str(cache_dir() / part / "bin") for part in ("tools", "chromium"))
+    path = os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM, *unpacked))
     found = shutil.which(tool, path=path)
     if found is None:
         raise MissingToolError(f"{tool} is not installed")

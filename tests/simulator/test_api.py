@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.simulator.support import TOPIC, RawClient, api_client, until
+from tests.simulator.support import TOPIC, RawClient, api_client, settings, until
 from tubepost_simulator import Simulator
+from tubepost_simulator import api as api_module
 
 
 @pytest.fixture
@@ -178,6 +181,7 @@ async def test_health_and_authority(simulator: Simulator, api: httpx.AsyncClient
         "environment": "Sandbox",
         "port": simulator.port,
         "apiPort": simulator.api_port,
+        "version": version("tubepost"),
     }
     assert (await api.get("/api/v1/ca")).content == simulator.ca_pem
 
@@ -187,3 +191,124 @@ async def test_channels(simulator: Simulator, api: httpx.AsyncClient) -> None:
     assert (await api.get("/api/v1/channels")).json() == {
         "channels": [{"id": channel, "bundle": TOPIC, "messageStoragePolicy": 1}]
     }
+
+
+async def test_one_notification_and_its_message(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    await push(simulator, "ab")
+    assert (await api.get("/api/v1/notifications/1")).json()["token"] == "ab"
+    message = await api.get("/api/v1/notifications/1/message", params={"recipient": "x@push.example.com"})
+    assert message.headers["content-type"] == "text/plain; charset=utf-8"
+    assert "\r\nTo: x@push.example.com\r\n" in message.text
+    assert "\r\nX-Device-Token: ab\r\n" in message.text
+    refused = await api.get("/api/v1/notifications/1/message", params={"recipient": "x\r\nBcc: y@z"})
+    assert (refused.status_code, refused.json()["field"]) == (400, "recipient")
+    for number, status in (("2", 404), ("0", 404), ("x", 400)):
+        assert (await api.get(f"/api/v1/notifications/{number}")).status_code == status
+
+
+async def test_the_page_is_served_and_asked_for_again_cheaply(api: httpx.AsyncClient) -> None:
+    index = await api.get("/")
+    assert (index.status_code, index.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    script = await api.get("/page/main.js")
+    assert script.headers["content-type"] == "text/javascript; charset=utf-8"
+    again = await api.get("/page/main.js", headers={"If-None-Match": script.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    for path in ("/page/nothing.js", "/page/..%2fapi.py", "/page/%2fetc%2fpasswd", "/page/", "/index.html"):
+        assert (await api.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/page/main.js", "/api/v1/stats", "/api/v1/nothing"])
+async def test_every_answer_is_guarded(api: httpx.AsyncClient, path: str) -> None:
+    headers = (await api.get(path)).headers
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] in {"no-store", "no-cache"}
+
+
+async def test_foreign_names_and_pages_are_refused(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    rebound = await api.get("/api/v1/notifications", headers={"Host": "evil.example.com"})
+    assert (rebound.status_code, rebound.json()["field"]) == (403, "Host")
+    before = simulator.chaos()
+    for method, path in (("PATCH", "/api/v1/chaos"), ("DELETE", "/api/v1/notifications")):
+        response = await api.request(
+            method, path, content=b'{"latencyMs": 5}', headers={"Origin": "http://evil.example.com"}
+        )
+        assert (response.status_code, response.json()["field"]) == (403, "Origin")
+    assert simulator.chaos() == before
+
+
+async def test_a_name_can_be_allowed() -> None:
+    async with (
+        Simulator(settings(allowed_hosts=("push.example.com",))) as simulator,
+        api_client(simulator) as api,
+    ):
+        for host, status in (("push.example.com", 200), ("other.example.com", 403)):
+            assert (await api.get("/api/v1/health", headers={"Host": host})).status_code == status
+
+
+async def next_event(lines: AsyncIterator[str]) -> tuple[str, Any]:
+    name = ""
+    async with asyncio.timeout(60):
+        async for line in lines:
+            if line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: "):
+                return name, json.loads(line[6:])
+    raise AssertionError("the stream has ended")
+
+
+async def test_events_as_they_happen(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    await push(simulator, "aa")
+    async with api.stream("GET", "/api/v1/events") as stream:
+        assert stream.headers["content-type"] == "text/event-stream"
+        lines = stream.aiter_lines()
+        assert [(await next_event(lines))[0] for _ in range(3)] == ["hello", "switches", "notification"]
+        await push(simulator, "bb")
+        name, shown = await next_event(lines)
+        assert (name, shown["token"]) == ("notification", "bb")
+        await api.patch("/api/v1/chaos", json={"latencyMs": 5})
+        name, switches = await next_event(lines)
+        assert (name, switches["latencyMs"]) == ("switches", 5)
+        await api.delete("/api/v1/notifications")
+        assert await next_event(lines) == ("cleared", {})
+    await until(lambda: not simulator._context.journal._watchers)
+
+
+async def test_readers_of_events_are_bounded(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_module, "MAX_FEEDS", 1)
+    async with api_client(simulator) as api, api.stream("GET", "/api/v1/events") as stream:
+        assert stream.status_code == 200
+        refused = await api.get("/api/v1/events")
+        assert (refused.status_code, refused.json()["field"]) == (503, "")
+
+
+async def test_the_simulator_stops_although_somebody_reads() -> None:
+    async with (
+        Simulator(settings()) as simulator,
+        api_client(simulator) as api,
+        api.stream("GET", "/api/v1/events") as stream,
+    ):
+        lines = stream.aiter_lines()
+        await next_event(lines)
+        await simulator.stop()
+        async with asyncio.timeout(60):
+            assert [line async for line in lines if line.startswith("event: hello")] == []
+
+
+async def test_a_late_answer_is_an_event(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    async with api.stream("GET", "/api/v1/events") as stream:
+        lines = stream.aiter_lines()
+        assert [(await next_event(lines))[0] for _ in range(2)] == ["hello", "switches"]
+        simulator.apply_chaos({"latencyMs": 500})
+        async with await RawClient.open(simulator) as client:
+            await client.answers(client.request("aa"))
+        states = [(await next_event(lines))[1]["answered"]]
+        while not states[-1]:
+            states.append((await next_event(lines))[1]["answered"])
+        assert states in ([False, True], [True])
+
+
+async def test_one_device_is_answered_with_a_reason(simulator: Simulator, api: httpx.AsyncClient) -> None:
+    await api.patch("/api/v1/chaos", json={"devices": {"aa": "Unregistered"}})
+    await push(simulator, "aa", "bb", "AA")
+    assert [record.reason for record in simulator.notifications] == ["Unregistered", "", "Unregistered"]

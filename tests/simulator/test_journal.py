@@ -99,3 +99,43 @@ def test_as_dict_shows_payload_both_ways() -> None:
     shown = record(payload=b'{"a":1}').as_dict()
     assert (shown["payload"], shown["payloadBase64"]) == ({"a": 1}, "eyJhIjoxfQ==")
     assert record(payload=b"\xff").as_dict()["payload"] is None
+
+
+def test_records_are_found_by_number_while_they_are_kept() -> None:
+    journal = Journal(2, 1_000)
+    assert journal.find(1) is None
+    for _ in range(3):
+        journal.add(record())
+    found = [journal.find(number) for number in range(5)]
+    assert [entry.number if entry else 0 for entry in found] == [0, 0, 2, 3, 0]
+    assert journal.last_number == 3
+    journal.clear()
+    assert journal.find(3) is None
+
+
+def test_watchers_are_told_until_they_stop() -> None:
+    class Told:
+        def __init__(self) -> None:
+            self.news: list[str] = []
+
+        def added(self) -> None:
+            self.news.append("added")
+
+        def answered(self, record: Notification) -> None:
+            self.news.append(f"answered {record.number}")
+
+        def cleared(self) -> None:
+            self.news.append("cleared")
+
+    journal, told = Journal(10, 1_000), Told()
+    journal.watch(told)
+    one = record()
+    journal.add(one)
+    journal.answered(one)
+    journal.answered(record())  # of a channel's management: never recorded
+    journal.clear()
+    journal.unwatch(told)
+    journal.unwatch(told)
+    journal.add(record())
+    assert one.answered
+    assert told.news == ["added", "answered 1", "cleared"]

@@ -182,3 +182,12 @@ with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
 assert not [name for name in sys.modules if name.startswith("tubepost_dispatcher")]
 """
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=50)
+
+
+async def test_another_port_will_do_where_that_is_allowed() -> None:
+    async with Simulator(settings()) as first:
+        wanted = settings(api_port=first.api_port, api_port_may_differ=True)
+        async with Simulator(wanted) as second:
+            assert second.api_port not in {0, first.api_port}
+        with pytest.raises(OSError, match="in use"):
+            await Simulator(settings(api_port=first.api_port)).start()

@@ -67,3 +67,20 @@ def test_attempts_are_counted_within_bounds(monkeypatch: pytest.MonkeyPatch) -> 
     board = Switchboard(Chaos())
     assert [board.attempt(name) for name in ("a", "a", "b", "c", "a")] == [1, 2, 1, 1, 1]
     assert len(board._attempts) == 2
+
+
+def test_a_device_has_its_reason_before_any_other() -> None:
+    board = Switchboard(Chaos(devices={"aa": Reason.UNREGISTERED}, fail_next={Reason.FORBIDDEN: 1}))
+    assert [board.failure(token) for token in ("aa", "aa", "bb", "bb")] == [
+        Reason.UNREGISTERED,
+        Reason.UNREGISTERED,
+        Reason.FORBIDDEN,
+        None,
+    ]
+
+
+@pytest.mark.parametrize("devices", [{"AA": "Unregistered"}, {"": "Unregistered"}, {"aa": "Nonsense"}])
+def test_devices_are_checked(devices: dict[str, str]) -> None:
+    board = Switchboard(Chaos())
+    with pytest.raises(ChaosError, match="devices"):
+        board.patch({"devices": devices})
