@@ -164,6 +164,11 @@ class Journal:
         return self._records[place] if 0 <= place < len(self._records) else None
 
     @property
+    def first_number(self) -> int:
+        """Number of the oldest notification that is kept; of the next one where none is."""
+        return self._records[0].number if self._records else self._next_number
+
+    @property
     def last_number(self) -> int:
         """Number of the notification recorded last, 0 before the first."""
         return self._next_number - 1

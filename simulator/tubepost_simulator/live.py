@@ -2,7 +2,7 @@
 
 | event | data |
 | --- | --- |
-| `hello` | `{"instance": ..., "last": N}`: which run of the simulator this is, and its newest number |
+| `hello` | `{"instance": ..., "first": M, "last": N}`: this run, the oldest and the newest number kept |
 | `notification` | a notification that passes the filters: a new one, or one whose answer has gone out since |
 | `answered` | `{"number": N}`: the answer has gone out of one that does not pass the filters (any more) |
 | `skipped` | `{}`: so many came that some are left out; `GET /api/v1/notifications` has them |
@@ -112,7 +112,8 @@ class Feed:
         parts: list[bytes] = []
         if not self._greeted:
             self._greeted = True
-            parts.append(_event("hello", {"instance": self._instance, "last": self._journal.last_number}, ""))
+            numbers = {"first": self._journal.first_number, "last": self._journal.last_number}
+            parts.append(_event("hello", {"instance": self._instance, **numbers}))
             parts.append(_event("switches", self._switches()))
             self._switched = False
         if self._cleared:

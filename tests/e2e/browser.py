@@ -104,7 +104,8 @@ class Page:
         elif method == "Runtime.consoleAPICalled" and event["type"] in {"error", "warning", "assert"}:
             self.faults.append(json.dumps(event["args"])[:2000])
         elif method == "Log.entryAdded" and event["entry"]["level"] in {"error", "warning"}:
-            self.faults.append(f"{event['entry']['text']} {event['entry'].get('url', '')}")
+            if "ERR_NETWORK_CHANGED" not in event["entry"]["text"]:  # see `load`
+                self.faults.append(f"{event['entry']['text']} {event['entry'].get('url', '')}")
         elif method == "Network.requestWillBeSent":
             self.requests.append(event["request"]["url"])
 
@@ -159,9 +160,21 @@ class Page:
             ],
         )
 
-    async def go(self, url: str) -> None:
-        """Load a page."""
-        await self.call("Page.navigate", url=url)
+    async def load(self, url: str, until: str) -> None:
+        """Load a page, and wait until it is there.
+
+        A network interface that comes or goes on the machine makes Chromium give up what it is loading: then
+        once more.
+        """
+        end = time.monotonic() + PATIENCE
+        while True:
+            await self.call("Page.navigate", url=url)
+            once_more = time.monotonic() + 20
+            while time.monotonic() < once_more:
+                if await self.eval(f"Boolean({until})"):
+                    return
+                await asyncio.sleep(0.05)
+            assert time.monotonic() < end, (url, self.faults)
 
     async def eval(self, script: str) -> Any:
         """The value of an expression, awaited."""

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("inbox"), pytest.mark.ti
 DEVICE = "4f0e9c27ab31d86e5b7702c94d1f8a60b3e2517c9ad04f6e8137bb52c0de4419"
 WATCH = "c0ffee12" * 8
 PARCELS = "com.example.parcels"
+LIVE = "document.querySelector('#live')?.dataset.state === 'live'"
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 
@@ -45,8 +46,7 @@ async def page(address: str, simulator: Simulator) -> AsyncIterator[Page]:
     """The page, loaded; at the end it must have complained of nothing, and asked nobody else."""
     async with browser.page(address) as opened:
         await opened.look(1440, 900)
-        await opened.go(home(simulator))
-        await opened.until("document.querySelector('#live')?.dataset.state === 'live'")
+        await opened.load(home(simulator), LIVE)
         yield opened
         assert opened.faults == []
         elsewhere = [url for url in opened.requests if not url.startswith((home(simulator), "data:"))]
@@ -306,7 +306,8 @@ async def test_switches_for_trouble(page: Page, simulator: Simulator) -> None:
         """Apply a card, and wait until so many switches are on."""
         for name, value in values.items():
             await page.eval(
-                f"document.querySelector('#t-{card}').elements['{name}'].value = {json.dumps(value)}"
+                f"(() => {{ const e = document.querySelector('#t-{card}').elements['{name}'];"
+                f" e.value = {json.dumps(value)}; e.dispatchEvent(new Event('input', {{bubbles: true}})); }})()"
             )
         await page.click(f"#t-{card} button[type=submit]")
         await page.until(f"document.querySelectorAll('#active li').length === {active}")
@@ -412,14 +413,27 @@ async def test_it_forgets_and_comes_back(page: Page, simulator: Simulator) -> No
     await page.until(cards(1))
 
 
+async def test_it_goes_on_after_it_was_away(page: Page, simulator: Simulator) -> None:
+    await push(simulator, {"aps": {"alert": "before"}})
+    await page.until(cards(1))
+    await page.eval("window.dispatchEvent(new Event('pagehide'))")
+    await push(simulator, {"aps": {"alert": "meanwhile"}})
+    await page.eval("window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    await page.until(cards(2))
+    await page.eval("window.dispatchEvent(new Event('pagehide'))")
+    simulator.clear()
+    await push(simulator, {"aps": {"alert": "after"}})
+    await page.eval("window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    await page.until(f"{cards(1)} && document.querySelector('#n-3')")
+
+
 async def test_many_at_once_are_bounded_on_the_page(page: Page, simulator: Simulator) -> None:
     async with await RawClient.open(simulator) as client:
         for number in range(600):
             await client.answers(client.request(f"{number:04x}", body=b'{"aps":{"alert":"%d"}}' % number))
     await page.until(f"({text('#n-600')}) !== '' && ({text('#counts')}).startsWith('600 received')")
     assert await page.eval("document.querySelectorAll('.card').length") <= 400
-    await page.go(home(simulator) + "?again")
-    await page.until(cards(100))
+    await page.load(home(simulator) + "?again", cards(100))
     await page.click("#older")
     await page.until(cards(200))
     assert await page.eval("document.activeElement.dataset.number") == "500"
@@ -483,8 +497,7 @@ async def test_pictures(page: Page, simulator: Simulator, tmp_path: Path) -> Non
         simulator.apply_chaos(trouble if view == "#trouble" else dict.fromkeys(trouble))
         await page.look(width, height, scheme)
         await page.eval(f"location.hash = '{view}'")
-        await page.go(home(simulator) + f"?{name}{view}")
-        await page.until(cards(6))
+        await page.load(home(simulator) + f"?{name}{view}", cards(6))
         await page.until(f"({text('#counts')}).startsWith('6 received')")
         if view == "#trouble":
             await page.until("document.querySelectorAll('#active li:not(.calm)').length === 3")

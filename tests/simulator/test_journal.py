@@ -108,9 +108,10 @@ def test_records_are_found_by_number_while_they_are_kept() -> None:
         journal.add(record())
     found = [journal.find(number) for number in range(5)]
     assert [entry.number if entry else 0 for entry in found] == [0, 0, 2, 3, 0]
-    assert journal.last_number == 3
+    assert (journal.first_number, journal.last_number) == (2, 3)
     journal.clear()
     assert journal.find(3) is None
+    assert (journal.first_number, journal.last_number) == (4, 3)
 
 
 def test_watchers_are_told_until_they_stop() -> None:

@@ -37,7 +37,7 @@ def filled(count: int) -> Journal:
 def test_first_the_greeting_and_what_is_there_then_what_comes() -> None:
     journal = filled(2)
     source = feed(journal)
-    hello = {"instance": "run", "last": 2}
+    hello = {"instance": "run", "first": 1, "last": 2}
     assert events(source) == [
         ("hello", hello),
         ("switches", SWITCHES),

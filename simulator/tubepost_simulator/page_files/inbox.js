@@ -175,6 +175,17 @@ function take(record, fresh) {
   else requestAnimationFrame(flush);
 }
 
+/** Take one off that the simulator does not keep any more. */
+function forget(number) {
+  records.delete(number);
+  $(`n-${number}`)?.remove();
+  if (number === selected) {
+    selected = 0;
+    back();
+    idle();
+  }
+}
+
 function empty() {
   records.clear();
   pending = [];
@@ -194,17 +205,40 @@ function state(name, text) {
 }
 
 /** Listen by the present filters, from the newest notifications on. */
-export function listen() {
+function listen() {
   source?.close();
   empty();
-  source = new EventSource(`api/v1/events?${query({ limit: FIRST })}`);
+  connect({ limit: FIRST });
+}
+
+/** Listen no more: a browser has few connections to one host, and pages that are not looked at need none. */
+function rest() {
+  source?.close();
+  source = null;
+}
+
+/** Listen again, from where it was. */
+function resume() {
+  if (source) return;
+  const after = Math.max(0, ...records.keys());
+  connect(after ? { after } : { limit: FIRST });
+}
+
+function connect(more) {
+  source = new EventSource(`api/v1/events?${query(more)}`);
   const mine = source;
   let lastBefore = 0;
   const on = (name, listener) => source.addEventListener(name, (event) => mine === source && listener(JSON.parse(event.data)));
   on("hello", (hello) => {
-    if (instance && instance !== hello.instance) empty();
+    if (instance && instance !== hello.instance) {
+      // Another run: its numbers begin anew, and `after` was one of the former.
+      instance = hello.instance;
+      listen();
+      return;
+    }
     instance = hello.instance;
-    lastBefore = hello.last;
+    for (const number of [...records.keys()].filter((number) => number < hello.first)) forget(number);
+    lastBefore = more.after ?? hello.last;
     state("live", "Live");
     refreshFrame();
     handlers.onTraffic();
@@ -225,7 +259,17 @@ export function listen() {
     handlers.onTraffic();
   });
   on("switches", (switches) => handlers.onSwitches(switches));
-  source.onerror = () => mine === source && state("lost", "Reconnecting");
+  source.onerror = () => {
+    if (mine !== source) return;
+    state("lost", "Reconnecting");
+    // What it was answered with was no stream: the browser does not try again by itself.
+    if (source.readyState !== EventSource.CLOSED) return;
+    setTimeout(() => {
+      if (mine !== source) return;
+      rest();
+      resume();
+    }, 1000);
+  };
 }
 
 async function older() {
@@ -314,5 +358,8 @@ export function start({ reasons, types, ...given }) {
     if (button) select(Number(button.dataset.number), true);
   });
   document.addEventListener("keydown", onKey);
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : resume()));
+  window.addEventListener("pagehide", rest);
+  window.addEventListener("pageshow", (event) => event.persisted && resume());
   listen();
 }

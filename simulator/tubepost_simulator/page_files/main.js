@@ -49,8 +49,6 @@ function onTraffic() {
 }
 
 async function start() {
-  window.addEventListener("hashchange", route);
-  route();
   const [health, description] = await Promise.all([ask("health"), ask("openapi.json")]);
   $("environment").textContent = health.environment;
   const { schemas } = description.components;
@@ -62,4 +60,19 @@ async function start() {
   setInterval(() => document.hidden || onTraffic(), 5000);
 }
 
-start().catch((error) => toast(`The simulator does not answer: ${error.message}`));
+/** Begin, however often that takes: the simulator may be about to start. */
+async function begin() {
+  for (;;) {
+    try {
+      await start();
+      return;
+    } catch (error) {
+      toast(`The simulator does not answer: ${error.message}`);
+      await new Promise((done) => setTimeout(done, 2000));
+    }
+  }
+}
+
+window.addEventListener("hashchange", route);
+route();
+begin();
