@@ -231,7 +231,7 @@ class Worker:
     def adopt(self, slots: Sequence[int]) -> None:
         """Empty the partitions of these slots of the queue beside the own one."""
         if self._queue is not None:
-            self._queue.queue.adopt(slots)
+            self._queue.adopt(slots)
 
     def queue_state(self) -> tuple[Mapping[int, str], str]:
         """What is wrong with each partition of the queue, and why no message can be taken now; or empty."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -23,6 +23,7 @@ from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.leaving import report_rest
 from tubepost_dispatcher.queue.queue import Queue
 from tubepost_dispatcher.queue.sampling import QueueSampler
+from tubepost_dispatcher.store.directory import FILE
 from tubepost_dispatcher.store.disk import DiskStore
 from tubepost_dispatcher.store.jetstream.settings import JetStreamSettings
 from tubepost_dispatcher.store.jetstream.store import JetStreamStore
@@ -46,6 +47,8 @@ _LAST_LOOK: Final = 2.0
 _DOMAINS: Final = 20
 """Domains that are named of it."""
 _EVERYTHING: Final = Filter()
+_LEFT: Final = 1_000
+"""Added to the number of a partition that is emptied beside the stream: that has the worker's own."""
 
 
 class WorkerQueue:
@@ -102,6 +105,7 @@ class WorkerQueue:
         )
         self.bounded = BoundedQueue(self.queue, Bounds.of(config, workers))
         """What acceptance puts into."""
+        self.adopt(())
         self._sampler = QueueSampler(self.queue, metrics, lambda: self._domains)
         self._sampler.start()
 
@@ -126,6 +130,15 @@ class WorkerQueue:
             store.set_reserve(self._reserve)
         self.queue.swap(domains)
 
+    def adopt(self, slots: Sequence[int]) -> None:
+        """Empty the partitions of these slots too; and the own one, where the queue was on disk before."""
+        left = (
+            self._jet_stream is not None
+            and self._directory is not None
+            and (partition_path(self._directory, self._slot) / "current" / FILE).exists()
+        )
+        self.queue.adopt((*slots, _LEFT + self._slot) if left else slots)
+
     @property
     def _reserve(self) -> int:
         """Bytes; without a queue in force the last ones are left."""
@@ -142,7 +155,7 @@ class WorkerQueue:
             return self._stream
         assert self._directory is not None
         store = self._stores[slot] = DiskStore(
-            partition_path(self._directory, slot),
+            partition_path(self._directory, slot % _LEFT),
             asyncio.get_running_loop(),
             reserve=self._reserve,
             before_removal=self._before_removal,

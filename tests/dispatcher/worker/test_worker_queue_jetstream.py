@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.dispatcher.delivery.support import BUSY, DELIVERED, FakePool, domain, domains, notification
 from tests.dispatcher.store.jetstream.support import Nats
-from tests.dispatcher.store.support import all_of
+from tests.dispatcher.store.support import all_of, closed, told
 from tubepost_api.config import DeliveryConfig, QueueConfig
 from tubepost_api.config_jetstream import JetStreamConfig
 from tubepost_dispatcher.bounces.relay_sender import RelaySender
@@ -19,13 +20,15 @@ from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.outcome import Outcome, OutcomeKind
+from tubepost_dispatcher.partitions import partition_path
 from tubepost_dispatcher.queue import feeder
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.operations import Operations
 from tubepost_dispatcher.queue_request import Action
 from tubepost_dispatcher.queue_step import Step
+from tubepost_dispatcher.store.disk import DiskStore
 from tubepost_dispatcher.store.jetstream import holding
-from tubepost_dispatcher.store.port import Failure, FailureKind
+from tubepost_dispatcher.store.port import Failure, FailureKind, entry
 from tubepost_dispatcher.worker.worker_queue import WorkerQueue
 
 pytestmark = [
@@ -37,7 +40,9 @@ STREAM = JetStreamConfig(servers=("nats://a:4222",), stream="S", subject_prefix=
 
 
 class Bench:
-    def __init__(self, nats: Nats, slot: int = 0, *, most: int = 0, **options: Any) -> None:
+    def __init__(
+        self, nats: Nats, slot: int = 0, *, most: int = 0, directory: Path | None = None, **options: Any
+    ) -> None:
         self.pool = FakePool()
         self.domain = domain(self.pool, options=DeliveryConfig(**options))
         self.journal, self.metrics = Journal(None), Metrics()
@@ -46,7 +51,7 @@ class Bench:
         )
         self.config = QueueConfig(persistent=True, max_messages=most, jet_stream=STREAM)
         self.it = WorkerQueue(
-            None, slot, deliverer, domains(self.domain), self.metrics, self.journal, self.config, 2,
+            directory, slot, deliverer, domains(self.domain), self.metrics, self.journal, self.config, 2,
             Reports(), RelaySender(), None, nats.settings(),
         )  # fmt: skip
         self.operations = Operations(self.it.queue, self.journal)
@@ -176,3 +181,29 @@ async def test_an_operator_reaches_what_waits_by_any_worker(nats: Nats) -> None:
     assert (await first.operations.do(Step("count", as_of=5e9))).groups == ()
     for bench in (first, second):
         await bench.it.close()
+
+
+async def test_what_is_on_disk_from_before_is_delivered_too(nats: Nats, tmp_path: Path) -> None:
+    disk = DiskStore(partition_path(tmp_path, 0), reserve=0)
+    assert await told(disk.start) is None
+    before = notification(7, accepted_at=4e9)
+    assert isinstance(await told(disk.put, [entry(before, due=0.0, expires=5e9, lane=3)]), list)
+    await closed(disk)
+    bench = Bench(nats, directory=tmp_path)
+    await bench.it.opened(60.0)
+    assert await bench.put(8) is None
+    await until(lambda: sorted(bench.sent) == ["m7", "m8"])
+    bench.answer_all()
+    await until(lambda: not bench.it.queue.queued)
+    bench.it.adopt(())  # stays until the worker ends
+    assert len(bench.it.queue.slots) == 2
+    await bench.it.close()
+
+
+async def test_another_stream_waits_for_another_worker(nats: Nats, caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(nats)
+    await bench.it.opened(60.0)
+    bench.it.swap(domains(bench.domain), bench.config, 2, nats.settings(stream="OTHER"))
+    assert f"it stays on stream {nats.settings().stream} until this pod is replaced" in caplog.text
+    assert await bench.put(1) is None
+    await bench.it.close()

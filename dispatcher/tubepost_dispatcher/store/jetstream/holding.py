@@ -29,6 +29,8 @@ GRACE: Final = 10.0
 """Seconds after its due time at which an entry that its owner has not taken is anyone's."""
 SOON: Final = 0.5
 """Seconds until what a closed owner leaves behind is anyone's."""
+LOOKS: Final = 5
+"""How often what should not be there is looked for, a second apart."""
 RETRY: Final = 1.0
 """Seconds until a write that failed is tried again."""
 UNHELD: Final = "it is too large for the server's max_payload"
@@ -307,19 +309,24 @@ class Holding:
 
         self.api.delete(lease.seq, removed, max(1.0, SURE - (self.loop.time() - lease.written)))
 
-    def clean(self, subject: str, until: float = 0.0) -> None:
-        """Remove what is in the stream of a subject of our own by which nobody knows an entry any more."""
+    def clean(self, subject: str, looks: int = LOOKS, until: float = 0.0) -> None:
+        """Remove what is in the stream of a subject of our own by which nobody knows an entry any more.
+
+        It is looked for several times: a write that was not answered may still be on its way.
+        """
         until = until or self.loop.time() + LENGTH
 
         def found(one: Found | None) -> None:
             if one is not None:
-                self.api.delete(one.seq, lambda told: again() if told is Removed.UNSURE else None)
+                self.api.delete(one.seq, lambda told: again(looks if told is Removed.UNSURE else looks - 1))
+            else:
+                again(looks - 1)
 
-        def again() -> None:
-            if self.loop.time() < until and not self.closing:
-                self.loop.call_later(RETRY, self.clean, subject, until)
+        def again(left: int) -> None:
+            if left and self.loop.time() < until and not self.closing:
+                self.loop.call_later(RETRY, self.clean, subject, left, until)
 
-        self.api.last(subject, found, again)
+        self.api.last(subject, found, partial(again, looks))
 
     def _count(self, messages: int, size: int) -> None:
         self.messages = max(0, self.messages + messages)

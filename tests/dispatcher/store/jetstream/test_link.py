@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ import pytest
 
 from tests.dispatcher.store.jetstream.support import Nats
 from tests.dispatcher.store.support import eventually
+from tests.peers.nats_credentials import USER, Decentral, NKey
 from tests.peers.nats_server import NatsServer
+from tubepost_credentials.nkey import load_nats_file, load_nkey
+from tubepost_credentials.throwaway import make_ca, make_server_certificate
 from tubepost_dispatcher.store.jetstream.link import Answer, Link
 from tubepost_dispatcher.store.jetstream.settings import Identity, JetStreamSettings
 
@@ -130,3 +134,57 @@ async def test_closing_answers_what_waits(nats: Nats) -> None:
     await eventually(lambda: bool(made.downs))
     await made.link.close()
     assert await asked == Answer([], 0)
+
+
+async def test_an_nkey_that_is_rotated_is_used_at_once(tmp_path: Path) -> None:
+    keys = [NKey.make(USER), NKey.make(USER)]
+    with NatsServer(tmp_path, "n1", access=allowed(keys[0])) as server:
+        settings = Nats(server.url).settings()
+
+        def by(key: NKey) -> JetStreamSettings:
+            return settings._replace(identity=Identity(load_nkey(key.seed.encode())))
+
+        made = Linked(by(keys[0]))
+        made.start()
+        assert (await made.ask()).json is not None
+        server.access = allowed(keys[1])
+        await asyncio.get_running_loop().run_in_executor(None, server.reload)
+        made.link.renew(by(keys[1]))
+        assert (await made.ask()).json is not None
+        await eventually(lambda: len(made.ups) == 2)
+        await made.link.close()
+
+
+def allowed(key: NKey) -> str:
+    return f"authorization {{ users: [{{ nkey: {key.public} }}] }}"
+
+
+async def test_a_credentials_file_logs_in(tmp_path: Path) -> None:
+    issuer = Decentral()
+    with NatsServer(tmp_path, "n1", access=issuer.configuration()) as server:
+        identity = Identity(load_nats_file(issuer.file().encode()))
+        made = Linked(Nats(server.url).settings(identity=identity))
+        made.start()
+        told = (await made.ask()).json
+        assert told is not None
+        assert "error" not in told
+        await made.link.close()
+
+
+async def test_a_server_with_tls_is_checked(tmp_path: Path) -> None:
+    authority = make_ca()
+    pair = make_server_certificate(authority, ["localhost", "127.0.0.1"])
+    files = [tmp_path / name for name in ("ca", "certificate", "key")]
+    for path, text in zip(
+        files, (authority.certificate_pem, pair.certificate_pem, pair.private_key_pem), strict=True
+    ):
+        path.write_bytes(text)
+    with NatsServer(tmp_path / "n1", "n1", tls=(files[1], files[2])) as server:
+        settings = Nats(server.url).settings()
+        made = Linked(settings._replace(tls=ssl.create_default_context()))
+        made.start()
+        await eventually(lambda: bool(made.downs))
+        assert "certificate verify failed" in made.downs[0]
+        made.link.renew(settings._replace(tls=ssl.create_default_context(cafile=str(files[0]))))
+        assert (await made.ask()).json is not None
+        await made.link.close()

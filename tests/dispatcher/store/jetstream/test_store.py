@@ -355,3 +355,61 @@ async def test_a_put_that_nobody_answered_in_time_is_removed_again(
         while await all_of(store):  # noqa: ASYNC110 - nobody is told
             await asyncio.sleep(0.05)
     await closed(store)
+
+
+async def test_a_server_that_falls_silent_blocks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tubepost_dispatcher.store.jetstream.puts.PATIENCE", 1.0)
+    with NatsServer(tmp_path, "n1") as server:
+        store = await Nats(server.url).store()
+        (key,) = await told(store.put, [fresh(1)])
+        server.stop()
+        try:
+            answer = await told(store.put, [fresh(2)])
+            assert answer.kind is FailureKind.FAILED
+            assert store.figures.entries >= 1
+        finally:
+            server.cont()
+        store.ended(key)
+        async with asyncio.timeout(60):
+            while True:
+                # What was answered as failed is removed again, and does not come up by itself.
+                page = await told(store.page, Filter(), None, 10)
+                if not isinstance(page, Failure) and not page.kept:
+                    break
+                await asyncio.sleep(0.05)  # another process's clock has no event
+        await closed(store)
+
+
+async def test_a_stream_that_was_deleted_is_made_again(nats: Nats, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tubepost_dispatcher.store.jetstream.store.IDLE_INFO", 0.0)
+    monkeypatch.setattr("tubepost_dispatcher.store.jetstream.store.INFO", 0.0)
+    monkeypatch.setattr("tubepost_dispatcher.store.jetstream.condition.REOPEN", 0.1)
+    store = await nats.store()
+    await told(store.put, [fresh(1)])
+    deleted = await answer_of(
+        lambda done: store._link.request(
+            f"$JS.API.STREAM.DELETE.{nats.settings().stream}", b"", done, patience=30.0
+        )
+    )
+    assert deleted.json["success"]
+    async with asyncio.timeout(60):
+        while isinstance(await told(store.put, [fresh(2)]), Failure):  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.05)
+    assert [one.entry.message_id for one in await all_of(store)] == ["m2"]
+    await closed(store)
+
+
+async def test_settings_of_the_same_stream_are_taken_while_it_runs(nats: Nats) -> None:
+    store = await nats.store()
+    (key,) = await told(store.put, [fresh(1)])
+    store.renew(nats.settings(max_age=86_400.0))
+    async with asyncio.timeout(60):
+        while True:
+            info = await answer_of(store._api.info)
+            if info["config"]["max_age"]:
+                break
+            await asyncio.sleep(0.05)  # nobody is told
+    assert [one.key for one in await all_of(store)] == [key]
+    await closed(store)
