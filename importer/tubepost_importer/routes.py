@@ -237,8 +237,10 @@ def _endpoint(host: str, port: int) -> str:
 
 def _known(ciphers: str) -> bool:
     """Whether OpenSSL takes the list."""
+    if not _CIPHERS.fullmatch(ciphers):
+        return False
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(ciphers)
     except ssl.SSLError:
         return False
-    return _CIPHERS.fullmatch(ciphers) is not None
+    return True

@@ -59,6 +59,7 @@ def test_domains_with_one_way_share_a_route_and_others_have_their_own() -> None:
     [
         ('tls_ciphers = "DEFAULT:!LOW"', {"ciphers": "DEFAULT:!LOW"}, Verdict.CONVERTED),
         ('tls_ciphers = "NORMAL"', None, Verdict.BY_HAND),
+        ('tls_ciphers = "DEFAULT\0"', None, Verdict.BY_HAND),
         ('tls_verify = "host"', {"verify": True}, Verdict.CONVERTED),
         ('tls_verify = "ca"', {"verify": True}, Verdict.CONVERTED),
         ('tls_verify = "no"', None, Verdict.BY_HAND),

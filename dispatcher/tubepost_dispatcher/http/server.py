@@ -13,6 +13,7 @@ from tubepost_dispatcher.http.config import EffectiveRest
 from tubepost_dispatcher.http.connection import RestConnection
 from tubepost_dispatcher.http.listener import RestState
 from tubepost_dispatcher.metrics import Metrics
+from tubepost_dispatcher.smtp import starttls
 from tubepost_dispatcher.transaction import DomainT
 
 BACKLOG: Final = 1_024
@@ -88,6 +89,7 @@ class RestServer(Generic[DomainT]):
                 backlog=BACKLOG,
                 ssl=tls,
                 ssl_handshake_timeout=TLS_TIME if tls is not None else None,
+                ssl_shutdown_timeout=starttls.GOODBYE if tls is not None else None,
             )
             self._servers[inode] = server, tls
 

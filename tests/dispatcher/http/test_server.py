@@ -127,3 +127,20 @@ async def test_those_who_are_still_led_here_are_served(monkeypatch: pytest.Monke
             assert (status, fields["connection"]) == (200, "close")
         async with asyncio.timeout(5):
             await leaving
+
+
+async def test_draining_does_not_wait_for_a_client_that_does_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An idle client does not answer the end of TLS."""
+    monkeypatch.setattr("tubepost_dispatcher.smtp.starttls.GOODBYE", 0.05)
+    ca = make_ca()
+    async with site(tls=tls_of(ca)) as found, await Client.open(found.port, trusting(ca)) as client:
+        client.post(notification())
+        assert (await client.json())[0] == 200
+        transport = client.writer.transport
+        transport.pause_reading()
+        # The loop's own limit for the end of TLS is 30 s.
+        async with asyncio.timeout(25):
+            assert await found.server.drain(1_000) == 0
+        transport.resume_reading()
