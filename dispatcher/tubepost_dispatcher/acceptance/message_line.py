@@ -59,6 +59,7 @@ def tell(
         "notifications": notifications,
         "apnsId": transaction.apns_id.decode("ascii", "replace"),
         "bytes": size,
+        "session": session.session,
         "client": session.remote_ip,
         "user": _shown(session.user),
         "tls": session.tls,

@@ -20,7 +20,7 @@ class Nobody:
 
 def transaction(*domains: str, sender: str = "app@example.com") -> Transaction[None]:
     recipients = [Recipient(f"device@{domain}", domain, None) for domain in domains]
-    session = SessionFacts("192.0.2.7", 4711, tls="TLSv1.3", user="shop")
+    session = SessionFacts("192.0.2.7", 4711, tls="TLSv1.3", user="shop", session="2079dd-1")
     return Transaction(Nobody(), session, "1a214b66f6e0000005bd18937", sender, recipients, b"x\r\n")
 
 
@@ -47,6 +47,7 @@ def test_a_message_has_one_line_with_what_is_known_of_it(caplog: pytest.LogCaptu
         "recipients": 3,
         "notifications": 2,
         "bytes": 300,
+        "session": "2079dd-1",
         "client": "192.0.2.7",
         "user": "shop",
         "tls": "TLSv1.3",
