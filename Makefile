@@ -1,6 +1,6 @@
 # `make help` lists what there is. Everything runs in .venv, made from the locked requirements.
 .DEFAULT_GOAL := help
-.PHONY: manifests pictures help demo test check format generate bench bench-quick bench-compare bench-peers fuzz lock clean tools e2e cluster-up cluster-down images audit sbom release-check
+.PHONY: manifests pictures help demo test check format generate bench bench-quick bench-compare bench-peers fuzz lock clean tools e2e cluster-up cluster-down images audit sbom release-check docs
 
 PYTHON ?= python3
 VENV := .venv
@@ -96,6 +96,14 @@ audit: $(VENV)-audit/.installed ## Ask the package index for known vulnerabiliti
 sbom: $(VENV)-audit/.installed ## Write bills of materials of the images (CycloneDX) to dist/sbom
 	@$(VENV)-audit/bin/python scripts/supply_chain.py sbom
 
+$(VENV)-docs/.installed: requirements/docs.lock
+	@test -x $(VENV)-docs/bin/python || $(PYTHON) -m venv $(VENV)-docs
+	@$(VENV)-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+docs: $(VENV)-docs/.installed ## Build the documentation site into dist/site, warnings as errors (SERVE=1: serve it on loopback)
+	@NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs $(if $(SERVE),serve,build)
+
 release-check: ## Compare TAG with every place that names the version; have all platforms of the images their wheels?
 	@$(PYTHON) scripts/release_check.py $(TAG)
 	@$(PYTHON) scripts/image_wheels.py
@@ -105,6 +113,9 @@ lock: ## Resolve the requirements anew within their ranges
 	@printf 'editables>=0.5,<1\nhatchling>=1.27,<2\n' | .cache/uv/bin/uv pip compile --quiet --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --upgrade - \
 	  -o requirements/build.lock
+	@printf 'mkdocs>=1.6,<2\nmkdocs-material>=9.7,<10\n' | .cache/uv/bin/uv pip compile --quiet --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --upgrade - \
+	  -o requirements/docs.lock
 	@printf 'cyclonedx-bom>=7.5,<8\npip-audit>=2.10,<3\n' | .cache/uv/bin/uv pip compile --quiet --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --upgrade - \
 	  -o requirements/audit.lock
@@ -114,4 +125,4 @@ lock: ## Resolve the requirements anew within their ranges
 	    --no-header --no-emit-index-url --no-emit-package tubepost --upgrade $$extra pyproject.toml -o requirements/$$part.lock; done
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(VENV)-audit dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-docs dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
