@@ -206,3 +206,13 @@ def test_manifests_on_the_page_about_scaling_aim_at_what_there_is() -> None:
     spread = PodTemplateSpec.model_validate_json(json.dumps(template)).topology_spread_constraints
     assert spread is not None
     assert spread[0]["labelSelector"]["matchLabels"] == Names.pod_selector("alerts")
+
+
+# -- the site -----------------------------------------------------------------------------------------
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    docs = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    whole = ("runbooks/", "decisions/")  # scripts/site_links.py lists what is in them
+    assert {page for page in docs if not page.startswith(whole)} == set(re.findall(r"[\w/-]+\.md", text))
