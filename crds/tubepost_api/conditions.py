@@ -86,6 +86,8 @@ class Reason(Word):
     )
     # Queues.
     EPHEMERAL = ("Ephemeral", "Queues are on emptyDirs, and lost with their pods.")
+    STREAM_UNUSABLE = ("StreamUnusable", "Some pods cannot use the queue's stream, and accept nothing.")
+    IN_MEMORY = ("InMemory", "The queue's stream is in memory, and lost when its servers restart.")
     ONE_REPLICA = ("OneReplica", "The queue's stream is on one server, and lost with its disk.")
     QUEUE_DRAINING = (
         "QueueDraining",

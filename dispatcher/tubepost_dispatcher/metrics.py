@@ -196,6 +196,14 @@ class Metrics(MetricSet):
     queue_damaged_entries = gauge(
         pod_metrics.QUEUE_DAMAGED, "Damaged entries that were set aside inside the queue."
     )
+    queue_stream_state = gauge(
+        pod_metrics.QUEUE_STREAM_STATE,
+        "1 for what is to be said of the queue's stream on JetStream: ok; unreachable, old_server (before "
+        "2.12), foreign_stream (made by others, or otherwise) or unusable, with which nothing is accepted; "
+        "memory_storage or one_replica, with which what was accepted may be lost.",
+        "state",
+        aggregate="max",
+    )
     policy_calls = counter(
         "tubepost_policy_calls",
         "Calls of a policy's hooks that were executed, by point: request (before an attempt), response "

@@ -83,7 +83,12 @@ REASONS: Final[Mapping[ConditionType, Mapping[Status, tuple[Reason, ...]]]] = {
     },
     ConditionType.QUEUE_DURABLE: {
         "True": (Reason.PERSISTENT,),
-        "False": (Reason.EPHEMERAL, Reason.ONE_REPLICA),
+        "False": (
+            Reason.EPHEMERAL,
+            Reason.ONE_REPLICA,
+            Reason.STREAM_UNUSABLE,
+            Reason.IN_MEMORY,
+        ),
     },
     ConditionType.BOUNCES_DELIVERABLE: {"True": (Reason.RELAYED,), "False": (Reason.NO_RELAY,)},
     ConditionType.QUEUE_SETTLED: {

@@ -34,6 +34,7 @@ def read_metrics(text: str) -> PodReport:
     entries = 0
     partitions: dict[str, float] = {}
     retiring, set_aside = False, 0
+    stream: set[str] = set()
     sessions = 0
     attempts: dict[tuple[str, str, str], float] = {}
     held: set[str] = set()
@@ -61,6 +62,8 @@ def read_metrics(text: str) -> PodReport:
                     partitions[labels["state"]] = value
                 case pod_metrics.QUEUE_QUARANTINED | pod_metrics.QUEUE_DAMAGED:
                     set_aside += int(value)
+                case pod_metrics.QUEUE_STREAM_STATE if value:
+                    stream.add(labels["state"])
                 case pod_metrics.RETIRING:
                     retiring = value > 0
     # What is in a partition that is not open, nobody knows.
@@ -76,6 +79,7 @@ def read_metrics(text: str) -> PodReport:
         queued,
         retiring,
         set_aside,
+        frozenset(stream),
     )
 
 
@@ -119,7 +123,8 @@ class Rates:
             last_error=self._error,
             failing=tuple(sorted(self._failing)),
             reasons=dict(self._reasons),
-            queued=coarse(sum(report.queued or 0 for report in reports.values())),
+            queued=coarse(_queued(reports.values())),
+            stream=tuple(sorted({state for report in reports.values() for state in report.stream} - {"ok"})),
         )
 
     def _judge(self, grown: Mapping[tuple[str, str, str], float]) -> None:
@@ -138,6 +143,17 @@ class Rates:
                 self._failing.discard(route)
             elif failures:
                 self._failing.add(route)
+
+
+def _queued(reports: Iterable[PodReport]) -> int:
+    """Notifications in the queues; in a stream, of which each pod tells the whole, once."""
+    own, shared = 0, [0]
+    for report in reports:
+        if report.stream:
+            shared.append(report.queued or 0)
+        else:
+            own += report.queued or 0
+    return own + max(shared)
 
 
 def told_of(live: LiveStatus, route: str) -> tuple[bool, bool, str]:

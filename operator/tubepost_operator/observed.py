@@ -147,7 +147,8 @@ class PodReport:
     by route, outcome and reason since the pod started. `refused_digest` is that of what it has refused, empty
     where it could not read it or is of a release that does not say. `queued`: notifications in its queue,
     None where it does not say. `retiring`: it takes no more mail. `set_aside`:
-    damaged files and entries beside its queue. `at`: when it said so, monotonic seconds.
+    damaged files and entries beside its queue. `stream`: what it finds of the stream that its queue is, `ok`
+    where all is well; empty for no stream. `at`: when it said so, monotonic seconds.
     """
 
     digest: str | None = None
@@ -159,6 +160,7 @@ class PodReport:
     queued: int | None = None
     retiring: bool = False
     set_aside: int = 0
+    stream: frozenset[str] = frozenset()
     at: float = field(default=0.0, compare=False)
 
     @property
@@ -224,7 +226,8 @@ class LiveStatus:
     """Coarse facts of all dispatchers of a PushDomain, from their metrics.
 
     `failing` are the routes by which nothing was delivered since every attempt failed; `reasons` the reason
-    of the last failures of each route that has had any.
+    of the last failures of each route that has had any. `stream`: what is wrong with the stream that the
+    queue is, for some of them.
     """
 
     at: datetime
@@ -237,6 +240,7 @@ class LiveStatus:
     failing: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
     queued: int = 0
+    stream: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,4 +153,5 @@ def _values(live: LiveStatus) -> tuple[object, ...]:
         live.failing,
         [live.reasons.get(route) for route in (*live.held, *live.failing)],
         live.queued,
+        live.stream,
     )

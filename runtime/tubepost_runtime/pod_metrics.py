@@ -19,6 +19,7 @@ QUEUE_ENTRIES: Final = "tubepost_queue_entries"
 QUEUE_PARTITIONS: Final = "tubepost_queue_partitions"
 QUEUE_QUARANTINED: Final = "tubepost_queue_quarantined_files"
 QUEUE_DAMAGED: Final = "tubepost_queue_damaged_entries"
+QUEUE_STREAM_STATE: Final = "tubepost_queue_stream_state"
 RETIRING: Final = "tubepost_retiring"
 
 NAMES: Final = (
@@ -32,6 +33,7 @@ NAMES: Final = (
     QUEUE_PARTITIONS,
     QUEUE_QUARANTINED,
     QUEUE_DAMAGED,
+    QUEUE_STREAM_STATE,
     RETIRING,
 )
 """All of them."""

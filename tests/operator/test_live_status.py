@@ -39,6 +39,10 @@ def test_a_dispatchers_own_metrics_are_understood() -> None:
     metrics.queue_quarantined_files.set(1)
     metrics.queue_damaged_entries.set(2)
     assert read_metrics(generate_latest(metrics.registry).decode()).set_aside == 3
+    assert report.stream == frozenset()
+    metrics.queue_stream_state.labels("ok").set(0)
+    metrics.queue_stream_state.labels("one_replica").set(1)
+    assert read_metrics(generate_latest(metrics.registry).decode()).stream == {"one_replica"}
     for state in ("locked", "failed", "orphaned"):
         metrics.queue_partitions.labels(state).set(1)
         assert read_metrics(generate_latest(metrics.registry).decode()).queued is None
@@ -151,3 +155,17 @@ def test_what_failed_before_the_first_look_counts() -> None:
 def test_what_is_queued_is_told_coarsely() -> None:
     reports = {"a": PodReport("x", queued=1234), "b": PodReport("x"), "c": PodReport("x", queued=5)}
     assert Rates().take(reports, NOW).queued == 1200
+
+
+def test_what_is_in_a_stream_is_told_once() -> None:
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    well, ill = frozenset({"ok"}), frozenset({"unreachable"})
+    reports = {
+        "a": PodReport("x", queued=7, stream=well),
+        "b": PodReport("x", queued=8, stream=well),
+        "c": PodReport("x", queued=3),
+        "d": PodReport("x", stream=ill),
+    }
+    live = Rates().take(reports, now)
+    assert (live.queued, live.stream) == (11, ("unreachable",))
+    assert Rates().take({"a": reports["a"]}, now).stream == ()

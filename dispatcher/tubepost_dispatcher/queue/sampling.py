@@ -13,7 +13,16 @@ from tubepost_dispatcher.delivery.domain import Domains
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.queue.groups import RELAY
 from tubepost_dispatcher.queue.slot import Slot
-from tubepost_dispatcher.store.port import Count, Failure, FailureKind, Figures, Filter, Store, Tally
+from tubepost_dispatcher.store.port import (
+    STREAM_STATES,
+    Count,
+    Failure,
+    FailureKind,
+    Figures,
+    Filter,
+    Store,
+    Tally,
+)
 
 INTERVAL: Final = 1.0
 """Seconds between two samples."""
@@ -188,6 +197,9 @@ class QueueSampler:
         states = dict.fromkeys(("owned", "adopted", "locked", "failed"), 0)
         own = next(iter(partitions), None)
         entries = size = unused = quarantined = damaged = 0
+        stream = {state for store in partitions.values() for state in store.figures.stream}
+        for state in STREAM_STATES if stream else ():
+            metrics.queue_stream_state.labels(state).set(state in stream)
         for slot, store in partitions.items():
             figures = store.figures
             states[state_of(figures, own=slot == own)] += 1

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tubepost_dispatcher.notification import Notification, encode
 
@@ -152,7 +152,20 @@ class Figures(NamedTuple):
     """Entries set aside since they were not what had been written."""
     failure: Failure | None = None
     """Why it takes nothing at present, None: it does, as far as it knows."""
+    stream: tuple[str, ...] = ()
+    """Of one on JetStream what is to be said of its stream (`STREAM_STATES`), `ok` where there is nothing."""
 
+
+STREAM_STATES: Final = (
+    "ok",
+    "unreachable",
+    "old_server",
+    "foreign_stream",
+    "unusable",
+    "memory_storage",
+    "one_replica",
+)
+"""Labels of metrics. From the second to the fifth it cannot be used; by the last two a 250 is worth less."""
 
 Done = Callable[[Failure | None], None]
 """Told None when what was asked for is durable."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from tubepost_api.conditions import ConditionType, Reason
 from tubepost_operator.actions import Event
@@ -47,7 +48,7 @@ def _durable(snapshot: PushDomainSnapshot, arranged: Arrangement) -> PlannedCond
             "queue.disk.claim.",
         )
     if source.queue is QueueVolume.JETSTREAM:
-        return _stream(source)
+        return _stream(snapshot, source)
     return good(
         ConditionType.QUEUE_DURABLE,
         Reason.PERSISTENT,
@@ -56,19 +57,54 @@ def _durable(snapshot: PushDomainSnapshot, arranged: Arrangement) -> PlannedCond
     )
 
 
-def _stream(source: Source) -> PlannedCondition:
+_FOUND: Final = {
+    "foreign_stream": (
+        Reason.STREAM_UNUSABLE,
+        "is not what Tubepost makes, and is left as it is; nothing is accepted",
+        "name another one in queue.jetStream.stream, or remove it once it is empty",
+    ),
+    "old_server": (
+        Reason.STREAM_UNUSABLE,
+        "is on servers before nats-server 2.12, which have no scheduled messages; nothing is accepted",
+        "upgrade them",
+    ),
+    "unreachable": (
+        Reason.STREAM_UNUSABLE,
+        "cannot be reached by some pods, which accept nothing",
+        "see queue.jetStream.servers, the credentials, the network, and the pods' logs",
+    ),
+    "unusable": (
+        Reason.STREAM_UNUSABLE,
+        "cannot be used by some pods, which accept nothing",
+        "see their logs for what NATS answers",
+    ),
+    "memory_storage": (
+        Reason.IN_MEMORY,
+        "is in the memory of its servers, and lost when they restart",
+        "remove it once it is empty: it is made anew, in files",
+    ),
+    "one_replica": (
+        Reason.ONE_REPLICA,
+        "is on one server alone: what is in it is lost with that server's disk",
+        "set queue.jetStream.replicas: 3, on a NATS cluster of three servers or more",
+    ),
+}
+"""What pods say of the stream -> reason, what to say of it, and the remedy; the worst first."""
+
+
+def _stream(snapshot: PushDomainSnapshot, source: Source) -> PlannedCondition:
     queue = source.config.queue
     assert queue is not None
     stream = queue.jet_stream
     assert stream is not None
     where = f"stream {stream.stream} of {', '.join(stream.servers[:_SHOWN])}"
+    said = set(snapshot.live.stream) if snapshot.live is not None else set()
     if stream.replicas == 1:
-        return bad(
-            ConditionType.QUEUE_DURABLE,
-            Reason.ONE_REPLICA,
-            f"The queue is {where}, on one server: what is in it is lost with that server's disk. Remedy: "
-            "set queue.jetStream.replicas: 3, on a NATS cluster of three servers or more.",
-        )
+        said.add("one_replica")
+    for state, (reason, text, remedy) in _FOUND.items():
+        if state in said:
+            told = f"The queue, {where}, {text}. Remedy: {remedy}."
+            return bad(ConditionType.QUEUE_DURABLE, reason, told)
     return good(
         ConditionType.QUEUE_DURABLE,
         Reason.PERSISTENT,

@@ -24,7 +24,7 @@ from tubepost_dispatcher.queue.sampling import (
 )
 from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.store.memory import MemoryStore
-from tubepost_dispatcher.store.port import Count, Failure, FailureKind, Figures, Tally, entry
+from tubepost_dispatcher.store.port import STREAM_STATES, Count, Failure, FailureKind, Figures, Tally, entry
 
 WALL = 1_800_000_000.0
 
@@ -308,3 +308,15 @@ def test_of_a_store_that_all_share_the_first_worker_tells() -> None:
     store.shared = True
     assert tells_of_all(0, store)
     assert not tells_of_all(1, store)
+
+
+def test_what_is_to_be_said_of_a_stream_is_said_while_it_holds() -> None:
+    bench = Bench()
+    store = bench.slow()
+    bench.start()
+    assert bench.value("stream_state", state="ok") is None
+    for states in (("unreachable",), ("memory_storage", "one_replica"), ("ok",)):
+        store.figures = Figures(stream=states)
+        bench.second()
+        said = [state for state in STREAM_STATES if bench.value("stream_state", state=state)]
+        assert sorted(said) == sorted(states)

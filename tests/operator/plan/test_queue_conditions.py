@@ -24,7 +24,7 @@ from tubepost_api.conditions import ConditionType, Reason
 from tubepost_operator.actions import Mark
 from tubepost_operator.conditions import REASONS, PlannedCondition
 from tubepost_operator.names import Names
-from tubepost_operator.observed import Child, Key, Pod, PodMetrics
+from tubepost_operator.observed import Child, Key, LiveStatus, Pod, PodMetrics
 from tubepost_operator.plan.push_domain import plan_push_domain
 from tubepost_operator.plan.queue_conditions import queue_conditions, queue_events
 from tubepost_operator.snapshot import PushDomainSnapshot
@@ -219,3 +219,22 @@ def test_a_stream_outlives_pods_and_on_one_server_not_that() -> None:
     durable = found(settled(STREAM, alone))[ConditionType.QUEUE_DURABLE]
     assert (durable.status, durable.reason) == ("False", Reason.ONE_REPLICA)
     assert "Remedy: set queue.jetStream.replicas: 3" in durable.message
+
+
+@pytest.mark.parametrize(
+    ("states", "reason", "word"),
+    [
+        (("foreign_stream",), Reason.STREAM_UNUSABLE, "not what Tubepost makes"),
+        (("old_server", "one_replica"), Reason.STREAM_UNUSABLE, "before nats-server 2.12"),
+        (("unreachable",), Reason.STREAM_UNUSABLE, "cannot be reached by some pods"),
+        (("unusable",), Reason.STREAM_UNUSABLE, "see their logs"),
+        (("memory_storage", "one_replica"), Reason.IN_MEMORY, "in the memory of its servers"),
+        (("one_replica",), Reason.ONE_REPLICA, "on one server alone"),
+    ],
+)
+def test_what_pods_find_of_a_stream_is_told(states: tuple[str, ...], reason: Reason, word: str) -> None:
+    seen = settled(STREAM)
+    durable = found(replace(seen, live=LiveStatus(seen.now, stream=states)))[ConditionType.QUEUE_DURABLE]
+    assert (durable.status, durable.reason) == ("False", reason)
+    assert word in durable.message
+    assert "Remedy: " in durable.message

@@ -11,7 +11,7 @@ from tubepost_dispatcher.store.jetstream.api import Api, error_code, error_text,
 from tubepost_dispatcher.store.jetstream.holding import Holding
 from tubepost_dispatcher.store.jetstream.opening import Opened, open_stream
 from tubepost_dispatcher.store.jetstream.settings import JetStreamSettings
-from tubepost_dispatcher.store.jetstream.stream import room
+from tubepost_dispatcher.store.jetstream.stream import room, weaknesses
 from tubepost_dispatcher.store.port import Failure, FailureKind
 
 _LOG = logging.getLogger("tubepost.store")
@@ -53,6 +53,8 @@ class Condition:
         self.full: Failure | None = None
         """Why nothing new is taken."""
         self.warnings: tuple[str, ...] = ()
+        self.states: tuple[str, ...] = ("unreachable",)
+        """What is to be said of the stream (`STREAM_STATES`)."""
         self._opening = 0
         self._reopening: asyncio.TimerHandle | None = None
         self._server: Mapping[str, Any] = {}
@@ -67,7 +69,7 @@ class Condition:
     def disconnected(self, why: str) -> None:
         """There is none."""
         self._opening += 1
-        self._fail(why)
+        self._fail(why, "unreachable")
 
     def close(self) -> None:
         """Look no more."""
@@ -87,7 +89,7 @@ class Condition:
             if number != self._opening:
                 return
             if told.problem:
-                self._fail(told.problem)
+                self._fail(told.problem, told.state)
                 self._reopening = self._loop.call_later(REOPEN, self._open)
             else:
                 self._can_be_used(told)
@@ -102,12 +104,14 @@ class Condition:
             for text in told.warnings:
                 _LOG.warning("queue: stream %s: %s", self.settings.stream, text)
         self.warnings, self.failure = told.warnings, None
+        self.states = weaknesses(told.info.get("config") or {}) or ("ok",)
         self._informed(dict(told.info))
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str, state: str = "unusable") -> None:
         if self.failure is None or self.failure.text != why:
             _LOG.error("queue: %s", why)
         self.failure = Failure(FailureKind.FAILED, why)
+        self.states = (state,)
         self._holding.fail_waiters()
 
     def _informed(self, told: dict[str, Any] | None) -> None:

@@ -26,6 +26,8 @@ class Opened(NamedTuple):
     """Empty: it can be used."""
     warnings: tuple[str, ...] = ()
     info: Mapping[str, Any] = {}
+    state: str = "unusable"
+    """With a problem: what is the matter, one of `STREAM_STATES`."""
 
 
 def open_stream(
@@ -42,7 +44,7 @@ def open_stream(
     wish, name = wanted(settings), settings.stream
     problem = version_problem(str(server.get("version", "")))
     if problem:
-        done(Opened(problem))
+        done(Opened(problem, state="old_server"))
         return
     if not server.get("headers", False):
         done(Opened("the NATS server takes no headers (no_header_support)"))
@@ -78,7 +80,8 @@ def open_stream(
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
             remedy = "name another stream, or remove this one once it is empty"
-            done(Opened(f"stream {name} is not this queue's: {wrong[0]}{more}. Remedy: {remedy}"))
+            text = f"stream {name} is not this queue's: {wrong[0]}{more}. Remedy: {remedy}"
+            done(Opened(text, state="foreign_stream"))
             return
         new = grown(config, wish)
         if new is None:

@@ -124,6 +124,7 @@ class JetStreamStore:
             self._commit_seconds,
             damaged=self._claims.damaged,
             failure=_CLOSED if self._closed else self._condition.failure or self._condition.full,
+            stream=self._condition.states,
         )
 
     @property

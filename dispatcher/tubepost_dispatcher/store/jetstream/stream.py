@@ -95,6 +95,12 @@ def warnings(found: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(told)
 
 
+def weaknesses(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """The same as states of the stream (`STREAM_STATES`)."""
+    memory = ("memory_storage",) if found.get("storage") != "file" else ()
+    return (*memory, *(("one_replica",) if found.get("num_replicas", 1) < 2 else ()))
+
+
 def version_problem(version: str) -> str:
     """Why a server is too old, in words; empty: it is not."""
     match = re.match(r"v?(\d+)\.(\d+)", version)

@@ -259,6 +259,7 @@ async def test_a_stream_of_others_is_refused_and_left_as_it_is(
     assert failure.kind is FailureKind.FAILED
     assert words in failure.text
     assert "Remedy:" in failure.text
+    assert store.figures.stream == ("foreign_stream",)
     assert (await told(store.put, [fresh(1)])).kind is FailureKind.FAILED
     info = await answer_of(store._api.info)
     assert info["config"].get("metadata", {}).get("tubepost-queue") == other.get("metadata", {}).get(
@@ -278,6 +279,7 @@ async def answer_of(ask: Callable[[Any], Any]) -> Any:
 async def test_one_replica_is_warned_of(nats: Nats) -> None:
     store = await nats.store()
     assert store.warnings == ("it has one replica: what was accepted is lost with the disk of one server",)
+    assert store.figures.stream == ("one_replica",)
     assert store.shared
     await closed(store)
 

@@ -15,6 +15,7 @@ from tubepost_dispatcher.store.jetstream.stream import (
     version_problem,
     wanted,
     warnings,
+    weaknesses,
 )
 
 SETTINGS = JetStreamSettings(("nats://n:4222",), "QUEUE", "tubepost.a.b")
@@ -77,6 +78,8 @@ def test_what_makes_a_250_worth_less_is_a_warning() -> None:
     assert warnings(made) == ()
     (memory, one) = warnings({**made, "storage": "memory", "num_replicas": 1})
     assert "storage is memory" in memory
+    assert weaknesses(made) == warnings(made) == ()
+    assert weaknesses({**made, "storage": "memory", "num_replicas": 1}) == ("memory_storage", "one_replica")
     assert "one replica" in one
 
 
