@@ -104,11 +104,11 @@ class Command:
 
 
 class Simulator(Command):
-    patterns: ClassVar = {"port": r"https://127\.0\.0\.1:(\d+)", "api": r"http://127\.0\.0\.1:(\d+)/api"}
+    patterns: ClassVar = {"port": r"https://127\.0\.0\.1:(\d+)", "api": r"API: +http://127\.0\.0\.1:(\d+)/"}
 
     def __init__(self, credentials: Path, *arguments: str) -> None:
         super().__init__(
-            "simulator", "--port", "0", "--api-port", "0", "--credentials", str(credentials), *arguments
+            "simulator", "--port", "0", "--inbox-port", "0", "--credentials", str(credentials), *arguments
         )
 
     @property

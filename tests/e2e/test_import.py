@@ -20,7 +20,7 @@ PAGE = (REPOSITORY / "docs" / "import.md").read_text(encoding="utf-8")
 class Run(Command):
     patterns: ClassVar = {
         "port": r"SMTP +127\.0\.0\.1:(\d+)",
-        "api": r"(http://127\.0\.0\.1:\d+/api/v1/notifications)",
+        "inbox": r"inbox: (http://127\.0\.0\.1:\d+/)",
     }
 
 
@@ -50,7 +50,9 @@ def test_an_unchanged_senders_message_is_delivered(pushed: tuple[str, Path]) -> 
     with Run("run", "-f", str(pushed[1]), "--simulator", *ports) as running:
         with smtplib.SMTP("127.0.0.1", int(running.found["port"]), timeout=60) as smtp:
             assert smtp.sendmail("alerts@sender.example", "subscriber@apn_example.com", message) == {}
-        (got,) = wait_until(lambda: json.loads(get(running.found["api"]))["notifications"], 60)
+        (got,) = wait_until(
+            lambda: json.loads(get(running.found["inbox"] + "api/v1/notifications"))["notifications"], 60
+        )
         assert got["payload"]["aps"]["alert"] == "You have mail"
         assert got["token"] == "123acb90ffa0978cbade354ddffee76665a"
         wait_until(lambda: "@D@" in running.output(), 60)
