@@ -9,7 +9,7 @@ import heapq
 from typing import Final, NamedTuple
 
 MOST: Final = 100_000
-"""Entries, some 30 MB; those beyond are found when they have become anyone's."""
+"""Entries, some 40 MB; those beyond are found when they have become anyone's."""
 
 
 class Waiting(NamedTuple):
@@ -31,8 +31,8 @@ class Known:
     def __init__(self) -> None:
         self._lanes: dict[int, list[Waiting]] = {}
         self._living: dict[int, Waiting] = {}
-        self._names: dict[int, dict[int, int]] = {}
-        """By message: the keys of its entries by number."""
+        self._names: dict[int, int | dict[int, int]] = {}
+        """By message: the key of its only entry, which has the number 0, or the keys by number."""
         self._domains: dict[int, str] = {}
 
     def __len__(self) -> int:
@@ -55,12 +55,15 @@ class Known:
         self._domains[lane] = domain
         heapq.heappush(self._lanes.setdefault(lane, []), one)
         if one.seq:
-            self._names.setdefault(one.seq, {})[number] = one.key
+            names = self._names.get(one.seq)
+            if names is None and number == 0:
+                self._names[one.seq] = one.key
+            else:
+                self._names[one.seq] = {**_by_number(names), number: one.key}
 
     def key(self, seq: int, number: int) -> int | None:
         """By what key an entry of a message was known before it was written anew; None: by none."""
-        found = self._names.get(seq)
-        return None if found is None else found.get(number)
+        return _by_number(self._names.get(seq)).get(number)
 
     def seq(self, key: int) -> int | None:
         """In what message it is; None: it is not known."""
@@ -70,15 +73,16 @@ class Known:
     def drop(self, key: int) -> None:
         """It does not wait any more."""
         one = self._living.pop(key, None)
-        if one is not None and (names := self._names.get(one.seq)) is not None:
-            for number in [number for number, name in names.items() if name == key]:
-                del names[number]
-            if not names:
+        if one is not None and one.seq in self._names:
+            names = {place: name for place, name in _by_number(self._names[one.seq]).items() if name != key}
+            if names:
+                self._names[one.seq] = names
+            else:
                 del self._names[one.seq]
 
     def forget(self, seq: int) -> None:
         """A message is gone, or anyone's."""
-        for key in self._names.pop(seq, {}).values():
+        for key in _by_number(self._names.pop(seq, None)).values():
             one = self._living.get(key)
             if one is not None and one.seq == seq:
                 del self._living[key]
@@ -113,3 +117,9 @@ class Known:
             if one is not None:
                 heads.append((lane, one.due, self._domains.get(lane, "")))
         return heads
+
+
+def _by_number(names: int | dict[int, int] | None) -> dict[int, int]:
+    if isinstance(names, int):
+        return {0: names}
+    return names or {}

@@ -53,7 +53,7 @@ OPENING: Final = 5.0
 """Seconds after which whoever waits for the store to open is told that it does not."""
 MOST_WAITING: Final = 64 * 1024 * 1024
 """Bytes of entries that wait for NATS; more are answered BUSY."""
-CLOSING: Final = 2.0
+CLOSING: Final = 1.0
 """Seconds for what is under way at the end."""
 _CLOSED = Failure(FailureKind.CLOSED, "the queue is closed")
 _AWAY = Failure(FailureKind.FAILED, "NATS does not answer")
