@@ -47,7 +47,7 @@ _control: Final = re.compile(rb"[\x00-\x1f\x7f]").search
 
 def answer(smtp: SmtpProtocol[DomainT], line: bytes | None) -> None:
     """Answer one line, without its CRLF; None stands for a line that ended otherwise."""
-    if not journal.verbose():
+    if not smtp.listener.verbose:
         _answer(smtp, line)
         return
     before = len(smtp.out)
@@ -59,7 +59,7 @@ def answer_auth(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
     """Answer one line of an AUTH exchange."""
     before = len(smtp.out)
     smtp.auth_line(line)
-    if journal.verbose():
+    if smtp.listener.verbose:
         journal.auth_exchanged(smtp.id, smtp.facts.remote_ip, line, smtp.out[before:])
 
 

@@ -106,9 +106,8 @@ def auth_exchanged(session: str, client: str, line: bytes, answers: Sequence[byt
 
 
 def message_answered(session: str, client: str, message_id: str, answer: bytes) -> None:
-    """A message got its reply."""
-    if verbose():
-        log.debug("session %s (%s): message %s -> %s", session, client, message_id, _replies([answer]))
+    """A message got its reply. To be called where `verbose`."""
+    log.debug("session %s (%s): message %s -> %s", session, client, message_id, _replies([answer]))
 
 
 def shown_command(line: bytes | None) -> str:

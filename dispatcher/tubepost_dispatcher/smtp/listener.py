@@ -13,7 +13,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.networks import network_of
 from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.pod_limits.local import LocalLimits
-from tubepost_dispatcher.smtp import replies
+from tubepost_dispatcher.smtp import journal, replies
 from tubepost_dispatcher.smtp.admission import Rank, Shares, makes_room
 from tubepost_dispatcher.smtp.auth_throttle import AuthThrottle
 from tubepost_dispatcher.smtp.config import EffectiveConfig
@@ -76,6 +76,7 @@ class ListenerState(Generic[DomainT]):
         "shares",
         "temp_dir",
         "turns",
+        "verbose",
         "warnings",
     )
 
@@ -98,6 +99,8 @@ class ListenerState(Generic[DomainT]):
         """Sessions that have come, those that were refused included."""
         self.overloaded = False
         self.emptied: asyncio.Event | None = None
+        self.verbose = journal.verbose()
+        """Sessions are told command by command; as of the last sweep, since to ask for each would cost."""
         self.on_closed: Callable[[SessionFacts, float, int, int], None] | None = None
         """Told of each session that ended: its client, its seconds, messages and refusals."""
         self.ids = MessageIds()

@@ -174,7 +174,8 @@ class SmtpProtocol(Generic[DomainT]):
         """Answer the message; the reply names its id."""
         self.envelope.clear()
         self.out.append(replies.render(reply, message_id))
-        journal.message_answered(self.id, self.facts.remote_ip, message_id, self.out[-1])
+        if self.listener.verbose:
+            journal.message_answered(self.id, self.facts.remote_ip, message_id, self.out[-1])
         self.messages += 1
         now = self.active = self.listener.now
         limit = self.config.limits.max_messages_per_session

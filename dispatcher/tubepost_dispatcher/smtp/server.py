@@ -15,6 +15,7 @@ from typing import Generic
 from tubepost_api.config import ListenerConfig
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.interface import PodLimits
+from tubepost_dispatcher.smtp import journal
 from tubepost_dispatcher.smtp.config import EffectiveConfig
 from tubepost_dispatcher.smtp.listener import ListenerState
 from tubepost_dispatcher.smtp.proxied import ProxiedConnection
@@ -193,6 +194,7 @@ class SmtpServer(Generic[DomainT]):
         assert self._loop is not None
         listener = self._listener
         now = listener.now = self._loop.time()
+        listener.verbose = journal.verbose()
         limits = listener.config.limits
         short = min(t for t in (limits.command_timeout, limits.max_session_age, 4 * SWEEP_INTERVAL) if t)
         interval = min(SWEEP_INTERVAL, max(short / 4, 0.02))

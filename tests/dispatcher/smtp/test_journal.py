@@ -265,6 +265,21 @@ def test_any_command_is_shown_as_one_printable_line(line: bytes) -> None:
     assert "secret" not in journal.shown_command(b"AUTH PLAIN secret" + line)
 
 
+async def test_a_level_that_changes_is_in_force_for_open_sessions_after_a_sweep(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "tubepost")
+    async with running() as it:
+        client = await it.greeted()
+        assert debug(caplog) == []
+        caplog.set_level(logging.DEBUG, "tubepost")
+        async with asyncio.timeout(60):
+            while not debug(caplog):
+                await client.command(b"NOOP")
+                await asyncio.sleep(0.02)
+    assert debug(caplog)[0].endswith("NOOP -> 250 2.0.0 OK")
+
+
 def test_a_line_of_an_auth_exchange_is_shown_by_its_length(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
