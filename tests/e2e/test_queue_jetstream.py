@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.app import Dispatcher, wait_until
 from tests.e2e.injector import Injector
 from tests.e2e.queue_site import QueueSite, answered, apns_ids, kill_all, queued
+from tests.peers.nats_credentials import USER, NKey
 from tests.peers.nats_server import NatsCluster, NatsServer
 from tests.peers.servers import GoPeer
+from tubepost_credentials.throwaway import make_ca, make_server_certificate
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("queue"), pytest.mark.timeout(600)]
 
@@ -119,6 +122,42 @@ def test_a_cluster_without_its_leader_goes_on(tmp_path: Path) -> None:
                 more(injector, 100)
                 cluster.leader("TUBEPOST_DEFAULT_ALERTS").kill()
                 more(injector, 200)
+                settle(injector, peer, dispatcher, lambda again: again <= doubles(dispatcher))
+            assert dispatcher.stop() == 0
+        assert not set(injector.replies) - {451}, injector.texts
+
+
+def test_renewed_credentials_are_used_and_nothing_is_lost(tmp_path: Path) -> None:
+    authority = make_ca()
+    pair = make_server_certificate(authority, ["127.0.0.1", "localhost"])
+    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+    certificate.write_bytes(pair.certificate_pem)
+    key.write_bytes(pair.private_key_pem)
+    users = [NKey.make(USER), NKey.make(USER)]
+    secrets = tmp_path / "nats.yaml"
+
+    def write(user: NKey) -> None:
+        values = {"seed": user.seed, "ca.crt": authority.certificate_pem.decode()}
+        meta = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "nats"}}
+        new = secrets.with_suffix(".new")
+        new.write_text(yaml.safe_dump({**meta, "stringData": values}), encoding="utf-8")
+        new.replace(secrets)
+
+    def access(user: NKey) -> str:
+        return f"authorization {{ users: [{{ nkey: {user.public} }}] }}"
+
+    write(users[0])
+    with NatsServer(tmp_path / "nats", tls=(certificate, key), access=access(users[0])) as server:
+        site = site_of(tmp_path / "site", [server.url], 1)
+        stream = site.spec["queue"]["jetStream"]
+        stream |= {"nkey": {"secretName": "nats"}, "tls": {"ca": {"secretName": "nats"}}}
+        with site.peer() as peer, site.dispatcher("-f", str(secrets)) as dispatcher:
+            with Injector(site.smtp_port, SESSIONS, rate=RATE) as injector:
+                more(injector, 50)
+                server.access = access(users[1])
+                server.reload()
+                write(users[1])
+                more(injector, 100)
                 settle(injector, peer, dispatcher, lambda again: again <= doubles(dispatcher))
             assert dispatcher.stop() == 0
         assert not set(injector.replies) - {451}, injector.texts
