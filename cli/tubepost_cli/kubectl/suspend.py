@@ -65,9 +65,9 @@ def command(name: str, reason: str, duration: str | None, by: str | None, **opti
         f"Delivery of PushDomain {name} is suspended until {moment(stamp_of(until))}. This command has to"
         f" stay until then ({span(until - time.time())}): it resumes delivery; Ctrl-C does so at once."
     )
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
     try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
         while (left := until - time.time()) > 0:
             time.sleep(min(left, 1.0))
     except KeyboardInterrupt:
