@@ -136,6 +136,7 @@ OTHER: dict[str, Any] = {
         "environment": "Production",
         "service": {"annotations": TEXTS, "ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6"]},
         "clientCa": "-----BEGIN CERTIFICATE-----",
+        "allowedHosts": ["push.example.com"],
         "chaos": {"latencyMs": 7},
         "resources": RESOURCES,
         "podAnnotations": TEXTS,

@@ -83,6 +83,7 @@ SETS: dict[str, dict[str, Any]] = {
         "networkPolicies": {"enabled": True},
         "simulator": {
             "enabled": True,
+            "allowedHosts": ["api.example.com", "*"],
             "chaos": {"latencyMs": 50, "errors": {"ServiceUnavailable": 0.01}},
             "clientCa": "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n",
             "credentialsNamespaces": ["shop", "push"],
