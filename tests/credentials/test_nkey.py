@@ -65,6 +65,7 @@ def test_the_end_of_a_jwt(end: int | None, expected: float | None) -> None:
         (NKey.make(ACCOUNT).seed.encode(), "the seed is not a user's"),
         (KEY.seed[:-1].encode() + (b"A" if KEY.seed[-1] != "A" else b"B"), "the seed is "),
     ],
+    ids=range(7),  # values are made anew by every process, and so would be names made of them
 )
 def test_what_is_no_seed_is_refused(value: bytes, message: str) -> None:
     with pytest.raises(CredentialError) as caught:
@@ -83,6 +84,7 @@ def test_what_is_no_seed_is_refused(value: bytes, message: str) -> None:
         (FILE.replace(".", "..").encode(), "the JWT in the file"),
         (b"x" * 70_000, "the file has more than 65536 bytes"),
     ],
+    ids=range(6),  # values are made anew by every process, and so would be names made of them
 )
 def test_what_is_no_credentials_file_is_refused(value: bytes, message: str) -> None:
     with pytest.raises(CredentialError) as caught:
