@@ -151,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="length of the window (2; quick: 1)")
     parser.add_argument("--warmup", type=float, help="seconds before the window (0.8; quick: 0.7)")
     parser.add_argument(
-        "--minutes", type=float, default=9.0, help="no run but of the first round begins later (9)"
+        "--minutes", type=float, default=8.5, help="no run but of the first round begins later (8.5)"
     )
     parser.add_argument("--messages", type=int, default=Bounds.messages, help="most messages in a window")
     parser.add_argument(
