@@ -89,9 +89,10 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holding, "LENGTH", 1.0)
+    """Leases of some seconds: for tests that wait for their end, and do little before it."""
+    monkeypatch.setattr(holding, "LENGTH", 3.0)
     monkeypatch.setattr(holding, "GRACE", 0.3)
     monkeypatch.setattr(feeder, "SWEEP", 0.2)
 
@@ -109,7 +110,7 @@ async def test_what_is_put_is_delivered_and_gone(nats: Nats) -> None:
     await bench.it.close()
 
 
-async def test_another_worker_delivers_what_a_killed_one_had_and_counts_it(nats: Nats) -> None:
+async def test_another_worker_delivers_what_a_killed_one_had_and_counts_it(nats: Nats, short: None) -> None:
     first, second = Bench(nats), Bench(nats, 1)
     for bench in (first, second):
         await bench.it.opened(60.0)
@@ -126,7 +127,7 @@ async def test_another_worker_delivers_what_a_killed_one_had_and_counts_it(nats:
     await second.it.close()
 
 
-async def test_a_later_try_is_made_by_whoever_is_there(nats: Nats) -> None:
+async def test_a_later_try_is_made_by_whoever_is_there(nats: Nats, short: None) -> None:
     first, second = Bench(nats, retry_interval=0.3), Bench(nats, 1)
     for bench in (first, second):
         await bench.it.opened(60.0)

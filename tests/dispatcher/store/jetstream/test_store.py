@@ -52,8 +52,8 @@ async def found_by(store: JetStreamStore, count: int, lane: int = 1) -> list[Kep
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leases of a second."""
-    monkeypatch.setattr(holding, "LENGTH", 1.0)
+    """Leases of some seconds."""
+    monkeypatch.setattr(holding, "LENGTH", 3.0)
     monkeypatch.setattr(holding, "GRACE", 0.3)
 
 
@@ -141,7 +141,7 @@ async def test_a_lease_is_written_anew_while_its_owner_lives(
 ) -> None:
     monkeypatch.setattr(leases, "RENEWED", 0.2)
     monkeypatch.setattr(leases, "REWRITTEN", 0.1)
-    monkeypatch.setattr(holding, "LENGTH", 2.0)
+    monkeypatch.setattr(holding, "LENGTH", 5.0)
     first, second = await nats.store(), await nats.store()
     keys = await told(first.put, [fresh(number) for number in range(5)])
     lease = first._holding.leases.of(keys[0])
