@@ -108,11 +108,11 @@ def _publish(document: dict[str, Any], options: argparse.Namespace) -> None:
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if options.plot and any(suite["rows"] for suite in document["suites"].values()):
         options.plot.write_text(plot.svg(document), encoding="utf-8")
-    if options.page:
-        page.write(document)
     if options.record:
         now = dt.datetime.now(dt.UTC)
         history.append(history.entry(document, history.commit(), now), options.record)
+    if options.page:  # after the commit was asked for: these are files of the checkout
+        page.write(document)
     print(page.tables(document))
     for line in ratios.compared(document["suites"]):
         print(f"\nCPU us, {line}")
