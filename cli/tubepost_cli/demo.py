@@ -76,16 +76,16 @@ async def _demo(keep: bool) -> int:
 
 async def _keep(apns: SimulatedApns, supervisor: Supervisor) -> None:
     """Serve on until a signal ends it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
     domain = supervisor.prepared.config.entries[0].name
     _step("The same on a phone: the simulated APNs' inbox page")
     click.echo(f"   {apns.inbox_url}")
     port = supervisor.smtp_port
     click.echo(f"   more: {program()} send --port {port} --domain {domain} --alert Hello --token {'ab' * 32}")
     click.echo("   Ctrl-C ends the demo.")
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     await stop.wait()
 
 

@@ -7,10 +7,11 @@ import signal
 import subprocess
 import uuid
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from tests.e2e.app import REPOSITORY, TUBEPOST, Dispatcher, get, tubepost, wait_until
+from tests.e2e.app import REPOSITORY, TUBEPOST, Command, Dispatcher, get, tubepost, wait_until
 from tests.e2e.conftest import Stack
 
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -36,6 +37,24 @@ def test_the_demo_ends_by_itself_and_shows_the_whole_way() -> None:
         'tubepost_attempts_total{outcome="delivered",reason="",route="apns"} 0 -> 1',
     ):
         assert said in done.stdout
+
+
+class Demo(Command):
+    patterns: ClassVar = {
+        "inbox": r"(http://127\.0\.0\.1:\d+/)\n",
+        "end": r"(Ctrl-C)",
+        "port": r"send --port (\d+)",
+    }
+
+
+def test_the_demo_goes_on_where_it_is_told_to_and_shows_its_inbox() -> None:
+    with Demo("demo", "--keep") as demo:
+        assert b"<title>Inbox" in get(demo.found["inbox"])
+        how = ("--port", demo.found["port"], "--domain", "apn_example.com")
+        assert tubepost("send", *how, "--token", TOKEN, "--alert", "Another").returncode == 0
+        records = json.loads(get(demo.found["inbox"] + "api/v1/notifications"))["notifications"]
+        assert [record["payload"]["aps"]["alert"] for record in records] == ["You have mail", "Another"]
+        assert demo.stop() == 0
 
 
 @pytest.mark.parametrize(
