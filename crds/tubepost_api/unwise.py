@@ -226,6 +226,8 @@ def _of_queue(loaded: Loaded, domain: PushDomain) -> Iterator[Problem]:
                 f"({options.retry_interval}): what fails once may expire before it is tried again",
                 "raise messageExpiration, or lower retryInterval",
             )
+    if spec.queue is not None and spec.queue.jet_stream is not None:
+        yield from _of_stream(loaded, spec, spec.queue.jet_stream)
     disk = spec.queue.disk if spec.queue is not None else None
     if disk is None or disk.claim is None:
         return
