@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tubepost_api.config import QueueConfig
 from tubepost_dispatcher.bounces.relay_sender import RelaySender
@@ -26,9 +26,11 @@ from tubepost_dispatcher.queue.sampling import QueueSampler
 from tubepost_dispatcher.store.directory import FILE
 from tubepost_dispatcher.store.disk import DiskStore
 from tubepost_dispatcher.store.jetstream.settings import JetStreamSettings
-from tubepost_dispatcher.store.jetstream.store import JetStreamStore
 from tubepost_dispatcher.store.partition import RESERVE
 from tubepost_dispatcher.store.port import Filter, Page, Store, Tally
+
+if TYPE_CHECKING:
+    from tubepost_dispatcher.store.jetstream.store import JetStreamStore
 
 _LOG = logging.getLogger("tubepost.queue")
 
@@ -146,6 +148,9 @@ class WorkerQueue:
 
     def _open_store(self, slot: int) -> Store:
         if self._jet_stream is not None and slot == self._slot:
+            # A worker without a stream does not need its client, nor what that imports: 9 MiB.
+            from tubepost_dispatcher.store.jetstream.store import JetStreamStore  # noqa: PLC0415
+
             self._stream = JetStreamStore(
                 self._jet_stream,
                 asyncio.get_running_loop(),
