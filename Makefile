@@ -1,6 +1,6 @@
 # `make help` lists what there is. Everything runs in .venv, made from the locked requirements.
 .DEFAULT_GOAL := help
-.PHONY: manifests pictures help demo test check format generate bench bench-quick bench-compare bench-peers fuzz lock clean tools e2e cluster-up cluster-down images audit sbom release-check docs
+.PHONY: compiled test-compiled manifests pictures help demo test check format generate bench bench-quick bench-compare bench-peers fuzz lock clean tools e2e cluster-up cluster-down images audit sbom release-check docs
 
 PYTHON ?= python3
 VENV := .venv
@@ -81,6 +81,15 @@ bench-quick: bench-peers ## The same in short: what matters most, once; the hist
 
 bench-compare: $(VENV)/.installed ## Show how the benchmark's ratios went over the recorded runs
 	@$(BIN)/python -m benchmarks.history
+
+compiled: $(VENV)/.installed ## Compile what every message passes (mypyc, needs a C compiler): build/compiled and a wheel in dist
+	@$(BIN)/python scripts/compile_modules.py build/compiled
+	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(BIN)/python -m hatchling build -t wheel -d dist
+
+test-compiled: $(VENV)/.installed tools ## Run the tests of conformance, faults and hostile input against compiled modules
+	@$(BIN)/python scripts/compile_modules.py build/compiled
+	@PYTHONPATH=$(CURDIR)/build/compiled $(BIN)/pytest -n $(JOBS) --dist loadgroup -q -m "not pure" tests/test_compiled.py \
+	  tests/dispatcher tests/fuzz tests/e2e
 
 fuzz: $(VENV)/.installed ## Fuzz what reads bytes from outside (TARGET=smtp_session, SECONDS=10 or RUNS=1000000 of each)
 	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RUNS),--runs $(RUNS)) $(TARGET)

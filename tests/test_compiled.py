@@ -1,0 +1,60 @@
+"""The list of modules to compile, and whether they are compiled where that is asked for."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+from pathlib import Path
+
+SOURCES = Path(__file__).resolve().parents[1] / "dispatcher"
+PACKAGE = SOURCES / "tubepost_dispatcher"
+LIST = [line for line in (SOURCES / "compiled.txt").read_text().splitlines() if not line.startswith("#")]
+
+
+def _module(name: str) -> str:
+    return "tubepost_dispatcher." + name.removesuffix(".py").replace("/", ".")
+
+
+def _classes(path: Path) -> list[ast.ClassDef]:
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+
+
+def _bases(node: ast.ClassDef) -> set[str]:
+    bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+    return {ast.unparse(base).rpartition(".")[2] for base in bases}
+
+
+def test_the_list_is_sorted_and_names_modules() -> None:
+    assert sorted(set(LIST)) == LIST
+    assert all((PACKAGE / name).is_file() for name in LIST)
+
+
+def test_nothing_outside_the_list_derives_from_a_class_of_it() -> None:
+    """At run time that is a TypeError, when the class is made or when its first object is."""
+    modules = {_module(name) for name in LIST}
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        if str(path.relative_to(PACKAGE)) in LIST:
+            continue
+        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        compiled = {
+            one.asname or one.name for node in imports if node.module in modules for one in node.names
+        }
+        found += [f"{path}: {node.name}" for node in _classes(path) if _bases(node) & compiled]
+    assert not found
+
+
+def test_no_enumeration_of_the_list_has_a_constructor() -> None:
+    """A compiled one takes its members for objects of another class."""
+    for name in LIST:
+        for node in _classes(PACKAGE / name):
+            methods = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+            assert not (_bases(node) & {"Enum", "IntEnum"} and "__init__" in methods), name
+
+
+def test_modules_are_compiled_where_that_is_asked_for() -> None:
+    asked = "compiled" in Path(os.environ.get("PYTHONPATH", "")).name
+    for name in LIST:
+        module = importlib.import_module(_module(name))
+        assert str(module.__file__).endswith(".py") is not asked, module
