@@ -68,8 +68,9 @@ class _Acceptance:
 
 
 class _Handshake:
-    def cancel(self) -> None:
+    def cancel(self) -> bool:
         """There is none to cancel."""
+        return False
 
 
 class _Loop(FakeLoop):

@@ -75,11 +75,13 @@ def test_a_filter_that_is_forgotten_fails(monkeypatch: pytest.MonkeyPatch) -> No
     _fails(queue_request.TARGET, b'\0{"filter":{"domain":"a.example"}}', "nobody asked for everything")
 
 
+@pytest.mark.pure
 def test_a_reply_that_cannot_be_printed_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replies, "OK", b"250 \xff\r\n")
     _fails(smtp_session.TARGET, b"\0\0\0EHLO x\r\nRSET\r\n")
 
 
+@pytest.mark.pure
 def test_an_exception_in_a_session_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replies, "OK", None)
     with pytest.raises((AssertionError, TypeError)):

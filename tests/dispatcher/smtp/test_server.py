@@ -333,6 +333,7 @@ def test_the_sockets_stay_with_their_owner(run: Runner) -> None:
     run(main())
 
 
+@pytest.mark.pure
 def test_ten_large_messages_at_once_stay_out_of_memory(run: Runner, tmp_path: Path) -> None:
     spent: list[int] = []
     original = TurnBudget.charge
