@@ -110,6 +110,7 @@ OTHER: dict[str, Any] = {
             "alertLabels": TEXTS,
             "disabled": ["TubepostCredentialExpiring"],
             "extraRules": [{"alert": "Other", "expr": "vector(1)"}],
+            "runbooks": "https://other.example/",
             "expiryWarningDays": 77,
             "expiryCriticalDays": 8,
             "failureRatio": 0.07,

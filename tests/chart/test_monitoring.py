@@ -100,6 +100,7 @@ def test_every_metric_of_the_dispatcher_is_in_the_dashboard() -> None:
         "tubepost_config_refused_info",
         "tubepost_retiring",
         "tubepost_queue_entries",
+        "tubepost_queue_stream_state",
     }
     shown = {item.name for item in dispatcher.CATALOG if re.search(rf"\b{item.name}(_|\b)", text)}
     assert {item.name for item in dispatcher.CATALOG} - shown == left_out

@@ -78,6 +78,7 @@ def documents(directory: Path, apns: int, relay: int, receiver: int) -> list[dic
                 "policy": {"configMapName": "hooks"},
                 "bounces": {"relay": {"host": "127.0.0.1", "port": relay}},
                 "passthru": {"host": "127.0.0.1", "port": relay},
+                "tracing": {"endpoint": f"http://127.0.0.1:{receiver}"},
                 "rest": {"port": 8080, "tokens": {"secretName": "rest-tokens"}},
             },
         ),

@@ -77,6 +77,9 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, copy / name)
     (copy / ".venv").symlink_to(PROJECT / ".venv")
+    # Or make would find the environment older than these, and install this copy into it.
+    for made_of in (copy / "pyproject.toml", *(copy / "requirements").glob("*.lock")):
+        os.utime(made_of, (0, 0))
     exported = tmp_path / "exported"
     exported.touch()
     name = f"pages-{os.getpid()}"
