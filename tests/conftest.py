@@ -6,6 +6,7 @@ A test that is about a secret in the open, such as a log line that was asked for
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Generator
 
@@ -27,6 +28,16 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "shows_secrets(why): a secret or a device token stands in the open here"
     )
     config.stash[_STASH] = install(LEAKS)
+
+
+@pytest.fixture(scope="module")
+def own_litter() -> Generator[None]:
+    """What the module's tests leave to the garbage collector is collected with the last of them.
+
+    Else its warnings would be those of whichever test comes next. For modules that use what leaves some.
+    """
+    yield
+    gc.collect()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -15,7 +15,10 @@ from tubepost_dispatcher.store.memory import MemoryStore
 from tubepost_dispatcher.store.port import Count, Entry, Failure, FailureKind, Filter, LaneHead, Store, Tally
 
 # nats-py leaves the socket of a connection to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("own_litter"),
+]
 
 
 @pytest.fixture(params=["memory", "disk", "jetstream"])

@@ -35,6 +35,7 @@ pytestmark = [
     pytest.mark.peer,
     # nats-py leaves the socket of a connection to the garbage collector.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("own_litter"),
 ]
 STREAM = JetStreamConfig(servers=("nats://a:4222",), stream="S", subject_prefix="s")
 

@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.timeout(240),
     # nats-py leaves the socket of a connection to the garbage collector.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("own_litter"),
 ]
 RATE = 200
 """Messages per second."""

@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.peer,
     # nats-py leaves the socket of a connection that was refused or cut to the garbage collector.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("own_litter"),
 ]
 INFO = "$JS.API.INFO"
 
