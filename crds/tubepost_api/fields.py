@@ -119,6 +119,22 @@ _SIZE_REMEDY = "write bytes (65536) or a quantity (64Ki, 100Mi)"
 # The cost estimate of an API server knows no bound but this one.
 _DURATION_LENGTH = 32
 
+HTTP_ADDRESS = r"^https?://([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+"""The beginning of the pattern of an HTTP address: scheme, host and port. `check_http_port` does the rest."""
+
+
+def check_http_port(text: str) -> None:
+    """Check the port of an HTTP address, which a pattern cannot.
+
+    Raises:
+        ValueError: there is no such port.
+    """
+    authority = text.partition("://")[2].partition("/")[0]
+    port = authority.rpartition(":")[2] if not authority.endswith("]") and ":" in authority else ""
+    if port and not 1 <= int(port) <= 65_535:
+        raise ValueError(f"port {port} does not exist")
+
+
 Name = Annotated[
     str,
     Checked(

@@ -8,27 +8,18 @@ from pydantic import Field
 
 from tubepost_api.config_logger import WebhookConfig
 from tubepost_api.convert import converted
-from tubepost_api.fields import Checked, Duration, Size
+from tubepost_api.fields import HTTP_ADDRESS, Checked, Duration, Size, check_http_port
 from tubepost_api.rules import SpecModel
 from tubepost_api.secretkeys import CaSpec, SecretKeySpec, key_of
-
-
-def _check_url(text: str) -> None:
-    authority = text.partition("://")[2].partition("/")[0]
-    port = authority.rpartition(":")[2] if not authority.endswith("]") and ":" in authority else ""
-    if port and not 1 <= int(port) <= 65_535:
-        raise ValueError(f"port {port} does not exist")
-
 
 WebhookUrl = Annotated[
     str,
     Checked(
         "the address of a webhook",
         "write https://HOST/PATH; what authorizes comes from a Secret (authorization)",
-        r"^https?://([A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
-        r"(/[!$-~]*)?$",
+        HTTP_ADDRESS + r"(/[!$-~]*)?$",
         2048,
-        check=_check_url,
+        check=check_http_port,
         confidential=True,
     ),
 ]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from scripts.draw_dashboard import expression
 from tests.chart.helm import CHART, ROOT, render
 from tests.chart.value_sets import SETS
 from tests.peers.tools import require
@@ -169,13 +170,11 @@ def promtool(*arguments: str) -> None:
 def test_prometheus_reads_the_alerts_and_the_queries(tmp_path: Path) -> None:
     alerts = render(SETS["monitored"]).one("PrometheusRule")["spec"]
     (tmp_path / "alerts.yaml").write_text(yaml.safe_dump(alerts))
-    variables = {"$__rate_interval": "5m", "$namespace": "shop", "$push_domain": "alerts"}
-    queries = []
-    for number, target in enumerate(target for panel in PANELS for target in panel["targets"]):
-        query = target["expr"]
-        for name, value in variables.items():
-            query = query.replace(name, value)
-        queries.append({"record": f"panel:query:{number}", "expr": query})
+    targets = [target for panel in PANELS for target in panel["targets"]]
+    queries = [
+        {"record": f"panel:query:{number}", "expr": expression(target, "5m")}
+        for number, target in enumerate(targets)
+    ]
     (tmp_path / "queries.yaml").write_text(
         yaml.safe_dump({"groups": [{"name": "dashboard", "rules": queries}]})
     )

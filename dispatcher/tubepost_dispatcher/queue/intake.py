@@ -21,11 +21,10 @@ from tubepost_dispatcher.queue.item import NO_KEY, Item, ItemKeeper, Putting
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.patience import Patience
 from tubepost_dispatcher.queue.slot import Slot
-from tubepost_dispatcher.store.port import Entry, Failure, FailureKind, Kept, Store
+from tubepost_dispatcher.store.port import CLOSED, Entry, Failure, FailureKind, Kept, Store
 
 _LOG = logging.getLogger("tubepost.queue")
 
-CLOSED: Final = Failure(FailureKind.CLOSED, "the queue is closed")
 _FAULT: Final = Failure(FailureKind.FAILED, "internal error, see the log")
 
 

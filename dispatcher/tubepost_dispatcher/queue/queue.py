@@ -31,7 +31,7 @@ from tubepost_dispatcher.outcome import Outcome, OutcomeKind
 from tubepost_dispatcher.queue.endings import Endings
 from tubepost_dispatcher.queue.entries import entry_of, expired_outcome, held_back, read_entry
 from tubepost_dispatcher.queue.feeder import Feeder
-from tubepost_dispatcher.queue.intake import CLOSED, Intake
+from tubepost_dispatcher.queue.intake import Intake
 from tubepost_dispatcher.queue.item import Item
 from tubepost_dispatcher.queue.journal import Journal
 from tubepost_dispatcher.queue.lanes import Lane
@@ -40,7 +40,7 @@ from tubepost_dispatcher.queue.partitions import Partitions
 from tubepost_dispatcher.queue.patience import Patience
 from tubepost_dispatcher.queue.slot import Slot, store_of
 from tubepost_dispatcher.reasons.catalogue import permanent_outcome
-from tubepost_dispatcher.store.port import Failure, FailureKind, Kept, Store
+from tubepost_dispatcher.store.port import CLOSED, Failure, FailureKind, Kept, Store
 
 _OPENING: Final = Failure(FailureKind.LOCKED, "the queue is being opened")
 _REFUSED: Final = permanent_outcome("DomainRefused", "its domain takes no notifications any more")

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 from tubepost_dispatcher.store.bundle import pack
 from tubepost_dispatcher.store.partition import RESERVE, Partition
 from tubepost_dispatcher.store.port import (
+    CLOSED,
     Done,
     Entry,
     Failure,
@@ -44,7 +45,6 @@ TELLING: Final = 0.005
 """Seconds after which no more callers hear of a commit in this turn of the event loop."""
 MOST_WAITING: Final = 64 * 1024 * 1024
 """Bytes of entries that wait for the disk; more are answered BUSY."""
-_CLOSED = Failure(FailureKind.CLOSED, "the queue is closed")
 _FAULT = Failure(FailureKind.FAILED, "internal error, see the log")
 
 
@@ -150,7 +150,7 @@ class DiskStore:
     ) -> None:
         """See `Store.put`."""
         if self._closed:
-            self._loop.call_soon(done, _CLOSED)
+            self._loop.call_soon(done, CLOSED)
             return
         # Here, where it has just been made: in the thread it would be fetched from another processor's cache.
         packed = pack(entries) if take and entries else None
@@ -249,7 +249,7 @@ class DiskStore:
         self, ask: Callable[[Partition], Callable[[], None] | None], failed: Callable[[Failure], None]
     ) -> None:
         if self._closed:
-            self._loop.call_soon(failed, _CLOSED)
+            self._loop.call_soon(failed, CLOSED)
         else:
             self._next.asks.append(_Ask(ask, failed))
             self._hand_over()

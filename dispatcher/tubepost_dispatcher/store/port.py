@@ -43,6 +43,10 @@ class Failure(NamedTuple):
     text: str
 
 
+CLOSED: Final = Failure(FailureKind.CLOSED, "the queue is closed")
+"""What a store, or its queue, answers after `close`."""
+
+
 class Entry(NamedTuple):
     """What is stored of a notification: its encoded form, and what operations look for."""
 

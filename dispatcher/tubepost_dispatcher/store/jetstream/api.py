@@ -129,14 +129,7 @@ class Api:
             if found is not None:
                 done(found)
             else:
-                self._ask("STREAM.MSG.GET", body, leader, patience)
-
-        def leader(answer: Answer) -> None:
-            told = answer.json
-            if told is None or (error_code(told) and error_code(told) not in _GONE):
-                failed()
-            else:
-                done(None if "error" in told else _from_leader(told["message"]))
+                self._ask("STREAM.MSG.GET", body, _heard(done, failed), patience)
 
         self._ask("DIRECT.GET", body, direct, patience)
 
@@ -163,15 +156,8 @@ class Api:
 
     def last(self, subject: str, done: Callable[[Found | None], None], failed: Callable[[], None]) -> None:
         """The last message of a subject, as the leader knows it."""
-
-        def answered(answer: Answer) -> None:
-            told = answer.json
-            if told is None or (error_code(told) and error_code(told) not in _GONE):
-                failed()
-            else:
-                done(None if "error" in told else _from_leader(told["message"]))
-
-        self._ask("STREAM.MSG.GET", orjson.dumps({"last_by_subj": subject}), answered, PATIENCE)
+        body = orjson.dumps({"last_by_subj": subject})
+        self._ask("STREAM.MSG.GET", body, _heard(done, failed), PATIENCE)
 
     def info(self, done: Callable[[dict[str, Any] | None], None], subjects: str = "") -> None:
         """Configuration and state of the stream; of named subjects the number of messages of each."""
@@ -250,6 +236,19 @@ def _found(message: Message) -> Found | None:
         return None
     fires = headers.get("Nats-Schedule", "")
     return Found(int(seq), subject, message.data, headers.get("Nats-Scheduler", ""), when(fires[4:]))
+
+
+def _heard(done: Callable[[Found | None], None], failed: Callable[[], None]) -> Callable[[Answer], None]:
+    """What takes the leader's answer to STREAM.MSG.GET: the message, that there is none, or no answer."""
+
+    def answered(answer: Answer) -> None:
+        told = answer.json
+        if told is None or (error_code(told) and error_code(told) not in _GONE):
+            failed()
+        else:
+            done(None if "error" in told else _from_leader(told["message"]))
+
+    return answered
 
 
 def _from_leader(told: Mapping[str, Any]) -> Found:

@@ -27,6 +27,7 @@ from tubepost_dispatcher.store.jetstream.settings import JetStreamSettings
 from tubepost_dispatcher.store.jetstream.subjects import Subjects
 from tubepost_dispatcher.store.jetstream.walk import Walk
 from tubepost_dispatcher.store.port import (
+    CLOSED,
     Done,
     Entry,
     Failure,
@@ -55,7 +56,6 @@ MOST_WAITING: Final = 64 * 1024 * 1024
 """Bytes of entries that wait for NATS; more are answered BUSY."""
 CLOSING: Final = 1.0
 """Seconds for what is under way at the end."""
-_CLOSED = Failure(FailureKind.CLOSED, "the queue is closed")
 _AWAY = Failure(FailureKind.FAILED, "NATS does not answer")
 
 
@@ -123,7 +123,7 @@ class JetStreamStore:
             self._commits,
             self._commit_seconds,
             damaged=self._claims.damaged,
-            failure=_CLOSED if self._closed else self._condition.failure or self._condition.full,
+            failure=CLOSED if self._closed else self._condition.failure or self._condition.full,
             stream=self._condition.states,
         )
 
@@ -181,7 +181,7 @@ class JetStreamStore:
         self, entries: Sequence[Entry], done: Callable[[Sequence[int] | Failure], None], *, take: bool = True
     ) -> None:
         """See `Store.put`."""
-        failure = _CLOSED if self._closed else self._condition.failure or self._condition.full
+        failure = CLOSED if self._closed else self._condition.failure or self._condition.full
         one = Put(entries, done)
         if failure is None and self._waiting + one.size > MOST_WAITING:
             failure = Failure(FailureKind.BUSY, f"{self._waiting} bytes wait for NATS")
@@ -270,7 +270,7 @@ class JetStreamStore:
         """Ask once what was asked for before is durable, and the answer can be known."""
 
         def now() -> None:
-            failure = _CLOSED if self._closed else self._condition.failure
+            failure = CLOSED if self._closed else self._condition.failure
             if failure is not None:
                 self._loop.call_soon(done, failure)
             else:
