@@ -91,8 +91,8 @@ test-compiled: $(VENV)/.installed tools ## Run the tests of conformance, faults 
 	@PYTHONPATH=$(CURDIR)/build/compiled $(BIN)/pytest -n $(JOBS) --dist loadgroup -q -m "not pure" tests/test_compiled.py \
 	  tests/dispatcher tests/fuzz tests/e2e
 
-fuzz: $(VENV)/.installed ## Fuzz what reads bytes from outside (TARGET=smtp_session, SECONDS=10 or RUNS=1000000 of each)
-	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RUNS),--runs $(RUNS)) $(TARGET)
+fuzz: $(VENV)/.installed ## Fuzz what reads bytes from outside (TARGET=smtp_session, SECONDS=10 or RUNS=1000000 of each, SEED=1 to repeat)
+	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(TARGET)
 
 $(VENV)-audit/.installed: requirements/audit.lock
 	@test -x $(VENV)-audit/bin/python || $(PYTHON) -m venv $(VENV)-audit

@@ -53,12 +53,12 @@ class Material:
 
     certificate: CertificateCredential | None = None
     token: TokenCredential | None = None
-    authorities: bytes | None = None
+    authorities: bytes | None = field(default=None, repr=False)
     proxy_account: str | None = field(default=None, repr=False)
     users: Mapping[str, str] | None = field(default=None, repr=False)
     relay_account: tuple[str, str] | None = field(default=None, repr=False)
     bounce_account: tuple[str, str] | None = field(default=None, repr=False)
-    bounce_authorities: bytes | None = None
+    bounce_authorities: bytes | None = field(default=None, repr=False)
     rest_certificate: CertificateCredential | None = None
     rest_tokens: Mapping[str, str] | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)
@@ -68,7 +68,7 @@ class Material:
     jet_stream_key: NkeyCredential | None = None
     """Of a user of NATS, with its JWT where there is one."""
     jet_stream_account: tuple[str, str] | None = field(default=None, repr=False)
-    jet_stream_authorities: bytes | None = None
+    jet_stream_authorities: bytes | None = field(default=None, repr=False)
     jet_stream_certificate: CertificateCredential | None = None
     findings: tuple[SecretFinding, ...] = ()
     notices: tuple[Notice, ...] = ()

@@ -49,8 +49,11 @@ def _prepare(name: str) -> Path:
 def _engine(log: Path, name: str, *arguments: str) -> tuple[bool, str]:
     """Run the engine; whether all was well, and what it has said, which can be read in `log` meanwhile."""
     command = [sys.executable, "-m", "tests.fuzz.engine", name, *arguments]
+    environment = os.environ | {"PYTHONHASHSEED": "0"}  # so that a seed repeats a search
     with log.open("wb") as output:
-        process = subprocess.run(command, cwd=ROOT, check=False, stdout=output, stderr=output)
+        process = subprocess.run(
+            command, cwd=ROOT, env=environment, check=False, stdout=output, stderr=output
+        )
     return process.returncode == 0, log.read_text(errors="replace")
 
 
@@ -64,6 +67,7 @@ def _fuzz(name: str, arguments: argparse.Namespace) -> bool:
         name,
         f"-max_total_time={arguments.seconds}",
         f"-runs={arguments.runs}",
+        f"-seed={arguments.seed}",
         f"-dict={directory / 'words'}",
         f"-artifact_prefix={directory}/",
         "-print_final_stats=1",
@@ -123,6 +127,9 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(NAMES)}; default: all")
     parser.add_argument("--seconds", type=int, help="for each target (default: 10; with --runs no limit)")
     parser.add_argument("--runs", type=int, default=-1, help="executions of each target (default: no limit)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the search, to repeat it (default: a new one)"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at a time")
     parser.add_argument(
         "--reproduce", type=Path, metavar="FILE", help="run one input of the one target named"
