@@ -199,7 +199,7 @@ class Cluster:
             try:
                 if result := ready():
                     return result
-            except (AssertionError, OSError, KeyError, IndexError) as error:
+            except (AssertionError, OSError, LookupError, ValueError) as error:
                 last = f": {error!r}"
             if time.monotonic() > deadline:
                 raise TooSlow(f"{what}: not within {timeout:.0f} s{last}")

@@ -64,6 +64,15 @@ class ReloadStatus:
         self._accept()
         self._metrics.config_reloads.labels("unchanged", Level.NONE.value).inc()
 
+    def describe(self, prepared: Prepared, workers: int) -> None:
+        """Say what the pod works by: before its workers start, since it is ready with the first of them."""
+        self._namespace, self._name = prepared.config.namespace, prepared.config.name
+        self._metrics.workers.set(workers)
+        # Workers report it too, but there may be none at the moment.
+        self._metrics.config_generation.set(prepared.config.generation)
+        self._metrics.config_info.clear()
+        self._metrics.config_info.labels(prepared.digest).set(1)
+
     def started(self, prepared: Prepared, workers: int) -> None:
         """The first configuration is in force, possibly with what it `lacks`."""
         self._in_force(prepared, Change(Level.WORKERS, ("start",)), workers)
@@ -80,14 +89,9 @@ class ReloadStatus:
         self._refused = None
 
     def _in_force(self, prepared: Prepared, change: Change, workers: int) -> None:
-        self._namespace, self._name = prepared.config.namespace, prepared.config.name
+        self.describe(prepared, workers)
         self._applied_at = time.time()
         self._last_change = change
-        self._metrics.workers.set(workers)
-        # Workers report it too, but there may be none at the moment.
-        self._metrics.config_generation.set(prepared.config.generation)
-        self._metrics.config_info.clear()
-        self._metrics.config_info.labels(prepared.digest).set(1)
         _LOG.info(
             "configuration %s (generation %d) in force, level %s: %s",
             prepared.digest,

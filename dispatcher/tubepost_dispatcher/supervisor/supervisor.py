@@ -165,6 +165,7 @@ class Supervisor:
             await self._public.start()
         with binding("the endpoint of status and queue", LOOPBACK, settings.admin_port, "--admin-port"):
             await self._admin.start()
+        self._reload_status.describe(prepared, count)
         await self._pool.start(self._ports.current, count)
         self._reload_status.started(prepared, count)
         if self._queue is not None:

@@ -48,7 +48,7 @@ def main() -> None:
                 _take(fd_line, message["sockets"])
                 if MODE == "obstructed":
                     _send(line, "queueState", partitions={"0": "no space"}, obstacle="the queue: no space")
-                if MODE != "deaf":
+                if MODE != "deaf" and not (MODE == "first alone" and message["index"]):
                     _send(line, "ready", request)
             case "sockets":
                 _take(fd_line, message["count"])

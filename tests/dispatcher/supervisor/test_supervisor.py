@@ -522,6 +522,23 @@ async def test_the_generation_is_known_while_no_worker_says_it(site: FakedSite) 
     assert text.count("tubepost_config_info{") == 1
 
 
+async def test_a_pod_that_is_ready_says_what_it_works_by_while_its_last_worker_still_starts(
+    tmp_path: Path, fake_workers: FakeWorkers
+) -> None:
+    fake_workers("first alone")
+    supervisor = FakedSite(tmp_path, workers=2).supervisor
+    starting = asyncio.create_task(supervisor.start())
+    try:
+        await eventually(lambda: supervisor._pool.any_ready)
+        assert not starting.done()
+        text = generate_latest(await supervisor._collect()).decode()
+    finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+    assert f'tubepost_config_info{{hash="{supervisor.prepared.digest}"}} 1.0' in text
+    assert "tubepost_workers 2.0" in text
+
+
 async def test_one_worker_in_this_process_for_a_debugger(
     tmp_path: Path, fake_workers: FakeWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
