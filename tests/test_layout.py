@@ -77,7 +77,6 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/reasons/spec.py": VALUES,
     "dispatcher/tubepost_dispatcher/reply.py": VALUES,
     "dispatcher/tubepost_dispatcher/store/jetstream/claims.py": STORE,
-    "dispatcher/tubepost_dispatcher/store/jetstream/condition.py": STORE,
     "dispatcher/tubepost_dispatcher/store/jetstream/holding.py": STORE,
     "dispatcher/tubepost_dispatcher/store/jetstream/opening.py": STORE,
     "dispatcher/tubepost_dispatcher/store/jetstream/puts.py": STORE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 
 from tubepost_api.config_jetstream import JetStreamConfig, JetStreamPlacement, JetStreamTlsConfig
@@ -41,7 +42,21 @@ def jet_stream_settings(config: JetStreamConfig, material: Material) -> JetStrea
         tags=placement.tags,
         identity=Identity(material.jet_stream_key, user, password),
         tls=tls,
+        tls_mark="" if tls is None else _mark(config.tls or JetStreamTlsConfig(), material),
     )
+
+
+def _mark(tls: JetStreamTlsConfig, material: Material) -> str:
+    """Equal where the Secrets hold the same: a context does not tell."""
+    pair = material.jet_stream_certificate if tls.certificate is not None else None
+    parts = (
+        material.jet_stream_authorities if tls.ca is not None else None,
+        *((pair.certificate_pem, pair.private_key_pem) if pair is not None else ()),
+    )
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(b"-" if part is None else b"%d:%s" % (len(part), part))
+    return whole.hexdigest()
 
 
 def _context(tls: JetStreamTlsConfig, material: Material) -> ssl.SSLContext | None:

@@ -107,7 +107,12 @@ class WorkerQueue:
         )
         self.bounded = BoundedQueue(self.queue, Bounds.of(config, workers))
         """What acceptance puts into."""
-        self.adopt(())
+        self._closing = False
+        self._adopted: tuple[int, ...] = ()
+        self._left: tuple[int, ...] = ()
+        if jet_stream is not None and directory is not None:
+            there = (partition_path(directory, slot) / "current" / FILE).exists
+            asyncio.get_running_loop().run_in_executor(None, there).add_done_callback(self._looked)
         self._sampler = QueueSampler(self.queue, metrics, lambda: self._domains)
         self._sampler.start()
 
@@ -134,12 +139,15 @@ class WorkerQueue:
 
     def adopt(self, slots: Sequence[int]) -> None:
         """Empty the partitions of these slots too; and the own one, where the queue was on disk before."""
-        left = (
-            self._jet_stream is not None
-            and self._directory is not None
-            and (partition_path(self._directory, self._slot) / "current" / FILE).exists()
-        )
-        self.queue.adopt((*slots, _LEFT + self._slot) if left else slots)
+        self._adopted = tuple(slots)
+        self.queue.adopt((*self._adopted, *self._left))
+
+    def _looked(self, found: asyncio.Future[bool]) -> None:
+        """It is known whether this worker's own partition is there beside its stream."""
+        # One that cannot be looked at is opened all the same, and says why.
+        if not found.cancelled() and not self._closing and (found.exception() or found.result()):
+            self._left = (_LEFT + self._slot,)
+            self.adopt(self._adopted)
 
     @property
     def _reserve(self) -> int:
@@ -263,6 +271,7 @@ class WorkerQueue:
 
     async def close(self) -> None:
         """Write what waits, and close the partitions; a disk that does not answer is not waited for."""
+        self._closing = True
         self._sampler.close()
         try:
             async with asyncio.timeout(CLOSE_PATIENCE):

@@ -84,6 +84,20 @@ def test_servers_with_tls_have_a_context() -> None:
     assert len(own.get_ca_certs()) == 1
 
 
+def test_the_same_secrets_need_no_other_connection() -> None:
+    before, same = settings(stream("tls", tls=CERTIFICATE)), settings(stream("tls", tls=CERTIFICATE))
+    assert same.tls is not before.tls
+    assert same.reached_as(before)
+    other = make_server_certificate(CA, ("client.test",))
+    pair = {**THERE["pair"], "tls.crt": other.certificate_pem, "tls.key": other.private_key_pem}
+    renewed = look(stream("tls", tls=CERTIFICATE), {**THERE, "pair": pair})[0].jet_stream
+    assert renewed is not None
+    assert not renewed.reached_as(before)
+    assert not settings(stream("tls")).reached_as(before)
+    assert settings(stream(max_bytes=70)).reached_as(settings(stream()))
+    assert not settings(stream(account="nats")).reached_as(settings(stream()))
+
+
 @pytest.mark.parametrize(
     ("config", "key", "field"),
     [

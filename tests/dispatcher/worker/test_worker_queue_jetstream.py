@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,27 @@ async def test_what_is_on_disk_from_before_is_delivered_too(nats: Nats, tmp_path
     await until(lambda: not bench.it.queue.queued)
     bench.it.adopt(())  # stays until the worker ends
     assert len(bench.it.queue.slots) == 2
+    await bench.it.close()
+
+
+async def test_the_loop_does_not_look_at_the_disk(
+    nats: Nats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    exists = Path.exists
+
+    def seen(path: Path, **options: Any) -> bool:
+        if path.is_relative_to(tmp_path):
+            looked.append(threading.get_ident())
+        return exists(path, **options)
+
+    monkeypatch.setattr(Path, "exists", seen)
+    bench = Bench(nats, directory=tmp_path)
+    await bench.it.opened(60.0)
+    await until(lambda: looked)
+    bench.it.adopt(())
+    assert threading.get_ident() not in looked
+    assert len(bench.it.queue.slots) == 1
     await bench.it.close()
 
 

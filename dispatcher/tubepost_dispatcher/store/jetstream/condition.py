@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from tubepost_dispatcher.store.jetstream.api import Api, error_code, error_text, when
 from tubepost_dispatcher.store.jetstream.holding import Holding
-from tubepost_dispatcher.store.jetstream.opening import Opened, open_stream
+from tubepost_dispatcher.store.jetstream.opening import Opened, open_stream, unlike
 from tubepost_dispatcher.store.jetstream.settings import JetStreamSettings
-from tubepost_dispatcher.store.jetstream.stream import room, weaknesses
+from tubepost_dispatcher.store.jetstream.stream import room, wanted, warnings, weaknesses
 from tubepost_dispatcher.store.port import Failure, FailureKind
 
 _LOG = logging.getLogger("tubepost.store")
@@ -58,6 +58,8 @@ class Condition:
         self._opening = 0
         self._reopening: asyncio.TimerHandle | None = None
         self._server: Mapping[str, Any] = {}
+        self._config: Mapping[str, Any] = {}
+        """Of the stream, as it was when it was last checked."""
 
     def connected(self, server: Mapping[str, Any]) -> None:
         """There is a connection to this server."""
@@ -77,6 +79,11 @@ class Condition:
         if self._reopening is not None:
             self._reopening.cancel()
 
+    def renewed(self) -> None:
+        """The settings are others, the connection stays."""
+        if self.failure is None:
+            self._open()
+
     def look(self) -> None:
         """Read the stream's state."""
         self._api.info(self._informed)
@@ -90,22 +97,43 @@ class Condition:
                 return
             if told.problem:
                 self._fail(told.problem, told.state)
-                self._reopening = self._loop.call_later(REOPEN, self._open)
+                self._later()
             else:
                 self._can_be_used(told)
             self._known()
 
         open_stream(self._api, self.settings, self._server, opened)
 
+    def _later(self) -> None:
+        if self._reopening is not None:
+            self._reopening.cancel()
+        self._reopening = self._loop.call_later(REOPEN, self._open)
+
     def _can_be_used(self, told: Opened) -> None:
         if self.failure is not None:
             _LOG.info("queue: stream %s is open", self.settings.stream)
-        if told.warnings != self.warnings:
-            for text in told.warnings:
-                _LOG.warning("queue: stream %s: %s", self.settings.stream, text)
-        self.warnings, self.failure = told.warnings, None
-        self.states = weaknesses(told.info.get("config") or {}) or ("ok",)
+        self.failure = None
+        self._config = told.info.get("config") or {}
+        self._warn(told.warnings)
         self._informed(dict(told.info))
+
+    def _warn(self, texts: tuple[str, ...]) -> None:
+        if texts != self.warnings:
+            for text in texts:
+                _LOG.warning("queue: stream %s: %s", self.settings.stream, text)
+        self.warnings = texts
+        self.states = weaknesses(self._config) or ("ok",)
+
+    def _altered(self, config: Mapping[str, Any]) -> None:
+        """Somebody has changed the stream: a replica with newer settings, or one who does not know of us."""
+        self._config = config
+        foreign = unlike(config, wanted(self.settings))
+        if foreign:
+            self._opening += 1
+            self._fail(foreign, "foreign_stream")
+            self._later()
+        else:
+            self._warn(warnings(config))
 
     def _fail(self, why: str, state: str = "unusable") -> None:
         if self.failure is None or self.failure.text != why:
@@ -122,6 +150,9 @@ class Condition:
                 self._fail(f"stream {self.settings.stream}: {error_text(told)}")
                 self._open()
             return
+        config = told.get("config") or {}
+        if self.failure is None and config != self._config:
+            self._altered(config)
         state = told.get("state") or {}
         self._holding.messages = int(state.get("messages", 0))
         self._holding.size = int(state.get("bytes", 0))

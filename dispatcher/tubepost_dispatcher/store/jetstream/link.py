@@ -139,10 +139,11 @@ class Link:
         self._run(self._keep_connected())
         self._run(self._pump())
 
-    def renew(self, settings: JetStreamSettings) -> None:
-        """Connect anew with these; the old connection goes when it has answered."""
+    def renew(self, settings: JetStreamSettings, *, again: bool = True) -> None:
+        """From now on connect with these, and `again` at once: the old one goes when it has answered."""
         self._settings = settings
-        self._lost.set()
+        if again:
+            self._lost.set()
 
     def request(
         self,

@@ -30,6 +30,16 @@ class Opened(NamedTuple):
     """With a problem: what is the matter, one of `STREAM_STATES`."""
 
 
+def unlike(config: Mapping[str, Any], wish: Mapping[str, Any]) -> str:
+    """Why a stream is not to be used, with the remedy; empty: it may be."""
+    wrong = differences(config, wish)
+    if not wrong:
+        return ""
+    more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    remedy = "set that back, or name another stream, or remove this one once it is empty"
+    return f"stream {wish['name']} is not this queue's: {wrong[0]}{more}. Remedy: {remedy}"
+
+
 def open_stream(
     api: Api, settings: JetStreamSettings, server: Mapping[str, Any], done: Callable[[Opened], None]
 ) -> None:
@@ -76,12 +86,9 @@ def open_stream(
 
     def check(told: dict[str, Any]) -> None:
         config = told.get("config") or {}
-        wrong = differences(config, wish)
-        if wrong:
-            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            remedy = "name another stream, or remove this one once it is empty"
-            text = f"stream {name} is not this queue's: {wrong[0]}{more}. Remedy: {remedy}"
-            done(Opened(text, state="foreign_stream"))
+        foreign = unlike(config, wish)
+        if foreign:
+            done(Opened(foreign, state="foreign_stream"))
             return
         new = grown(config, wish)
         if new is None:

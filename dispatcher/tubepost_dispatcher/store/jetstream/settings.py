@@ -39,3 +39,10 @@ class JetStreamSettings(NamedTuple):
     identity: Identity = Identity()
     tls: ssl.SSLContext | None = None
     """For `tls://` servers, and those that ask for it; None: the system's authorities."""
+    tls_mark: str = ""
+    """Of what `tls` was made of: contexts with the same one are the same. Empty: not known."""
+
+    def reached_as(self, other: JetStreamSettings) -> bool:
+        """Whether a connection that was made by the others serves these too."""
+        ours, theirs = ((one.servers, one.identity, one.tls_mark) for one in (self, other))
+        return ours == theirs and (self.tls is other.tls or bool(self.tls_mark))

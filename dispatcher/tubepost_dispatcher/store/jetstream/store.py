@@ -151,9 +151,11 @@ class JetStreamStore:
 
     def renew(self, settings: JetStreamSettings) -> None:
         """Connect with these settings from now on; of the same stream, whose bounds may have changed."""
-        if settings != self._condition.settings:
-            self._condition.settings = settings
-            self._link.renew(settings)
+        before, self._condition.settings = self._condition.settings, settings
+        again = not settings.reached_as(before)
+        self._link.renew(settings, again=again)
+        if not again and settings._replace(tls=None) != before._replace(tls=None):
+            self._condition.renewed()
 
     def _tell_started(self) -> None:
         done, self._started = self._started, None

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
-from tests.dispatcher.store.support import told
+from tests.dispatcher.store.support import an_entry, told
 from tubepost_dispatcher.store.jetstream.settings import JetStreamSettings
 from tubepost_dispatcher.store.jetstream.store import JetStreamStore
+from tubepost_dispatcher.store.port import Entry
 
 _STREAMS = itertools.count(1)
+
+
+def fresh(number: int, *, due: float = 0.0, lane: int = 1, **values: Any) -> Entry:
+    """One that is due now, by the real clock."""
+    now = time.time()
+    return an_entry(number, due=due or now, **values)._replace(expires=now + 900.0, lane=lane)
 
 
 class Nats:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.dispatcher.store.jetstream.support import Nats
-from tests.dispatcher.store.support import all_of, an_entry, closed, eventually, told
+from tests.dispatcher.store.jetstream.support import Nats, fresh
+from tests.dispatcher.store.support import all_of, closed, eventually, told
 from tests.peers.nats_server import NatsServer
 from tubepost_dispatcher.store.jetstream import holding, leases
 from tubepost_dispatcher.store.jetstream.store import JetStreamStore
-from tubepost_dispatcher.store.port import Entry, Failure, FailureKind, Filter, Kept
+from tubepost_dispatcher.store.port import Failure, FailureKind, Filter, Kept
 
 pytestmark = [
     pytest.mark.peer,
@@ -24,12 +24,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.usefixtures("own_litter"),
 ]
-
-
-def fresh(number: int, *, due: float = 0.0, lane: int = 1, **values: Any) -> Entry:
-    """One that is due now, by the real clock."""
-    now = time.time()
-    return an_entry(number, due=due or now, **values)._replace(expires=now + 900.0, lane=lane)
 
 
 async def die(store: JetStreamStore) -> None:
@@ -401,18 +395,4 @@ async def test_a_stream_that_was_deleted_is_made_again(nats: Nats, monkeypatch: 
         while isinstance(await told(store.put, [fresh(2)]), Failure):  # noqa: ASYNC110 - nobody is told
             await asyncio.sleep(0.05)
     assert [one.entry.message_id for one in await all_of(store)] == ["m2"]
-    await closed(store)
-
-
-async def test_settings_of_the_same_stream_are_taken_while_it_runs(nats: Nats) -> None:
-    store = await nats.store()
-    (key,) = await told(store.put, [fresh(1)])
-    store.renew(nats.settings(max_age=86_400.0))
-    async with asyncio.timeout(60):
-        while True:
-            info = await answer_of(store._api.info)
-            if info["config"]["max_age"]:
-                break
-            await asyncio.sleep(0.05)  # nobody is told
-    assert [one.key for one in await all_of(store)] == [key]
     await closed(store)
