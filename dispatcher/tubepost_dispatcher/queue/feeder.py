@@ -113,6 +113,12 @@ class Feeder:
         """The lane of an entry."""
         return self._of(slot).known(one.entry.lane, one.entry.domain)
 
+    @property
+    def domains(self) -> frozenset[str]:
+        """Those of all lanes."""
+        lanes = (lane for senders in self._senders.values() for lane in senders)
+        return frozenset(lane.domain for lane in lanes) - {MAILS}
+
     def reserve(self, items: Sequence[Item]) -> bool:
         """Whether these may stay in memory, fresh as they are: all, or none. `gone` takes it back."""
         if self._stopped:

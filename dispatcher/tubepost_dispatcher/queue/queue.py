@@ -155,6 +155,11 @@ class Queue:
         """Notifications in memory."""
         return self._feeder.active
 
+    @property
+    def domains(self) -> frozenset[str]:
+        """Recipients' domains that are in it, as far as is known."""
+        return self._feeder.domains
+
     # -- what the worker calls ------------------------------------------------------------------------
 
     def swap(self, domains: DomainsInForce) -> None:

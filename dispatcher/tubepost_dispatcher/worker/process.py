@@ -17,6 +17,7 @@ from tubepost_dispatcher.channel.channel import Channel
 from tubepost_dispatcher.channel.messages import (
     Adopt,
     Alive,
+    Configuration,
     Configure,
     Configured,
     Counted,
@@ -44,6 +45,7 @@ from tubepost_dispatcher.totals import Samples, take_samples
 from tubepost_dispatcher.worker.worker import Worker
 from tubepost_runtime import process_log
 from tubepost_runtime.tasks import TaskSet
+from tubepost_runtime.threads import in_thread
 
 _LOG = logging.getLogger("tubepost.worker")
 
@@ -84,6 +86,8 @@ class WorkerProcess:
         """The request that is answered by Ready; 0 once it is."""
         self._closed = asyncio.Event()
         self._operating = TaskSet()
+        self._configuring: asyncio.Task[None] | None = None
+        """The last configuration's way into force."""
 
     async def main(self, channel: int, descriptors: int) -> None:
         """Serve until told to end, or until the supervisor has gone.
@@ -124,16 +128,16 @@ class WorkerProcess:
             case Sockets():
                 self._take_sockets(message.count, message.rest)
             case Configure():
-                self._channel.send(self._configure(message), reply_to=request)
+                self._configuring = self._operating.spawn(
+                    self._configure(message, request, self._configuring)
+                )
             case Adopt() if self._worker is not None:
                 self._worker.adopt(message.slots)
             case GetStatus():
                 status = self._worker.status() if self._worker is not None else None
                 self._channel.send(Status(take_samples(self._metrics.registry), status), reply_to=request)
             case Hold() if self._worker is not None:
-                self._worker.adopt_hold(
-                    message.route, message.credential, message.reason, message.detail, message.seconds
-                )
+                self._adopt(self._worker, message)
             case Operate():
                 self._operating.spawn(self._operate(message, request))
             case ReopenLogs() if self._worker is not None:
@@ -148,6 +152,15 @@ class WorkerProcess:
     async def _leave(self, worker: Worker, at_most: float, request: int) -> None:
         await worker.leave(at_most)
         self._channel.send(Left(), reply_to=request)
+
+    def _adopt(self, worker: Worker, hold: Hold) -> None:
+        def adopt(_: object = None) -> None:
+            worker.adopt_hold(hold.route, hold.credential, hold.reason, hold.detail, hold.seconds)
+
+        adopt()
+        if self._configuring is not None and not self._configuring.done():
+            # It may be of a credential that is about to come into force.
+            self._configuring.add_done_callback(adopt)
 
     async def _operate(self, message: Operate, request: int) -> None:
         result = StepResult(problem="the worker is starting")
@@ -217,22 +230,34 @@ class WorkerProcess:
             self._channel.send(Ready(), reply_to=self._start_request)
             self._start_request = 0
 
-    def _configure(self, message: Configure) -> Configured:
+    async def _configure(self, message: Configure, request: int, before: asyncio.Task[None] | None) -> None:
+        """Put a configuration in force, after the one `before`; messages are served meanwhile."""
+        if before is not None:
+            await asyncio.wait({before})
+        try:
+            problems = await self._put_in_force(message.configuration)
+        except Exception as error:  # noqa: BLE001 - the supervisor must get an answer
+            _LOG.exception("the configuration could not be applied")
+            problems = (repr(error),)
+        self._channel.send(Configured(problems), reply_to=request)
+
+    async def _put_in_force(self, configuration: Configuration) -> tuple[str, ...]:
+        """Returns why it is not."""
         assert self._worker is not None
-        configuration = message.configuration
-        process_log.set_level(configuration.config.log_level)
-        self._memory_limit = configuration.memory_limit
-        prepared, problems = prepare(configuration.bundle, time.time())
+        if self._draining is not None:
+            return ("it is ending",)
+        # Reading Secrets takes milliseconds for each of them, longer with thousands of domains.
+        prepared, problems = await in_thread(
+            lambda: prepare(configuration.bundle, time.time()), "configuration"
+        )
         # The supervisor has checked it already: a difference is a fault of ours, and is reported.
         if problems and not configuration.lenient:
-            return Configured(tuple(str(problem) for problem in problems))
-        try:
-            self._worker.apply(prepared, configuration.workers)
-            self._worker.set_retiring(configuration.retiring, configuration.retire_after)
-        except Exception as error:  # noqa: BLE001 - the supervisor must get an answer
-            _LOG.exception("the configuration %s could not be applied", prepared.digest)
-            return Configured((repr(error),))
-        return Configured()
+            return tuple(str(problem) for problem in problems)
+        await self._worker.apply(prepared, configuration.workers)
+        process_log.set_level(configuration.config.log_level)
+        self._memory_limit = configuration.memory_limit
+        self._worker.set_retiring(configuration.retiring, configuration.retire_after)
+        return ()
 
     def _tell_queue_state(self, worker: Worker) -> None:
         state = worker.queue_state()
@@ -247,6 +272,10 @@ class WorkerProcess:
     async def _drain(self, grace: float, *, last: bool) -> None:
         cut = 0
         try:
+            if self._configuring is not None:
+                # Nothing is put in force any more that would have to be closed.
+                self._configuring.cancel()
+                await asyncio.wait({self._configuring})
             if self._serving is not None:
                 await asyncio.wait({self._serving}, timeout=1.0)
             if self._worker is not None:

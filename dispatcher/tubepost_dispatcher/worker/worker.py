@@ -37,10 +37,11 @@ from tubepost_dispatcher.queue.mails import Result
 from tubepost_dispatcher.queue.operations import Operations
 from tubepost_dispatcher.queue_step import Step, StepResult
 from tubepost_dispatcher.smtp.server import SmtpServer
-from tubepost_dispatcher.worker.pools import PoolSet
+from tubepost_dispatcher.worker.pools import Parts, PoolSet
 from tubepost_dispatcher.worker.worker_policy import WorkerPolicy
 from tubepost_dispatcher.worker.worker_queue import WorkerQueue
 from tubepost_runtime.metrics import begin
+from tubepost_runtime.threads import in_thread
 
 _LOG = logging.getLogger("tubepost.worker")
 
@@ -178,19 +179,26 @@ class Worker:
             await self._server.start(sockets)
         await self._rest.serve(rest)
 
-    def apply(self, prepared: Prepared, count: int) -> None:
+    async def apply(self, prepared: Prepared, count: int) -> None:
         """Put another configuration in force; sessions stay, pools are replaced only where they must be.
+
+        Messages are served meanwhile, by the configuration before. One at a time; where it fails, or is
+        cancelled, that one stays.
 
         Args:
             prepared: the checked configuration.
             count: how many workers the pod has from now on.
         """
+        self._pools.set_count(count)
+        contexts = self._pools.contexts
+        names = () if self._queue is None else self._queue.queue.domains
+        parts = await in_thread(lambda: Parts.of(prepared, contexts, names), "configuration")
+        active = await self._pools.build_in_slices(prepared, parts)
+        # Nothing is awaited from here on: all of it is swapped between two transactions.
         self.prepared = prepared
         self.count = count
-        self._pools.set_count(count)
         config = prepared.config
         self._loggers.update(config.loggers, config.name, prepared.webhooks)
-        active = self._pools.build(prepared)
         self._deliverer.swap(active.domains)
         self._policy.update(config.policy)
         self._set_relay(prepared)

@@ -49,6 +49,14 @@ def test_a_route_that_takes_nothing_holds_up_nobody_else() -> None:
     assert down.requests == []
 
 
+def test_it_knows_the_domains_that_it_has() -> None:
+    bench, _, _ = two_routes()
+    assert bench.queue.domains == frozenset()
+    bench.stored(1, domain="a.example")
+    bench.stored(2, domain="b.example")
+    assert bench.queue.domains == {"a.example", "b.example"}
+
+
 def test_a_closed_route_is_probed_once_and_a_backlog_comes_in_growing_rounds() -> None:
     bench, down, _ = two_routes()
     for number in range(300):

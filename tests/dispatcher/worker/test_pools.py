@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,9 +13,10 @@ from hypothesis import strategies as st
 
 from tests.dispatcher.bundles import SECRETS, bundle, prepared
 from tubepost_api.config import DeliveryConfig, EntryConfig, Throttle
+from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.worker import pools as module
-from tubepost_dispatcher.worker.pools import PoolSet, share
+from tubepost_dispatcher.worker.pools import SLICE, Parts, PoolSet, share
 
 
 @given(st.integers(1, 10_000), st.integers(1, 64))
@@ -60,7 +65,7 @@ async def test_a_pool_that_cannot_be_made_changes_nothing(
     routes = dict(bundle().config.routes)
     routes["apns"] = routes["apns"].model_copy(update={"port": 2})
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ssl.SSLError("no")
 
     with monkeypatch.context() as patch:
@@ -69,6 +74,109 @@ async def test_a_pool_that_cannot_be_made_changes_nothing(
             pools.build(prepared(routes=routes))
     (after,) = pools.build(prepared()).domains._domains
     assert [r.pool for r in after.routes] == [r.pool for r in before.routes]
+
+
+def _many(count: int) -> Prepared:
+    """So many domains, each with pools of its own."""
+    entries = (
+        EntryConfig(
+            name=f"apn{number}.example.com",
+            routes=("apns", "token"),
+            delivery=DeliveryConfig(connect_timeout=1.0 + number),
+        )
+        for number in range(count)
+    )
+    return prepared(entries=tuple(entries))
+
+
+async def test_many_pools_and_domains_are_made_a_slice_in_each_turn_of_the_loop(
+    pools: PoolSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools.build(prepared())
+    before = dict(pools._pools)
+    many = _many(5 * SLICE)
+    parts = Parts.of(many, pools.contexts)
+    made: list[str] = []
+
+    def counted(name: str) -> Callable[..., object]:
+        whole = getattr(module, name)
+
+        def make(*args: object, **kwargs: object) -> object:
+            made.append(name)
+            return whole(*args, **kwargs)
+
+        return make
+
+    for name in ("Pool", "Domain", "PoolOptions"):
+        monkeypatch.setattr(module, name, counted(name))
+    building = asyncio.ensure_future(pools.build_in_slices(many, parts))
+    turns = []
+    while not building.done():
+        assert pools._pools == before, "all of it is put in force at once"
+        made.clear()
+        await asyncio.sleep(0)
+        turns.append(Counter(made))
+    domains = (await building).domains._domains
+    assert len(domains) == sum(turn["Domain"] for turn in turns) == 5 * SLICE
+    assert len({route.pool for domain in domains for route in domain.routes}) == 10 * SLICE
+    assert max(sum(turn.values()) for turn in turns) <= 3 * SLICE
+
+
+async def test_what_is_cancelled_between_two_slices_changes_nothing(pools: PoolSet) -> None:
+    pools.build(prepared())
+    before, contexts = dict(pools._pools), pools.contexts
+    many = _many(5 * SLICE)
+    building = asyncio.ensure_future(pools.build_in_slices(many, Parts.of(many, pools.contexts)))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    building.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await building
+    assert pools._pools == before
+    assert pools.contexts is contexts
+
+
+async def test_all_pools_of_a_route_share_a_tls_context_and_the_next_configuration_keeps_it(
+    pools: PoolSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    whole = module.client_context
+
+    def counted(*args: Any) -> ssl.SSLContext:
+        made.append(args)
+        return whole(*args)
+
+    monkeypatch.setattr(module, "client_context", counted)
+    many = _many(10)
+    await pools.build_in_slices(many, Parts.of(many, pools.contexts))
+    assert len(pools._pools) == 20
+    assert len(made) == 2
+    assert Parts.of(prepared(), pools.contexts).contexts == pools.contexts
+    assert len(made) == 2
+
+
+async def test_pools_that_nobody_needs_are_closed_a_slice_in_each_turn(
+    pools: PoolSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    pools.build(_many(3 * SLICE))
+    old = list(pools._pools.values())
+    with caplog.at_level("INFO", "tubepost.apns"):
+        pools.build(prepared())
+        closed = [0]
+        async with asyncio.timeout(60):
+            while closed[-1] < len(old) - 2:
+                await asyncio.sleep(0)
+                closed.append(sum(pool._closing is not None for pool in old))
+    assert max(after - before for before, after in pairwise(closed)) <= SLICE
+    assert f"route apns: {3 * SLICE - 1} pools are replaced, closing after the last answers" in caplog.text
+
+
+def test_domains_that_are_looked_up_at_once_are_found_beforehand() -> None:
+    parts = Parts.of(prepared(), names=("apn.example.com", "nobody.example"))
+    known = parts.lookup._find_cached.cache_info()
+    assert known.misses == 2
+    assert parts.lookup.find("apn.example.com") == 0
+    assert parts.lookup._find_cached.cache_info().misses == 2
 
 
 async def test_connections_are_the_pods(pools: PoolSet) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.dispatcher.bundles import bundle
+from tests.dispatcher.bundles import SECRETS, bundle
+from tests.dispatcher.supervisor.conftest import eventually
 from tubepost_dispatcher.channel.channel import Channel
 from tubepost_dispatcher.channel.messages import (
     Configuration,
@@ -19,6 +21,7 @@ from tubepost_dispatcher.channel.messages import (
     Drain,
     Drained,
     GetStatus,
+    Hold,
     Message,
     Operate,
     Operated,
@@ -27,6 +30,7 @@ from tubepost_dispatcher.channel.messages import (
     Start,
     Status,
 )
+from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.queue_step import Step, StepResult
 from tubepost_dispatcher.worker import process as module
 from tubepost_dispatcher.worker.process import WorkerProcess, resident_bytes
@@ -179,6 +183,59 @@ async def test_it_refuses_a_secret_that_is_missing_unless_told_otherwise(bench: 
     await bench.start()
     assert "'cert'" in " ".join(await bench.configure(secrets={}))
     assert await bench.configure(secrets={}, lenient=True) == ()
+
+
+async def test_a_configuration_is_read_off_the_event_loop_and_what_is_told_meanwhile_holds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.start()
+    whole, go_on, threads = module.prepare, threading.Event(), []
+
+    def slow(made: ConfigBundle, now: float | None = None) -> Any:
+        threads.append(threading.get_ident())
+        assert go_on.wait(60)
+        return whole(made, now)
+
+    monkeypatch.setattr(module, "prepare", slow)
+    renewed = {**SECRETS, "token": {**SECRETS["token"], "teamId": b"TEAM654321"}}
+    first = asyncio.create_task(bench.configure(generation=4, secrets=renewed))
+    second = asyncio.create_task(bench.configure(generation=5, secrets=renewed))
+    worker = bench.process._worker
+    assert worker is not None
+    assert (await bench.greeting()).startswith(b"220 "), "it serves meanwhile"
+    told: list[str] = []
+    monkeypatch.setattr(worker, "adopt_hold", lambda route, *_: told.append(route))
+    bench.channel.send(Hold("token", "mark", "InvalidProviderToken", "said APNs", 60.0))
+    await eventually(lambda: told)
+    assert worker.status()["configGeneration"] == 1
+    go_on.set()
+    assert (await first, await second) == ((), ())
+    assert worker.status()["configGeneration"] == 5
+    assert told == ["token", "token"], "once more when the other credential is in force"
+    assert threading.get_ident() not in threads
+
+
+async def test_a_configuration_that_comes_too_late_is_not_put_in_force(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.start()
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> Any:
+        reading.set()
+        assert go_on.wait(60)
+        raise ValueError("nobody awaits it")
+
+    monkeypatch.setattr(module, "prepare", slow)
+    for generation in (4, 5):
+        bench.channel.send(Configure(bench.config(generation=generation)))
+    await eventually(reading.is_set)
+    async with asyncio.timeout(60):
+        bench.channel.send(Drain(5.0))
+        await bench.expect(Drained)
+    go_on.set()
+    assert bench.process._worker is not None
+    assert bench.process._worker.prepared.config.generation == 1
 
 
 async def test_its_part_of_the_memory_follows_the_number_of_workers(

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +28,7 @@ from tubepost_api.config_logger import FileSink, LoggerConfig
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.local import LocalLimits
 from tubepost_dispatcher.smtp import server
+from tubepost_dispatcher.worker import pools
 from tubepost_dispatcher.worker.worker import Worker
 
 
@@ -40,7 +43,7 @@ async def test_a_session_goes_on_across_another_configuration_and_ends_with_the_
         await worker.serve([listening])
         reader, writer = await asyncio.open_connection(*listening.getsockname())
         assert (await _line(reader)).startswith(b"220 ")
-        worker.apply(prepared(generation=5, log_level="Debug"), 1)
+        await worker.apply(prepared(generation=5, log_level="Debug"), 1)
         writer.write(b"NOOP\r\n")
         assert (await _line(reader)).startswith(b"250 ")
         status = worker.status()
@@ -50,6 +53,23 @@ async def test_a_session_goes_on_across_another_configuration_and_ends_with_the_
         assert (await _line(reader)).startswith(b"421 ")
         writer.close()
         await writer.wait_closed()
+
+
+async def test_tls_contexts_are_made_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker(prepared(), Metrics())
+    whole, threads = pools.client_context, []
+
+    def noted(*args: Any) -> ssl.SSLContext:
+        threads.append(threading.get_ident())
+        return whole(*args)
+
+    monkeypatch.setattr(pools, "client_context", noted)
+    routes = dict(bundle().config.routes)
+    routes["apns"] = routes["apns"].model_copy(update={"port": 2})
+    await worker.apply(prepared(routes=routes), 1)
+    assert threads
+    assert threading.get_ident() not in threads
+    await worker.drain(1.0)
 
 
 async def test_a_worker_retires_when_nobody_is_led_to_it_any_more_and_may_be_called_back(
@@ -196,11 +216,11 @@ async def test_the_mode_changes_between_two_transactions(tmp_path: Path) -> None
     async with session(worker) as client:
         assert (await client.send())[:3] == b"451"  # nobody is at APNs' address
         await client.begin()
-        worker.apply(prepared(generation=2, **QUEUED), 1)
+        await worker.apply(prepared(generation=2, **QUEUED), 1)
         assert (await client.finish())[:3] == b"451"
         assert (await client.send()).startswith(b"250 2.0.0 Queued as ")
         await client.begin()
-        worker.apply(prepared(generation=3, **DIRECT), 1)
+        await worker.apply(prepared(generation=3, **DIRECT), 1)
         assert (await client.finish()).startswith(b"250 2.0.0 Queued as ")
         assert (await client.send())[:3] == b"451"
         assert worker.open_messages == 0
@@ -223,7 +243,7 @@ async def test_a_mode_without_its_queue_is_a_fault(tmp_path: Path) -> None:
         Worker(prepared(**QUEUED), Metrics())
     worker = Worker(prepared(), Metrics())
     with pytest.raises(ValueError, match="Queued"):
-        worker.apply(prepared(**QUEUED), 1)
+        await worker.apply(prepared(**QUEUED), 1)
     await worker.drain(0.0)
 
 
@@ -261,9 +281,9 @@ async def test_a_partition_that_another_process_has_is_waited_for(tmp_path: Path
         assert f"in use by process {os.getpid()}" in problems[0]
         assert obstacle == f"the queue: {problems[0]}"
         # Direct needs no queue.
-        after.apply(prepared(generation=2, **DIRECT), 1)
+        await after.apply(prepared(generation=2, **DIRECT), 1)
         assert after.queue_state()[1] == ""
-        after.apply(prepared(generation=3, **QUEUED), 1)
+        await after.apply(prepared(generation=3, **QUEUED), 1)
         await before.drain(0.0)
         await after.prepared_to_accept(20.0)
         assert after.queue_state() == ({0: ""}, "")
@@ -300,5 +320,5 @@ async def test_what_has_no_verdict_by_the_deadline_is_kept_where_the_configurati
         async with asyncio.timeout(20):
             while worker._queue.queue.queued != 1:  # noqa: ASYNC110 - the store tells nobody
                 await asyncio.sleep(0.01)
-        worker.apply(prepared(generation=2, **DIRECT), 1)
+        await worker.apply(prepared(generation=2, **DIRECT), 1)
         assert (await client.send())[:3] == b"451"

@@ -16,6 +16,7 @@ import contextlib
 import logging
 import math
 import random
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -55,7 +56,7 @@ INTEREST = 60.0
 class Pool:
     """See the module's text. All methods are for the event loop's thread.
 
-    `credential` None: every request comes back as CredentialMissing.
+    `credential` None: every request comes back as CredentialMissing. `tls`: its context where there is one.
 
     Raises:
         ValueError: TLS options, CA or proxy URL are not usable (ssl.SSLError is a different one).
@@ -71,6 +72,7 @@ class Pool:
         options: PoolOptions,
         metrics: Metrics,
         *,
+        tls: ssl.SSLContext | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -79,12 +81,12 @@ class Pool:
         self._route = route
         self._options = options
         self._loop = loop = loop or asyncio.get_running_loop()
-        self._clock = clock
-        self._wall = wall
+        self._clock, self._wall = clock, wall
         target: Target | None = None
         if credential is not None:
             proxy = parse_proxy(route.proxy, proxy_auth) if route.proxy else None
-            target = Target(route.host, route.port, client_context(route.tls, credential, ca_pem), proxy)
+            context = tls or client_context(route.tls, credential, ca_pem)
+            target = Target(route.host, route.port, context, proxy)
         self._credential = CredentialState(credential)
         self._waiting = Waiting()
         self._gauges = PoolGauges(route.name, metrics, loop, self._readings)
@@ -295,8 +297,7 @@ class Pool:
 
     def _fill(self, now: float, count: int) -> None:
         """Send so many requests, if there are streams for them."""
-        most = self._options.max_deliveries_per_connection
-        self._filler.fill(self._connections.usable(), count, now, most)
+        self._filler.fill(self._connections.usable(), count, now, self._options.max_deliveries_per_connection)
 
     def _give_up(self, now: float) -> None:
         """Return what has waited for longer than its owner wants to wait."""
