@@ -12,6 +12,7 @@ import grp
 import json
 import os
 import pwd
+import re
 import subprocess
 import tempfile
 import time
@@ -45,6 +46,7 @@ inet_protocols = ipv4
 myhostname = {hostname}
 mynetworks = 127.0.0.0/8
 mydestination =
+command_directory = {commands}
 alias_maps =
 local_recipient_maps =
 virtual_mailbox_domains = {domains}
@@ -64,6 +66,8 @@ bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 smtp unix - - n - - smtp
+scache unix - - n - 1 scache
+pickup unix n - n 1 1 pickup
 error unix - - n - - error
 retry unix - - n - - error
 proxymap unix - - n - - proxymap
@@ -92,18 +96,23 @@ class Postfix(Process):
     Args:
         domains: whose mail goes into the mailbox.
         port: where it listens on loopback; 0: a free one.
+        main: further lines of main.cf.
+        master: further lines of master.cf.
     """
 
-    def __init__(self, domains: Sequence[str] = ("sender.example",), port: int = 0) -> None:
+    def __init__(
+        self, domains: Sequence[str] = ("sender.example",), port: int = 0, main: str = "", master: str = ""
+    ) -> None:
         require_root()
-        master = require("master")
+        program = require("master")
         # Not in a directory of pytest's: no other account may enter those.
         self._scratch = tempfile.TemporaryDirectory(prefix="tubepost-postfix-")
         directory = self.directory = Path(self._scratch.name)
         self._domains = domains
+        self._main, self._master = main, master
         self._listens = port or free_port()
-        super().__init__([str(master), "-d", "-c", str(directory / "etc")])
-        self._program = master
+        super().__init__([str(program), "-d", "-c", str(directory / "etc")])
+        self._program = program
 
     def __enter__(self) -> Self:
         self._prepare()
@@ -117,6 +126,7 @@ class Postfix(Process):
             "directory": self.directory,
             "daemons": daemons,
             "libraries": daemons.parent,
+            "commands": self.commands,
             "owner": OWNER,
             "group": GROUP,
             "hostname": HOSTNAME,
@@ -127,8 +137,8 @@ class Postfix(Process):
         }
         for name in ("etc", "data", "mail", "spool"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
-        (self.directory / "etc" / "main.cf").write_text(_MAIN.format(**values))
-        (self.directory / "etc" / "master.cf").write_text(_MASTER.format(port=self._listens))
+        (self.directory / "etc" / "main.cf").write_text(_MAIN.format(**values) + self._main)
+        (self.directory / "etc" / "master.cf").write_text(_MASTER.format(port=self._listens) + self._master)
         for name in ("data", "mail"):
             os.chown(self.directory / name, owner.pw_uid, group.gr_gid)
         for name in _QUEUES:
@@ -141,6 +151,20 @@ class Postfix(Process):
             path.mkdir(exist_ok=True)
             os.chown(path, owner.pw_uid, group.gr_gid)
             path.chmod(mode)
+
+    @property
+    def commands(self) -> Path:
+        """The directory of `sendmail` and its like."""
+        return _daemons(self._program).parents[2] / "sbin"
+
+    def environment(self) -> dict[str, str]:
+        """What `sendmail` needs to hand mail to this Postfix."""
+        libraries = re.findall(rb'LD_LIBRARY_PATH="([^"$]*)', self._program.read_bytes())
+        unpacked = os.fsdecode(libraries[0]) if self._program.read_bytes()[:2] == b"#!" else ""
+        return {
+            "MAIL_CONFIG": str(self.directory / "etc"),
+            "LD_LIBRARY_PATH": unpacked or str(_daemons(self._program).parent),
+        }
 
     def stop(self) -> None:
         """End it, and forget its mail."""
