@@ -119,7 +119,8 @@ def test_smtplib(stack: Stack, tmp_path: Path) -> None:
 def test_django(stack: Stack, tmp_path: Path) -> None:
     _, message, notify = python(tmp_path, stack)
     (tmp_path / "notifications.py").write_text(message)
-    text = put(notify, (f'host="{HOST}", port=25', f'host="localhost", port={stack.dispatcher.port}'))
+    port = ("port=25,", f"port={stack.dispatcher.port},")
+    text = put(notify, (f'host="{HOST}"', 'host="localhost"'), port)
     alert = f"django {uuid.uuid4()} \N{SNOWMAN}"
     settings = "from django.conf import settings\nsettings.configure()\n"
     call = f"print(notify({TOKENS!r}, {alert!r}))\n"
