@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import keyword
-from importlib.metadata import version
 
 import click
 from click.shell_completion import CompletionItem
@@ -53,10 +52,25 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
+def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from tubepost_dispatcher import build_info  # noqa: PLC0415 - help stays quick
+
+        click.echo(f"tubepost, version {build_info.line()}")
+        ctx.exit()
+
+
 @click.command(
     cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(version("tubepost"), prog_name="tubepost")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version, and whether hot modules are compiled, and exit.",
+)
 def main() -> None:
     """Mail in at one end, push notifications out at the other.
 

@@ -319,6 +319,15 @@ class Metrics(MetricSet):
         "tubepost_process_log_lines_lost",
         "Lines of the program's own log that were dropped, because nobody read standard error.",
     )
+    build_info = gauge(
+        "tubepost_build_info",
+        "1 for what runs: the version, whether what every message passes is compiled or pure (Python), "
+        "Python's version.",
+        "version",
+        "modules",
+        "python",
+        aggregate="max",
+    )
     config_generation = gauge(
         "tubepost_config_generation", "Generation of the configuration in force.", aggregate="max"
     )

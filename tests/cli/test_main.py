@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from tubepost_cli.main import main
+from tubepost_dispatcher import build_info
 
 
 def test_help_lists_every_command() -> None:
@@ -24,6 +25,12 @@ def test_every_command_has_a_help_page(name: str) -> None:
 
 def test_an_unknown_command() -> None:
     assert CliRunner().invoke(main, ["serve"]).exit_code == 2
+
+
+def test_the_version_says_whether_hot_modules_are_compiled() -> None:
+    output = CliRunner().invoke(main, ["--version"]).output
+    assert output == f"tubepost, version {build_info.line()}\n"
+    assert build_info.modules() in output
 
 
 def test_help_loads_no_command() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from tubepost_api.problems import Problem
+from tubepost_dispatcher import build_info
 from tubepost_dispatcher.admin import AdminEndpoint
 from tubepost_dispatcher.channel.messages import Configuration
 from tubepost_dispatcher.config.bundle import Prepared
@@ -142,6 +143,8 @@ class Supervisor:
             WorkerFailed: a worker did not get ready.
         """
         process_log.on_lost(self._metrics.process_log_lines_lost.inc)
+        self._metrics.build_info.labels(*build_info.labels()).set(1)
+        _LOG.info("tubepost %s", build_info.line())
         try:
             await self._start()
         except BaseException:
@@ -334,6 +337,7 @@ class Supervisor:
         prepared = self.prepared
         ready, reason = self._ready()
         return {
+            "build": build_info.line(),
             "pushDomain": prepared.config.name,
             "namespace": prepared.config.namespace,
             "ready": ready,

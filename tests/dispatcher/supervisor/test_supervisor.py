@@ -22,6 +22,7 @@ from tests.dispatcher.supervisor.conftest import FakeWorkers, alive, eventually
 from tests.support.mcmt import mail
 from tubepost_api.config import AuthConfig, DeliveryConfig, DispatcherConfig
 from tubepost_cli.simulated import SimulatedApns
+from tubepost_dispatcher import build_info
 from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.config.source import Loaded, ManifestSource
@@ -537,6 +538,13 @@ async def test_a_pod_that_is_ready_says_what_it_works_by_while_its_last_worker_s
         await asyncio.gather(starting, return_exceptions=True)
     assert f'tubepost_config_info{{hash="{supervisor.prepared.digest}"}} 1.0' in text
     assert "tubepost_workers 2.0" in text
+
+
+async def test_it_says_what_runs(site: FakedSite) -> None:
+    text = generate_latest(await site.supervisor._collect()).decode()
+    version, modules, python = build_info.labels()
+    assert f'tubepost_build_info{{modules="{modules}",python="{python}",version="{version}"}} 1.0' in text
+    assert (await site.supervisor._status())["build"] == build_info.line()
 
 
 async def test_one_worker_in_this_process_for_a_debugger(
