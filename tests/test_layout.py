@@ -85,6 +85,7 @@ TESTED_ELSEWHERE = {
     "dispatcher/tubepost_dispatcher/store/jetstream/walk.py": STORE,
     "dispatcher/tubepost_dispatcher/transaction.py": VALUES,
     "dispatcher/tubepost_dispatcher/worker/__main__.py": ENTRY,
+    "dispatcher/tubepost_dispatcher/worker/program.py": ENTRY,
     "dispatcher/tubepost_policy/constants.py": VALUES,
     "dispatcher/tubepost_dispatcher/policy/host.py": "test_check.py and test_process.py run it",
     "dispatcher/tubepost_dispatcher/policy/rulings.py": "tests/dispatcher/policy/test_hooks.py",

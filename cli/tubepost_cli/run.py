@@ -6,22 +6,27 @@ import asyncio
 import contextlib
 import signal
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from tubepost_api.config import StartTlsMode
 from tubepost_cli.problems import show
 from tubepost_cli.program import program
-from tubepost_cli.simulated import SimulatedApns
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.config.source import ConfigSource, ManifestSource, MountedSource
+from tubepost_dispatcher.supervisor.forking import ForkedWorkers
 from tubepost_dispatcher.supervisor.sockets import CannotBind
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed
+from tubepost_dispatcher.worker.zygote import Zygote
+from tubepost_dispatcher.worker.zygote import start as start_zygote
 from tubepost_runtime import process_log
 from tubepost_runtime.addresses import with_port
 from tubepost_runtime.tasks import TaskSet
+
+if TYPE_CHECKING:
+    from tubepost_cli.simulated import SimulatedApns
 
 
 @click.command()
@@ -188,6 +193,8 @@ def command(
         raise click.UsageError("--inbox-port is about the simulated APNs: add --simulator.")
     if in_process and workers > 1:
         raise click.UsageError("--in-process runs one worker: leave --workers out.")
+    # Before anything is opened or any thread is started: what is forked later starts from here.
+    zygote = None if in_process else start_zygote()
     process_log.setup("Info", log_format)
     settings = SupervisorSettings(
         smtp_host=host,
@@ -208,9 +215,15 @@ def command(
         retire_after=retire_after,
         linger=linger,
     )
-    simulated = SimulatedApns(inbox_port) if simulator else None
+    simulated = None
+    if simulator:
+        from tubepost_cli.simulated import SimulatedApns  # noqa: PLC0415 - in a pod there is none
+
+        simulated = SimulatedApns(inbox_port)
     raise SystemExit(
-        asyncio.run(_serve(files, recursive, push_domain, simulated, config_dir, secrets_dir, settings))
+        asyncio.run(
+            _serve(files, recursive, push_domain, simulated, config_dir, secrets_dir, settings, zygote)
+        )
     )
 
 
@@ -222,6 +235,7 @@ async def _serve(
     config_dir: Path | None,
     secrets_dir: Path,
     settings: SupervisorSettings,
+    zygote: Zygote | None,
 ) -> int:
     async with contextlib.AsyncExitStack() as stack:
         if simulated is not None:
@@ -233,7 +247,8 @@ async def _serve(
             source = ManifestSource(
                 files, push_domain, simulated.take_over if simulated else None, recursive=recursive
             )
-        supervisor = Supervisor(source, settings)
+        forked = ForkedWorkers(*zygote) if zygote is not None else None
+        supervisor = Supervisor(source, settings, forked)
         starting = asyncio.get_running_loop().create_task(supervisor.start())
         # From the first moment on: the first process of a container gets no signal that it does not ask for.
         _obey_signals(supervisor, starting)

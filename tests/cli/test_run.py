@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +67,30 @@ def prepared(listener: dict[str, Any], *secrets: dict[str, Any]) -> Prepared:
 )
 def test_the_hint_fits_the_listener(listener: dict[str, Any], host: str, options: str) -> None:
     assert send_options(prepared(listener), host) == options
+
+
+UNUSED = (
+    "httpx",
+    "jsonschema",
+    "kopf",
+    "kubernetes",
+    "multiprocessing",
+    "nats",
+    "sqlite3",
+    "tubepost_simulator",
+)
+"""What a dispatcher in a pod does not need, or only when its configuration says so."""
+
+
+def test_what_processes_are_forked_from_has_opened_nothing_and_holds_what_is_used() -> None:
+    script = (
+        "import json, os, sys, threading\n"
+        "import tubepost_cli.run\n"
+        "modules = sorted({name.partition('.')[0] for name in sys.modules})\n"
+        "print(json.dumps([modules, threading.active_count(), sorted(map(int, os.listdir('/proc/self/fd')))[:-1]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, timeout=120)
+    modules, threads, descriptors = json.loads(done.stdout)
+    assert threads == 1
+    assert descriptors == [0, 1, 2]
+    assert not set(UNUSED) & set(modules)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import uuid
@@ -195,7 +196,7 @@ def test_run_refuses_to_start_with_an_explanation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("how", "workers"), [(("--workers", "2"), 2), (("--in-process",), 0)])
 def test_sigterm_drains_and_ends_with_status_0(how: tuple[str, ...], workers: int) -> None:
     with Dispatcher([REPOSITORY / "examples/seed"], "--simulator", *how) as dispatcher:
-        assert len(_children(dispatcher.pid)) == workers
+        assert len(_workers(dispatcher.pid)) == workers
         done = tubepost(
             "send",
             "--port",
@@ -215,6 +216,14 @@ def _children(pid: int) -> list[int]:
     return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def _workers(pid: int) -> list[int]:
+    return _named(pid, "tubepost-worker")
+
+
+def _named(pid: int, name: str) -> list[int]:
+    return [child for child in _children(pid) if Path(f"/proc/{child}/comm").read_text().strip() == name]
+
+
 def _alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -228,7 +237,7 @@ def test_sigterm_while_it_starts_ends_it_in_order(tmp_path: Path) -> None:
     with (tmp_path / "output").open("wb") as output:
         process = subprocess.Popen([*command, *ports], stdout=output, stderr=output)
         try:
-            workers = wait_until(lambda: _children(process.pid))
+            workers = wait_until(lambda: _workers(process.pid))
             process.send_signal(signal.SIGTERM)
             code = process.wait(40)
         finally:
@@ -244,10 +253,27 @@ def test_sigterm_while_it_starts_ends_it_in_order(tmp_path: Path) -> None:
 
 def test_workers_of_a_supervisor_that_was_killed_end_by_themselves() -> None:
     with Dispatcher([REPOSITORY / "examples/seed"], "--simulator", "--workers", "2") as dispatcher:
-        workers = _children(dispatcher.pid)
-        assert len(workers) == 2
+        assert len(_workers(dispatcher.pid)) == 2
+        children = _children(dispatcher.pid)
+        assert len(children) == 3  # and the zygote
         dispatcher.stop(signal.SIGKILL)
-        wait_until(lambda: not any(_alive(pid) for pid in workers))
+        wait_until(lambda: not any(_alive(pid) for pid in children))
+
+
+def test_without_its_zygote_a_dispatcher_goes_on() -> None:
+    send = ("send", "--domain", "apn_example.com", "--token", TOKEN, "--alert", "x")
+    with Dispatcher([REPOSITORY / "examples/seed"], "--simulator", "--workers", "1") as dispatcher:
+        (zygote,) = _named(dispatcher.pid, "tubepost-zygote")
+        (first,) = _workers(dispatcher.pid)
+        os.kill(zygote, signal.SIGKILL)
+        wait_until(lambda: not _alive(zygote))
+        assert _alive(first)
+        assert tubepost(*send, "--port", str(dispatcher.port)).returncode == 0
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: dispatcher.status()["ready"] and dispatcher.status()["workers"][0]["pid"] != first)
+        assert "workers are started as programs from now on" in dispatcher.output()
+        assert tubepost(*send, "--port", str(dispatcher.port)).returncode == 0
+        assert dispatcher.stop(signal.SIGTERM) == 0
 
 
 def test_secrets_are_neither_in_arguments_nor_in_the_log(stack: Stack, credentials: Path) -> None:

@@ -38,6 +38,15 @@ Raises OSError when it cannot be started.
 """
 
 
+class LaunchProcess(Protocol):
+    """Starts a worker in a process of its own."""
+
+    async def __call__(
+        self, channel: socket.socket, descriptors: socket.socket, limits: int | None = None
+    ) -> Launched:
+        """As `launch_process`."""
+
+
 async def launch_process(
     channel: socket.socket, descriptors: socket.socket, limits: int | None = None
 ) -> Launched:

@@ -21,6 +21,8 @@ from tubepost_dispatcher.config.source import ConfigSource
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.supervisor.cgroup import MEMORY_SHARE, default_workers, memory_limit
 from tubepost_dispatcher.supervisor.config_change import Change, Level, compare
+from tubepost_dispatcher.supervisor.forking import ForkedWorkers
+from tubepost_dispatcher.supervisor.launch import launch_process
 from tubepost_dispatcher.supervisor.ports import CannotListen, ListeningPorts
 from tubepost_dispatcher.supervisor.queue_directory import QueueDirectory
 from tubepost_dispatcher.supervisor.queue_operations import QueueOperations
@@ -46,10 +48,19 @@ _LOG = logging.getLogger("tubepost.supervisor")
 
 
 class Supervisor:
-    """Runs a dispatcher. `start`, then `wait`; `drain` or `stop_now` ends it."""
+    """Runs a dispatcher. `start`, then `wait`; `drain` or `stop_now` ends it.
 
-    def __init__(self, source: ConfigSource, settings: SupervisorSettings) -> None:
+    Args:
+        source: of its configuration.
+        settings: where to listen and how to behave.
+        forked: forks the workers; without it each is started as a program.
+    """
+
+    def __init__(
+        self, source: ConfigSource, settings: SupervisorSettings, forked: ForkedWorkers | None = None
+    ) -> None:
         self._settings = settings
+        self._forked = forked
         self._metrics = Metrics()
         self._totals = Totals()
         self._registry = CollectorRegistry(auto_describe=False)
@@ -62,6 +73,7 @@ class Supervisor:
             in_process=settings.in_process,
             queue_dir=settings.queue_dir,
             loses_queue=settings.loses_queue,
+            launch=launch_process if forked is None else forked.launch,
         )
         self._queue: QueueDirectory | None = None
         if settings.queue_dir is not None:
@@ -239,6 +251,8 @@ class Supervisor:
     async def _close(self) -> None:
         await self._tasks.cancel()
         await self._pool.close()
+        if self._forked is not None:
+            await self._forked.close()
         await self._public.stop()
         await self._admin.stop()
         self._ports.close()

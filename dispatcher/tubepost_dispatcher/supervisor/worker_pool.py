@@ -15,7 +15,7 @@ from tubepost_dispatcher.channel.messages import Configuration, Hold
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.partitions import adopted_by
 from tubepost_dispatcher.pod_limits import memory
-from tubepost_dispatcher.supervisor.launch import launch_in_process, launch_process
+from tubepost_dispatcher.supervisor.launch import LaunchProcess, launch_in_process, launch_process
 from tubepost_dispatcher.supervisor.sockets import ListenerSockets, share_of
 from tubepost_dispatcher.supervisor.worker_handle import WorkerFailed, WorkerHandle
 from tubepost_dispatcher.totals import Totals
@@ -73,6 +73,7 @@ class WorkerPool:
         in_process: run workers on this event loop, for a debugger, instead of in processes of their own.
         queue_dir: where the partitions of the queue are, None without one.
         loses_queue: whether the volume of the queue goes with the dispatcher.
+        launch: makes the processes.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class WorkerPool:
         in_process: bool = False,
         queue_dir: Path | None = None,
         loses_queue: bool = False,
+        launch: LaunchProcess = launch_process,
     ) -> None:
+        self._launch = launch
         self._totals = totals
         self._metrics = metrics
         self._configuration = configuration
@@ -233,7 +236,7 @@ class WorkerPool:
     async def _start_worker(self, index: int) -> None:
         if self._ending:
             return
-        launch = launch_in_process if self._in_process else partial(launch_process, limits=self._limits)
+        launch = launch_in_process if self._in_process else partial(self._launch, limits=self._limits)
         handle = WorkerHandle(
             index,
             self._totals,
