@@ -177,6 +177,9 @@ def test_commands_on_the_page_about_the_queue_exist() -> None:
         "sidecar.md",
         "install.md",
         "scaling.md",
+        "sizing.md",
+        "upgrade.md",
+        "backup.md",
     ],
 )
 def test_metrics_and_alerts_that_a_page_names_exist(page: str) -> None:

@@ -51,7 +51,7 @@ class Served(Dispatcher):
 
 @dataclass
 class Stack:
-    dispatcher: Served
+    dispatcher: Any
     directory: Path
 
     def run(self, *command: str, cwd: Path, text: str = "", **environment: str) -> str:
@@ -263,3 +263,28 @@ def test_what_gorush_is_given_is_converted(one: dict[str, Any], made: dict[str, 
     )
     expected = {"domain": "push.example.com", "deviceToken": "t", **made}
     assert json.loads(done.stdout) == {"notifications": [expected]}
+
+
+# -- behind a load balancer -----------------------------------------------------------------------------
+
+
+def test_a_sender_that_the_load_balancer_names(tmp_path: Path) -> None:
+    _, domain = (yaml.safe_load(text) for text in fences("load-balancer.md", "yaml"))
+    (command,) = fences("load-balancer.md", "sh")
+    listener = domain["spec"]["listener"]
+    assert listener["proxyProtocol"]["trustedNetworks"] == ["10.0.0.0/16"]
+    listener["proxyProtocol"]["trustedNetworks"] = ["127.0.0.0/8"]
+    domain["spec"] |= {"routes": ["production"], "workers": 1}
+    routes = [
+        one
+        for one in yaml.safe_load_all(fences("gorush.md", "yaml")[0])
+        if one["metadata"]["name"] == "production"
+    ]
+    file = tmp_path / "push.yaml"
+    file.write_text(yaml.safe_dump_all([domain, *routes]))
+    with Dispatcher([file], "--simulator", "--inbox-port", "0") as dispatcher:
+        stack = Stack(dispatcher, tmp_path)
+        here = (f"--server {HOST} --port 25", f"--server 127.0.0.1 --port {dispatcher.port}")
+        assert "<-  250" in shell(stack, tmp_path, put(command, here))
+        with pytest.raises(AssertionError, match=r"\*\* +5"):
+            shell(stack, tmp_path, put(command, here, ("203.0.113.7", "198.51.100.7")))
