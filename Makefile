@@ -61,8 +61,9 @@ format: $(VENV)/.installed ## Format the code
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format .
 
-pictures: $(VENV)/.installed tools ## Draw the pictures in docs/images anew (the tests of the inbox page take them)
-	@TUBEPOST_PICTURES=docs/images $(BIN)/pytest -q tests/e2e/test_inbox.py -k pictures
+pictures: $(VENV)/.installed tools ## Draw the pictures in docs/images anew, as tests take them (CLUSTER=1: those of a cluster too)
+	@TUBEPOST_PICTURES=docs/images $(BIN)/pytest -q tests/e2e/test_inbox.py tests/e2e/test_dashboard.py -k "pictures or drawn"
+	@$(if $(CLUSTER),TUBEPOST_PICTURES=docs/images $(BIN)/pytest -q tests/cluster/e2e/test_operator_alerts.py)
 
 generate: $(VENV)/.installed ## Write CRDs and reference pages from the code
 	@$(BIN)/python scripts/generate.py

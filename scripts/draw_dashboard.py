@@ -12,7 +12,7 @@ import re
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -50,12 +50,20 @@ def ask(server: str, path: str, **parameters: object) -> list[dict[str, Any]]:
         return list(json.load(answer)["data"]["result"])
 
 
-def draw(server: str, start: float, end: float, interval: str) -> str:
-    """The dashboard as SVG, from `start` to `end`, in unix seconds."""
+def draw(
+    server: str,
+    start: float,
+    end: float,
+    interval: str,
+    wanted: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+) -> str:
+    """The dashboard's `wanted` panels as SVG, from `start` to `end`, in unix seconds."""
     parts, bottom = [], 0
-    for panel in panels():
+    shown = [panel for panel in panels() if wanted(panel)]
+    top = min(panel["gridPos"]["y"] for panel in shown)
+    for panel in shown:
         place = panel["gridPos"]
-        x, y = place["x"] * CELL_WIDTH, place["y"] * CELL_HEIGHT
+        x, y = place["x"] * CELL_WIDTH, (place["y"] - top) * CELL_HEIGHT
         width, height = place["w"] * CELL_WIDTH - GAP, place["h"] * CELL_HEIGHT - GAP
         bottom = max(bottom, y + height)
         if panel["type"] == "row":
@@ -92,7 +100,7 @@ def _body(
     lines = []
     for target in panel["targets"]:
         query = expression(target, interval)
-        step = max(0.5, (end - start) / STEPS)
+        step = _step(start, end)
         for series in ask(server, "query_range", query=query, start=start, end=end, step=step):
             legend = target["legendFormat"]
             for label, value in series["metric"].items():
@@ -127,15 +135,36 @@ def _plot(
     for number, (legend, points) in enumerate(lines[:12]):
         colour = COLOURS[number % len(COLOURS)]
         across, down = plot_width / (end - start), plot_height / most
-        path = " ".join(
-            f"{left + across * (at - start):.0f},{top + plot_height - down * value:.0f}"
-            for at, value in points
-        )
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.3"/>')
+        for piece in _pieces(points, 2.5 * _step(start, end)):
+            path = " ".join(
+                f"{left + across * (at - start):.0f},{top + plot_height - down * value:.0f}"
+                for at, value in piece
+            )
+            parts.append(
+                f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.3" '
+                'stroke-linecap="round"/>'
+            )
         x, y = 8 + (number % 3) * (width // 3), height - 12 * legend_rows + 12 * (number // 3) + 2
         parts.append(f'<rect x="{x}" y="{y - 5}" width="10" height="3" fill="{colour}"/>')
         parts.append(_text(x + 14, y, legend[: width // 3 // 7]))
     return "".join(parts)
+
+
+def _pieces(points: list[tuple[float, float]], gap: float) -> Iterator[list[tuple[float, float]]]:
+    """A line's parts between the gaps in which there was no data, in seconds."""
+    piece: list[tuple[float, float]] = []
+    for point in points:
+        if piece and point[0] - piece[-1][0] > gap:
+            yield piece
+            piece = []
+        piece.append(point)
+    if piece:
+        yield piece
+
+
+def _step(start: float, end: float) -> float:
+    """Seconds between two points of a line."""
+    return max(0.5, (end - start) / STEPS)
 
 
 def _number(value: float, unit: str) -> str:

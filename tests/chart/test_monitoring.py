@@ -101,7 +101,6 @@ def test_every_metric_of_the_dispatcher_is_in_the_dashboard() -> None:
         "tubepost_config_refused_info",
         "tubepost_retiring",
         "tubepost_queue_entries",
-        "tubepost_queue_stream_state",
     }
     shown = {item.name for item in dispatcher.CATALOG if re.search(rf"\b{item.name}(_|\b)", text)}
     assert {item.name for item in dispatcher.CATALOG} - shown == left_out
@@ -235,6 +234,8 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         series("tubepost_queue_partitions", "2x40", 'state="orphaned"'),
         series("tubepost_queue_quarantined_files", "0x40"),
         series("tubepost_queue_damaged_entries", "3x40"),
+        series("tubepost_queue_stream_state", "0x40", 'state="ok"'),
+        series("tubepost_queue_stream_state", "1x40", 'state="unreachable"'),
         series("tubepost_apns_latency_seconds_bucket", "0+1x40", 'route="apns", le="2.5"'),
         series("tubepost_apns_latency_seconds_bucket", "0+100x40", 'route="apns", le="5"'),
         series("tubepost_apns_latency_seconds_bucket", "0+100x40", 'route="apns", le="+Inf"'),
@@ -271,6 +272,7 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         ),
         alert("TubepostQueuePartitionOrphaned", {**domain, "pod": "alerts-1", "severity": "critical"}),
         alert("TubepostQueueDamaged", {**domain, "pod": "alerts-1", "severity": "warning"}),
+        alert("TubepostQueueStreamUnusable", {**domain, "state": "unreachable", "severity": "critical"}),
         alert("TubepostBounceRelayDown", {**domain, "severity": "warning"}),
         alert("TubepostBouncesGivenUp", {**domain, "severity": "warning"}),
         alert("TubepostLogLinesLost", {**domain, "logger": "json", "severity": "warning"}),
@@ -310,6 +312,9 @@ def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
         series("tubepost_queue_partitions", "0x40", 'state="orphaned"'),
         series("tubepost_queue_quarantined_files", "0x40"),
         series("tubepost_queue_damaged_entries", "0x40"),
+        # One replica is a choice, which the condition QueueDurable names.
+        series("tubepost_queue_stream_state", "1x40", 'state="one_replica"'),
+        series("tubepost_queue_stream_state", "0x40", 'state="unreachable"'),
         series("tubepost_apns_latency_seconds_bucket", "0+100x40", 'route="apns", le="0.1"'),
         series("tubepost_apns_latency_seconds_bucket", "0+100x40", 'route="apns", le="+Inf"'),
         {

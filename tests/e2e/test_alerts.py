@@ -1,6 +1,7 @@
 """Each alert of a dispatcher fires in a real Prometheus when its cause is made, and clears when it is mended.
 
-The expressions are the chart's, with hours made seconds. What the operator's alerts ask for is tried on the cluster.
+The expressions are the chart's, with hours made seconds. Those of the operator are tried on the cluster
+(tests/cluster/e2e/test_operator_alerts.py).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from tests.e2e.queue_site import QueueSite, answered
 from tests.e2e.test_bounces import dead, send
 from tests.e2e.test_queue_disk import inside, volume
 from tests.e2e.webhook_receiver import Receiver
+from tests.peers.nats_server import NatsServer
 from tests.peers.postfix import REFUSED, Postfix
 from tests.peers.prometheus import Prometheus
 from tests.peers.servers import GoPeer
@@ -268,6 +270,21 @@ def test_what_goes_wrong_with_a_queue(tmp_path: Path) -> None:
                 prometheus.fires({"TubepostBouncesGivenUp"})
                 prometheus.clears({"TubepostBouncesGivenUp"})
         assert dispatcher.stop() == 0, dispatcher.output()
+
+
+def test_what_goes_wrong_with_a_stream(tmp_path: Path) -> None:
+    site = QueueSite(tmp_path / "site")
+    with NatsServer(tmp_path / "nats") as server, Prometheus() as prometheus:
+        site.spec["queue"] = {"jetStream": {"servers": [server.url], "replicas": 1}}
+        with site.dispatcher() as dispatcher:
+            prometheus.scrape(int(dispatcher.found["http"]), push_domain="alerts", pod="alerts-0")
+            server.kill()
+            prometheus.fires({"TubepostQueueStreamUnusable"})
+            (labels,) = prometheus.firing()["TubepostQueueStreamUnusable"]
+            assert labels["state"] == "unreachable"
+            server.start()
+            prometheus.clears({"TubepostQueueStreamUnusable"})
+            assert dispatcher.stop() == 0, dispatcher.output()
 
 
 def test_what_goes_wrong_with_partitions(tmp_path: Path) -> None:

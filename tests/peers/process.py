@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-START = 20.0
+START = 60.0
 """Seconds within which a peer must listen."""
 STOP = 5.0
 """Seconds that a peer gets to end by itself."""
