@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tubepost_api.resource import GROUP
+from tubepost_api.suspension import ANNOTATION as SUSPENDED
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Key, Meta
 
@@ -47,10 +48,13 @@ def push_domain_of(meta: Meta) -> str:
     return meta.labels.get(Names.PUSH_DOMAIN_LABEL) or meta.labels.get(Names.INJECT_LABEL) or ""
 
 
+_HEEDED: Final = (Names.PAUSED_ANNOTATION, Names.ABANDON_ANNOTATION, SUSPENDED)
+
+
 def told_by_user(metadata: Mapping[str, Any]) -> list[object]:
     """The annotations of a PushDomain that are its user's word to the operator."""
     annotations = metadata.get("annotations") or {}
-    return [annotations.get(name) for name in (Names.PAUSED_ANNOTATION, Names.ABANDON_ANNOTATION)]
+    return [annotations.get(name) for name in _HEEDED]
 
 
 def paused_text(metadata: Mapping[str, Any]) -> str | None:

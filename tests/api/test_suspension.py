@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,84 +10,100 @@ from hypothesis import strategies as st
 
 from tests.cli.kubectl.recorded import Recorded
 from tubepost_api.config import DeliveryMode
-from tubepost_cli.kubectl.suspension import (
+from tubepost_api.suspension import (
     ANNOTATION,
     Suspension,
+    effective,
+    in_force,
     mode_of,
-    own_modes,
     read,
     resuming,
     suspending,
     words_of,
 )
-from tubepost_cli.kubectl.targets import PUSH_DOMAINS
 
+KIND = "pushdomains.tubepost.io"
 SINCE = "2026-11-30T12:00:00.000Z"
-modes = st.none() | st.sampled_from([mode.value for mode in DeliveryMode if mode is not DeliveryMode.SUSPEND])
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+modes = st.none() | st.sampled_from([mode.value for mode in DeliveryMode])
 
 
-def push_domain(mode: str | None, *own: str | None, annotated: bool = False) -> dict[str, Any]:
+def push_domain(
+    mode: str | None, *own: str | None, annotations: dict[str, str] | None = None
+) -> dict[str, Any]:
     spec: dict[str, Any] = {"domains": []}
     if mode is not None:
         spec["delivery"] = {"mode": mode}
     for number, one in enumerate(own):
         spec["domains"].append({"name": f"d{number}", **({"delivery": {"mode": one}} if one else {})})
     metadata: dict[str, Any] = {"name": "alerts", "namespace": "shop", "resourceVersion": "7"}
-    if annotated:
-        metadata["annotations"] = {"else": "kept"}
+    if annotations is not None:
+        metadata["annotations"] = annotations
     return {"metadata": metadata, "spec": spec}
 
 
+def modes_of(document: dict[str, Any]) -> set[str]:
+    own = [one["delivery"]["mode"] for one in document["spec"]["domains"] if "delivery" in one]
+    return {mode_of(document), *own}
+
+
 @given(mode=modes, own=st.lists(modes, min_size=1, max_size=4), annotated=st.booleans())
-def test_resume_puts_back_what_suspend_found(
+def test_everything_is_suspended_and_resumed_and_the_spec_is_never_changed(
     mode: str | None, own: list[str | None], annotated: bool
 ) -> None:
-    before = push_domain(mode, *own, annotated=annotated)
-    cluster = Recorded({PUSH_DOMAINS: [before]})
-    suspension = Suspension("alice", "INC-7", SINCE, "", mode_of(before), own_modes(before))
-    cluster.patch(PUSH_DOMAINS, "alerts", suspending(before, suspension))
-    suspended = cluster.object(PUSH_DOMAINS, "alerts")
-    assert {mode_of(suspended), *own_modes(suspended).values()} == {"Suspend"}
+    before = push_domain(mode, *own, annotations={"else": "kept"} if annotated else None)
+    cluster = Recorded({KIND: [before]})
+    suspension = Suspension("alice", "INC-7", SINCE, "")
+    cluster.patch(KIND, "alerts", suspending(before, suspension))
+    suspended = cluster.object(KIND, "alerts")
     assert read(suspended) == suspension
-    cluster.patch(PUSH_DOMAINS, "alerts", resuming(suspended))
-    after = cluster.object(PUSH_DOMAINS, "alerts")
-    assert (mode_of(after), own_modes(after)) == (mode_of(before), own_modes(before))
-    assert ANNOTATION not in after["metadata"].get("annotations", {})
-    assert after["metadata"].get("annotations", {}).get("else") == ("kept" if annotated else None)
+    assert suspended["spec"] == before["spec"]
+    assert modes_of(effective(suspended, NOW)) == {"Suspend"}
+    cluster.patch(KIND, "alerts", resuming(suspended))
+    after = cluster.object(KIND, "alerts")
+    assert effective(after, NOW) == after
+    assert after["spec"] == before["spec"]
+    assert after["metadata"].get("annotations", {}) == ({"else": "kept"} if annotated else {})
 
 
-def test_a_mode_that_somebody_has_set_since_is_kept() -> None:
-    document = push_domain("Blackhole", "Refuse")
-    suspension = Suspension("alice", "INC-7", SINCE, "", "Deliver", {"0": "Deliver", "9": "Deliver"})
-    document["metadata"]["annotations"] = {ANNOTATION: suspension.text()}
-    cluster = Recorded({PUSH_DOMAINS: [document]})
-    cluster.patch(PUSH_DOMAINS, "alerts", resuming(document))
-    after = cluster.object(PUSH_DOMAINS, "alerts")
-    assert (mode_of(after), own_modes(after)) == ("Blackhole", {"0": "Refuse"})
+@pytest.mark.parametrize(("later", "mode"), [(0, "Deliver"), (1, "Deliver"), (-1, "Suspend")])
+def test_it_ends_at_its_time(later: int, mode: str) -> None:
+    annotation = Suspension("alice", "INC-7", SINCE, SINCE).text()
+    document = push_domain("Deliver", None, annotations={ANNOTATION: annotation})
+    assert mode_of(effective(document, NOW + timedelta(seconds=later))) == mode
 
 
 def test_an_object_that_has_changed_meanwhile_is_not_patched() -> None:
     document = push_domain("Deliver", None)
-    suspension = Suspension("alice", "INC-7", SINCE, "", "Deliver", {})
-    assert suspending(document, suspension)[0] == {
-        "op": "test",
-        "path": "/metadata/resourceVersion",
-        "value": "7",
-    }
-    assert resuming(document)[0]["op"] == "test"
+    unchanged = {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
+    assert suspending(document, Suspension("alice", "INC-7", SINCE, ""))[0] == unchanged
+    assert resuming(document)[0] == unchanged
 
 
-@pytest.mark.parametrize("text", ["", "no json", "[]", "1", '{"before": []}', '{"before": {"domains": 3}}'])
-def test_an_annotation_that_nobody_can_read_is_none(text: str) -> None:
-    document = push_domain("Suspend", None)
-    document["metadata"]["annotations"] = {ANNOTATION: text}
+@given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
+def test_an_annotation_that_nobody_can_read_suspends_nothing(text: str) -> None:
+    document = push_domain("Deliver", None, annotations={ANNOTATION: text})
     assert read(document) is None
-    assert any(one["path"] == "/spec/delivery/mode" for one in resuming(document))
+    assert in_force(document, NOW) is None
+    assert effective(document, NOW) == document
 
 
 def test_who_and_why_and_until_when() -> None:
-    for_good = Suspension("alice", "INC-7", SINCE, "", "Deliver", {})
-    assert list(words_of(for_good, SINCE)) == [f"by alice since {SINCE}, until somebody resumes it", "INC-7"]
-    ended = Suspension("", "INC-7", SINCE, SINCE, "Deliver", {})
-    assert "which has passed: `kubectl tubepost resume` ends it" in words_of(ended, "2026-12-01T00:00:00Z")[0]
-    assert json.loads(for_good.text())["before"] == {"mode": "Deliver", "domains": {}}
+    for_good = Suspension("alice", "INC-7", SINCE, "")
+    assert list(words_of(for_good)) == [f"by alice since {SINCE}, until somebody resumes it", "INC-7"]
+    assert words_of(Suspension("", "INC-7", SINCE, SINCE))[0] == f"by somebody since {SINCE}, until {SINCE}"
+
+
+@pytest.mark.parametrize(
+    ("until", "end"),
+    [
+        ("2026-11-30T12:00:00.000Z", NOW),
+        ("2026-11-30T13:00:00+01:00", NOW),
+        ("2026-11-30T12:00:00", NOW),
+        ("", None),
+        ("tomorrow", None),
+        ("9999999999999", None),
+    ],
+)
+def test_when_it_ends(until: str, end: datetime | None) -> None:
+    assert Suspension("alice", "INC-7", SINCE, until).ends == end

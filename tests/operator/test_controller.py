@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from prometheus_client.exposition import generate_latest
@@ -9,6 +12,7 @@ from prometheus_client.exposition import generate_latest
 from tests.operator.conftest import furnish, made, start
 from tests.operator.fake import FakeCluster, FakePods
 from tests.operator.objects import logger, push_domain, route, secret_document
+from tubepost_api.suspension import ANNOTATION, Suspension
 from tubepost_operator import controller as controller_module
 from tubepost_operator import holding
 from tubepost_operator.api import ApiError
@@ -842,3 +846,26 @@ async def test_a_reconcile_builds_the_manifests_once(
         before = built
         await controller.reconcile(Key("PushDomain", "default", "alerts"))
         assert built == before + 1
+
+
+async def test_a_suspension_ends_at_its_time_and_the_spec_stays(cluster: FakeCluster) -> None:
+    furnish(cluster)
+
+    def until(end: datetime) -> Callable[[Document], None]:
+        text = Suspension("alice", "INC-7", "2026-11-30T12:00:00Z", end.isoformat()).text()
+        return lambda document: document["metadata"].update(annotations={ANNOTATION: text})
+
+    def published() -> str:
+        name = cluster.get_now("PushDomain", "alerts")["status"]["config"]["name"]
+        return str(cluster.get_now("ConfigMap", name)["data"]["config.json"])
+
+    async with start(cluster) as running:
+        await made(running)
+        spec = copy.deepcopy(cluster.get_now("PushDomain", "alerts")["spec"])
+        cluster.edit("PushDomain", "alerts", until(datetime.now(UTC) + timedelta(hours=1)))
+        await running.until(lambda: cluster.condition("alerts", "Delivering") == ("False", "Suspended"))
+        assert '"mode":"Suspend"' in published()
+        cluster.edit("PushDomain", "alerts", until(datetime.now(UTC) + timedelta(seconds=0.2)))
+        await running.until(lambda: cluster.condition("alerts", "Delivering")[1] != "Suspended")
+        assert '"mode":"Suspend"' not in published()
+        assert cluster.get_now("PushDomain", "alerts")["spec"] == spec

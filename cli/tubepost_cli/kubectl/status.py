@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from tubepost_api.suspension import in_force
 from tubepost_cli.kubectl.facts import Facts, gather
 from tubepost_cli.kubectl.options import cluster_of, cluster_options
 from tubepost_cli.kubectl.status_text import screen
-from tubepost_cli.kubectl.suspension import read
 from tubepost_cli.queue_client import EX_PARTLY
 from tubepost_cli.queue_text import shown
 
@@ -92,7 +93,7 @@ def _public(facts: Facts) -> dict[str, Any]:
 
 
 def _suspension(push_domain: dict[str, Any]) -> dict[str, str] | None:
-    found = read(push_domain)
+    found = in_force(push_domain, datetime.now(UTC))
     if found is None:
         return None
     return {"by": found.by, "reason": found.reason, "since": found.since, "until": found.until}

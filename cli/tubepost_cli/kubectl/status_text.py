@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from tubepost_api.suspension import effective, in_force, mode_of, words_of
 from tubepost_cli.kubectl.facts import Counts, Facts
-from tubepost_cli.kubectl.suspension import mode_of, read, words_of
 from tubepost_cli.kubectl.targets import DispatcherPod
-from tubepost_cli.queue_text import age, moment, seconds_of, shown, span, stamp_of, table, until
+from tubepost_cli.queue_text import age, moment, seconds_of, shown, span, table, until
 
 WIDTH: Final = 100
 """Columns of the screen."""
@@ -36,7 +37,9 @@ def screen(facts: Facts, now: float, paint: Paint = plain) -> list[str]:
     return lines or ["No PushDomains in this namespace."]
 
 
-def _push_domain(document: Document, facts: Facts, now: float, paint: Paint) -> list[str]:
+def _push_domain(written: Document, facts: Facts, now: float, paint: Paint) -> list[str]:
+    at = datetime.fromtimestamp(now, UTC)
+    document = effective(written, at)
     name = document["metadata"]["name"]
     spec, status = document["spec"], document.get("status", {})
     pods = [pod for pod in facts.pods if pod.push_domain == name]
@@ -54,8 +57,8 @@ def _push_domain(document: Document, facts: Facts, now: float, paint: Paint) -> 
         ),
         *_config(document, pods, facts, paint),
     ]
-    if (suspension := read(document)) is not None:
-        head, why = words_of(suspension, stamp_of(now))
+    if (suspension := in_force(document, at)) is not None:
+        head, why = words_of(suspension)
         lines += [paint(line, "yellow") for line in _wrapped("Suspended", f"{head}: {why}")]
     for one in status.get("conditions", ()):
         if one["status"] != "True":

@@ -10,6 +10,7 @@ from tubepost_api.config import AcceptanceMode, DeliveryMode, DispatcherConfig
 from tubepost_operator.conditions import PlannedCondition, bad, good, unknown
 from tubepost_operator.observed import LiveStatus
 from tubepost_operator.plan.select import Selection
+from tubepost_operator.plan.suspended import suspended_text
 from tubepost_operator.snapshot import PushDomainSnapshot
 
 _DELIVERING = ConditionType.DELIVERING
@@ -44,7 +45,8 @@ def delivering(snapshot: PushDomainSnapshot, selection: Selection, replicas: int
         if DeliveryMode.SUSPEND in modes:
             queued = config.acceptance.mode is AcceptanceMode.QUEUED
             what = "Messages stay in the queue" if queued else "Messages are answered 451"
-            return bad(_DELIVERING, Reason.SUSPENDED, f"{what}: delivery.mode is Suspend.")
+            why = suspended_text(snapshot.document, snapshot.now)
+            return bad(_DELIVERING, Reason.SUSPENDED, f"{what}: {why}.")
         if DeliveryMode.BLACKHOLE in modes:
             return bad(_DELIVERING, Reason.BLACKHOLED, "Messages are discarded: delivery.mode is Blackhole.")
         return bad(_DELIVERING, Reason.REFUSED, "Messages are answered 550: delivery.mode is Refuse.")

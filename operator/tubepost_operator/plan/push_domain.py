@@ -9,6 +9,7 @@ from typing import Final
 
 from tubepost_api.conditions import ConditionType, Reason
 from tubepost_api.digest import bundle_digest
+from tubepost_api.suspension import effective
 from tubepost_operator.actions import Event, Plan, Refresh
 from tubepost_operator.conditions import (
     USABLE,
@@ -23,6 +24,7 @@ from tubepost_operator.conditions import (
 from tubepost_operator.kinds import WORKLOADS
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document, Key, LiveStatus, Pod
+from tubepost_operator.plan import suspended
 from tubepost_operator.plan.bounce_conditions import bounce_conditions
 from tubepost_operator.plan.candidate import Candidate, compile_candidate
 from tubepost_operator.plan.children import (
@@ -98,7 +100,7 @@ class Decision:
 def decide(snapshot: PushDomainSnapshot) -> Decision:
     """Compile and check the configuration, select what to serve, and build the manifests for it."""
     candidate = compile_candidate(
-        snapshot.document,
+        effective(snapshot.document, snapshot.now),
         snapshot.routes,
         snapshot.loggers,
         snapshot.config_maps,
@@ -366,8 +368,8 @@ def _again(
         # Soon, where little is left; a queue that takes hours is not asked every other second.
         times.append(LITTLE_LEFT[1] if decision.arranged.left <= LITTLE_LEFT[0] else 15.0)
     turn = _next_turn(decision.candidate.validity_changes, snapshot.now)
-    if turn is not None:
-        times.append(turn)
+    end = suspended.left(snapshot.document, snapshot.now)
+    times += [seconds for seconds in (turn, end) if seconds is not None]
     return min(times, default=None)
 
 

@@ -3,25 +3,27 @@ from __future__ import annotations
 from click.testing import CliRunner
 
 from tests.cli.kubectl.situation import situation
+from tubepost_api.suspension import Suspension, read
 from tubepost_cli.kubectl.resume import command
-from tubepost_cli.kubectl.suspension import mode_of
 from tubepost_cli.kubectl.targets import PUSH_DOMAINS
 
 
-def test_what_is_suspended_by_its_spec_alone_is_delivered_too() -> None:
+def test_a_suspension_ends() -> None:
     cluster = situation()
-    cluster.kinds[PUSH_DOMAINS][0]["spec"]["delivery"]["mode"] = "Suspend"
+    metadata = cluster.kinds[PUSH_DOMAINS][0]["metadata"]
+    text = Suspension("alice", "INC-7", "2026-11-30T12:00:00Z", "").text()
+    metadata["annotations"] = {**metadata.get("annotations", {}), "tubepost.io/suspended": text}
     done = CliRunner().invoke(command, ["pushdomain/alerts"], obj=cluster)
     assert done.output == "Delivery of PushDomain alerts goes on: its mode is Deliver.\n"
-    assert mode_of(cluster.object(PUSH_DOMAINS, "alerts")) == "Deliver"
+    assert read(cluster.object(PUSH_DOMAINS, "alerts")) is None
 
 
-def test_domains_that_are_suspended_by_their_own_spec_are_named() -> None:
+def test_what_its_own_spec_suspends_is_left_so_and_said() -> None:
     cluster = situation()
-    domain = cluster.kinds[PUSH_DOMAINS][0]["spec"]["domains"][0]
-    domain["delivery"] = {"mode": "Suspend"}
+    cluster.kinds[PUSH_DOMAINS][0]["spec"]["delivery"]["mode"] = "Suspend"
     done = CliRunner().invoke(command, ["alerts"], obj=cluster)
-    assert f"Suspended by its own spec, and left so: {domain['name']}." in done.output
+    assert "stays suspended by its own spec. Remedy: set spec.delivery.mode: Deliver" in done.output
+    assert cluster.patched == 0
 
 
 def test_what_is_not_suspended_is_left_alone() -> None:

@@ -7,11 +7,11 @@ import pytest
 
 from tests.cli.kubectl.recorded import recorded
 from tests.cli.kubectl.situation import HOLD
+from tubepost_api.suspension import ANNOTATION, Suspension
 from tubepost_cli.kubectl.facts import Counts, Facts, PodFacts
 from tubepost_cli.kubectl.status_text import WIDTH, screen
-from tubepost_cli.kubectl.suspension import ANNOTATION, Suspension
 from tubepost_cli.kubectl.targets import pods_of
-from tubepost_cli.queue_text import seconds_of
+from tubepost_cli.queue_text import seconds_of, stamp_of
 
 PODS = pods_of(recorded("pods"))
 
@@ -66,15 +66,18 @@ def test_one_screen_says_it_all_in_100_columns(document: dict[str, Any]) -> None
     assert row.split()[-7:] == ["2", "40", "5", "3", "1,200", "3", "7"]
 
 
-def test_a_suspension_is_said_and_one_that_nobody_ended(document: dict[str, Any]) -> None:
-    since = "2026-11-30T12:00:00.000Z"
+def test_a_suspension_is_said_until_it_ends(document: dict[str, Any]) -> None:
+    now = now_of(document)
     document["metadata"]["annotations"] = {
-        ANNOTATION: Suspension("alice", "INC-7", since, since, "Deliver", {}).text()
+        ANNOTATION: Suspension("alice", "INC-8", "2026-11-30T12:00:00.000Z", stamp_of(now + 60)).text()
     }
-    text = " ".join("\n".join(screen(facts(document), now_of(document) + 10**8)).split())
+    text = " ".join("\n".join(screen(facts(document), now)).split())
     assert "Suspended: by alice since" in text
-    assert "which has passed" in text
-    assert "INC-7" in text
+    assert "INC-8" in text
+    assert "delivery Suspend" in text
+    later = " ".join("\n".join(screen(facts(document), now + 61)).split())
+    assert "INC-8" not in later
+    assert "delivery Deliver" in later
 
 
 def test_a_certificate_that_ends_soon_is_coloured(document: dict[str, Any]) -> None:

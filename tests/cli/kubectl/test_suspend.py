@@ -1,27 +1,15 @@
 from __future__ import annotations
 
-import signal
-import threading
-import time
-from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.cli.kubectl.recorded import Recorded
 from tests.cli.kubectl.situation import situation
+from tubepost_api.suspension import read
 from tubepost_cli.kubectl.suspend import command
-from tubepost_cli.kubectl.suspension import mode_of, read
 from tubepost_cli.kubectl.targets import PUSH_DOMAINS
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """The command's own are its process's, which this one is not."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 def run(cluster: Recorded, *arguments: str) -> Result:
@@ -33,54 +21,41 @@ def test_it_is_suspended_with_a_reason_and_said_that_nothing_ends_it() -> None:
     done = run(cluster, "--reason", "INC-7", "--by", "alice")
     assert done.exit_code == 0, done.output
     assert "nothing ends it by itself" in done.output
-    found = cluster.object(PUSH_DOMAINS, "alerts")
-    assert mode_of(found) == "Suspend"
-    suspension = read(found)
+    suspension = read(cluster.object(PUSH_DOMAINS, "alerts"))
     assert suspension is not None
-    assert (suspension.by, suspension.reason, suspension.until, suspension.mode) == (
-        "alice",
-        "INC-7",
-        "",
-        "Deliver",
-    )
+    assert (suspension.by, suspension.reason, suspension.until) == ("alice", "INC-7", "")
 
 
-def test_twice_keeps_what_was_before_and_has_the_new_reason() -> None:
+def test_twice_has_the_new_reason() -> None:
     cluster = situation()
     run(cluster, "--reason", "first")
     run(cluster, "--reason", "second")
     suspension = read(cluster.object(PUSH_DOMAINS, "alerts"))
     assert suspension is not None
-    assert (suspension.reason, suspension.mode) == ("second", "Deliver")
+    assert suspension.reason == "second"
 
 
-def test_with_a_duration_it_ends_by_itself() -> None:
+def test_with_a_duration_the_object_says_when_it_ends() -> None:
     cluster = situation()
-    done = run(cluster, "--reason", "INC-7", "--for", "50ms")
+    before = datetime.now(UTC)
+    done = run(cluster, "--reason", "INC-7", "--for", "1h30m")
     assert done.exit_code == 0, done.output
-    assert "This command has to stay" in done.output
-    assert "goes on: its mode is Deliver" in done.output
-    assert cluster.patched == 2
-    assert mode_of(cluster.object(PUSH_DOMAINS, "alerts")) == "Deliver"
+    assert "the operator ends it then, `kubectl tubepost resume alerts` sooner" in done.output
+    assert cluster.patched == 1
+    suspension = read(cluster.object(PUSH_DOMAINS, "alerts"))
+    assert suspension is not None
+    assert suspension.ends is not None
+    lasts = suspension.ends - before
+    assert timedelta(minutes=89) < lasts < timedelta(hours=2)
 
 
-def test_interrupted_it_ends_at_once() -> None:
+def test_another_end_can_be_named() -> None:
     cluster = situation()
-    here = threading.main_thread().ident
-    assert here is not None
-
-    def interrupt() -> None:
-        # Not before the command takes it: until then it would end this process.
-        while signal.getsignal(signal.SIGHUP) is not signal.default_int_handler:
-            time.sleep(0.01)
-        signal.pthread_kill(here, signal.SIGHUP)
-
-    thread = threading.Thread(target=interrupt, daemon=True)
-    thread.start()
-    done = run(cluster, "--reason", "INC-7", "--for", "1h")
-    thread.join(60)
-    assert "goes on: its mode is Deliver" in done.output
-    assert mode_of(cluster.object(PUSH_DOMAINS, "alerts")) == "Deliver"
+    run(cluster, "--reason", "INC-7", "--for", "1h")
+    run(cluster, "--reason", "INC-7")
+    suspension = read(cluster.object(PUSH_DOMAINS, "alerts"))
+    assert suspension is not None
+    assert suspension.until == ""
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,21 @@ def test_what_is_suspended_waits_in_the_queue_and_is_delivered_when_it_is_resume
     cluster.until("its delivery", lambda: "ended" in events(plugin, message_id), timeout=180)
 
 
+def test_a_suspension_ends_at_its_time_though_the_operator_was_restarted(plugin: Plugin) -> None:
+    operated, cluster = plugin.operated, plugin.operated.release.cluster
+    spec = operated.get("pushdomain", "alerts")["spec"]
+    assert "the operator ends it then" in plugin("suspend", "alerts", "--reason", "INC-8", "--for", "1h")
+    cluster.until("the condition", lambda: operated.condition("Delivering")[1] == "Suspended", timeout=120)
+    assert ": INC-8." in operated.condition("Delivering")[2]
+    for operator in operated.operators():
+        cluster.kubectl("delete", "pod", operator, operated.place, "--wait=false")
+    plugin("suspend", "alerts", "--reason", "INC-8", "--for", "5s")
+    cluster.until("its end", lambda: operated.condition("Delivering")[1] != "Suspended", timeout=120)
+    message_id = sent(plugin)
+    cluster.until("a delivery", lambda: "ended" in events(plugin, message_id), timeout=180)
+    assert operated.get("pushdomain", "alerts")["spec"] == spec
+
+
 def test_a_report_holds_no_secret(plugin: Plugin, tmp_path: Path) -> None:
     sent(plugin)
     file = tmp_path / "report.tar.gz"
