@@ -129,8 +129,7 @@ class BaseAcceptance(ABC, Generic[MessageT]):
         context.accounting.opened()
         message = self._message(transaction)
         transaction.pending = message
-        config = self._active.config
-        if config.message_log == "Enabled" or config.tracing is not None:
+        if self._active.told:
             message.begun = context.clock(), len(transaction.content)
         try:
             if len(transaction.content) <= LARGE and len(transaction.recipients) <= MANY:
@@ -144,15 +143,15 @@ class BaseAcceptance(ABC, Generic[MessageT]):
     def _receive(
         self, transaction: Transaction[Domain], next_id: Callable[[], bytes]
     ) -> Push[Domain] | Mail | Reply:
-        config = self._active.config
+        active = self._active
         return receive(
             transaction,
-            config.listener.mcmt_reception,
-            relay=config.passthru is not None,
+            active.reception,
+            relay=active.relays,
             next_id=next_id,
             now=self._context.wall(),
-            keep_headers=self._active.keep_headers,
-            addresses=config.context_addresses == "Allow",
+            keep_headers=active.keep_headers,
+            addresses=active.addresses,
         )
 
     def _receive_large(self, transaction: Transaction[Domain]) -> Push[Domain] | Mail | Reply:
@@ -191,7 +190,7 @@ class BaseAcceptance(ABC, Generic[MessageT]):
 
     def _take_mail(self, message: MessageT, content: Mailing) -> None:
         message.kind = "mail"
-        if self._active.config.passthru is None:
+        if not self._active.relays:
             self._answer(message, refusal("NotMcmt"))
             return
 
@@ -215,7 +214,7 @@ class BaseAcceptance(ABC, Generic[MessageT]):
         # message after a failed push does not make a second mail, and a relay that says no has not yet
         # caused a push that the repetition would double. It is forgotten with the final answer to a client
         # that hears it: the same message after that is a new one.
-        if self._active.config.passthru is None:
+        if not self._active.relays:
             self._context.accounting.email_dropped(message.transaction.message_id)
             then()
             return

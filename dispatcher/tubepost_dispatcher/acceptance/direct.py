@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from tubepost_api.config import AcceptanceOverflow, DeliveryMode
+from tubepost_api.config import DeliveryMode
 from tubepost_dispatcher.acceptance.active import ActiveConfig
 from tubepost_dispatcher.acceptance.base import DISCARDED, BaseAcceptance, PendingMessage
 from tubepost_dispatcher.acceptance.context import AcceptanceContext
@@ -82,7 +82,7 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
     @property
     def _overflow(self) -> NotificationQueue | None:
         """Where what has no verdict goes, None: back to the sender."""
-        return self._queue if self._active.config.acceptance.overflow is AcceptanceOverflow.QUEUE else None
+        return self._queue if self._active.overflows else None
 
     def check_recipient(self, session: SessionFacts, domain: str, recipients_so_far: int) -> Reply | Domain:
         """What serves a recipient's domain, or 452 for a second recipient, or 550 for an unknown domain."""
@@ -95,7 +95,7 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
         return DirectMessage(self, transaction)
 
     def _take_push(self, message: DirectMessage, push: Push[Domain]) -> None:
-        context, config = self._context, self._active.config
+        context = self._context
         notification = push.notifications[0]
         if len(push.notifications) > 1:
             self._refuse(message, push.notifications, refusal("TooManyPushParts"))
@@ -109,7 +109,7 @@ class DirectAcceptance(BaseAcceptance[DirectMessage]):
             self._refuse(message, push.notifications, refusal("Suspended"))
             return
         now = context.clock()
-        deadline = now + config.acceptance.deadline
+        deadline = now + self._active.deadline
         policy = RETRIES if overflow is None else BEFORE_QUEUE
         delivery, outcome = self._deliverer.prepare(notification, domain, message, policy, now, deadline)
         if overflow is not None and (outcome is None or outcome.kind is OutcomeKind.TRANSIENT):

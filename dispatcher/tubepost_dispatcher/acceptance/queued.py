@@ -108,7 +108,7 @@ class QueuedAcceptance(BaseAcceptance[QueuedMessage]):
             self._stored(message, None)
             return
         # From here on: the relay, which was asked before, has time-outs of its own.
-        deadline = self._context.clock() + self._active.config.acceptance.deadline
+        deadline = self._context.clock() + self._active.deadline
         self._deadlines.add(message, deadline)
         message.putting = self._queue.put(message.items, partial(self._stored, message), message.checked)
 

@@ -15,6 +15,11 @@ _LOG: Final = logging.getLogger("tubepost.delivery")
 class DebugListener:
     """Implements `DeliveryListener`; costs a look at the level where that is another."""
 
+    @staticmethod
+    def wanted() -> bool:
+        """Whether it has anything to do at the present level."""
+        return _LOG.isEnabledFor(logging.DEBUG)
+
     def attempted(self, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """See `DeliveryListener.attempted`."""
         if not _LOG.isEnabledFor(logging.DEBUG):

@@ -73,7 +73,8 @@ class Deliverer:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._domains = domains
-        self._listeners = tuple(listeners)
+        self.listeners: Sequence[DeliveryListener] = tuple(listeners)
+        """May be replaced; whoever would do nothing is best left out."""
         self._metrics = metrics
         self._loop = loop or asyncio.get_running_loop()
         self._clock = clock
@@ -286,7 +287,7 @@ class Deliverer:
         delivery.outcome = outcome
         if outcome.possible_double or delivery.doubtful_sends:
             delivery.doubtful_sends += 1
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.attempted(delivery, outcome, now)
         if go_on:
             self._again_or_end(delivery, outcome, now)
@@ -374,7 +375,7 @@ class Deliverer:
             return
         # Without the request: who ends leaves no cycle for the garbage collector.
         delivery.ended, delivery.request = True, None
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener.ended(delivery, outcome, now)
         delivery.owner.ended(delivery, outcome)
 

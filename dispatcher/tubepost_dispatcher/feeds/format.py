@@ -160,21 +160,28 @@ def _compile_fast(items: Sequence[Text | Macro], dialect: _Dialect, careful: For
     )
     get_values = attrgetter(*names)
     texts = [(name, macro) for name, macro in zip(names, macros, strict=True) if macro.name not in _NUMBERS]
+    literal = "".join([item.value for item in items if isinstance(item, Text)])
+    if not literal.isprintable():
+        return None
+    quotes, backslashes = template.count('"'), template.count("\\")
     # `kind` is clean and short: it only makes sure of a tuple.
-    get_texts = attrgetter("kind", "kind", *[name for name, _ in texts])
     get_plain = attrgetter("kind", "kind", *[name for name, macro in texts if not macro.quoted])
     hiding = [dialect.attributes[macro.name] for macro in macros if macro.name in _HIDING]
     get_hiding = attrgetter("kind", "kind", *hiding)
     join = "".join
 
     def line(event: LogEvent) -> str:
+        text: str = template % get_values(event)
+        # Looked at as a whole, which is less than to gather its values: what is special beyond the format's
+        # own text is in one of them.
         if (
-            not _is_clean(join(get_texts(event)))
+            not text.isprintable()
+            or text.count('"') != quotes
+            or text.count("\\") != backslashes
             or "@" in join(get_plain(event))
             or (hiding and _may_hold_token(get_hiding(event), event.device_token))
         ):
             return careful(event)
-        text: str = template % get_values(event)
         return text
 
     return line

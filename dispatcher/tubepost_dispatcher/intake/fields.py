@@ -41,4 +41,4 @@ def read_fields(
     part = build_part(
         dict(fields.headers), payload, limits, lambda: fallback_token(context, recipient_local_part)[0]
     )
-    return part if isinstance(part, Reply) else McmtMessage([part], context=context)
+    return part if isinstance(part, Reply) else McmtMessage([part], context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic
 
@@ -141,54 +141,54 @@ def receive(
                 return read._replace(text=f"for {printable(recipient.address)}: {read.text}"[:MAX_REPLY_TEXT])
             parts = read.parts
             _count_from_now(parts, now)
-        notifications += _notifications(
-            transaction, recipient, message, parts, given, next_id, now, headers
-        )  # fmt: skip
+        notifications += [
+            _notification(transaction, recipient, message, part, given, next_id, now, headers)
+            for part in parts
+        ]
     return Push(notifications, recipients, message.email, message.ignored)
 
 
-def _notifications(
+def _notification(
     transaction: Transaction[DomainT],
     recipient: Recipient[DomainT],
     message: McmtMessage,
-    parts: Sequence[PushPart],
+    part: PushPart,
     given: set[bytes],
     next_id: Callable[[], bytes],
     now: float,
     headers: str,
-) -> Iterator[Notification]:
-    """One for each part; `given` are the apns-ids of the message's own that have their notification."""
+) -> Notification:
+    """That of one part; `given` are the apns-ids of the message's own that have their notification."""
     dsn = recipient.dsn
     if transaction.dsn:
         dsn = {**transaction.dsn, **(dsn or {})}
-    session, context, size = transaction.session, message.context or NO_CONTEXT, len(transaction.content)
-    for part in parts:
-        apns_id = part.apns_id
-        if apns_id is None:
-            apns_id = next_id()
-        elif apns_id in given:
-            apns_id = next_id()
-            if APNS_ID_REPEATED not in part.warnings:
-                part.warnings = (*part.warnings, APNS_ID_REPEATED)
-        else:
-            given.add(apns_id)
-        notification = Notification(
-            part,
-            apns_id,
-            transaction.message_id,
-            transaction.mail_from,
-            recipient.address,
-            recipient.domain,
-            context,
-            dsn,
-            session.user,
-            session.remote_ip,
-            size,
-            now,
-        )
-        if headers and notification.return_path:
-            notification.headers = headers
-        yield notification
+    apns_id = part.apns_id
+    if apns_id is None:
+        apns_id = next_id()
+    elif apns_id in given:
+        apns_id = next_id()
+        if APNS_ID_REPEATED not in part.warnings:
+            part.warnings = (*part.warnings, APNS_ID_REPEATED)
+    else:
+        given.add(apns_id)
+    session = transaction.session
+    notification = Notification(
+        part,
+        apns_id,
+        transaction.message_id,
+        transaction.mail_from,
+        recipient.address,
+        recipient.domain,
+        message.context or NO_CONTEXT,
+        dsn,
+        session.user,
+        session.remote_ip,
+        len(transaction.content),
+        now,
+    )
+    if headers and notification.return_path:
+        notification.headers = headers
+    return notification
 
 
 def _count_from_now(parts: Iterable[PushPart], now: float) -> None:

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -19,7 +20,7 @@ from tubepost_dispatcher.reasons.message import MESSAGE_REASONS
 from tubepost_dispatcher.reasons.relay import RELAY_REASONS
 from tubepost_dispatcher.reasons.requests import REQUEST_REASONS
 from tubepost_dispatcher.reasons.spec import Action, ReasonSpec
-from tubepost_dispatcher.reply import Reply
+from tubepost_dispatcher.reply import Reply, Taken
 from tubepost_dispatcher.text import clean, hide_tokens
 
 ALL: Final = (
@@ -140,11 +141,15 @@ def refusal(reason: str, text: str = "") -> Reply:
     return Reply(spec.smtp_code, spec.enhanced, hide_tokens(text)[:MAX_REPLY_TEXT] or spec.text, reason)
 
 
+_reply_of: Final[Callable[[tuple[int, str, str, str, Taken]], Reply]] = partial(tuple.__new__, Reply)
+"""As `Reply(...)`, at half of the cost: every message that is delivered has one."""
+_DELIVERED: Final = (DELIVERED.smtp_code, DELIVERED.enhanced)
+
+
 def outcome_reply(outcome: Outcome) -> Reply:
     """The reply that tells a waiting client what became of its notification."""
     if outcome.kind is OutcomeKind.DELIVERED:
-        text = f"Delivered apns-id={outcome.apns_id}"
-        return Reply(DELIVERED.smtp_code, DELIVERED.enhanced, text, "", "delivered")
+        return _reply_of((*_DELIVERED, f"Delivered apns-id={outcome.apns_id}", "", "delivered"))
     spec = spec_of(outcome)
     if not outcome.status and outcome.kind is OutcomeKind.PERMANENT:
         # Found here, before APNs saw it: the detail says it all.

@@ -174,19 +174,16 @@ def _mail(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
     if envelope.mail_from is not None:
         smtp.refuse(replies.NESTED_MAIL, "mail")
         return
-    plain = syntax.FAST_MAIL(line)
+    plain = syntax.plain_mail(line)
     mail = None
-    if plain is not None and (plain[2] is None or syntax.plain_domain(plain[2]) is not None):
-        sender, _, declared, kind = plain.groups()
-        address = sender.decode() if sender else ""
-        size = int(declared) if declared else 0
-        body = kind.decode() if kind else ""
+    if plain is not None:
+        address, size, body = plain
     else:
         mail = _read_mail(smtp, line)
         if mail is None:
             return
         address, size, body = mail.address, mail.size, mail.body
-    limit = smtp.config.limits.max_message_size
+    limit = smtp.config.max_message_size
     if limit and size > limit:
         smtp.refuse(replies.TOO_LARGE, "mail")
     else:
@@ -222,11 +219,10 @@ def _rcpt(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
         excess = count > smtp.config.max_recipients + RECIPIENT_OVERSHOOT
         smtp.refuse(replies.TOO_MANY_RECIPIENTS, "rcpt", excess=excess)
         return
-    plain = syntax.FAST_RCPT(line)
-    domain = syntax.plain_domain(plain[2]) if plain is not None else None
+    plain = syntax.plain_rcpt(line)
     dsn = None
-    if plain is not None and domain is not None:
-        address = plain[1].decode()
+    if plain is not None:
+        address, domain = plain
     else:
         argument = _argument(smtp, line, wanted=True)
         if argument is None:

@@ -38,6 +38,8 @@ class EffectiveConfig(Generic[DomainT]):
         "hello",
         "hostname",
         "limits",
+        "max_message_size",
+        "max_messages",
         "max_recipients",
         "networks",
         "plain_size",
@@ -57,6 +59,9 @@ class EffectiveConfig(Generic[DomainT]):
     ) -> None:
         self.acceptance = acceptance
         self.limits = limits = config.limits
+        # Beside `limits`, whose attributes take several times as long to look up.
+        self.max_message_size = limits.max_message_size
+        self.max_messages = limits.max_messages_per_session
         self.max_recipients = limits.max_recipients or sys.maxsize
         self.hostname = config.hostname
         self.networks = tuple(ipaddress.ip_network(n, strict=False) for n in config.allowed_networks)

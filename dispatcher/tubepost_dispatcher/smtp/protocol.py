@@ -178,7 +178,7 @@ class SmtpProtocol(Generic[DomainT]):
             journal.message_answered(self.id, self.facts.remote_ip, message_id, self.out[-1])
         self.messages += 1
         now = self.active = self.listener.now
-        limit = self.config.limits.max_messages_per_session
+        limit = self.config.max_messages
         if self.listener.leaving or (limit and self.messages >= limit):
             self.retiring = True
         code = reply.code

@@ -119,6 +119,54 @@ def plain_domain(raw: bytes) -> str | None:
     return domain
 
 
+_plain_mails: dict[bytes, tuple[str, int, str]] = {}
+_plain_rcpts: dict[bytes, tuple[str, str]] = {}
+_MAX_PLAIN_LINES: Final = 1_024
+_PLAIN_LINE: Final = 128
+"""Octets of the longest line that is remembered."""
+
+
+def plain_mail(line: bytes) -> tuple[str, int, str] | None:
+    """Address, SIZE (0 without) and BODY of a plain MAIL command; None: `parse_mail` has to read it.
+
+    A sender repeats the line with every message, so the answers are kept, as with `plain_domain`.
+    """
+    known = _plain_mails.get(line)
+    if known is not None:
+        return known
+    plain = FAST_MAIL(line)
+    if plain is None or (plain[2] is not None and plain_domain(plain[2]) is None):
+        return None
+    sender, _, declared, kind = plain.groups()
+    mail = (
+        sender.decode() if sender else "",
+        int(declared) if declared else 0,
+        kind.decode() if kind else "",
+    )
+    if len(line) <= _PLAIN_LINE:
+        if len(_plain_mails) >= _MAX_PLAIN_LINES:
+            _plain_mails.clear()
+        _plain_mails[line] = mail
+    return mail
+
+
+def plain_rcpt(line: bytes) -> tuple[str, str] | None:
+    """Address and lower-cased domain of a plain RCPT command, likewise; None: `parse_rcpt` has to read it."""
+    known = _plain_rcpts.get(line)
+    if known is not None:
+        return known
+    plain = FAST_RCPT(line)
+    domain = plain_domain(plain[2]) if plain is not None else None
+    if plain is None or domain is None:
+        return None
+    rcpt = plain[1].decode(), domain
+    if len(line) <= _PLAIN_LINE:
+        if len(_plain_rcpts) >= _MAX_PLAIN_LINES:
+            _plain_rcpts.clear()
+        _plain_rcpts[line] = rcpt
+    return rcpt
+
+
 def parse_mail(argument: bytes) -> Mail | Reply:
     """Read what follows `MAIL `: `FROM:<reverse-path> parameters`."""
     text = _decode(argument)

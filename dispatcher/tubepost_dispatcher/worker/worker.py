@@ -22,6 +22,7 @@ from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.delivery.debug_listener import DebugListener
 from tubepost_dispatcher.delivery.deliverer import Deliverer
 from tubepost_dispatcher.delivery.domain import Domain
+from tubepost_dispatcher.delivery.listeners import DeliveryListener
 from tubepost_dispatcher.delivery.metrics_listener import MetricsListener
 from tubepost_dispatcher.feeds.delivery_log import DeliveryLog
 from tubepost_dispatcher.feeds.loggers import Loggers
@@ -104,8 +105,9 @@ class Worker:
         self._tracing = Tracing(
             resource, lambda result, count: metrics.trace_spans.labels(result).inc(count), wall=time.time
         )
-        listeners = (MetricsListener(metrics), log, self._journal, DebugListener(), self._tracing)
-        self._deliverer = Deliverer(active.domains, listeners, metrics)
+        self._listeners = (MetricsListener(metrics), log, self._journal)
+        """Those that have something to do with every notification."""
+        self._deliverer = Deliverer(active.domains, self._listeners, metrics)
         self._policy = WorkerPolicy(self._deliverer, metrics, config.policy)
         self._context = AcceptanceContext(log, metrics, self._journal, self._tracing)
         begin(metrics.bounces, MAIL_KINDS, get_args(Result))
@@ -148,7 +150,7 @@ class Worker:
         self._serving = False
         self._retirement: asyncio.Task[None] | None = None
         self._told_holds: set[tuple[str, str]] = set()
-        self._trace()
+        self._tell()
         self._describe_config()
 
     @property
@@ -214,11 +216,17 @@ class Worker:
             acceptance=self._acceptance,
         )
         self._rest.update(self._rest_config())
-        self._trace()
+        self._tell()
         self._describe_config()
 
-    def _trace(self) -> None:
+    def _tell(self) -> None:
         self._tracing.update(self.prepared.config.tracing)
+        listeners: list[DeliveryListener] = [*self._listeners]
+        if DebugListener.wanted():
+            listeners.append(DebugListener())
+        if self._tracing.on:
+            listeners.append(self._tracing)
+        self._deliverer.listeners = tuple(listeners)
         self._server.tell_closed(self._tracing.session_ended if self._tracing.on else None)
 
     def _rest_config(self) -> EffectiveRest[Domain] | None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hpack import Decoder
 
@@ -64,6 +66,25 @@ def test_the_cache_is_bounded() -> None:
         builder.block(make(expiration=expiration))
     assert len(builder._cache) <= CACHE_SIZE
     assert decoded(builder.block(make(expiration=7)))["apns-expiration"] == "7"
+
+
+def test_tokens_and_ids_of_every_length_are_written_and_none_that_breaks_a_field() -> None:
+    builder = BlockBuilder("localhost", 443)
+    builder.authorize(b"bearer one")
+    uuid = b"0189f3a2-0000-4000-8000-00000000000a"
+    for token in (b"0a" * 32, b"0b" * 32, b"0a" * 100, b"0"):
+        for apns_id in (uuid, b"an-id"):
+            found = decoded(builder.block(make(token=token, apns_id=apns_id)))
+            assert found[":path"] == f"/3/device/{token.decode()}"
+            assert (found["authorization"], found["apns-id"]) == ("bearer one", apns_id.decode())
+    broken: list[dict[str, Any]] = [
+        {"token": b"0a" * 31 + b"\r\n"},
+        {"token": b"0a" * 31 + b" a"},
+        {"apns_id": uuid[:-1] + b"\n"},
+    ]
+    for changes in broken:
+        with pytest.raises(ValueError, match=r"request path|cannot stand"):
+            builder.block(make(**changes))
 
 
 def test_a_broadcast_has_the_app_in_its_path_and_the_channel_in_a_header() -> None:

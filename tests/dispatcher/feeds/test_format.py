@@ -191,6 +191,23 @@ def test_literal_text_stays_itself(make_event: MakeEvent) -> None:
     assert compile_format("")(make_event()) == ""
 
 
+@given(st.data())
+@UNDER_LOAD
+def test_what_stands_in_the_literal_text_hides_nothing_in_a_value(data: st.DataObject) -> None:
+    literals = st.text('ab@\\" \t', max_size=4)
+    begin, between, end = (data.draw(literals) for _ in range(3))
+    values = [data.draw(st.text('ab@\\" \t', max_size=4)) for _ in range(2)]
+    event = LogEvent("delivery", 0.0, message_id=values[0], route=values[1])
+    try:
+        line = compile_format(f"{begin}%i{between}%b{end}")
+    except FormatError:
+        return
+    quoted = begin.count('"') % 2 == 1, (begin + between).count('"') % 2 == 1
+    written = [escape(value, quoted=inside) for value, inside in zip(values, quoted, strict=True)]
+    literal = [text.replace("\\", "\\\\") for text in (begin, between, end)]
+    assert line(event) == f"{literal[0]}{written[0]}{literal[1]}{written[1]}{literal[2]}"
+
+
 def test_numbers_are_whole(make_event: MakeEvent) -> None:
     event: Any = make_event(message_bytes=7, status=255)
     assert compile_format("%B@%S@%t")(event) == "7@255@1767225600"

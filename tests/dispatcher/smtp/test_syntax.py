@@ -15,6 +15,8 @@ from tubepost_dispatcher.smtp.syntax import (
     parse_mail,
     parse_rcpt,
     plain_domain,
+    plain_mail,
+    plain_rcpt,
     xtext_decode,
     xtext_encode,
 )
@@ -237,6 +239,31 @@ def test_both_readers_of_rcpt_agree(address: str) -> None:
         assert isinstance(read, Reply)
     else:
         assert read == Rcpt(address, domain)
+
+
+@given(_addresses, st.sampled_from(["", " SIZE=17", " size=17 body=8BITMIME"]))
+def test_a_line_that_is_known_reads_as_the_first_time(address: str, parameters: str) -> None:
+    line = f"MAIL FROM:<{address}>{parameters}".encode()
+    read = parse_mail(line[5:])
+    expected = None if isinstance(read, Reply) else (read.address, read.size, read.body)
+    assert [plain_mail(line), plain_mail(line)] == [expected, expected]
+    line = f"RCPT TO:<{address}>".encode()
+    rcpt = parse_rcpt(line[5:], smtputf8=False)
+    known = None if isinstance(rcpt, Reply) else (rcpt.address, rcpt.domain)
+    assert [plain_rcpt(line), plain_rcpt(line)] == [known, known]
+
+
+def test_known_lines_are_bounded() -> None:
+    from tubepost_dispatcher.smtp import syntax
+
+    assert plain_mail(b"MAIL FROM:<>") == ("", 0, "")
+    for number in range(2_000):
+        assert plain_rcpt(b"RCPT TO:<u%d@apn.example>" % number) == (f"u{number}@apn.example", "apn.example")
+        assert plain_mail(b"MAIL FROM:<u%d@b.example>" % number) == (f"u{number}@b.example", 0, "")
+    assert plain_mail(b"MAIL FROM:<%b@b.example>" % (b"a" * 200)) is not None
+    for known in (syntax._plain_mails, syntax._plain_rcpts):
+        assert 0 < len(known) <= 1_024
+        assert max(map(len, known)) <= 128
 
 
 @given(st.text(string.printable, max_size=40))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import ssl
@@ -23,6 +24,7 @@ from tubepost_api.config import (
     EntryConfig,
     ListenerLimits,
     QueueConfig,
+    TracingConfig,
 )
 from tubepost_api.config_logger import FileSink, LoggerConfig
 from tubepost_dispatcher.metrics import Metrics
@@ -70,6 +72,24 @@ async def test_tls_contexts_are_made_off_the_event_loop(monkeypatch: pytest.Monk
     assert threads
     assert threading.get_ident() not in threads
     await worker.drain(1.0)
+
+
+async def test_only_who_has_something_to_do_is_told_of_notifications(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def told() -> list[str]:
+        return [type(listener).__name__ for listener in worker._deliverer.listeners]
+
+    caplog.set_level(logging.INFO, "tubepost.delivery")
+    worker = Worker(prepared(), Metrics())
+    assert told() == ["MetricsListener", "DeliveryLog", "Journal"]
+    caplog.set_level(logging.DEBUG, "tubepost.delivery")
+    await worker.apply(prepared(generation=5, tracing=TracingConfig(endpoint="http://127.0.0.1:9")), 1)
+    assert told() == ["MetricsListener", "DeliveryLog", "Journal", "DebugListener", "Tracing"]
+    caplog.set_level(logging.INFO, "tubepost.delivery")
+    await worker.apply(prepared(generation=6), 1)
+    assert told() == ["MetricsListener", "DeliveryLog", "Journal"]
+    await worker.drain(5.0)
 
 
 async def test_a_worker_retires_when_nobody_is_led_to_it_any_more_and_may_be_called_back(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 from tubepost_dispatcher.notification import PushPart
@@ -22,7 +21,6 @@ NOT_MCMT: Final = NotMcmt.NOT_MCMT
 """Ordinary mail: what becomes of it is the listener's `mcmt_reception` and the relay's business."""
 
 
-@dataclass(slots=True)
 class McmtMessage:
     """An MCMT message taken apart.
 
@@ -33,14 +31,25 @@ class McmtMessage:
     types of other channel parts. `context` holds the context variables of `X-Tubepost-Context`.
     """
 
-    parts: list[PushPart]
-    email: bytes | memoryview | None = None
-    ignored: tuple[str, ...] = ()
-    context: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    """Slugs that concern the message as a whole; its first push part has them, too."""
-    token_of_recipient: bool = False
-    """A device token was taken from the recipient: for another recipient the message reads differently."""
+    __slots__ = ("context", "email", "ignored", "parts", "token_of_recipient", "warnings")
+
+    def __init__(
+        self,
+        parts: list[PushPart],
+        context: Mapping[str, str],
+        email: bytes | memoryview | None = None,
+        ignored: tuple[str, ...] = (),
+        *,
+        token_of_recipient: bool = False,
+    ) -> None:
+        self.parts = parts
+        self.context = context
+        self.email = email
+        self.ignored = ignored
+        self.warnings: tuple[str, ...] = ()
+        """Slugs that concern the message as a whole; its first push part has them, too."""
+        self.token_of_recipient = token_of_recipient
+        """A device token was taken from the recipient: for another one the message reads differently."""
 
 
 def in_part(number: int, refused: Reply) -> Reply:

@@ -173,8 +173,8 @@ def field_bodies(head: bytes, lower: bytes, name: bytes) -> list[bytes]:
 
 def has_bare_line_ends(block: bytes) -> bool:
     """Whether a CR or LF stands alone, or there is a NUL: readers would disagree on where lines end."""
-    rest = block.replace(b"\r\n", b"")
-    return b"\n" in rest or b"\r" in rest or b"\0" in rest
+    # Two passes, where three searches and the copy for them would be five.
+    return len(block) - len(block.translate(None, b"\r\n\0")) != 2 * block.count(b"\r\n")
 
 
 def transfer_encoding(value: bytes) -> bytes | None:

@@ -91,7 +91,7 @@ def parse_message(
     if not walk.parts and walk.email is None:
         return refusal("NoPushPart")
     message = McmtMessage(
-        walk.parts, walk.email, tuple(walk.ignored), top.context, token_of_recipient=walk.token_of_recipient
+        walk.parts, top.context, walk.email, tuple(walk.ignored), token_of_recipient=walk.token_of_recipient
     )
     if walk.noted:
         message.warnings = tuple(dict.fromkeys(walk.noted))
@@ -110,7 +110,7 @@ def _single_part(walk: _Walk, top: Top) -> McmtMessage | Reply:
     part = read_push_part(walk.content[top.body + 2 :], head, walk.limits, walk.fallback_token)
     if isinstance(part, Reply):
         return in_part(1, part)
-    return McmtMessage([part], context=top.context, token_of_recipient=walk.token_of_recipient)
+    return McmtMessage([part], top.context, token_of_recipient=walk.token_of_recipient)
 
 
 def _too_large(size: int, limits: McmtLimits) -> Reply:

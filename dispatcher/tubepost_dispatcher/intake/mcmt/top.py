@@ -94,7 +94,9 @@ def read_top(content: Content, limits: McmtLimits) -> Top | Reply | NotMcmt:
         return _read_endless_top(content, limits)
     head = b"\r\n" + content[: end + 2]
     lower = head.lower()
-    if _MARK not in lower:
+    at = lower.find(b"\r\ncontent-t")
+    usual = _USUAL_TOP.match(head, at) if at >= 0 else None
+    if usual is None and _MARK not in lower:
         return NOT_MCMT
     if content[:2] == b"\r\n":  # an empty header block: what follows is text
         return NOT_MCMT
@@ -102,16 +104,15 @@ def read_top(content: Content, limits: McmtLimits) -> Top | Reply | NotMcmt:
         if _looks_like_mcmt(_uniform(head), limits) or _looks_like_mcmt(head, limits):
             return refusal("BadMessage", "a bare CR, bare LF or NUL in the header block")
         return NOT_MCMT
-    at = lower.find(b"\r\ncontent-t")
-    usual = _USUAL_TOP.match(head, at) if at >= 0 else None
-    if (
-        usual is not None
-        and lower.find(b"\r\ncontent-t", usual.end() - 2) < 0
-        and lower.find(b"\r\nx-tubepost-context") < 0
-        and len(head) <= 2 * limits.max_headers
-        and len(usual[1]) <= limits.max_boundary
-    ):
-        return Top(end + 2, usual[1], {}, head)
+    if usual is not None:
+        boundary: bytes = usual[1]
+        if (
+            lower.find(b"\r\ncontent-t", usual.end() - 2) < 0
+            and lower.find(b"\r\nx-tubepost-context") < 0
+            and len(head) <= 2 * limits.max_headers
+            and len(boundary) <= limits.max_boundary
+        ):
+            return Top(end + 2, boundary, {}, head)
     bodies = field_bodies(head, lower, b"\r\ncontent-type")
     types = [parse_content_type(body, limits.max_boundary) for body in bodies[:8]]
     if not any(found.type in {MCMT, APN} for found in types):

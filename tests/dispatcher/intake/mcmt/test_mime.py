@@ -68,6 +68,12 @@ def test_bare_line_ends() -> None:
         assert has_bare_line_ends(block)
 
 
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"\0", b"a"])).map(b"".join))
+def test_whatever_is_no_half_of_a_pair_is_bare(block: bytes) -> None:
+    rest = block.replace(b"\r\n", b"")
+    assert has_bare_line_ends(block) is any(octet in rest for octet in (b"\r", b"\n", b"\0"))
+
+
 def test_read_fields() -> None:
     lines = [b"Other: x", b" folded", b"apns-topic: a", b" b", b"\tc", b"APNS-Id :  1 "]
     assert read_fields(lines, "x").values == {b"apns-topic": b"a b\tc", b"apns-id": b"1"}
