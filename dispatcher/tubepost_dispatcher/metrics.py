@@ -166,7 +166,7 @@ class Metrics(MetricSet):
     queue_refused = counter(
         "tubepost_queue_refused",
         "Messages that the queue did not take, by kind of failure: full, busy, slow (not durable by the "
-        "acceptance deadline), read-only, failed, locked, newer, closed.",
+        "acceptance deadline), read-only, failed, away (NATS), locked, newer, closed.",
         "kind",
     )
     queue_commits = counter("tubepost_queue_commits", "Commits of the queue, each with an fsync.")

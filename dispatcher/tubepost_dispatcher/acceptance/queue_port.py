@@ -20,6 +20,7 @@ REASONS_OF_FAILURES: Final[Mapping[FailureKind, str]] = MappingProxyType(
         FailureKind.BUSY: "QueueBusy",
         FailureKind.READ_ONLY: "QueueReadOnly",
         FailureKind.FAILED: "QueueFailed",
+        FailureKind.AWAY: "QueueAway",
         FailureKind.LOCKED: "QueueLocked",
         FailureKind.NEWER: "QueueNewer",
         FailureKind.CLOSED: "QueueClosed",

@@ -28,6 +28,8 @@ class FailureKind(enum.Enum):
     """The volume or the file cannot be written to. The store looks again by itself."""
     FAILED = "failed"
     """The disk reported an error, or the store had a fault. The store tries to recover by itself."""
+    AWAY = "away"
+    """The servers that have it do not answer, or refuse. The store looks again by itself."""
     LOCKED = "locked"
     """Another process owns it. The store looks again by itself."""
     NEWER = "newer"

@@ -161,7 +161,7 @@ def test_a_slow_disk_has_a_deadline_of_its_own() -> None:
     (putting,) = bench.queue.puttings
     bench.loop.advance(DISK_PATIENCE + 0.1)
     assert putting.abandoned
-    assert bench.replies == [(451, "4.3.0", "The disk does not answer in time, try again later")]
+    assert bench.replies == [(451, "4.3.0", "The queue does not answer in time, try again later")]
     bench.loop.advance(60.0)
     assert len(bench.replies) == 2
     assert bench.count("tubepost_queue_refused_total", kind="slow") == 2

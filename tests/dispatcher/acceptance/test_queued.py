@@ -158,7 +158,7 @@ def test_a_slow_disk_is_answered_at_the_deadline_and_what_it_keeps_is_not_delive
     bench.loop.advance(2.9)
     assert bench.replies == []
     bench.loop.advance(0.2)
-    assert bench.replies == [(451, "4.3.0", "The disk does not answer in time, try again later")]
+    assert bench.replies == [(451, "4.3.0", "The queue does not answer in time, try again later")]
     assert bench.queue.puttings[0].abandoned
     assert bench.acceptance.open == 0
     assert bench.count("tubepost_queue_refused_total", kind="slow") == 1

@@ -18,7 +18,7 @@ _LOG = logging.getLogger("tubepost.store")
 
 REOPEN: Final = 3.0
 """Seconds until a stream that cannot be used is looked at again."""
-_CONNECTING: Final = Failure(FailureKind.FAILED, "the queue is being opened: NATS has not answered yet")
+_CONNECTING: Final = Failure(FailureKind.AWAY, "the queue is being opened: NATS has not answered yet")
 
 
 class Condition:
@@ -138,7 +138,7 @@ class Condition:
     def _fail(self, why: str, state: str = "unusable") -> None:
         if self.failure is None or self.failure.text != why:
             _LOG.error("queue: %s", why)
-        self.failure = Failure(FailureKind.FAILED, why)
+        self.failure = Failure(FailureKind.AWAY, why)
         self.states = (state,)
         self._holding.fail_waiters()
 

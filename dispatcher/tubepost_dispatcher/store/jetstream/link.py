@@ -35,6 +35,8 @@ PAUSES: Final = (0.1, 0.5, 1.0, 2.0)
 """Seconds between rounds of attempts to connect."""
 PING: Final = 5.0
 """Seconds between pings; two that are not answered end a connection."""
+WATCH: Final = 1.0
+"""Seconds between two looks whether it is still there."""
 DRAIN: Final = 5.0
 """Seconds for answers on a connection that another one has replaced."""
 _UNAVAILABLE: Final = b'"code":503'
@@ -215,11 +217,18 @@ class Link:
                 self._run(self._drain(old))
             self._up(client._server_info)  # noqa: SLF001 - the client shows the version of it only
             self._send_again()
-            await self._lost.wait()
-            if self._client is client and client.is_closed:
+            await self._lost_or_renewed(client)
+            if self._client is client and not client.is_connected:
                 self._client = None
                 await _close(client)
                 self._told_down("the connection to NATS was lost")
+
+    async def _lost_or_renewed(self, client: Client) -> None:
+        """Wait; one that was cut before it was ours has told nobody."""
+        while client.is_connected and not self._lost.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WATCH):
+                    await self._lost.wait()
 
     async def _connect(self) -> tuple[Client, str]:
         settings = self._settings

@@ -144,7 +144,7 @@ class Puts:
         for put in {id(put): put for put, _, _ in parts}.values():
             put.open -= 1
             if not told.seq:
-                kind = FailureKind.FULL if told.full else FailureKind.FAILED
+                kind = FailureKind.FULL if told.full else FailureKind.AWAY
                 put.failure = Failure(kind, told.problem)
             if put.open:
                 continue

@@ -56,7 +56,7 @@ MOST_WAITING: Final = 64 * 1024 * 1024
 """Bytes of entries that wait for NATS; more are answered BUSY."""
 CLOSING: Final = 1.0
 """Seconds for what is under way at the end."""
-_AWAY = Failure(FailureKind.FAILED, "NATS does not answer")
+_AWAY = Failure(FailureKind.AWAY, "NATS does not answer")
 
 
 class JetStreamStore:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.aio.client import Client
 
 from tests.dispatcher.store.jetstream.support import Nats
 from tests.dispatcher.store.support import eventually
@@ -108,6 +109,24 @@ async def test_refused_credentials_are_told_and_new_ones_used(tmp_path: Path) ->
             assert (await one).json is not None
         await eventually(lambda: len(made.ups) == 2)
         await made.link.close()
+
+
+async def test_a_connection_that_is_cut_before_anybody_has_it_is_made_again(
+    nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe, times = Client.subscribe, itertools.count()
+
+    async def cut(client: Client, *values: Any, **named: Any) -> Any:
+        made_ = await subscribe(client, *values, **named)
+        if not next(times):
+            await client.close()
+        return made_
+
+    monkeypatch.setattr(Client, "subscribe", cut)
+    made = Linked(nats.settings())
+    made.start()
+    assert (await made.ask()).json is not None
+    await made.link.close()
 
 
 async def test_a_request_whose_answer_is_lost_is_sent_again(

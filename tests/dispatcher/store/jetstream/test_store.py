@@ -251,11 +251,11 @@ async def test_a_stream_of_others_is_refused_and_left_as_it_is(
     ))  # fmt: skip
     store = JetStreamStore(settings)
     failure = await told(store.start)
-    assert failure.kind is FailureKind.FAILED
+    assert failure.kind is FailureKind.AWAY
     assert words in failure.text
     assert "Remedy:" in failure.text
     assert store.figures.stream == ("foreign_stream",)
-    assert (await told(store.put, [fresh(1)])).kind is FailureKind.FAILED
+    assert (await told(store.put, [fresh(1)])).kind is FailureKind.AWAY
     info = await answer_of(store._api.info)
     assert info["config"].get("metadata", {}).get("tubepost-queue") == other.get("metadata", {}).get(
         "tubepost-queue"
@@ -295,7 +295,7 @@ async def test_a_killed_server_loses_nothing_and_blocks_nobody(tmp_path: Path) -
             await eventually(lambda: store.figures.failure is not None)
             before = time.monotonic()
             answer = await told(store.put, [fresh(999)])
-            assert answer.kind is FailureKind.FAILED
+            assert answer.kind is FailureKind.AWAY
             assert time.monotonic() - before < 30  # it is told at once
             store.ended(keys.pop(0))  # meanwhile
             safe.remove(f"m{round_}")
@@ -346,7 +346,7 @@ async def test_a_put_that_nobody_answered_in_time_is_removed_again(
     await store._link._client.subscribe(inbox + "x.*", cb=deaf)  # type: ignore[union-attr]
     store._link._inbox += "x"
     answers = [await told(store.put, [fresh(n)], take=n == 1) for n in (1, 2)]
-    assert [one.kind for one in answers] == [FailureKind.FAILED] * 2
+    assert [one.kind for one in answers] == [FailureKind.AWAY] * 2
     store._link._inbox = inbox
     async with asyncio.timeout(60):
         while await all_of(store):  # noqa: ASYNC110 - nobody is told
@@ -364,7 +364,7 @@ async def test_a_server_that_falls_silent_blocks_nobody(
         server.stop()
         try:
             answer = await told(store.put, [fresh(2)])
-            assert answer.kind is FailureKind.FAILED
+            assert answer.kind is FailureKind.AWAY
             assert store.figures.entries >= 1
         finally:
             server.cont()
