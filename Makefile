@@ -62,7 +62,7 @@ format: $(VENV)/.installed ## Format the code
 	@$(BIN)/ruff format .
 
 pictures: $(VENV)/.installed tools ## Draw the pictures in docs/images anew, as tests take them (CLUSTER=1: those of a cluster too)
-	@TUBEPOST_PICTURES=docs/images $(BIN)/pytest -q tests/e2e/test_inbox.py tests/e2e/test_dashboard.py -k "pictures or drawn"
+	@TUBEPOST_PICTURES=docs/images $(BIN)/pytest -q tests/e2e/test_inbox.py tests/e2e/test_dashboard.py tests/cli/kubectl/test_status_text.py -k "picture or drawn"
 	@$(if $(CLUSTER),TUBEPOST_PICTURES=docs/images $(BIN)/pytest -q tests/cluster/e2e/test_operator_alerts.py)
 
 generate: $(VENV)/.installed ## Write CRDs and reference pages from the code

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
 import copy
+import os
+import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from tests.cli.kubectl.recorded import recorded
 from tests.cli.kubectl.situation import HOLD
+from tests.cli.kubectl.terminal import draw
 from tubepost_api.suspension import ANNOTATION, Suspension
 from tubepost_cli.kubectl.facts import Counts, Facts, PodFacts
 from tubepost_cli.kubectl.status_text import WIDTH, screen
 from tubepost_cli.kubectl.targets import pods_of
 from tubepost_cli.queue_text import seconds_of, stamp_of
 
+PICTURE = Path(__file__).resolve().parents[3] / "docs" / "images" / "kubectl-status.svg"
 PODS = pods_of(recorded("pods"))
 
 
@@ -130,3 +136,27 @@ def test_many_domains_are_counted(document: dict[str, Any]) -> None:
     assert "and 7 more; -o json has all." in lines
     assert any("Blackhole" in line for line in lines)
     assert max(map(len, lines)) <= WIDTH
+
+
+def test_the_picture_in_the_documentation_is_of_this_screen(document: dict[str, Any]) -> None:
+    now = now_of(document)
+    document["metadata"]["annotations"] = {
+        ANNOTATION: Suspension(
+            "alice", "wrong text, see INC-7", stamp_of(now - 120), stamp_of(now + 1680)
+        ).text()
+    }
+
+    (delivering,) = (one for one in document["status"]["conditions"] if one["type"] == "Delivering")
+    delivering |= {"status": "False", "reason": "Suspended", "message": "Messages stay in the queue."}
+
+    def paint(text: str, colour: str) -> str:
+        return click.style(text, bold=True) if colour == "bold" else click.style(text, fg=colour)
+
+    lines = screen(facts(document), now, paint)
+    drawn = draw("kubectl tubepost status alerts", lines, WIDTH)
+    plain = "".join(ET.fromstring(drawn).itertext())
+    assert "suspended" in plain.lower()
+    assert "".join(click.unstyle("".join(lines)).split()) in "".join(plain.split())
+    if directory := os.environ.get("TUBEPOST_PICTURES"):
+        Path(directory, PICTURE.name).write_text(drawn, encoding="utf-8")
+    assert PICTURE.read_text(encoding="utf-8") == drawn, "it is an older one; draw it anew by `make pictures`"
