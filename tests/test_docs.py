@@ -180,6 +180,8 @@ def test_commands_on_the_page_about_the_queue_exist() -> None:
         "sizing.md",
         "upgrade.md",
         "backup.md",
+        "pools.md",
+        "safe.md",
     ],
 )
 def test_metrics_and_alerts_that_a_page_names_exist(page: str) -> None:

@@ -36,6 +36,7 @@ PAGES = [
     "postfix.md",
     "python.md",
     "scripts.md",
+    "security.md",
     "sizing.md",
     "upgrade.md",
 ]
