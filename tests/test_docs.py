@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import subprocess
 import textwrap
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import yaml
 
@@ -19,7 +17,6 @@ from tests.api.manifests import compiled, push_domain, route, warnings
 from tubepost_api.config import AcceptanceMode, AcceptanceOverflow, DeliveryConfig
 from tubepost_api.podtemplate import PodTemplateSpec
 from tubepost_api.resource import API_VERSION
-from tubepost_cli.main import main
 from tubepost_dispatcher.delivery.schedule import Schedule
 from tubepost_dispatcher.metrics import CATALOG
 from tubepost_operator.metrics import CATALOG as OPERATORS
@@ -150,20 +147,6 @@ def test_the_table_of_attempts_is_the_schedule() -> None:
         assert total == sum(waits[:number]), row
     # The last row is the last attempt that fits.
     assert sum(waits[: numbers[-1]]) <= options.message_expiration < sum(waits[: numbers[-1] + 1])
-
-
-def test_commands_on_the_page_about_the_queue_exist() -> None:
-    found = re.findall(r"(?:^ {4}| -- |`)(tubepost [^`\n]+)", QUEUE, re.MULTILINE)
-    assert len(found) > 5
-    for line in found:
-        command: click.Command = main
-        words = shlex.split(line)[1:]
-        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-            below = command.get_command(click.Context(command), words.pop(0))
-            assert below is not None, line
-            command = below
-        # Raises for an option that does not exist; what is missing does not matter.
-        command.make_parser(click.Context(command)).parse_args(words)
 
 
 @pytest.mark.parametrize(
