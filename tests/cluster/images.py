@@ -25,11 +25,16 @@ from typing import IO, Any
 
 from tests.cluster.binaries import program
 from tests.cluster.layout import PROJECT, ClusterError, lock, root, say, write_atomically
+from tests.peers import tools
 
 TARGETS = ("operator", "dispatcher", "simulator")
 """Targets of images/Dockerfile."""
 PAUSE = "localhost/tubepost-pause:1"
 """The image of pod sandboxes."""
+NATS = "nats-server"
+"""The image of a NATS server, which is no target: it has the program that the tests' peers have."""
+NATS_ALSO = "docker.io/library/nats:2.12-alpine"
+"""What docs/queue-jetstream.md calls it."""
 _DEBIAN = "bookworm"
 _BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 _BASE_RECIPE = "1"
@@ -63,7 +68,7 @@ def chart_names() -> str:
 
 
 def build(targets: Sequence[str] = TARGETS, also: str = "") -> list[Image]:
-    """Build what changed since the last time; the sandbox image is the last of the result.
+    """Build what changed since the last time; NATS' image and that of sandboxes are the last of the result.
 
     Args:
         targets: of the Dockerfile.
@@ -86,7 +91,7 @@ def build(targets: Sequence[str] = TARGETS, also: str = "") -> list[Image]:
             for image, target in zip(images, targets, strict=True):
                 if image in wanted:
                     _push(_build_target(target, base, wheels), image.tag)
-        images.append(_pause())
+        images += [_nats(), _pause()]
         if len(_buildah("images", "--quiet").split()) > _MANY:
             # Steps of old builds that nothing stands on: every build looks through them.
             _buildah("rmi", "--prune", "--force")
@@ -160,13 +165,27 @@ def _build_target(target: str, base: str, wheels: Path, *, again: bool = False) 
 
 def _pause() -> Image:
     binary = program("init")
-    image = Image(f"pause-{binary.parent.name}", PAUSE)
+    return _alone(Image(f"pause-{binary.parent.name}", PAUSE), binary)
+
+
+def _nats() -> Image:
+    try:
+        binary = tools.find(NATS)
+    except tools.MissingToolError as error:
+        raise ClusterError(str(error)) from error
+    return _alone(Image(f"nats-{binary.parent.name}", image_name(NATS), (NATS_ALSO,)), binary)
+
+
+def _alone(image: Image, binary: Path) -> Image:
+    """Build an image of one program that needs nothing else, where it is not there."""
     if image.tag not in _tags():
         with tempfile.TemporaryDirectory(dir=root()) as scratch:
-            shutil.copy(binary, Path(scratch, "pause"))
-            Path(scratch, "Dockerfile").write_text('FROM scratch\nCOPY pause /pause\nENTRYPOINT ["/pause"]\n')
-            _buildah("bud", "--quiet", "--timestamp", "0", "--tag", PAUSE, scratch)
-        _push(PAUSE, image.tag)
+            shutil.copy(binary, Path(scratch, "program"))
+            Path(scratch, "Dockerfile").write_text(
+                'FROM scratch\nCOPY program /program\nENTRYPOINT ["/program"]\n'
+            )
+            _buildah("bud", "--quiet", "--timestamp", "0", "--tag", image.name, scratch)
+        _push(image.name, image.tag)
     return image
 
 

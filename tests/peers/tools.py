@@ -44,6 +44,8 @@ GO_PROGRAMS = ("nats-server",)
 """Programs of others in Go: the tools of the module in `tests/peers/NAME`; `require("nats-server")` builds them."""
 MODULES = ("axe-core", "nodemailer")
 """Node packages of `tests/peers/node`; `require("nodemailer")` gives the value of NODE_PATH."""
+_GO_ENVIRONMENT = {"CGO_ENABLED": "0"}
+"""Programs without a C library, which run in an image that has nothing else."""
 _SYSTEM = (
     "/usr/local/sbin",
     "/usr/sbin",
@@ -123,7 +125,7 @@ def _node_module(name: str) -> Path:
 
 def _built(name: str, module: Path, packages: str) -> Path:
     sources = sorted(path for path in module.rglob("*") if path.suffix in {".go", ".mod", ".sum"})
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr(_GO_ENVIRONMENT).encode())
     for path in sources:
         digest.update(str(path.relative_to(HERE)).encode() + b"\0" + path.read_bytes() + b"\0")
     parent = cache_dir() / "go"
@@ -143,6 +145,7 @@ def _go_build(go: Path, module: Path, packages: str, target: Path) -> None:
         done = subprocess.run(
             [str(go), "build", "-trimpath", "-buildvcs=false", "-o", scratch + "/out/", packages],
             cwd=module,
+            env={**os.environ, **_GO_ENVIRONMENT},
             capture_output=True,
             text=True,
             timeout=600,
