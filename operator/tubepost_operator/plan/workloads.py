@@ -266,8 +266,8 @@ def _retiring(
 ) -> Source | None:
     """The configuration of a workload of the other kind, which its pods go on delivering by.
 
-    It is the newest where they have all Secrets of that, and else the one that they have. A stream stays what
-    they deliver from.
+    It is the newest where they have all Secrets of that, and else the one that they have. What they deliver
+    from stays what it is: a stream, or a disk, whose pods have no Secrets of a stream.
     """
     old = workload(snapshot, other(target.kind))
     if old is None or Names.QUEUE_ANNOTATION not in old.meta.annotations:
@@ -277,7 +277,7 @@ def _retiring(
     newest = _told(selected.config, serving, queue=True)
     config = newest
     if have is not None:
-        if _stream(have):
+        if _stream(have) or _stream(newest):
             newest = newest.model_copy(update={"queue": have.queue})
             config = newest
         if not newest.secret_names() <= have.secret_names():

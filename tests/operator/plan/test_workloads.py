@@ -19,7 +19,7 @@ from tests.operator.plan.moving import (
     settled,
     wanting,
 )
-from tubepost_api.config import AcceptanceMode, ServingWorkload
+from tubepost_api.config import AcceptanceMode, DeliveryMode, ServingWorkload
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Child, Key, PodReport
 from tubepost_operator.plan.push_domain import decide
@@ -300,6 +300,25 @@ def test_claims_are_delivered_before_a_stream_takes_their_place() -> None:
     assert not arrangement.settlement.remove_old
     (waiting,) = arrangement.settlement.draining
     assert (waiting.name, waiting.left) == ("alerts-0", 7)
+
+
+def test_pods_on_claims_get_what_changes_while_they_retire_for_a_stream_that_needs_a_secret() -> None:
+    stream = {**STREAM["queue"]["jetStream"], "authSecretName": "nats-user"}
+    held = {**CLAIM, "delivery": {"mode": "Suspend"}}
+    seen = joined(settled(held, pods=(pod("alerts-0", queue="Claim", queued=7),)), settled(STREAM))
+    login = replace(
+        seen.secrets["cert"], name="nats-user", data={"username": b"tubepost", "password": b"of a test"}
+    )
+    seen = replace(seen, secrets={**seen.secrets, "nats-user": login})
+    arrangement = found(wanting(seen, {**STREAM, "queue": {"jetStream": stream}}))
+    assert "nats-user" in arrangement.source.config.secret_names()
+    assert arrangement.retiring is not None
+    config = arrangement.retiring.config
+    assert config.secret_names() == {"cert"}
+    assert config.queue is not None
+    assert (config.queue.jet_stream, config.queue.persistent) == (None, True)
+    assert {entry.delivery.mode for entry in config.entries} == {DeliveryMode.DELIVER}
+    assert config.serving == (ServingWorkload(kind="Deployment"),)
 
 
 @pytest.mark.parametrize(("queued", "remove"), [(7, False), (0, True)])
