@@ -68,7 +68,7 @@ class Cluster:
     """Looks at objects in kubectl's stead, where that is possible."""
 
     def image(self, target: str) -> str:
-        """Name of the image of `operator`, `dispatcher` or `simulator`."""
+        """Name of the image of `operator`, `dispatcher`, `simulator` or `nats-server`."""
         return self.images.format(target)
 
     def run(self, *command: str | Path, stdin: str | None = None, timeout: float = 120.0) -> str:
@@ -316,8 +316,10 @@ class Cluster:
         client = f"reach-{service}-{secrets.token_hex(3)}"
         self.job(namespace, client, self.image("dispatcher"), command, timeout + 60)
 
-    def volume(self, name: str, size: str = "1Gi", *, storage_class: str = "") -> None:
+    def volume(self, name: str, size: str = "1Gi", *, storage_class: str = "", memory: bool = False) -> None:
         """Make a PersistentVolume on the node's disk, bound by claims of a class, by default called like it.
+
+        With `memory` it is in the node's memory: for what syncs at each write while other tests use the disk.
 
         The cluster has no provisioner; a claim takes it, and what it held is kept until the cluster goes.
 
@@ -326,7 +328,7 @@ class Cluster:
         """
         if self.faults is None:
             raise ClusterError("volumes by hand need the test cluster's own node")
-        path = self.faults.directory_for_volume(name)
+        path = self.faults.directory_for_volume(name, memory=memory)
         spec = {
             "capacity": {"storage": size},
             "accessModes": ["ReadWriteOnce"],

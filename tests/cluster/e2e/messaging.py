@@ -43,7 +43,8 @@ class Nats:
         """Apply the manifests, and wait until JetStream is ready on all three."""
         storage = f"{self.namespace}-nats"
         for name in self.names:
-            self.cluster.volume(f"{self.namespace}-{name}", "20Gi", storage_class=storage)
+            # Two syncs on each of three servers for each message are more than a busy machine's disk bears.
+            self.cluster.volume(f"{self.namespace}-{name}", "20Gi", storage_class=storage, memory=True)
         documents = page()
         for document in documents:
             document["metadata"]["namespace"] = self.namespace
@@ -59,11 +60,16 @@ class Nats:
         self.ready()
 
     def ready(self, timeout: float = 120) -> None:
-        """Wait until all three servers are ready."""
+        """Wait until all three servers are ready; the pods are asked themselves, since counts are of a moment ago."""
+
+        def ready(pod: Document) -> bool:
+            conditions = pod["status"].get("conditions", [])
+            told = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+            return told and "deletionTimestamp" not in pod["metadata"]
 
         def all_ready() -> bool:
-            status = self.cluster.get("statefulset", "nats", f"--namespace={self.namespace}")["status"]
-            return bool(status.get("readyReplicas", 0) == len(self.names))
+            pods = self.cluster.get("pods", f"--namespace={self.namespace}", "-l", "app=nats")["items"]
+            return len(pods) == len(self.names) and all(map(ready, pods))
 
         self.cluster.until("three NATS servers", all_ready, timeout)
 
@@ -74,9 +80,12 @@ class Nats:
         )
 
     def kill(self, name: str) -> None:
-        """End a server's pod without a word to it; the StatefulSet makes another, on its volume."""
-        self.cluster.kubectl(
-            "delete", "pod", name, "--force", "--grace-period=0", f"--namespace={self.namespace}"
+        """End a server's pod without a word to it; another one is there, on its volume, but not ready yet."""
+        place = f"--namespace={self.namespace}"
+        uid = self.cluster.get("pod", name, place)["metadata"]["uid"]
+        self.cluster.kubectl("delete", "pod", name, "--force", "--grace-period=0", place)
+        self.cluster.until(
+            f"another {name}", lambda: self.cluster.get("pod", name, place)["metadata"]["uid"] != uid
         )
 
     def monitor(self, name: str, path: str) -> Document:
@@ -109,9 +118,7 @@ class Nats:
     def _authorization(self) -> str:
         if not self.users:
             return ""
-        users = ", ".join(
-            f"{{user: {name}, password: {password}}}" for name, password in self.users.items()
-        )
+        users = ", ".join(f"{{user: {name}, password: {password}}}" for name, password in self.users.items())
         return f"authorization {{ users: [{users}] }}\n"
 
 

@@ -265,17 +265,22 @@ class Operated:
 
     def evict(self, name: str) -> None:
         """Evict a pod as a drain does: again while its disruption budget allows none."""
+        self.release.cluster.until(f"the eviction of {name}", lambda: self.evict_once(name))
+
+    def evict_once(self, name: str) -> str:
+        """Evict a pod.
+
+        Raises:
+            CommandFailed: its disruption budget allows it not now.
+        """
         eviction = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
             "metadata": {"name": name, "namespace": self.namespace},
         }
         path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/eviction"
-        self.release.cluster.until(
-            f"the eviction of {name}",
-            lambda: self.release.cluster.kubectl(
-                "create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction)
-            ),
+        return self.release.cluster.kubectl(
+            "create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction)
         )
 
     def pod(self) -> Document:
