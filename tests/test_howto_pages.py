@@ -15,13 +15,14 @@ from typing import Any
 import click
 import pytest
 
-from tests.api.manifests import compiled, route
+from tests.api.manifests import compiled, push_domain, route
 from tests.e2e.app import TUBEPOST, tubepost
 from tests.operator.resources.sources import source
 from tests.support.pages import DOCS, documents, fences, indented, page, parts
 from tubepost_api.resource import API_VERSION
 from tubepost_cli.kubectl.main import plugin
 from tubepost_cli.main import main
+from tubepost_operator.resources.container import REST_PORT
 from tubepost_operator.resources.deployment import pod_template
 from tubepost_operator.resources.queue import QueueVolume
 from tubepost_operator.settings import ReleaseSettings
@@ -230,3 +231,17 @@ def test_dispatchers_fit_restricted_v2(place: QueueVolume | None) -> None:
         assert own_context["capabilities"] == {"drop": ["ALL"]}
         assert not {"runAsUser", "runAsGroup", "privileged"} & own_context.keys()
         assert all("hostPort" not in port and port["containerPort"] >= 1024 for port in container["ports"])
+
+
+def test_what_is_openshifts_own_names_what_there_is() -> None:
+    (way_in,) = [one for one in documents("openshift.md") if one["kind"] == "Route"]
+    assert way_in["spec"]["port"] == {"targetPort": REST_PORT}
+    assert way_in["spec"]["to"] == {"kind": "Service", "name": "alerts"}
+    (firewall,) = [one for one in documents("openshift.md") if one["kind"] == "EgressFirewall"]
+    config = compiled(push_domain(), route()).config
+    assert config is not None
+    (apns,) = config.routes.values()
+    (allowed, _, denied) = firewall["spec"]["egress"]
+    assert allowed["to"] == {"dnsName": apns.host}
+    assert allowed["ports"] == [{"protocol": "TCP", "port": apns.port}]
+    assert denied["type"] == "Deny"
