@@ -50,6 +50,7 @@ class FileSink(Sink):
     `max_files`. A file that was deleted is created again. A file that cannot be opened is a `problem`, not an
     exception: lines are kept, and opening is tried again. Of several processes that write the file,
     `spokesman` is the one that tells of it in its own log; each tells of what the others do not have.
+    `open_now` False: it is opened with the first write.
     """
 
     def __init__(
@@ -61,12 +62,15 @@ class FileSink(Sink):
         config: FileSinkConfig,
         *,
         spokesman: bool = True,
+        open_now: bool = True,
     ) -> None:
         super().__init__(name, loop, on_failed, on_lost)
         self._spokesman = spokesman
         self.config = config
         self._identity = (0, 0)
         self._rotate_not_before = 0.0
+        if not open_now:
+            return
         try:
             self._open()
         except OSError as error:

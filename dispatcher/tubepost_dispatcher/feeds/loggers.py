@@ -18,7 +18,8 @@ from tubepost_dispatcher.feeds.events import EVENT_KINDS, EventKind, LogEvent
 from tubepost_dispatcher.feeds.file_sink import FileSink
 from tubepost_dispatcher.feeds.format import Compatibility, compile_format
 from tubepost_dispatcher.feeds.json_format import json_heartbeat, json_line
-from tubepost_dispatcher.feeds.sinks import Handle, LineSink, Scheduler, StdoutSink
+from tubepost_dispatcher.feeds.sinks import Handle, LineSink, Scheduler, Sink, StdoutSink
+from tubepost_dispatcher.feeds.threaded_file import ThreadedFileSink
 from tubepost_dispatcher.feeds.webhook.event import cloud_event
 from tubepost_dispatcher.feeds.webhook.outbox import Outbox, tell_abandoned
 from tubepost_dispatcher.feeds.webhook.sink import WebhookSink
@@ -55,7 +56,8 @@ class Loggers:
         webhooks: what the requests of webhooks need, by logger; None: a Secret cannot be used.
         outboxes: directory in which webhooks keep their events; None: they are lost with the process.
         metrics: `log_lines`, `log_errors` and `log_lines_lost` are counted there.
-        loop: schedules writes and heartbeats; the running loop by default.
+        loop: schedules writes and heartbeats, those of files included; by default the running loop, and files
+            are written by threads.
         stdout: file descriptor for loggers without a file; stays the caller's.
         wall: the clock of heartbeats, unix seconds.
         heartbeats: whether these write them, and tell of files that nobody can write; of several processes
@@ -81,6 +83,7 @@ class Loggers:
     ) -> None:
         self._metrics = metrics
         self._loop: Scheduler = loop if loop is not None else asyncio.get_running_loop()
+        self._threads = loop is None
         self._stdout = stdout
         self._wall = wall
         self._heartbeats = heartbeats
@@ -209,8 +212,8 @@ class Loggers:
     def _end(self, sink: LineSink) -> None:
         if isinstance(sink, WebhookSink):
             self._leaving.spawn(sink.finish(LEAVING_GRACE))
-        else:
-            sink.close()
+        elif isinstance(sink, Sink):
+            sink.leave()
 
     def _sink(self, config: LoggerConfig, prepared: PreparedWebhook | None) -> LineSink:
         name, metrics = config.name, self._metrics
@@ -223,7 +226,8 @@ class Loggers:
             return WebhookSink(name, config.webhook, prepared, metrics, outbox=outbox, wall=self._wall)
         failed, lost = metrics.log_errors.labels(name).inc, metrics.log_lines_lost.labels(name).inc
         if config.file is not None:
-            return FileSink(name, self._loop, failed, lost, config.file, spokesman=self._heartbeats)
+            make: Callable[..., FileSink] = ThreadedFileSink if self._threads else FileSink
+            return make(name, self._loop, failed, lost, config.file, spokesman=self._heartbeats)
         return StdoutSink(name, self._loop, failed, lost, self._stdout)
 
     def _start(self, config: LoggerConfig, renderers: _Renderers, sink: LineSink) -> _Logger:

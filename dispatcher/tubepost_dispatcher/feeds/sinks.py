@@ -136,6 +136,10 @@ class Sink:
         """Open the file by its name again; nothing where there is no name."""
         self.flush()
 
+    def leave(self) -> None:
+        """Come to an end because another configuration is in force: as `close`, but nobody waits for it."""
+        self.close()
+
     def close(self) -> None:
         """Write what can be written, give up the rest, release the file."""
         if self._closed:
@@ -143,8 +147,13 @@ class Sink:
         end = self._loop.time() + CLOSE_PATIENCE
         while not self.flush() and not self.problem:
             # Only a pipe's slow reader leads here; the process is ending, so that waiting is right.
-            if self._loop.time() >= end or not _writable(self._fd, CLOSE_PATIENCE):
+            if self._loop.time() >= end or not writable(self._fd, CLOSE_PATIENCE):
                 break
+        self._end()
+        self._release()
+
+    def _end(self) -> None:
+        """Take no more lines, and give those up that are left."""
         self._unschedule()
         self._closed = True
         if self._lines:
@@ -153,7 +162,6 @@ class Sink:
             self._on_lost(len(self._lines))
             self._lines.clear()
             self._size = 0
-        self._release()
 
     def _release(self) -> None:
         """Give up the file descriptor, if it is ours."""
@@ -178,6 +186,11 @@ class Sink:
         except OSError as error:
             self._fail(error)
             return False
+        self._went(going_on=going_on)
+        return going_on
+
+    def _went(self, *, going_on: bool) -> None:
+        """There was no error; `going_on`: there is no reader either who is slow."""
         if self.problem and (going_on or not self._lines):
             _LOG.warning("logger %s: writes again", self.name)
             self.problem = ""
@@ -185,10 +198,13 @@ class Sink:
         if going_on:
             self._busy.success()
             if self._lines:
-                self._scheduled = self._loop.call_soon(self._turn)
+                self._again()
         else:
             self._scheduled = self._loop.call_later(self._busy.failure(), self._turn)
-        return going_on
+
+    def _again(self) -> None:
+        """Schedule what is left."""
+        self._scheduled = self._loop.call_soon(self._turn)
 
     def _write_some(self) -> bool:
         if self._fd < 0:
@@ -199,7 +215,7 @@ class Sink:
             self._prepare(len(chunk))
             if self._head_written != head:
                 continue  # the file has changed under a half-written line: the line starts again
-            if self._pipe_like and not _writable(self._fd, 0):
+            if self._pipe_like and not writable(self._fd, 0):
                 return False
             try:
                 written = os.write(self._fd, chunk)
@@ -292,7 +308,8 @@ class StdoutSink(Sink):
         return f"standard output: {os.strerror(error.errno or errno.EIO)}"
 
 
-def _writable(fd: int, timeout: float) -> bool:
+def writable(fd: int, timeout: float) -> bool:
+    """Whether a pipe takes a piece within `timeout` seconds."""
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
     # An error or hang-up counts: the write that follows reports it.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.dispatcher.supervisor.conftest import eventually
 from tests.support.loop import FakeLoop
 from tubepost_api.config_logger import FileSink, LoggerConfig, LoggerFormats
 from tubepost_api.logformat import FormatError
@@ -311,8 +312,9 @@ def test_what_one_process_alone_cannot_do_it_tells_itself(
 async def test_on_the_running_loop(metrics: Metrics, make_event: MakeEvent, tmp_path: Path) -> None:
     loggers = Loggers([to_file(tmp_path / "log", heartbeat=3600.0)], "alerts", metrics)
     loggers.log(make_event())
-    assert loggers.flush()
-    assert (tmp_path / "log").read_text().count("\n") == 1
+    loggers.flush()
+    log = tmp_path / "log"
+    await eventually(lambda: log.exists() and log.read_text().count("\n") == 1, 60.0)
     loggers.close()
 
 

@@ -180,7 +180,9 @@ async def test_what_a_worker_found_out_itself_is_told_although_it_hears_of_anoth
 async def test_a_log_directory_that_is_missing_is_a_problem_and_not_the_end(tmp_path: Path) -> None:
     logger = LoggerConfig(name="log", file=FileSink(path=str(tmp_path / "none" / "apn.log")))
     worker = Worker(prepared(loggers=(logger,)), Metrics())
-    assert "create that directory" in worker.status()["loggerProblems"]["log"]
+    await eventually(
+        lambda: "create that directory" in worker.status()["loggerProblems"].get("log", ""), 60.0
+    )
     await worker.drain(0.0)
 
 
