@@ -74,7 +74,7 @@ manifests: $(VENV)/.installed ## Write deploy/tubepost.yaml from the chart (need
 bench-peers: $(VENV)/.installed tools ## Build the contestants that others wrote (Go, Rust, Java, Node, Python), as far as they can be had
 	@$(BIN)/python -m benchmarks.peers.builds
 
-bench: bench-peers ## Measure Tubepost beside its peers; figures, plot and history are written (8 min; ARGS=)
+bench: bench-peers ## Measure Tubepost beside its peers; figures, plot and history are written (10 min; ARGS=)
 	@$(BIN)/python -m benchmarks --record --page $(ARGS)
 
 bench-quick: bench-peers ## The same in short: what matters most, once; the history is written (ARGS=)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import footprint, history, machine, page, plot, ratios, report, whole_path
+from benchmarks import footprint, history, machine, page, plot, ratios, report, stalls, whole_path
 from benchmarks.fixtures import Fixtures, make_fixtures
 from benchmarks.measure import BenchmarkError, Bounds, Result
 from benchmarks.peers.builds import BuildError
@@ -32,14 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = [row for row in ROWS if _wanted(row, options)]
     if options.before:
         rows = beside(rows, options.before.resolve())
-    if not rows:
+    if not rows and not options.stalls:
         print("no row has such a name", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="tubepost-bench-", dir=options.directory) as scratch:
         fixtures = make_fixtures(Path(scratch))
         memory = footprint.figures(fixtures, options.ours) if options.memory else {}
+        longest, no_stall = stalls.figures(fixtures, options.ours) if options.stalls else ({}, {})
         runs, missing = measure(rows, options, fixtures, bounds)
-    document = summarise(runs, missing, memory, facts, options)
+    if no_stall:
+        missing["stalls"] = no_stall
+    document = summarise(runs, missing, memory, facts, options, longest)
     _publish(document, options)
     failed = [row for row in rows if row.ours and row.name in missing.get(row.suite, {})]
     return 1 if failed else 0
@@ -88,6 +91,7 @@ def summarise(
     memory: dict[str, float],
     facts: dict[str, Any],
     options: argparse.Namespace,
+    longest: dict[str, dict[str, float]] | None = None,
 ) -> dict[str, Any]:
     """All figures as one document."""
     suites = {name: report.summary(found, BASELINES[name]) for name, found in runs.items()}
@@ -99,7 +103,8 @@ def summarise(
         "suites": suites,
         "missing": missing,
         "memory": memory,
-        "ratios": ratios.values(suites, memory),
+        "stalls": longest or {},
+        "ratios": ratios.values(suites, memory, longest or {}),
     }
 
 
@@ -133,6 +138,9 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line, with what depends on the mode filled in."""
     options = _parser().parse_args(arguments)
     options.memory = not (options.quick or options.only) and (options.memory or options.what == "all")
+    options.stalls = "stalls" in options.what or (
+        options.what == "all" and not (options.quick or options.only)
+    )
     options.runs = options.runs or (1 if options.quick else 5)
     options.seconds = options.seconds or (1.0 if options.quick else 2.0)
     options.warmup = options.warmup or (0.7 if options.quick else 0.8)
@@ -142,7 +150,7 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "what", nargs="*", choices=(*TITLES, "all"), default="all", help="suites (all but scale)"
+        "what", nargs="*", choices=(*TITLES, "stalls", "all"), default="all", help="suites (all but scale)"
     )
     parser.add_argument("--quick", action="store_true", help="the rows that matter most, once, for a second")
     parser.add_argument(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from benchmarks import footprint
+from benchmarks import footprint, stalls
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a row: `cpu_us`, `rate`, `p99` (seconds); of the suite `memory`: `mib`."""
+    """One figure of a row: `cpu_us`, `rate`, `p99` (seconds); of `memory`: `mib`; of `stalls`: `ms`."""
 
     suite: str
     row: str
@@ -94,14 +95,22 @@ RATIOS = (
     Ratio(f"MiB: {footprint.AT_REST}", Figure("memory", footprint.AT_REST, "mib"), None, 90),
     Ratio(f"MiB: {footprint.FURTHER}", Figure("memory", footprint.FURTHER, "mib"), None, 30),
     Ratio(f"MiB: {footprint.LOADED}", Figure("memory", footprint.LOADED, "mib"), None, 150),
+    *(
+        Ratio(f"longest stall of the loop, ms: {one.name}", Figure("stalls", one.name, "ms"), None, 50)
+        for one in stalls.SCENARIOS
+    ),
 )
 """Of CPU per message where nothing else is said."""
 
 
-def values(suites: Mapping[str, Any], memory: Mapping[str, float]) -> dict[str, float]:
-    """Those that the measured rows, and MiB of memory by name, give."""
+def values(
+    suites: Mapping[str, Any],
+    memory: Mapping[str, float],
+    longest: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+) -> dict[str, float]:
+    """Those that the measured rows, MiB of memory by name, and the longest stalls by name give."""
     rows = {name: {"mib": mib} for name, mib in memory.items()}
-    everything = {**suites, "memory": {"rows": rows}}
+    everything = {**suites, "memory": {"rows": rows}, "stalls": {"rows": longest}}
     found = {ratio.name: ratio.of(everything) for ratio in RATIOS}
     return {name: value for name, value in found.items() if value is not None}
 

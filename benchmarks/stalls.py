@@ -1,16 +1,17 @@
-"""`python -m benchmarks.stalls`: how long a worker's event loop does not turn while much goes on.
+"""How long a worker's event loop does not turn while much goes on; one scenario after the other.
 
-One session says RSET all the time; the longest round trip is taken for the stall. Once with nothing else
-going on (what this machine itself does), and once while twenty messages of 20 MB come in at a time, the
-configuration changes again and again between one domain and 256, nobody reads standard error, and the relay
-takes mail and never answers.
+python -m benchmarks stalls              all of them; the longest stalls join the ratios
+python -m benchmarks.stalls reload       some of them, by the beginnings of their names
+
+In each, 20 connections send a few hundred messages a second beside. `probe` says how a stall is measured.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import multiprocessing
-import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -18,155 +19,265 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import httpx
 import yaml
 
-from benchmarks.fixtures import DOMAIN, make_fixtures, messages
+from benchmarks import whole_path
+from benchmarks.fixtures import DOMAIN, RECIPIENT, WAITING, Fixtures, make_fixtures
+from benchmarks.load import Feed, Load
+from benchmarks.measure import BenchmarkError
+from benchmarks.probe import Client, Stall, probing
 from benchmarks.processes import free_port
+from benchmarks.programs import READY, running
 from tests.peers.servers import GoPeer
+from tubepost_dispatcher.notification import Notification, PushPart
+from tubepost_dispatcher.partitions import partition_path
+from tubepost_dispatcher.store.disk import DiskStore
+from tubepost_dispatcher.store.port import entry
 
-LARGE = 20
+BESIDE = Feed(20, rate=300)
+"""What is sent all the time."""
+LARGE = 10
 """Large messages that come in at a time."""
-SIZE = 20_000_000
+SIZE = 10_000_000
+ROUNDS = 3
 DOMAINS = 256
 """Domains of the PushDomain, the most that it may have, after every other reload."""
-SECONDS = 20.0
-"""How long either phase lasts at most."""
-PAUSE = 0.002
-"""Seconds between two probes."""
+RELOADS = 6
+APART = 1.5
+"""Seconds between two reloads: one is seen within a second."""
+FREEZES = 3
+FROZEN = 2.0
+"""Seconds for which the logger's disk stands still."""
+QUEUED = 1_000_000
+QUIET = 5.0
+"""Seconds of what takes as long as one likes."""
 
 
-class Client:
-    """A plain SMTP client on a blocking socket."""
+@dataclass(frozen=True)
+class Running:
+    """A dispatcher that is measured."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), 60)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._file = self._socket.makefile("rb")
-        self.reply()
-        self.command(b"EHLO bench.example")
-
-    def reply(self) -> bytes:
-        while (line := self._file.readline())[3:4] == b"-":
-            pass
-        return line
-
-    def command(self, line: bytes) -> bytes:
-        self._socket.sendall(line + b"\r\n")
-        return self.reply()
-
-    def send(self, content: bytes) -> bytes:
-        self.command(b"MAIL FROM:<alerts@sender.example>")
-        self.command(b"RCPT TO:<subscriber@" + DOMAIN.encode() + b">")
-        self.command(b"DATA")
-        self._socket.sendall(content)
-        return self.reply()
-
-    def close(self) -> None:
-        self._socket.close()
+    port: int
+    manifest: Path
+    directory: Path
 
 
-@dataclass
-class Probe:
-    """Round trips of one session, in seconds."""
-
-    client: Client
-    times: list[float] = field(default_factory=list)
-
-    def run(self, until: threading.Event) -> None:
-        while not until.is_set():
-            begun = time.perf_counter()
-            self.client.command(b"RSET")
-            self.times.append(time.perf_counter() - begun)
-            time.sleep(PAUSE)
+Work = Callable[[Running], None]
+"""What is going on; runs in a process of its own."""
 
 
-def main() -> int:
-    """Measure both phases, and print a line for each."""
-    with tempfile.TemporaryDirectory(prefix="tubepost-stalls-") as scratch:
-        directory = Path(scratch)
-        fixtures = make_fixtures(directory)
-        with _relay() as relay_port, GoPeer("sink", fixtures.certificate, fixtures.key) as sink:
-            manifests = fixtures.manifests(sink.port)
-            _amend(manifests / "bench.yaml", relay_port)
-            port = free_port()
-            with _dispatcher(manifests, port):
-                _report("nothing else", _phase(port, None))
-                _report("all at once", _phase(port, manifests))
-    return 0
+@dataclass(frozen=True)
+class Scenario:
+    """One figure.
+
+    `work`: what goes on; `queue`: whether acceptance is Queued; `queued`: what is in the queue at the start;
+    `slow_log`: the ApnLogger's file is on a file system of its own, that can be frozen.
+    """
+
+    name: str
+    work: Work
+    queue: bool = False
+    queued: int = 0
+    slow_log: bool = False
 
 
-def _phase(port: int, manifests: Path | None) -> list[float]:
-    probe, over = Probe(Client(port)), threading.Event()
-    watching = threading.Thread(target=probe.run, args=(over,))
-    watching.start()
-    if manifests is None:
-        time.sleep(SECONDS / 4)
-    else:
-        # In a process of its own: the probe must not take this interpreter's lock for a stall.
-        load = multiprocessing.get_context("spawn").Process(target=_load, args=(port, manifests))
-        load.start()
-        load.join()
-    over.set()
-    watching.join()
-    probe.client.close()
-    return probe.times
+def idle(_running: Running) -> None:
+    """What the machine itself does."""
+    time.sleep(QUIET)
 
 
-def _load(port: int, manifests: Path) -> None:
-    """Large mail of several shapes, small messages with warnings, reloads: at the same time."""
+def large(program: Running) -> None:
+    """Ten messages of 10 MB at a time: mail of several shapes, and an MCMT message."""
+    mcmt = (
+        b'Subject: x\r\nContent-Type: multipart/vnd.msys.mcmt; boundary="b"\r\n\r\n--b\r\n'
+        b"Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+        + (b"=41" * 25 + b"=\r\n") * (SIZE // 78)
+        + b"\r\n--b\r\nContent-Type: message/vnd.msys.apn\r\n\r\nX-Device-Token: "
+        + b"ab" * 32
+        + b'\r\n\r\n{"aps":{"alert":"x"}}\r\n--b--\r\n.\r\n'
+    )
     bodies = (
         b"Subject: x\r\n\r\n" + (b"x" * 998 + b"\r\n") * (SIZE // 1000) + b".\r\n",
         b"Subject: x\r\n\r\n" + b"\n" * SIZE + b"\r\n.\r\n",
         b"Subject: x\r\n\r\n" + b"..\r\n" * (SIZE // 4) + b".\r\n",
+        mcmt,
     )
-    end = time.monotonic() + SECONDS
-    threads = [
-        threading.Thread(target=_send_until, args=(port, bodies[number % len(bodies)], end))
-        for number in range(LARGE)
-    ]
-    odd = messages()[0].replace(b'"app-key" : "bar"', b'"app-key" : "bar",')
-    threads.append(threading.Thread(target=_send_until, args=(port, odd, end)))
-    for thread in threads:
-        thread.start()
-    many = True
-    while time.monotonic() < end:
-        _reload(manifests / "bench.yaml", DOMAINS if many else 1)
-        many = not many
-        time.sleep(1.5)
-    for thread in threads:
-        thread.join(90)
 
-
-def _reload(manifest: Path, domains: int) -> None:
-    """Give the PushDomain so many domains, those in use among them, and every one options of its own."""
-    documents = list(yaml.safe_load_all(manifest.read_text(encoding="utf-8")))
-    others = [
-        {"name": f"domain{number}.example", "delivery": {"retryInterval": f"{number}s"}}
-        for number in range(1, domains)
-    ]
-    documents[0]["spec"]["domains"] = [*others, {"name": DOMAIN}]
-    whole = manifest.with_suffix(".new")
-    whole.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
-    whole.replace(manifest)
-
-
-def _send_until(port: int, content: bytes, end: float) -> None:
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError):
-            client = Client(port)
-            client.send(content)
+    def send(content: bytes) -> None:
+        with contextlib.suppress(OSError):  # mail is refused at its deadline: the relay never answers
+            client = Client(program.port)
+            client.send(RECIPIENT, content)
             client.close()
 
+    for _ in range(ROUNDS):
+        senders = [threading.Thread(target=send, args=(bodies[n % len(bodies)],)) for n in range(LARGE)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
 
-def _amend(manifest: Path, relay_port: int) -> None:
-    documents = list(yaml.safe_load_all(manifest.read_text()))
+
+def reloads(program: Running, times: int = RELOADS) -> None:
+    """One domain, many, each with options and pools of its own, and again."""
+    documents = list(yaml.safe_load_all(program.manifest.read_text(encoding="utf-8")))
+    for number in range(times):
+        count = 1 if number % 2 else DOMAINS
+        others = [
+            {
+                "name": f"domain{each}.example",
+                "delivery": {"retryInterval": f"{each}s", "connectTimeout": f"{each}ms"},
+            }
+            for each in range(1, count)
+        ]
+        waiting = [one for one in documents[0]["spec"]["domains"] if one["name"] == WAITING.partition("@")[2]]
+        spec = documents[0]["spec"] | {"domains": [*others[len(waiting) :], *waiting, {"name": DOMAIN}]}
+        whole = program.manifest.with_suffix(".new")
+        changed = [documents[0] | {"spec": spec}, *documents[1:]]
+        whole.write_text(yaml.safe_dump_all(changed), encoding="utf-8")
+        whole.replace(program.manifest)
+        time.sleep(APART + count / 500)
+
+
+def freeze(program: Running) -> None:
+    """The logger's disk stands still for seconds, more than once."""
+    log = str(program.directory / "log")
+    for _ in range(FREEZES):
+        _tool("fsfreeze", "--freeze", log)
+        try:
+            time.sleep(FROZEN)
+        finally:
+            _tool("fsfreeze", "--unfreeze", log)
+        time.sleep(FROZEN / 2)
+
+
+def full(program: Running) -> None:
+    """It is queued all the time; and reloads."""
+    time.sleep(QUIET)
+    reloads(program, 2)
+
+
+NOTHING = Scenario("nothing else", idle)
+SCENARIOS = (
+    NOTHING,
+    Scenario("ten messages of 10 MB at once", large),
+    Scenario(f"reloads, 1 <-> {DOMAINS:,} domains", reloads),
+    Scenario("a logger's disk stands still", freeze, slow_log=True),
+    Scenario("a million queued, and reloads", full, queue=True, queued=QUEUED),
+)
+
+
+def figures(
+    fixtures: Fixtures,
+    ours: str = whole_path.OURS,
+    chosen: Sequence[Scenario] = SCENARIOS,
+    run: Callable[[Scenario, Fixtures, str], Stall] | None = None,
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """All figures by name, and why there are none."""
+    found, missing = {}, {}
+    for scenario in chosen:
+        try:
+            stall = (run or measured)(scenario, fixtures, ours)
+        except BenchmarkError as error:
+            missing[scenario.name] = str(error).splitlines()[0]
+            print(f"stalls: {scenario.name}: {error}", file=sys.stderr)
+            continue
+        found[scenario.name] = stall.as_dict()
+        print(f"stalls: {said(scenario.name, stall.as_dict())}", file=sys.stderr)
+    return found, missing
+
+
+def said(name: str, stall: dict[str, float]) -> str:
+    """A figure in a line."""
+    return (
+        f"{name}: {stall['ms']:.1f} ms (by the clock {stall['wall_ms']:.1f}, CPU {stall['cpu_ms']:.1f}, "
+        f"99.9 % within {stall['p999_ms']:.1f}, {stall['trips']:.0f} round trips)"
+    )
+
+
+def measured(scenario: Scenario, fixtures: Fixtures, ours: str) -> Stall:
+    """Run a scenario.
+
+    Raises:
+        BenchmarkError: it cannot be run here, or something failed in it.
+    """
+    with contextlib.ExitStack() as stack:
+        scratch = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="stalls-", dir=fixtures.directory))
+        )
+        sink = stack.enter_context(GoPeer("sink", fixtures.certificate, fixtures.key))
+        relay = stack.enter_context(_relay())
+        spec: dict[str, object] | None = {"disk": {}} if scenario.queue else None
+        manifests = fixtures.manifests(sink.port, queue=spec, waiting=scenario.queued > 0)
+        manifest = manifests / "bench.yaml"
+        if scenario.slow_log:
+            stack.enter_context(_file_system(scratch))
+        _amend(manifest, relay, scratch / "log" / "tubepost.log" if scenario.slow_log else None)
+        if scenario.queued:
+            asyncio.run(_fill(partition_path(scratch / "queue", 0), scenario.queued))
+        port, admin = free_port(), free_port()
+        fill = {
+            "bin": Path(sys.executable).parent,
+            "port": port,
+            "rest_port": free_port(),
+            "workers": 1,
+            "manifests": manifests,
+            "queue": scratch / "queue",
+        }
+        command = ours.replace("--admin-port 0", f"--admin-port {admin}")
+        command += whole_path.QUEUE if scenario.queue else ""
+        words = [word.format_map(fill) for word in shlex.split(command)]
+        stack.enter_context(running(scenario.name, words, scratch / "output", port))
+        worker: int = _status(admin)["pid"]
+        load = stack.enter_context(Load(port, BESIDE, fixtures.bodies(0)))
+        load.order("begin")
+        program = Running(port, manifest, scratch)
+        # In a process of its own: the probe must not take this interpreter's lock for a stall.
+        work = multiprocessing.get_context("spawn").Process(target=partial(scenario.work, program))
+        work.start()
+        with probing(port, worker) as trips:
+            work.join()
+            time.sleep(APART)
+        counts = load.order("stop")
+        if work.exitcode or not counts.accepted:
+            raise BenchmarkError(f"{scenario.name}: it ended with {work.exitcode}")
+        after = _status(admin)
+        if after["pid"] != worker:
+            raise BenchmarkError(f"{scenario.name}: the worker was replaced")
+        if scenario.queued and after["queue"]["queued"] < scenario.queued:
+            raise BenchmarkError(f"{scenario.name}: {after['queue']} is not what was queued")
+        return Stall.of(trips)
+
+
+def _status(admin: int) -> dict[str, Any]:
+    """What the only worker says of itself."""
+    end = time.monotonic() + READY
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            status: dict[str, Any] = httpx.get(f"http://127.0.0.1:{admin}/status", timeout=READY).json()
+            if workers := [found for found in status["workers"] if found]:
+                only: dict[str, Any] = workers[0]
+                return only
+        if time.monotonic() > end:
+            raise BenchmarkError("no worker says that it serves")
+        time.sleep(0.1)
+
+
+def _amend(manifest: Path, relay_port: int, log: Path | None) -> None:
+    documents = list(yaml.safe_load_all(manifest.read_text(encoding="utf-8")))
     spec = documents[0]["spec"]
     spec["passthru"] = {"host": "127.0.0.1", "port": relay_port, "tls": "None", "timeout": "5s"}
-    spec["listener"]["limits"] = {"maxMessageSize": "30Mi"}
+    spec["listener"]["limits"] |= {"maxMessageSize": "30Mi"}
+    if log is not None:
+        for document in documents:
+            if document["kind"] == "ApnLogger":
+                document["spec"]["sink"]["file"]["path"] = str(log)
     manifest.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
 
 
@@ -200,41 +311,74 @@ def _relay() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _dispatcher(manifests: Path, port: int) -> Iterator[None]:
-    """One worker; what it writes to standard error fills a pipe that nobody reads."""
-    reading, writing = os.pipe()
-    program = shutil.which("tubepost", path=str(Path(sys.executable).parent)) or "tubepost"
-    command = [program, "run", "-f", str(manifests), "--port", str(port), "--workers", "1"]
-    command += ["--http-port", "0", "--admin-port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=writing)
+def _file_system(scratch: Path) -> Iterator[None]:
+    """A file system of its own at `log`, which can be frozen.
+
+    Raises:
+        BenchmarkError: that takes root, and a kernel with loop devices.
+    """
+    image, place = scratch / "log.img", scratch / "log"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(64 * 2**20)
+    _tool("mkfs.ext4", "-q", str(image))
+    _tool("mount", "-o", "loop", str(image), str(place))
     try:
-        end = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            if time.monotonic() > end or process.poll() is not None:
-                raise SystemExit(f"the dispatcher does not serve: {os.read(reading, 65_536).decode()}")
-            time.sleep(0.1)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(40)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        os.close(reading)
-        os.close(writing)
+        _tool("umount", "--lazy", str(place))
 
 
-def _report(name: str, times: list[float]) -> None:
-    ordered = sorted(times)
-    late = ordered[int(len(ordered) * 0.999)]
-    print(
-        f"{name}: longest {ordered[-1] * 1e3:.1f} ms, 99.9 % within {late * 1e3:.1f} ms, "
-        f"median {ordered[len(ordered) // 2] * 1e3:.2f} ms, {len(ordered)} probes"
-    )
+def _tool(*command: str) -> None:
+    program = shutil.which(command[0]) or f"/usr/sbin/{command[0]}"
+    try:
+        subprocess.run([program, *command[1:]], check=True, capture_output=True, text=True)
+    except OSError as error:
+        raise BenchmarkError(f"{command[0]}: {error.strerror}") from error
+    except subprocess.CalledProcessError as error:
+        raise BenchmarkError(f"{command[0]}: {error.stderr.strip()}") from error
+
+
+async def _fill(path: Path, number: int) -> None:
+    """Put so many into a queue whose route cannot be reached."""
+    store, loop = DiskStore(path), asyncio.get_running_loop()
+
+    async def told(ask: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
+        answer = loop.create_future()
+        ask(*args, answer.set_result, **kwargs)
+        return await answer
+
+    if (failure := await told(store.start)) is not None:
+        raise BenchmarkError(failure.text)
+    now = time.time()
+    part = PushPart(b"ab" * 32, b'{"aps":{"alert":"x"}}', topic=b"com.example.app", push_type=b"alert")
+    for first in range(0, number, 2_000):
+        batch = [
+            Notification(
+                part,
+                b"00000000-0000-4000-8000-%012d" % each,
+                f"{each:025x}",
+                "alerts@sender.example",
+                WAITING,
+                WAITING.partition("@")[2],
+                size=1_200,
+                accepted_at=now,
+            )
+            for each in range(first, min(first + 2_000, number))
+        ]
+        await told(store.put, [entry(one, due=now, expires=now + 600_000) for one in batch], take=False)
+    over = asyncio.Event()
+    store.close(over.set)
+    await over.wait()
+
+
+def main() -> int:
+    """Measure those whose names begin as the arguments do."""
+    wanted = tuple(sys.argv[1:])
+    chosen = [one for one in SCENARIOS if not wanted or one.name.startswith(wanted)]
+    with tempfile.TemporaryDirectory(prefix="tubepost-stalls-") as scratch:
+        _, missing = figures(make_fixtures(Path(scratch)), chosen=chosen)
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":

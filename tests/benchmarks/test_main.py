@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import footprint, history
+from benchmarks import footprint, history, stalls
 from benchmarks.fixtures import Fixtures
 from benchmarks.measure import BenchmarkError, Bounds, Result
 from benchmarks.peers.builds import BuildError
@@ -34,6 +34,7 @@ def no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     CALLS.clear()
     monkeypatch.setattr(command, "make_fixtures", lambda _path: None)
     monkeypatch.setattr(footprint, "figures", lambda _fixtures, _ours: {footprint.AT_REST: 45.0})
+    monkeypatch.setattr(stalls, "figures", lambda _fixtures, _ours: ({"nothing else": {"ms": 2.0}}, {}))
 
 
 def with_rows(monkeypatch: pytest.MonkeyPatch, *rows: Row) -> None:
@@ -118,6 +119,7 @@ def test_figures_plot_and_history_are_written(monkeypatch: pytest.MonkeyPatch, t
     assert line["ratios"] == {
         "stock aiosmtpd / our SMTP half, 20 by command": 1.0,
         "MiB: supervisor and one worker at rest": 45.0,
+        "longest stall of the loop, ms: nothing else": 2.0,
     }
     assert line["machine"]["cores"] >= 1
     assert (line["quick"], line["runs"]) == (False, 1)
