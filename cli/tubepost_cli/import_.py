@@ -135,7 +135,10 @@ def command(
     if target is None:
         click.echo(imported.manifests, nl=False)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(imported.manifests, encoding="utf-8")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(imported.manifests, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"cannot write {target}: {error.strerror or error}") from None
     if form == "text":
         click.echo(f"written: {target}. Next: tubepost run -f {target.parent} --simulator")

@@ -8,6 +8,8 @@ import keyword
 import click
 from click.shell_completion import CompletionItem
 
+from tubepost_cli.program import unknown_command
+
 _COMMANDS = {
     "run": "Serve PushDomains from manifests: SMTP in, APNs out.",
     "demo": "Show the whole way of one message on this machine, and end.",
@@ -31,9 +33,10 @@ class _LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
         if cmd_name not in _COMMANDS:
-            return None
+            if ctx.resilient_parsing:
+                return None
+            raise click.UsageError(unknown_command(cmd_name, _COMMANDS), ctx)
         # A name that Python keeps for itself, such as import, has an underscore after it.
         module = importlib.import_module(f"tubepost_cli.{cmd_name}{'_' * keyword.iskeyword(cmd_name)}")
         command = module.command

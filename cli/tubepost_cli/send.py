@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import smtplib
+import socket
 import ssl
 import time
 from pathlib import Path
@@ -162,7 +163,10 @@ def _inject(options: dict[str, Any], recipient: str, message: bytes) -> tuple[in
         return 0, f"{error}"
     except OSError as error:
         where = f"{options['host']}:{options['port']}"
-        return 0, f"no connection to {where}: {error}. Is `tubepost run` serving there?"
+        hint = (
+            "Is --host right?" if isinstance(error, socket.gaierror) else "Is `tubepost run` serving there?"
+        )
+        return 0, f"no connection to {where}: {error}. {hint}"
 
 
 def _tls(options: dict[str, Any]) -> ssl.SSLContext:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import ssl
 from pathlib import Path
@@ -154,7 +155,9 @@ def command(
     except ssl.SSLError as error:
         raise click.ClickException(f"certificate, key or authority cannot be read: {error}") from None
     except OSError as error:
-        raise click.ClickException(f"{error}. Choose other ports with --port and --inbox-port.") from None
+        raise click.ClickException(
+            f"{_words(error)}. Choose other ports with --port and --inbox-port."
+        ) from None
     except ValueError as error:
         raise click.ClickException(str(error)) from None
 
@@ -168,6 +171,11 @@ def _split_key(text: str) -> list[str]:
     return parts
 
 
+def _words(error: OSError) -> str:
+    """An error without its number, which says nothing to people."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+
+
 def _switches(text: str) -> Chaos:
     try:
         changes: Any = json.loads(text)
@@ -178,7 +186,8 @@ def _switches(text: str) -> Chaos:
     try:
         return patch(Chaos(), changes)[0]
     except ChaosError as error:
-        raise click.BadParameter(str(error), param_hint="--chaos") from None
+        known = ", ".join(Chaos().model_dump(by_alias=True))
+        raise click.BadParameter(f"{error}; switches are {known}", param_hint="--chaos") from None
 
 
 async def _serve(settings: SimulatorSettings, server_ca: bytes | None, ca_file: Path | None) -> None:

@@ -88,3 +88,9 @@ def test_includes_are_found_beside_the_file_in_directories_and_below_a_root(tmp_
 )
 def test_what_is_no_value(sample: Path, arguments: list[str]) -> None:
     assert run(sample, *arguments).exit_code == 2
+
+
+def test_a_directory_that_cannot_be_made_is_named(sample: Path) -> None:
+    done = run(sample, "-o", sample / "below-a-file")
+    assert done.exit_code == 1
+    assert f"Error: cannot write {sample / 'below-a-file'}/manifests.yaml: Not a directory" in done.output

@@ -49,6 +49,7 @@ def test_runs_until_terminated(tmp_path: Path) -> None:
         (["--chaos", "{"], "not JSON"),
         (["--chaos", "[]"], "not a JSON object"),
         (["--chaos", '{"stall": 1}'], "stall"),
+        (["--chaos", '{"latencyMz": 1}'], "latencyMs"),
         (["--token-key", "K:T"], "KEYID:TEAMID:FILE"),
         (["--token-key", "K:T:/nowhere.p8"], "nowhere"),
         (["--environment", "Moon"], "Moon"),

@@ -8,6 +8,8 @@ from typing import Final
 
 import click
 
+from tubepost_cli.program import unknown_command
+
 COMMANDS: Final = {
     "status": ("kubectl.status", "Show PushDomains on one screen."),
     "trace": ("kubectl.trace", "Explain one message, from SMTP to its outcome."),
@@ -27,9 +29,10 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
         if cmd_name not in COMMANDS:
-            return None
+            if ctx.resilient_parsing:
+                return None
+            raise click.UsageError(unknown_command(cmd_name, COMMANDS), ctx)
         command = importlib.import_module(f"tubepost_cli.{COMMANDS[cmd_name][0]}").command
         assert isinstance(command, click.Command)
         return command

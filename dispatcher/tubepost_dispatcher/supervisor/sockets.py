@@ -24,7 +24,7 @@ class CannotBind(OSError):
     def __init__(self, what: str, place: str, chosen: str, error: OSError) -> None:
         super().__init__(error.errno, f"{what} cannot listen on {place}: {error.strerror or error}")
         self.remedy = f"choose another port: {chosen}"
-        if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+        if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT} or isinstance(error, socket.gaierror):
             self.remedy = "choose an address of this machine"
         elif error.errno == errno.EACCES:
             self.remedy = f"choose a port above 1023: {chosen}"

@@ -18,6 +18,7 @@ def test_help_lists_every_command_and_an_unknown_one_is_refused() -> None:
     output = CliRunner().invoke(plugin, ["--help"]).output
     assert all(f"  {name} " in output for name in COMMANDS)
     assert CliRunner().invoke(plugin, ["serve"]).exit_code == 2
+    assert "Did you mean 'status'?" in CliRunner().invoke(plugin, ["sttus"]).output
 
 
 def test_the_queue_commands_ask_the_cluster() -> None:

@@ -85,3 +85,9 @@ def test_what_cannot_be_bound_is_named(number: int, remedy: str) -> None:
         remedy,
     )
     assert refused.value.errno == number
+
+
+def test_a_host_that_does_not_exist_is_no_matter_of_the_port() -> None:
+    with pytest.raises(CannotBind) as refused, binding("the SMTP listener", "nowhere", 25, "--port"):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    assert refused.value.remedy == "choose an address of this machine"
