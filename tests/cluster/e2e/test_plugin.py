@@ -18,6 +18,7 @@ import pytest
 from tests.cluster.e2e.operating import DOMAIN, Operated, certificate, figure, secret
 from tests.cluster.e2e.release import TOKEN, Release
 from tests.cluster.handle import Cluster
+from tests.e2e.app import get
 
 pytestmark = pytest.mark.xdist_group("plugin")
 PROGRAM = Path(sys.executable).with_name("kubectl-tubepost")
@@ -117,6 +118,21 @@ def test_what_is_suspended_waits_in_the_queue_and_is_delivered_when_it_is_resume
     assert "wrong text, see INC-7" in plugin("status", "alerts")
     assert "its mode is Deliver" in plugin("resume", "alerts")
     cluster.until("its delivery", lambda: "ended" in events(plugin, message_id), timeout=180)
+
+
+def test_the_inbox_page_is_a_port_forward_away(plugin: Plugin) -> None:
+    # As docs/inbox.md says, but for the local port.
+    cluster, namespace = plugin.operated.release.cluster, plugin.operated.namespace
+    plugin("send", "alerts", "--token", TOKEN, "--alert", "to the inbox page")
+    with cluster.port_forward(namespace, "service/tubepost-simulator", 2198) as port:
+        here = f"http://127.0.0.1:{port}"
+        assert b"<title>Inbox" in get(f"{here}/")
+
+        def shown() -> list[str]:
+            records = json.loads(get(f"{here}/api/v1/notifications"))["notifications"]
+            return [record["payload"]["aps"]["alert"] for record in records]
+
+        cluster.until("the notification", lambda: "to the inbox page" in shown(), timeout=120)
 
 
 def test_a_suspension_ends_at_its_time_though_the_operator_was_restarted(plugin: Plugin) -> None:
