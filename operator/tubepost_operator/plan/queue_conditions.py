@@ -197,7 +197,9 @@ def _listed(pods: tuple[QueuePod, ...]) -> str:
 def _price(arranged: Arrangement, pods: tuple[QueuePod, ...]) -> str:
     """What becomes of what is given up."""
     if any(pod.kind == "Deployment" for pod in pods):
-        return "it is lost"
+        retiring = arranged.retiring
+        shared = retiring is not None and retiring.queue is QueueVolume.JETSTREAM
+        return "it stays in its stream, which nobody reads any more" if shared else "it is lost"
     claim = arranged.source.claim
     if claim is not None and claim.retention == "Delete":
         return "it is deleted with its claim"

@@ -118,6 +118,16 @@ def test_pods_that_are_waited_for_are_named_with_what_they_have() -> None:
             ),
             "it is lost",
         ),
+        (
+            wanting(
+                joined(
+                    settled(STREAM, pods=(pod("alerts-1-x", queue="JetStream", queued=1),)),
+                    settled(CLAIM, pods=(pod("alerts-0", queue="Claim", retiring=False),)),
+                ),
+                CLAIM,
+            ),
+            "it stays in its stream, which nobody reads any more",
+        ),
     ],
 )
 def test_giving_up_has_its_price(seen: PushDomainSnapshot, price: str) -> None:
