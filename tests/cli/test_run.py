@@ -35,7 +35,7 @@ def test_what_does_not_go_together(
 def prepared(listener: dict[str, Any], *secrets: dict[str, Any]) -> Prepared:
     config = compiled(push_domain(listener=listener), route(), *secrets).config
     assert config is not None
-    users = {"smtp-auth": {"username": b"sender", "password": b"throw-away"}}
+    users = {"smtp-auth": {"username": b"sender", "password": b"horses-eat-hay"}}
     return prepare(ConfigBundle(config, users))[0]
 
 
