@@ -170,7 +170,8 @@ def two_partitions(site: QueueSite) -> dict[str, set[str]]:
     site.spec["workers"] = 2
     site.spec["delivery"] = {"retryInterval": "1s", "maxRetryInterval": "2s"}
     with site.dispatcher() as dispatcher:
-        with Injector(site.smtp_port, SESSIONS, total=400) as injector:
+        # The kernel chooses the worker of a session: of so many, each worker has some.
+        with Injector(site.smtp_port, 4 * SESSIONS, total=400) as injector:
             injector.join(60.0)
         wait_until(lambda: queued(dispatcher) == len(injector.accepted))
         kill_all(dispatcher)

@@ -271,13 +271,15 @@ def test_contents_reload_in_the_running_pod(release: Release) -> None:
     def digests() -> set[str]:
         """One, or two for a moment: the supervisor says what is in force after its workers do."""
         text = cluster.exec(release.namespace, name, "python", "-c", _METRIC, container="app")
-        return {
+        found = {
             line
             for line in text.splitlines()
             if line.startswith("tubepost_config_info{") and line.endswith(" 1.0")
         }
+        assert found, f"{len(text)} characters: {text[-1_000:]}"
+        return found
 
-    (before,) = digests()
+    (before,) = cluster.until("a configuration", digests, timeout=20)
     patch = {"spec": {"delivery": {"mode": "Suspend"}}}
     cluster.kubectl(
         *("patch", "pushdomain", "alerts", f"--namespace={release.namespace}"),
@@ -285,8 +287,7 @@ def test_contents_reload_in_the_running_pod(release: Release) -> None:
     )
 
     def changed() -> bool:
-        now = digests()
-        return bool(now) and before not in now
+        return before not in digests()
 
     cluster.until("the new configuration", changed, timeout=20)
     after = pod_of(release, "shop")
