@@ -53,6 +53,24 @@ def test_no_enumeration_of_the_list_has_a_constructor() -> None:
             assert not (_bases(node) & {"Enum", "IntEnum"} and "__init__" in methods), name
 
 
+def test_nothing_of_the_list_passes_a_dictionary_of_arguments_on_to_what_it_knows() -> None:
+    """mypyc passes it as if it were the next argument. What is given as a parameter is called by Python's rules."""
+    found = []
+    for name in LIST:
+        for function in ast.walk(ast.parse((PACKAGE / name).read_text())):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            parameters = {one.arg for one in (*function.args.args, *function.args.kwonlyargs)}
+            calls = [node for node in ast.walk(function) if isinstance(node, ast.Call)]
+            found += [
+                f"{name}:{call.lineno}: {ast.unparse(call)}"
+                for call in calls
+                if any(keyword.arg is None for keyword in call.keywords)
+                and ast.unparse(call.func) not in parameters
+            ]
+    assert not found
+
+
 def test_modules_are_compiled_where_that_is_asked_for() -> None:
     asked = "compiled" in Path(os.environ.get("PYTHONPATH", "")).name
     for name in LIST:

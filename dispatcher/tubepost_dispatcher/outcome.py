@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 
 class OutcomeKind(enum.Enum):
@@ -70,14 +69,29 @@ class Outcome:
         return ""
 
 
-@dataclass(slots=True, unsafe_hash=True, init=False)
+@dataclass(unsafe_hash=True, init=False)
 class IdentifiedOutcome(Outcome):
     """An outcome in Apple's development environment. A class of its own, for the sake of all others."""
 
     given_id: str
 
-    def __init__(self, kind: OutcomeKind, given_id: str, **more: Any) -> None:
-        Outcome.__init__(self, kind, **more)  # the class that `super()` knows is the one before its slots
+    # Each by itself: mypyc passes a dictionary of arguments on as if it were the first of them.
+    def __init__(
+        self,
+        kind: OutcomeKind,
+        reason: str = "",
+        status: int = 0,
+        apns_id: str = "",
+        timestamp: int = 0,
+        detail: str = "",
+        possible_double: bool = False,
+        retry_at_once: bool = False,
+        held_until: float = 0.0,
+        given_id: str = "",
+    ) -> None:
+        super().__init__(
+            kind, reason, status, apns_id, timestamp, detail, possible_double, retry_at_once, held_until
+        )
         self.given_id = given_id
 
     @property
@@ -88,5 +102,15 @@ class IdentifiedOutcome(Outcome):
 
 def identified(outcome: Outcome, unique_id: str) -> Outcome:
     """The same outcome, with the `apns-unique-id` of its answer."""
-    values = {field.name: getattr(outcome, field.name) for field in fields(Outcome)}
-    return IdentifiedOutcome(**values, given_id=unique_id)
+    return IdentifiedOutcome(
+        outcome.kind,
+        outcome.reason,
+        outcome.status,
+        outcome.apns_id,
+        outcome.timestamp,
+        outcome.detail,
+        outcome.possible_double,
+        outcome.retry_at_once,
+        outcome.held_until,
+        unique_id,
+    )
