@@ -119,6 +119,7 @@ ROWS = (
     _whole(whole_path.Variant("tubepost", _PIPELINED), key=True, quick=True),
     _whole(whole_path.Variant("queued", _PIPELINED), key=True, quick=True),
     _whole(whole_path.Variant("queued on JetStream", _PIPELINED)),
+    _whole(whole_path.Variant("queued on JetStream", _PIPELINED, workers=2)),
     _whole(whole_path.Variant("tubepost", _PIPELINED, workers=2)),
     _whole(whole_path.Variant("tubepost", Feed(1))),
     _whole(whole_path.Variant("tubepost", Feed(20, per_connection=1))),
@@ -142,6 +143,9 @@ ROWS = (
             replace(_DIRECT, idle=2_000),
             whole_path.Variant("queued", _PIPELINED),
             whole_path.Variant("queued", _PIPELINED, waiting=100_000),
+            whole_path.Variant("queued on JetStream", _PIPELINED),
+            whole_path.Variant("queued on JetStream", _PIPELINED, waiting=10_000),
+            whole_path.Variant("queued on JetStream", _PIPELINED, waiting=100_000),
         )
     ),
 )

@@ -84,7 +84,7 @@ class DeliverySpec(SpecModel):
     """Notifications after which a connection is replaced (Momentum option of that name); 0: no limit."""
     throttle: ThrottleText = "0"
     """Most notifications of one pod: "N" each second, or "N/SECONDS" (Momentum `outbound_throttle_messages`);
-    "0": no limit."""
+    "0": no limit. Pods do not share it, on a JetStream queue neither: with N replicas write an Nth of it."""
     expiry: DurationOrZero = "168h"
     """How long APNs keeps a notification for a device that is not reachable (Momentum `apn_expiry`), for push
     parts without apns-expiration; 0s: APNs tries once."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tubepost_dispatcher.store.jetstream.api import Found, Removed, Written
-from tubepost_dispatcher.store.jetstream.codec import decode
 from tubepost_dispatcher.store.jetstream.holding import SHIFT, Holding
 from tubepost_dispatcher.store.jetstream.leases import Lease
 from tubepost_dispatcher.store.jetstream.subjects import PUT
@@ -54,7 +53,7 @@ class Claims:
         """What a message has in it, by the keys by which it is known; None: nobody can say."""
         holding = self._holding
         try:
-            stored = decode(found.data)
+            stored = holding.decode(found.data)
         except ValueError as error:
             if found.seq not in self._unreadable:
                 self._unreadable.add(found.seq)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from tubepost_dispatcher.store.jetstream.api import Api, Found, Removed, Written
-from tubepost_dispatcher.store.jetstream.codec import encode
+from tubepost_dispatcher.store.jetstream.codec import Stored, decode, encode
 from tubepost_dispatcher.store.jetstream.known import Known, Waiting
 from tubepost_dispatcher.store.jetstream.leases import IDLE, LENGTH, SURE, Lease, Leases
 from tubepost_dispatcher.store.jetstream.subjects import AGAIN, Subjects
@@ -31,6 +31,8 @@ SOON: Final = 0.5
 """Seconds until what a closed owner leaves behind is anyone's."""
 LOOKS: Final = 5
 """How often what should not be there is looked for, a second apart."""
+AGREE: Final = 2.0
+"""Seconds that two clocks may differ by and be taken for the same."""
 RETRY: Final = 1.0
 """Seconds until a write that failed is tried again."""
 UNHELD: Final = "it is too large for the server's max_payload"
@@ -85,6 +87,26 @@ class Holding:
     def fires(self, due: float) -> float:
         """When what is due then becomes anyone's, by the server's clock."""
         return self.server_time(max(0.0, due - self._wall())) + (SOON if self.closing else GRACE)
+
+    # -- what a message says: its times are the server's, since whoever reads it may have another clock ----
+
+    def encode(self, entries: Sequence[Entry], doubtful: Sequence[int] = ()) -> bytes:
+        """The stored form of entries with times of our clock."""
+        return encode(self._shifted(entries, self.skew), doubtful)
+
+    def decode(self, data: bytes) -> Stored:
+        """What a message says, in times of our clock.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        stored = decode(data)
+        return stored._replace(entries=tuple(self._shifted(stored.entries, -self.skew)))
+
+    def _shifted(self, entries: Sequence[Entry], by: float) -> Sequence[Entry]:
+        if abs(by) < AGREE:
+            return entries
+        return [one._replace(due=one.due + by, expires=one.expires + by) for one in entries]
 
     # -- what has to be durable before somebody is answered -------------------------------------------
 
@@ -143,7 +165,7 @@ class Holding:
     ) -> None:
         """Write entries that are to be in memory; told the lease, still without entries."""
         subject, started = self.subjects.lease(self.ident()), self.loop.time()
-        body = encode(entries, doubtful)
+        body = self.encode(entries, doubtful)
 
         def written(told: Written) -> None:
             if not told.seq:
@@ -176,7 +198,7 @@ class Holding:
     ) -> None:
         """Write entries of one lane, due or held; told when they become anyone's, and their subject."""
         first, ident = entries[0], self.ident(kind)
-        body = encode(entries, doubtful)
+        body = self.encode(entries, doubtful)
         if first.due == math.inf:
             subject, fires, target = self.subjects.held(first.lane, ident), math.inf, None
         else:
@@ -201,8 +223,8 @@ class Holding:
         """Write a lease anew, with what is left in it; `shortly`: it is anyone's soon."""
         now = self.loop.time()
         keys = list(lease.entries)
-        body = encode([lease.entries[key] for key in keys],
-                      [number for number, key in enumerate(keys) if key in lease.doubtful])  # fmt: skip
+        body = self.encode([lease.entries[key] for key in keys],
+                           [number for number, key in enumerate(keys) if key in lease.doubtful])  # fmt: skip
         lease.writing, mark = True, self.begin()
         changed, lease.changed = lease.changed, 0.0
 

@@ -93,6 +93,35 @@ async def test_what_waits_comes_to_another_when_its_owner_has_gone(nats: Nats, s
     await closed(second)
 
 
+@pytest.mark.parametrize(("one", "other"), [(3_600.0, 0.0), (-3_600.0, 3_600.0)])
+async def test_owners_whose_clocks_differ_lose_and_delay_nothing(
+    nats: Nats, short: None, one: float, other: float
+) -> None:
+    def clock(ahead: float) -> Callable[[], float]:
+        return lambda: time.time() + ahead
+
+    first, second = await nats.store(wall=clock(one)), await nats.store(wall=clock(other))
+    due = time.time() + one
+    leased, later = fresh(1, due=due), fresh(2, due=due + 1.0)
+    leased, later = (each._replace(expires=due + 900.0) for each in (leased, later))
+    assert isinstance(await told(first.put, [leased]), list)
+    assert isinstance(await told(first.put, [later], take=False), list)
+    await die(first)
+    found: dict[str, Kept] = {}
+    async with asyncio.timeout(60):
+        while len(found) < 2:
+            await told(second.lanes, None, 100)
+            # What it finds is due by its own clock, at about the time that the other one meant.
+            kept = await told(second.due, time.time() + other, 100, lane=1)
+            found.update((each.entry.message_id, each) for each in kept)
+            await asyncio.sleep(0.05)  # another process's clock has no event
+    for each in found.values():
+        assert abs(each.entry.expires - (time.time() + other + 900.0)) < 120.0
+    assert second.doubtful(found["m1"].key)
+    assert await told(second.expired, time.time() + other, 100) == []
+    await closed(second)
+
+
 async def test_of_several_owners_one_gets_each_entry(nats: Nats, short: None) -> None:
     first = await nats.store()
     for number in range(40):
