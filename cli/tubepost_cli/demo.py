@@ -20,7 +20,7 @@ from tubepost_cli.problems import show
 from tubepost_cli.program import program
 from tubepost_cli.simulated import SimulatedApns
 from tubepost_dispatcher.config.bundle import ConfigBundle
-from tubepost_dispatcher.config.source import ManifestSource
+from tubepost_dispatcher.config.manifest_source import ManifestSource
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
 from tubepost_runtime import process_log
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,7 @@ from tubepost_api.config import StartTlsMode
 from tubepost_cli.problems import show
 from tubepost_cli.program import program
 from tubepost_dispatcher.config.bundle import Prepared
-from tubepost_dispatcher.config.source import ConfigSource, ManifestSource, MountedSource
+from tubepost_dispatcher.config.source import ConfigSource, MountedSource
 from tubepost_dispatcher.supervisor.forking import ForkedWorkers
 from tubepost_dispatcher.supervisor.sockets import CannotBind
 from tubepost_dispatcher.supervisor.supervisor import ConfigRefused, Supervisor, SupervisorSettings
@@ -193,6 +194,7 @@ def command(
         raise click.UsageError("--inbox-port is about the simulated APNs: add --simulator.")
     if in_process and workers > 1:
         raise click.UsageError("--in-process runs one worker: leave --workers out.")
+    source_of = _source_of(files, push_domain, config_dir, secrets_dir, recursive=recursive)
     # Before anything is opened or any thread is started: what is forked later starts from here.
     zygote = None if in_process else start_zygote()
     process_log.setup("Info", log_format)
@@ -220,33 +222,38 @@ def command(
         from tubepost_cli.simulated import SimulatedApns  # noqa: PLC0415 - in a pod there is none
 
         simulated = SimulatedApns(inbox_port)
-    raise SystemExit(
-        asyncio.run(
-            _serve(files, recursive, push_domain, simulated, config_dir, secrets_dir, settings, zygote)
-        )
+    raise SystemExit(asyncio.run(_serve(source_of(simulated), simulated, settings, zygote)))
+
+
+def _source_of(
+    files: tuple[Path, ...],
+    push_domain: str | None,
+    config_dir: Path | None,
+    secrets_dir: Path,
+    *,
+    recursive: bool,
+) -> Callable[[SimulatedApns | None], ConfigSource]:
+    """Import what reads the configuration, and say how it is made."""
+    if config_dir is not None:
+        return lambda _: MountedSource(config_dir, secrets_dir)
+    # Not in a pod, where it would be 4 MiB for nothing. Whoever forks calls this before: what is imported
+    # later is nobody else's, and writes to pages that were shared.
+    from tubepost_dispatcher.config.manifest_source import ManifestSource  # noqa: PLC0415
+
+    return lambda simulated: ManifestSource(
+        files, push_domain, simulated.take_over if simulated else None, recursive=recursive
     )
 
 
 async def _serve(
-    files: tuple[Path, ...],
-    recursive: bool,
-    push_domain: str | None,
+    source: ConfigSource,
     simulated: SimulatedApns | None,
-    config_dir: Path | None,
-    secrets_dir: Path,
     settings: SupervisorSettings,
     zygote: Zygote | None,
 ) -> int:
     async with contextlib.AsyncExitStack() as stack:
         if simulated is not None:
             await stack.enter_async_context(simulated)
-        source: ConfigSource
-        if config_dir is not None:
-            source = MountedSource(config_dir, secrets_dir)
-        else:
-            source = ManifestSource(
-                files, push_domain, simulated.take_over if simulated else None, recursive=recursive
-            )
         forked = ForkedWorkers(*zygote) if zygote is not None else None
         supervisor = Supervisor(source, settings, forked)
         starting = asyncio.get_running_loop().create_task(supervisor.start())

@@ -14,8 +14,8 @@ from tubepost_api.compile import push_domain_names
 from tubepost_api.problems import Problem, ProblemCode
 from tubepost_cli.problems import show
 from tubepost_dispatcher.config.bundle import prepare
+from tubepost_dispatcher.config.manifest_source import ManifestSource
 from tubepost_dispatcher.config.manifests import MAX_FILE_SIZE, STDIN, load_manifests
-from tubepost_dispatcher.config.source import ManifestSource
 from tubepost_dispatcher.policy.check import module_problems
 
 

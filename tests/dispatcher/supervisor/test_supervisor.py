@@ -25,7 +25,8 @@ from tubepost_cli.simulated import SimulatedApns
 from tubepost_dispatcher import build_info
 from tubepost_dispatcher.acceptance.direct import DirectAcceptance
 from tubepost_dispatcher.config.bundle import ConfigBundle
-from tubepost_dispatcher.config.source import Loaded, ManifestSource
+from tubepost_dispatcher.config.manifest_source import ManifestSource
+from tubepost_dispatcher.config.source import Loaded
 from tubepost_dispatcher.smtp import server as server_module
 from tubepost_dispatcher.supervisor import supervisor as supervisor_module
 from tubepost_dispatcher.supervisor import worker_handle
