@@ -27,7 +27,8 @@ class Configuration:
         config: the compiled document.
         secrets: the Secrets' contents.
         workers: how many workers share the pod's limits.
-        memory_limit: bytes of resident memory beyond which the worker refuses new sessions; 0 for no limit.
+        memory_limit: bytes of memory, shared pages in parts, beyond which the worker refuses new sessions; 0
+            for no limit.
         log_format: the form of the process log's lines.
         lenient: whether credentials that cannot be read are accepted; their routes are held.
         retiring: whether other pods take the mail, and this one only delivers its queue.

@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 
 MEMORY_SHARE = 0.8
-"""The part of the memory limit that workers may fill before they refuse new sessions."""
+"""The part of what the limit leaves to workers that they may fill before they refuse new sessions."""
+OWN_MEMORY = 64 * 2**20
+"""Bytes of the limit that supervisor and zygote take by themselves: 57 MiB at rest."""
 
 MAX_WORKERS = 16
 
@@ -41,3 +43,10 @@ def memory_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
             return 0
         return int(text)
     return 0
+
+
+def memory_of_a_worker(limit: int, workers: int) -> int:
+    """Bytes that each of so many workers may fill of a limit in bytes; 0 without one."""
+    if not limit:
+        return 0
+    return max(1, int((limit - OWN_MEMORY) * MEMORY_SHARE / workers))

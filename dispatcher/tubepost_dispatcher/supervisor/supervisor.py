@@ -19,7 +19,7 @@ from tubepost_dispatcher.channel.messages import Configuration
 from tubepost_dispatcher.config.bundle import Prepared
 from tubepost_dispatcher.config.source import ConfigSource
 from tubepost_dispatcher.metrics import Metrics
-from tubepost_dispatcher.supervisor.cgroup import MEMORY_SHARE, default_workers, memory_limit
+from tubepost_dispatcher.supervisor.cgroup import default_workers, memory_limit, memory_of_a_worker
 from tubepost_dispatcher.supervisor.config_change import Change, Level, compare
 from tubepost_dispatcher.supervisor.forking import ForkedWorkers
 from tubepost_dispatcher.supervisor.launch import launch_process
@@ -270,7 +270,7 @@ class Supervisor:
             prepared.bundle.config,
             prepared.bundle.secrets,
             workers=self._pool.count,
-            memory_limit=int(memory_limit() * MEMORY_SHARE / self._pool.count),
+            memory_limit=memory_of_a_worker(memory_limit(), self._pool.count),
             log_format=self._settings.log_format,
             lenient=self._reloader.lenient,
             retiring=retires(prepared.config, self._settings),

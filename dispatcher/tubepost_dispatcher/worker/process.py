@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import resource
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -42,6 +41,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.interface import PodLimits
 from tubepost_dispatcher.queue_step import StepResult
 from tubepost_dispatcher.totals import Samples, take_samples
+from tubepost_dispatcher.worker import memory
 from tubepost_dispatcher.worker.worker import Worker
 from tubepost_runtime import process_log
 from tubepost_runtime.tasks import TaskSet
@@ -312,19 +312,9 @@ class WorkerProcess:
             self._channel.send(Counted(samples))
         else:
             self._channel.send(Alive())
-        too_big = bool(self._memory_limit) and resident_bytes() > self._memory_limit
-        worker.set_overloaded(too_big or worker.open_messages > MAX_OPEN_MESSAGES)
+        worker.set_overloaded(memory.exceeds(self._memory_limit) or worker.open_messages > MAX_OPEN_MESSAGES)
 
 
 def _close(sockets: Iterable[socket.socket]) -> None:
     for sock in sockets:
         sock.close()
-
-
-def resident_bytes() -> int:
-    """The process's resident memory in bytes (Linux; elsewhere its peak)."""
-    try:
-        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - once a second, a plain read
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

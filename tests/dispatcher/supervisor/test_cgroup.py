@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tubepost_dispatcher.supervisor.cgroup import MAX_WORKERS, default_workers, memory_limit
+from tubepost_dispatcher.supervisor.cgroup import (
+    MAX_WORKERS,
+    default_workers,
+    memory_limit,
+    memory_of_a_worker,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +35,16 @@ def test_the_memory_limit_is_read(tmp_path: Path, text: str, limit: int) -> None
     assert memory_limit(tmp_path) == 0
     (tmp_path / "memory.max").write_text(text + "\n")
     assert memory_limit(tmp_path) == limit
+
+
+@pytest.mark.parametrize(
+    ("limit", "workers", "mib"),
+    [(512, 1, 358.4), (512, 4, 89.6), (512, 16, 22.4), (128, 1, 51.2)],
+)
+def test_workers_share_what_the_others_leave_of_the_limit(limit: int, workers: int, mib: float) -> None:
+    assert memory_of_a_worker(limit << 20, workers) == pytest.approx(mib * 2**20, abs=1)
+
+
+def test_a_share_is_never_mistaken_for_no_limit() -> None:
+    assert memory_of_a_worker(0, 3) == 0
+    assert memory_of_a_worker(32 << 20, 3) == 1

@@ -33,7 +33,8 @@ from tubepost_dispatcher.channel.messages import (
 from tubepost_dispatcher.config.bundle import ConfigBundle
 from tubepost_dispatcher.queue_step import Step, StepResult
 from tubepost_dispatcher.worker import process as module
-from tubepost_dispatcher.worker.process import WorkerProcess, resident_bytes
+from tubepost_dispatcher.worker.memory import proportional_bytes
+from tubepost_dispatcher.worker.process import WorkerProcess
 
 M = TypeVar("M")
 
@@ -243,7 +244,7 @@ async def test_its_part_of_the_memory_follows_the_number_of_workers(
 ) -> None:
     monkeypatch.setattr(module, "REPORT_INTERVAL", 0.02)
     await bench.start()
-    assert await bench.configure(memory_limit=resident_bytes() // 4) == ()
+    assert await bench.configure(memory_limit=proportional_bytes() // 4) == ()
     async with asyncio.timeout(30):
         while not (await bench.greeting()).startswith(b"421 "):
             pass
