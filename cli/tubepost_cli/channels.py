@@ -22,6 +22,7 @@ from tubepost_cli.problems import show as show_problems
 from tubepost_credentials.secrets import check
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
 from tubepost_dispatcher.header_values import is_channel_id, is_topic
+from tubepost_runtime.words import counted
 
 _GIVEN = "given"
 """Name of the route, and of the Secret, that options make."""
@@ -124,7 +125,7 @@ def list_(account: Account, as_json: bool) -> None:
     else:
         for channel_id in found:
             click.echo(channel_id)
-        click.echo(f"{len(found):,} channels of {account.bundle}; Apple allows 10,000.", err=True)
+        click.echo(f"{counted(len(found), 'channel')} of {account.bundle}; Apple allows 10,000.", err=True)
 
 
 @command.command(short_help="Make a channel.")

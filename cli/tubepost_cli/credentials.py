@@ -31,6 +31,7 @@ from tubepost_credentials.tls import authorities_of
 from tubepost_credentials.token import load_token
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
 from tubepost_dispatcher.header_values import is_topic
+from tubepost_runtime.words import counted
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 ENVIRONMENTS: Mapping[str, tuple[Environment, ...]] = {
@@ -308,7 +309,7 @@ def _describe(where: str, load: Callable[[], CertificateCredential | TokenCreden
     if isinstance(credential, CertificateCredential) and validity == "valid":
         left = credential.not_after.timestamp() - now
         if left < EXPIRES_SOON.total_seconds():
-            facts["warnings"].append(f"The certificate expires soon, in {left / DAY:.0f} days.")
+            facts["warnings"].append(f"The certificate expires soon, in {counted(round(left / DAY), 'day')}.")
     return {"where": where, "usable": validity == "valid", "validity": validity, **facts}
 
 

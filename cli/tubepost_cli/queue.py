@@ -24,6 +24,7 @@ from tubepost_cli.queue_options import (
     print_json,
 )
 from tubepost_dispatcher.queue_request import MOST_LISTED
+from tubepost_runtime.words import counted
 
 EX_NOT_FOUND: Final = 1
 """Exit status: no such message."""
@@ -100,7 +101,7 @@ def summary(**options: Any) -> None:
         echo(text.summary(partitions, found.groups, time.time()))
         lost = found.last["journal"]["linesLost"]
         if lost:
-            click.echo(f"The journal has lost {lost:,} lines: trace will not find those.")
+            click.echo(f"The journal has lost {counted(lost, 'line')}: trace will not find what they told.")
     end(client)
 
 

@@ -168,8 +168,8 @@ def _report(
         click.echo(f"{done:,} {_PAST[action]}.")
         if under_way:
             click.echo(
-                f"{under_way:,} were being sent"
-                + (": held should that fail." if action is Action.HOLD else " and were left alone.")
+                f"Being sent meanwhile: {under_way:,}, "
+                + ("held should that fail." if action is Action.HOLD else "left alone.")
             )
 
 

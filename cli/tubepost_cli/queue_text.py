@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from tubepost_runtime.words import counted
+
 Document = Mapping[str, Any]
 _WIDEST: Final = 60
 """Characters of a column; longer texts are cut."""
@@ -18,7 +20,8 @@ def summary(partitions: Sequence[Document], groups: Sequence[Document], now: flo
         state = one["state"] + (f", {one['problem']}" if one["problem"] else "")
         aside = ""
         if one["filesSetAside"] or one["entriesSetAside"]:
-            aside = f", set aside: {one['filesSetAside']} files, {one['entriesSetAside']} entries"
+            aside = f", set aside: {counted(one['filesSetAside'], 'file')}, "
+            aside += counted(one["entriesSetAside"], "entry", "entries")
         lines.append(
             f"{_pod_of(one)}Partition {one['number']:02d} ({shown(state, 200)}):"
             f" {number_of(one['notifications'])}, {one['active']:,} with delivery,"
@@ -273,7 +276,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
 
 def number_of(count: int) -> str:
     """`1 notification`, `2 notifications`."""
-    return f"{count:,} notification" + ("" if count == 1 else "s")
+    return counted(count, "notification")
 
 
 def shown(text: str, most: int = _WIDEST) -> str:

@@ -17,6 +17,7 @@ from tubepost_dispatcher.config.bundle import prepare
 from tubepost_dispatcher.config.manifest_source import ManifestSource
 from tubepost_dispatcher.config.manifests import MAX_FILE_SIZE, STDIN, load_manifests
 from tubepost_dispatcher.policy.check import module_problems
+from tubepost_runtime.words import counted
 
 
 @click.command()
@@ -63,7 +64,8 @@ def command(files: tuple[Path, ...], recursive: bool, push_domain: str | None, o
         show(problems.values())
         verdict = "invalid" if errors else "valid"
         click.echo(
-            f"{verdict}: {errors} errors, {warnings} warnings; PushDomains that can run: {_list(served)}"
+            f"{verdict}: {counted(errors, 'error')}, {counted(warnings, 'warning')};"
+            f" PushDomains that can run: {_list(served)}"
         )
     raise SystemExit(2 if errors else 0)
 

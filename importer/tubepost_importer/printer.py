@@ -43,7 +43,7 @@ def summary(report: Report) -> str:
         f"{report.count(Verdict.BY_HAND)} to look at by hand",
         f"{report.count(Verdict.NOT_READ)} not read",
     ]
-    return f"{len(report.lines)} statements: {', '.join(counts)}; {len(report.faults)} errors"
+    return f"Statements: {len(report.lines)}, of these {', '.join(counts)}. Errors: {len(report.faults)}."
 
 
 def _legend() -> str:

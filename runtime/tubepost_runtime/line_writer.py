@@ -13,6 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from tubepost_runtime.words import counted
+
 MAX_BUFFERED = 1024 * 1024
 """Bytes of lines that wait to be written; later ones are dropped."""
 
@@ -39,7 +41,9 @@ class LineWriter:
         descriptor: int,
         *,
         lost: Callable[[], None] = lambda: None,
-        report: Callable[[int], str] = lambda count: f"{count} lines were dropped: the log was not read\n",
+        report: Callable[[int], str] = (
+            lambda count: f"{counted(count, 'line was', 'lines were')} dropped: the log was not read\n"
+        ),
         tick: Callable[[], None] = lambda: None,
     ) -> None:
         self._descriptor = descriptor

@@ -38,6 +38,7 @@ from typing import NamedTuple
 
 import orjson
 
+from tubepost_runtime.words import counted
 from tubepost_simulator import broadcast, magic
 from tubepost_simulator.channels import ChannelStore
 from tubepost_simulator.exchange import ConnectionAuth, Reply, Request
@@ -205,7 +206,8 @@ class Policy:
             return reply.refuse(Reason.BAD_DEVICE_TOKEN, "the device token is not hexadecimal")
         if self._token_digits and len(token) != self._token_digits:
             return reply.refuse(
-                Reason.BAD_DEVICE_TOKEN, f"{len(token)} digits where {self._token_digits} are needed"
+                Reason.BAD_DEVICE_TOKEN,
+                f"{counted(len(token), 'digit')} where {self._token_digits} are needed",
             )
         device = self.devices.get(token)
         if device is None:

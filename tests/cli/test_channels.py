@@ -64,7 +64,7 @@ async def test_the_life_of_a_channel(simulator: Simulator, manifests: Path, rout
     channel = made.stdout.strip()
     listed = await run("list", *of_route)
     assert (listed.stdout, listed.exit_code) == (f"{channel}\n", 0)
-    assert f"1 channels of {TOPIC}" in listed.stderr
+    assert f"1 channel of {TOPIC}" in listed.stderr
     shown = await run("show", *of_route, channel, "-o", "json")
     assert json.loads(shown.stdout) == {
         "app": TOPIC,

@@ -28,7 +28,7 @@ def test_manifests_are_the_output_and_the_report_goes_beside_them(sample: Path) 
     kinds = [d["kind"] for d in yaml.safe_load_all(done.stdout) if d]
     assert kinds == ["PushDomain", "ApnRoute", "ApnLogger"]
     assert f"= {sample}:16: max_outbound_connections = 20" in done.stderr
-    assert "19 statements" in done.stderr
+    assert "Statements: 19, of these" in done.stderr
 
 
 def test_with_a_directory_the_report_is_the_output(sample: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_summary_by_domain_by_reason_and_by_hold() -> None:
         group(domain="b.example", lastReason="", route="", notifications=2, hold="2027 alice: why"),
     ]
     assert text.summary([partition], groups, NOW) == [
-        "Partition 03 (adopted, full): 1,236 notifications, 12 with delivery, 5.0 MiB on disk, set aside: 1 files, 0 entries",
+        "Partition 03 (adopted, full): 1,236 notifications, 12 with delivery, 5.0 MiB on disk, set aside: 1 file, 0 entries",
         "1,236 notifications: 8 due, 2 held; the oldest was accepted 3h ago.",
         "",
         "DOMAIN     NOTIFICATIONS  DUE  HELD  OLDEST  BYTES",

@@ -22,7 +22,7 @@ def test_an_error_has_a_caret() -> None:
     assert "e.conf:2:3: '=' or '{' is expected" in as_text(report)
     assert "      b c\n      ^" in as_text(report)
     assert "x e.conf:2: b c" in as_text(report)
-    assert summary(report).endswith("1 not read; 1 errors")
+    assert summary(report).endswith("1 not read. Errors: 1.")
 
 
 def test_json_has_the_same() -> None:

@@ -32,6 +32,7 @@ from tubepost_cli.kubectl.targets import (
 )
 from tubepost_cli.queue_client import EX_PARTLY
 from tubepost_cli.queue_text import shown
+from tubepost_runtime.words import counted
 
 T = TypeVar("T")
 _OURS: Final = (PUSH_DOMAINS, ROUTES, LOGGERS)
@@ -91,7 +92,9 @@ def command(file: Path | None, tail: int, **options: Any) -> None:
         raise click.ClickException(f"{target} exists: name another file with -f") from None
     except OSError as error:
         raise click.ClickException(f"{target} cannot be written: {error}") from None
-    click.echo(f"{target}: {count:,} files, {target.stat().st_size:,} bytes; secrets are left out.")
+    click.echo(
+        f"{target}: {counted(count, 'file')}, {counted(target.stat().st_size, 'byte')}; secrets are left out."
+    )
     for one in missing:
         click.echo(f"{click.style('missing', fg='yellow')}: {shown(one, 600)}", err=True)
     raise SystemExit(EX_PARTLY if missing else 0)

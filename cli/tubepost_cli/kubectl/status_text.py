@@ -10,7 +10,7 @@ from typing import Any, Final
 from tubepost_api.suspension import effective, in_force, mode_of, words_of
 from tubepost_cli.kubectl.facts import Counts, Facts
 from tubepost_cli.kubectl.targets import DispatcherPod
-from tubepost_cli.queue_text import age, moment, seconds_of, shown, span, table, until
+from tubepost_cli.queue_text import age, moment, number_of, seconds_of, shown, span, table, until
 
 WIDTH: Final = 100
 """Columns of the screen."""
@@ -182,7 +182,7 @@ def _live(live: Document | None, pods: Sequence[DispatcherPod], facts: Facts, no
     queued = sum(one.queued for one in known)
     if queued:
         oldest = max(one.oldest for one in known)
-        lines.append(_pair("Queue", f"{queued:,} notifications, the oldest was accepted {span(oldest)} ago"))
+        lines.append(_pair("Queue", f"{number_of(queued)}, the oldest was accepted {span(oldest)} ago"))
     holds: dict[str, int] = {}
     for pod in pods:
         for hold, count in (facts.live[pod.name].holds if pod.name in facts.live else {}).items():

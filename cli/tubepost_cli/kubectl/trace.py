@@ -17,6 +17,7 @@ from tubepost_cli.queue_options import echo, end, one_id, print_json
 from tubepost_dispatcher.queue_request import MOST_LISTED
 from tubepost_dispatcher.reasons.catalogue import lookup
 from tubepost_dispatcher.reasons.spec import ReasonSpec
+from tubepost_runtime.words import counted
 
 EX_NOT_FOUND: Final = 1
 _WIDTH: Final = 100
@@ -59,9 +60,9 @@ def command(words: Sequence[str], output: str, **options: Any) -> None:
         end(client)
     missing = f"; {len(client.problems)} of them could not be asked" if client.problems else ""
     click.echo(
-        f"Message {text.shown(message_id)} is in no queue and no journal of {len(pods)} pods{missing}. Ids"
-        " are those of Tubepost's replies and logs. A journal without a volume ends with its pod; an"
-        " ApnLogger keeps outcomes for as long as you like.",
+        f"Message {text.shown(message_id)} is in no queue and no journal of"
+        f" {counted(len(pods), 'pod')}{missing}. Ids are those of Tubepost's replies and logs. A journal"
+        " without a volume ends with its pod; an ApnLogger keeps outcomes for as long as you like.",
         err=True,
     )
     end(client, EX_NOT_FOUND)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tubepost_api.config import SCHEMA_VERSION, DispatcherConfig
 from tubepost_api.problems import Problem, ProblemCode
 from tubepost_dispatcher.config.bundle import ConfigBundle
+from tubepost_runtime.words import counted
 
 READ_ATTEMPTS = 3
 """How often a mounted Secret is read again when its files are replaced meanwhile."""
@@ -85,7 +86,7 @@ class MountedSource:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             return self._failed(
-                f"{where}: {first['msg']} ({error.error_count()} errors)",
+                f"{where}: {first['msg']} ({counted(error.error_count(), 'error')})",
                 "let the operator write this file; operator and dispatcher may be one version apart",
             )
         if config.schema_version not in (SCHEMA_VERSION, SCHEMA_VERSION - 1):

@@ -25,6 +25,7 @@ from tubepost_dispatcher.smtp.syntax import (
 )
 from tubepost_dispatcher.text import printable
 from tubepost_dispatcher.transaction import PushFields
+from tubepost_runtime.words import counted
 
 BATCH: Final = "notifications"
 """The member that makes a request a batch."""
@@ -96,7 +97,7 @@ def read_body(body: bytes | bytearray, most: int) -> Batch | Fault:
     if type(values) is not list or not values:
         return Fault("BadRequest", f"{BATCH} is not a list of at least one notification", f"/{BATCH}")
     if len(values) > most:
-        text = f"the request has {len(values)} notifications, the limit is {most}"
+        text = f"the request has {counted(len(values), 'notification')}, the limit is {most}"
         return Fault("BatchTooLarge", text, f"/{BATCH}")
     return Batch(values, single=False)
 

@@ -16,6 +16,7 @@ from tubepost_dispatcher.notification import Notification
 from tubepost_dispatcher.outcome import Outcome
 from tubepost_dispatcher.queue.slot import Slot
 from tubepost_dispatcher.store.port import Failure, FailureKind, Figures
+from tubepost_runtime.words import counted
 
 _LOG = logging.getLogger("tubepost.queue")
 
@@ -82,7 +83,9 @@ class Bounds:
             size += one.size - one.unused
         if self.notifications and queued + more > math.ceil(self.notifications * part):
             share = f"{self.notifications} is this worker's share of maxMessages"
-            return Failure(FailureKind.FULL, f"{queued} notifications are queued, {share}")
+            return Failure(
+                FailureKind.FULL, f"{counted(queued, 'notification is', 'notifications are')} queued, {share}"
+            )
         if self.size and size >= self.size * part:
             share = f"{self.size} is this worker's share of maxSize"
             return Failure(FailureKind.FULL, f"the queue has {size} bytes, {share}")

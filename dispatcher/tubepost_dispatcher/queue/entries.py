@@ -15,6 +15,7 @@ from tubepost_dispatcher.queue.lanes import Lane
 from tubepost_dispatcher.reasons.catalogue import permanent_outcome
 from tubepost_dispatcher.store.port import Entry, Kept
 from tubepost_dispatcher.store.port import entry as store_entry
+from tubepost_runtime.words import counted
 
 _LOG = logging.getLogger("tubepost.queue")
 
@@ -68,5 +69,5 @@ def expired_outcome(notification: Notification, reason: str) -> Outcome:
 def last_try(notification: Notification, reason: str) -> str:
     """How often it was tried, and what the last attempt came to, in words."""
     tries = notification.attempt
-    attempts = "1 attempt" if tries == 1 else f"{tries} attempts"
+    attempts = counted(tries, "attempt")
     return f"after {attempts}, the last one: {reason}" if tries or reason else "before it was tried"

@@ -30,6 +30,7 @@ from tubepost_dispatcher.reasons.catalogue import permanent_outcome
 from tubepost_dispatcher.reply import Reply
 from tubepost_dispatcher.store.port import Entry, Failure, Kept
 from tubepost_dispatcher.text import hide_tokens
+from tubepost_runtime.words import counted
 
 _LOG = logging.getLogger("tubepost.bounces")
 
@@ -267,6 +268,6 @@ class Mails:
 
 
 def _expired(mail: OutgoingMail, reason: str) -> Outcome:
-    times = "1 time" if mail.attempt == 1 else f"{mail.attempt} times"
+    times = counted(mail.attempt, "time")
     detail = f"the relay has not taken it in {MAIL_EXPIRATION / 86_400:.0f} days, and put it off {times}"
     return permanent_outcome("Expired", detail + (f", the last reason: {reason}" if reason else ""))

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from tubepost_dispatcher.reasons.catalogue import REASONS
 from tubepost_dispatcher.text import printable
+from tubepost_runtime.words import counted
 
 log = logging.getLogger("tubepost.smtp")
 
@@ -144,7 +145,7 @@ def _replies(answers: Sequence[bytes]) -> str:
         return "(no reply yet)"
     first, *more = b"".join(answers).rstrip().split(b"\r\n")
     text = printable(first, MOST_SHOWN)[1:-1]
-    return f"{text} (and {len(more)} lines)" if more else text
+    return f"{text} (and {counted(len(more), 'line')})" if more else text
 
 
 def secured(session: str, client: str, version: str) -> None:

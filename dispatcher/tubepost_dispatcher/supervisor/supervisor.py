@@ -198,7 +198,7 @@ class Supervisor:
         limits = [entry.delivery.max_outbound_connections for entry in prepared.config.entries]
         connections = min((limit for limit in limits if limit), default=wanted)  # 0: no limit
         if connections < wanted:
-            _LOG.info("%d workers instead of %d: maxOutboundConnections is per pod", connections, wanted)
+            _LOG.info("workers: %d instead of %d, maxOutboundConnections is per pod", connections, wanted)
         return max(1, min(wanted, connections))
 
     @property
@@ -236,7 +236,7 @@ class Supervisor:
         cut, killed = await self._pool.drain(spent)
         if cut or killed:
             self.exit_code = 1
-            _LOG.warning("drained: %d sessions were cut, %d workers were killed", cut, killed)
+            _LOG.warning("drained: sessions cut: %d, workers killed: %d", cut, killed)
         elif not quiet:
             _LOG.info("drained: nothing was cut")
         return cut

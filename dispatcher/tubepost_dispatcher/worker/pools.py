@@ -28,6 +28,7 @@ from tubepost_dispatcher.metrics import Metrics
 from tubepost_dispatcher.pod_limits.interface import Bucket, PodLimits
 from tubepost_dispatcher.pod_limits.local import LocalLimits
 from tubepost_runtime.tasks import TaskSet
+from tubepost_runtime.words import counted
 
 _LOG = logging.getLogger("tubepost.apns")
 
@@ -251,7 +252,7 @@ class PoolSet:
     async def _replace(self, gone: list[tuple[str, Pool]]) -> None:
         """Close pools after their last answers."""
         for name, count in Counter(name for name, _ in gone).items():
-            what = "a pool is" if count == 1 else f"{count} pools are"
+            what = counted(count, "pool is", "pools are")
             _LOG.info("route %s: %s replaced, closing after the last answers", name, what)
         closing = TaskSet()
         try:

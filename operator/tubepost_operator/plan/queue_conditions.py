@@ -21,6 +21,7 @@ from tubepost_operator.resources.common import Source
 from tubepost_operator.resources.container import PRE_STOP, SPARE
 from tubepost_operator.resources.queue import QueueVolume, grace, of_spec
 from tubepost_operator.snapshot import PushDomainSnapshot
+from tubepost_runtime.words import counted
 
 _SHOWN = 5
 """Pods that a message names."""
@@ -108,7 +109,7 @@ def _stream(snapshot: PushDomainSnapshot, source: Source) -> PlannedCondition:
     return good(
         ConditionType.QUEUE_DURABLE,
         Reason.PERSISTENT,
-        f"The queue is {where}, on {stream.replicas} servers; it outlives every pod.",
+        f"The queue is {where}, on {counted(stream.replicas, 'server')}; it outlives every pod.",
     )
 
 
@@ -149,7 +150,7 @@ def _settled(snapshot: PushDomainSnapshot, arranged: Arrangement) -> PlannedCond
         return good(ConditionType.QUEUE_SETTLED, Reason.SETTLED, text)
     texts = []
     if waiting:
-        many = f"{len(waiting)} pods are" if len(waiting) > 1 else "1 pod is"
+        many = counted(len(waiting), "pod is", "pods are")
         texts.append(f"{many} kept until the queue is empty: {_listed(waiting)}.")
     stuck = [one for one in claims.left if not one.drained]
     if drained := [one for one in claims.left if one.drained]:

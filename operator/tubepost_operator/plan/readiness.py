@@ -21,6 +21,7 @@ from tubepost_operator.plan.stale_secret import STALE_AFTER, stale_secrets
 from tubepost_operator.plan.stale_secret import message as stale_message
 from tubepost_operator.plan.workloads import unbound_claims
 from tubepost_operator.snapshot import PushDomainSnapshot
+from tubepost_runtime.words import counted
 
 NEEDED_TO_SERVE: Final = frozenset({SECRET.name, POD.name, *CHILDREN}) - {NETWORK_POLICY.name}
 """Kinds without which it cannot be said that a PushDomain is as it should be."""
@@ -138,7 +139,11 @@ def _rolled(
     if updated < wanted:
         text = f"{updated} of {wanted} replicas run the new template"
     else:
-        text = f"{there - updated} replicas of the previous template are still running"
+        text = counted(
+            there - updated,
+            "replica of the previous template is still running",
+            "replicas of the previous template are still running",
+        )
     return _lacking(_PROGRAMMED, Reason.PENDING, text, snapshot, kind)
 
 
@@ -189,7 +194,8 @@ def _confirmed(
         for pod in snapshot.pods
     )
     if stale:
-        message += f" {stale} pods with a sidecar mount an older set of Secrets; recreate them."
+        mount = counted(stale, "pod with a sidecar mounts", "pods with a sidecar mount")
+        message += f" {mount} an older set of Secrets. Remedy: `kubectl rollout restart` of the workload."
     return good(_PROGRAMMED, Reason.PROGRAMMED, message + _by_the_cluster(children))
 
 

@@ -315,7 +315,7 @@ def test_pods_with_an_outdated_set_of_secrets_are_reported(release: Release) -> 
         conditions = cluster.get("pushdomain", "alerts", place)["status"]["conditions"]
         return next(str(item["message"]) for item in conditions if item["type"] == "Programmed")
 
-    cluster.until("the report of a stale pod", lambda: "1 pods with a sidecar" in message(), timeout=60)
+    cluster.until("the report of a stale pod", lambda: "1 pod with a sidecar" in message(), timeout=60)
     # It serves on with what it has.
     assert "delivered: 250" in release.send(pod["metadata"]["name"], "old", container="app")
     cluster.kubectl("rollout", "restart", "deployment/shop", place)

@@ -44,7 +44,7 @@ def test_without_a_valid_configuration_nothing_is_deployed_or_the_last_one_stays
     [
         ({"observedGeneration": 0}, "has not started yet"),
         ({"updatedReplicas": 0}, "0 of 1 replicas run the new template."),
-        ({"replicas": 2}, "1 replicas of the previous template are still running."),
+        ({"replicas": 2}, "1 replica of the previous template is still running."),
     ],
 )
 def test_a_rollout_is_told_by_its_numbers(status: dict[str, int], text: str) -> None:

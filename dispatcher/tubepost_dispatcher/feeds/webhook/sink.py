@@ -24,6 +24,7 @@ from tubepost_dispatcher.feeds.webhook.poster import Poster
 from tubepost_dispatcher.metrics import Metrics
 from tubepost_runtime.backoff import Backoff, Exponential
 from tubepost_runtime.metrics import begin
+from tubepost_runtime.words import counted
 
 _LOG = logging.getLogger("tubepost.logger")
 
@@ -255,7 +256,11 @@ class WebhookSink:
             # Slowly back to where it was, should that have been one large event.
             self._limit = min(self._limit + 1 + self._limit // 10, self._config.batch_size)
         if self.problem:
-            dropped = f", {self._dropping} events were dropped meanwhile" if self._dropping else ""
+            dropped = (
+                f", {counted(self._dropping, 'event was', 'events were')} dropped meanwhile"
+                if self._dropping
+                else ""
+            )
             _LOG.warning("logger %s: %s takes events again%s", self.name, self._origin, dropped)
             self.problem, self._dropping = "", 0
 
