@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="tubepost-bench-", dir=options.directory) as scratch:
         fixtures = make_fixtures(Path(scratch))
-        memory = footprint.figures(fixtures, options.ours) if options.memory else {}
+        memory = footprint.figures(fixtures, whole_path.in_pod(options.ours)) if options.memory else {}
         longest, no_stall = stalls.figures(fixtures, options.ours) if options.stalls else ({}, {})
         runs, missing = measure(rows, options, fixtures, bounds)
     if no_stall:

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from tubepost_credentials.throwaway import make_ca, make_server_certificate, make_token_key
+from tubepost_dispatcher.config.manifest_source import ManifestSource
 
 DOMAIN = "apn_example.com"
 RECIPIENT = f"subscriber@{DOMAIN}"
@@ -125,6 +126,33 @@ class Fixtures:
             _secret("smtp-tls", {"tls.crt": self.certificate.read_text(), "tls.key": self.key.read_text()}),
         ]
         (target / "bench.yaml").write_text(yaml.safe_dump_all(documents), encoding="utf-8")
+        return target
+
+    def mount(self, manifests: Path, entries: int = 1) -> Path:
+        """Write what a pod has mounted of manifests: the document that the operator makes, and the Secrets.
+
+        `entries`: domains that the document has at least, be they more than a PushDomain may have.
+
+        Raises:
+            ValueError: the manifests are refused.
+        """
+        loaded = ManifestSource([manifests]).load()
+        if loaded.bundle is None:
+            raise ValueError(*map(str, loaded.problems))
+        target = self.directory / "mounted"
+        config = loaded.bundle.config
+        last = config.entries[-1]
+        more = [
+            last.model_copy(update={"name": f"more{number}.example"})
+            for number in range(entries - len(config.entries))
+        ]
+        config = config.model_copy(update={"entries": (*more, *config.entries)})
+        files = {"config/config.json": config.to_json().encode()}
+        for name, keys in loaded.bundle.secrets.items():
+            files |= {f"secrets/{name}/{key}": value for key, value in keys.items()}
+        for name, content in files.items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes(content)
         return target
 
     def bodies(self, batch: int) -> Path:

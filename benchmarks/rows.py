@@ -140,6 +140,8 @@ ROWS = (
         for variant in (
             _DIRECT,
             replace(_DIRECT, entries=256),
+            replace(_DIRECT, entries=1_000),
+            replace(_DIRECT, idle=20),
             replace(_DIRECT, idle=2_000),
             whole_path.Variant("queued", _PIPELINED),
             whole_path.Variant("queued", _PIPELINED, waiting=100_000),

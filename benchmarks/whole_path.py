@@ -27,10 +27,13 @@ OURS = (
 """The command of the dispatcher; names in braces are filled in."""
 QUEUE = " --queue-dir {queue}"
 """What the command has beside that for acceptance Queued."""
+
 NAIVE = (
     "{python} -m benchmarks.naive --port {port} --sink {sink} --ca {ca} --key {key} --key-id {key_id} "
     "--team-id {team_id} --topic {topic} --log {log}"
 )
+MOST_DOMAINS = 256
+"""That a PushDomain may have."""
 FILLED = 300.0
 """Seconds within which what shall wait must be queued."""
 COMMANDS = {"naive": NAIVE, "tubepost": OURS, "queued": OURS + QUEUE, "queued on JetStream": OURS}
@@ -47,7 +50,7 @@ class Variant:
     workers: int = 1
     """Of ours, as what follows."""
     entries: int = 1
-    """Domains of the PushDomain."""
+    """Domains of the PushDomain; of its compiled document where they are more than it may have."""
     idle: int = 0
     """Sessions beside, that say nothing."""
     waiting: int = 0
@@ -74,6 +77,11 @@ class Variant:
         return replace(self, feed=replace(self.feed, rate=rate))
 
 
+def in_pod(ours: str) -> str:
+    """The command as a pod has it: with a compiled document and Secrets in the place of manifests."""
+    return ours.replace("-f {manifests}", "--config {mounted}/config --secrets {mounted}/secrets")
+
+
 def run(
     variant: Variant,
     commands: Mapping[str, str],
@@ -95,6 +103,13 @@ def run(
         _queue(variant.program, Path(queue)) as queue_spec,
     ):
         port, rest_port = free_port(), free_port()
+        manifests = fixtures.manifests(
+            sink.port,
+            queue=queue_spec,
+            workers=variant.workers,
+            entries=min(variant.entries, MOST_DOMAINS),
+            waiting=variant.waiting > 0,
+        )
         fill = {
             "python": sys.executable,
             "bin": variant.before / ".venv" / "bin" if variant.before else Path(sys.executable).parent,
@@ -108,16 +123,14 @@ def run(
             "team_id": TEAM_ID,
             "topic": TOPIC,
             "log": fixtures.directory / "naive.log",
-            "manifests": fixtures.manifests(
-                sink.port,
-                queue=queue_spec,
-                workers=variant.workers,
-                entries=variant.entries,
-                waiting=variant.waiting > 0,
-            ),
+            "manifests": manifests,
+            "mounted": fixtures.mount(manifests, variant.entries),
             "queue": queue,
         }
-        command = [part.format_map(fill) for part in shlex.split(commands[variant.program])]
+        command_line = commands[variant.program]
+        if variant.entries > MOST_DOMAINS:
+            command_line = in_pod(command_line)
+        command = [part.format_map(fill) for part in shlex.split(command_line)]
         into = rest_port if variant.feed.batch else port
         with running(variant.name, command, fixtures.directory / "output", port) as program:
             greeted(program.pid)
