@@ -103,6 +103,16 @@ class Command:
             raise
 
 
+def children(pid: int, name: str = "") -> list[int]:
+    """The processes that a process has started; those of one name, if it is given."""
+    found = [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+    return [child for child in found if not name or Path(f"/proc/{child}/comm").read_text().strip() == name]
+
+
 class Simulator(Command):
     patterns: ClassVar = {"port": r"https://127\.0\.0\.1:(\d+)", "api": r"API: +http://127\.0\.0\.1:(\d+)/"}
 

@@ -8,14 +8,13 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks.processes import free_port
-from tests.e2e.app import Dispatcher, tubepost
+from tests.e2e.app import Dispatcher, children, tubepost
 from tests.peers.servers import GoPeer
 from tubepost_dispatcher.store.bundle_table import unfold
 from tubepost_dispatcher.store.database import Database
@@ -98,13 +97,8 @@ def kill_all(dispatcher: Dispatcher) -> None:
     """Kill -9 the supervisor and every process below it."""
     tree = [dispatcher.pid]
     for member in tree:
-        tree += _children(member)
+        tree += children(member)
     for member in tree:
         with contextlib.suppress(ProcessLookupError):
             os.kill(member, signal.SIGKILL)
     dispatcher.stop(signal.SIGKILL)
-
-
-def _children(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        yield from map(int, (task / "children").read_text().split())

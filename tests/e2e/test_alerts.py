@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from benchmarks.processes import free_port
-from tests.e2e.app import Dispatcher, Simulator, tubepost, wait_until
+from tests.e2e.app import Dispatcher, Simulator, children, tubepost, wait_until
 from tests.e2e.injector import Injector
 from tests.e2e.queue_site import QueueSite, answered
 from tests.e2e.test_bounces import dead, send
@@ -296,22 +296,24 @@ def test_what_goes_wrong_with_partitions(tmp_path: Path) -> None:
     (site.queue / "01" / "current" / "queue.db").write_bytes(b"not a database, " * 1000)
     with (
         (site.queue / "00" / "lock").open("r+b") as lock,
-        Prometheus() as prometheus,
+        # A scrape waits a second for workers that are stopped, which they are for a few seconds.
+        Prometheus(interval=1500) as prometheus,
         site.dispatcher() as dispatcher,
     ):
         prometheus.scrape(int(dispatcher.found["http"]), push_domain="alerts", pod="alerts-0")
         prometheus.fires({"TubepostQueueDamaged"})
-        workers = [worker["pid"] for worker in dispatcher.status()["workers"]]
-        for worker in workers:
-            os.kill(worker, signal.SIGSTOP)  # they adopt nothing
+        # They adopt nothing, and no successor of theirs is forked.
+        stopped = children(dispatcher.pid)
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
         try:
             (site.queue / "07").mkdir()
             (site.queue / "07" / "lock").touch()
             prometheus.fires({"TubepostQueuePartitionOrphaned"})
         finally:
-            for worker in workers:
+            for process in stopped:
                 with contextlib.suppress(ProcessLookupError):  # killed, since it was silent
-                    os.kill(worker, signal.SIGCONT)
+                    os.kill(process, signal.SIGCONT)
         prometheus.clears({"TubepostQueuePartitionOrphaned"})
         assert dispatcher.stop() == 0, dispatcher.output()
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.e2e.app import REPOSITORY, TUBEPOST, Command, Dispatcher, get, tubepost, wait_until
+from tests.e2e.app import REPOSITORY, TUBEPOST, Command, Dispatcher, children, get, tubepost, wait_until
 from tests.e2e.conftest import Stack
 
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -212,16 +212,8 @@ def test_sigterm_drains_and_ends_with_status_0(how: tuple[str, ...], workers: in
         assert dispatcher.stop(signal.SIGTERM) == 0
 
 
-def _children(pid: int) -> list[int]:
-    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def _workers(pid: int) -> list[int]:
-    return _named(pid, "tubepost-worker")
-
-
-def _named(pid: int, name: str) -> list[int]:
-    return [child for child in _children(pid) if Path(f"/proc/{child}/comm").read_text().strip() == name]
+    return children(pid, "tubepost-worker")
 
 
 def _alive(pid: int) -> bool:
@@ -254,16 +246,16 @@ def test_sigterm_while_it_starts_ends_it_in_order(tmp_path: Path) -> None:
 def test_workers_of_a_supervisor_that_was_killed_end_by_themselves() -> None:
     with Dispatcher([REPOSITORY / "examples/seed"], "--simulator", "--workers", "2") as dispatcher:
         assert len(_workers(dispatcher.pid)) == 2
-        children = _children(dispatcher.pid)
-        assert len(children) == 3  # and the zygote
+        below = children(dispatcher.pid)
+        assert len(below) == 3  # and the zygote
         dispatcher.stop(signal.SIGKILL)
-        wait_until(lambda: not any(_alive(pid) for pid in children))
+        wait_until(lambda: not any(_alive(pid) for pid in below))
 
 
 def test_without_its_zygote_a_dispatcher_goes_on() -> None:
     send = ("send", "--domain", "apn_example.com", "--token", TOKEN, "--alert", "x")
     with Dispatcher([REPOSITORY / "examples/seed"], "--simulator", "--workers", "1") as dispatcher:
-        (zygote,) = _named(dispatcher.pid, "tubepost-zygote")
+        (zygote,) = children(dispatcher.pid, "tubepost-zygote")
         (first,) = _workers(dispatcher.pid)
         os.kill(zygote, signal.SIGKILL)
         wait_until(lambda: not _alive(zygote))
@@ -277,7 +269,7 @@ def test_without_its_zygote_a_dispatcher_goes_on() -> None:
 
 
 def test_secrets_are_neither_in_arguments_nor_in_the_log(stack: Stack, credentials: Path) -> None:
-    pids = [stack.dispatcher.pid, *_children(stack.dispatcher.pid)]
+    pids = [stack.dispatcher.pid, *children(stack.dispatcher.pid)]
     arguments = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids).decode()
     said = stack.dispatcher.output() + arguments + json.dumps(stack.dispatcher.status())
     for name in ("client.key", "token.p8", "server.key"):

@@ -26,11 +26,11 @@ INTERVAL = 0.5
 """Seconds between two scrapes, and between two looks at the rules."""
 PATIENCE = 120.0
 _CONFIG = """\
-global: {{scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms}}
+global: {{scrape_interval: {interval}ms, scrape_timeout: {timeout}ms, evaluation_interval: 500ms}}
 rule_files: ["{directory}/alerts.yaml"]
 scrape_configs:
   - job_name: tubepost
-    scrape_timeout: 400ms
+    scrape_timeout: {timeout}ms
     file_sd_configs: [{{files: ["{directory}/targets.json"], refresh_interval: 1s}}]
 """
 
@@ -59,12 +59,19 @@ def shortened(expression: str) -> str:
 
 
 class Prometheus(Process):
-    """It scrapes what it is told to, and evaluates the alerts. `values`: of `monitoring.alerts` in the chart."""
+    """It scrapes what it is told to, and evaluates the alerts.
 
-    def __init__(self, **values: Any) -> None:
+    Args:
+        interval: milliseconds between two scrapes; one that takes nearly that long has failed.
+        values: of `monitoring.alerts` in the chart.
+    """
+
+    def __init__(self, *, interval: int = 500, **values: Any) -> None:
         self._directory = tempfile.TemporaryDirectory()
         place = Path(self._directory.name)
-        (place / "prometheus.yaml").write_text(_CONFIG.format(directory=place))
+        (place / "prometheus.yaml").write_text(
+            _CONFIG.format(directory=place, interval=interval, timeout=interval - 100)
+        )
         group = {"groups": [{"name": "tubepost", "rules": rules(values)}]}
         (place / "alerts.yaml").write_text(yaml.safe_dump(group))
         self._targets: list[dict[str, Any]] = []
