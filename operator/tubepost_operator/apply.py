@@ -207,7 +207,7 @@ class Applier:
                 OWN[key.kind], key.namespace, key.name, {**patch, "status": slim}, "status"
             )
         if answer is None:
-            self._cache.remove(key)
+            self._cache.remove(key, document["metadata"]["uid"])
             return False
         self._cache.set_status(key, answer)
         self._metrics.writes.labels(key.kind, "status").inc()

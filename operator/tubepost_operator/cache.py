@@ -111,10 +111,13 @@ class Cache:
             or document.get("status") != before.get("status")  # somebody else's: ours is known already
         )
 
-    def remove(self, key: Key) -> None:
-        """An object of ours is gone."""
-        self._own.pop(key, None)
-        self._by_namespace.get((key.kind, key.namespace), {}).pop(key.name, None)
+    def remove(self, key: Key, uid: str) -> None:
+        """An object of ours is gone; another one of its name is kept."""
+        known = self._own.get(key)
+        if known is None or known.document["metadata"].get("uid") != uid:
+            return
+        del self._own[key]
+        self._by_namespace[key.kind, key.namespace].pop(key.name, None)
 
     def get(self, key: Key) -> Document | None:
         """An object of ours."""

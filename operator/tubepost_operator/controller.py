@@ -232,7 +232,7 @@ class Controller:
             _LOG.warning("%s: its status cannot say so: %s", key, again, extra=fields(key))
 
     def _forget(self, key: Key) -> None:
-        self.queue.forget(key)
+        # The queue forgets nothing: another object of that name may have been enqueued already.
         self._holdings.forget(key)
         self._emptying.forget(key)
         self._claims_left.pop(key, None)

@@ -73,7 +73,7 @@ class Enqueuer:
 
     def _removed(self, key: Key, known: Document) -> None:
         concerned = self._concerned(key, known, None)
-        self._cache.remove(key)
+        self._cache.remove(key, known["metadata"].get("uid"))
         self._changed(concerned)
 
     def _concerned(self, key: Key, old: Document | None, new: Document | None) -> list[Key]:

@@ -73,12 +73,6 @@ class WorkQueue:
         if entry is None or entry.due > due:
             self._set(key, max(due, now), now)
 
-    def forget(self, key: Key) -> None:
-        """The object was deleted."""
-        self._entries.pop(key, None)
-        self._again.pop(key, None)
-        self._failures.pop(key, None)
-
     def take(self, now: float) -> Key | None:
         """An object that is due, None when there is none. Give it back with `done` or `failed`."""
         while self._heap:

@@ -67,7 +67,12 @@ def test_users_are_exactly_those_that_refer() -> None:
     assert names(cache.users_of_secret("default", "second")) == {"other", "two", "three"}
     assert cache.users_of_secret("elsewhere", "cert") == []
     assert cache.secrets_of(Key("PushDomain", "default", "three")) == {"cert", "second"}
-    cache.remove(Key("PushDomain", "default", "one"))
+    one = Key("PushDomain", "default", "one")
+    cache.remove(one, "that of another one of its name")
+    assert cache.users_of(Key("ApnRoute", "default", "apns")) == [one]
+    known = cache.get(one)
+    assert known is not None
+    cache.remove(one, known["metadata"]["uid"])
     assert cache.users_of(Key("ApnRoute", "default", "apns")) == []
 
 

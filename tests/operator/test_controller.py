@@ -17,7 +17,7 @@ from tubepost_operator import controller as controller_module
 from tubepost_operator import holding
 from tubepost_operator.api import ApiError
 from tubepost_operator.fights import FREE
-from tubepost_operator.kinds import CHILDREN, OWN, RELATED
+from tubepost_operator.kinds import CHILDREN, OWN, RELATED, Kind
 from tubepost_operator.names import Names
 from tubepost_operator.observed import Document, Key, PodReport
 from tubepost_operator.plan import push_domain as push_domain_module
@@ -51,6 +51,39 @@ async def test_a_push_domain_becomes_children_and_ready(cluster: FakeCluster) ->
             assert "finalizers" not in cluster.get_now(kind, name)["metadata"]
     assert cluster.condition("apns", of="ApnRoute") == ("True", "Ready")
     assert cluster.get_now("ApnRoute", "apns")["status"]["users"] == ["alerts"]
+
+
+async def test_an_object_made_anew_while_the_answer_that_the_old_one_is_gone_is_on_its_way(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(cluster)
+    merge = cluster.merge
+
+    async with start(cluster) as running:
+        await made(running)
+        cache = running.leadership.cache
+        key = Key("PushDomain", "default", "alerts")
+
+        async def late(
+            kind: Kind, namespace: str, name: str, patch: Document, subresource: str | None = None
+        ) -> Document | None:
+            if (kind.name, subresource) != ("PushDomain", "status") or replaced:
+                return await merge(kind, namespace, name, patch, subresource)
+            replaced.append(name)
+            cluster.remove("PushDomain", name)
+            answer = await merge(kind, namespace, name, patch, subresource)
+            anew = push_domain()
+            cluster.put({**anew, "metadata": {**anew["metadata"], "uid": "another"}})
+            await running.until(
+                lambda: (cache.get(key) or {"metadata": {}})["metadata"].get("uid") == "another"
+            )
+            return answer
+
+        replaced: list[str] = []
+        monkeypatch.setattr(cluster, "merge", late)
+        cluster.edit("PushDomain", "alerts", lambda document: document["spec"].update(logLevel="Debug"))
+        await running.until(lambda: replaced)
+        await made(running)
 
 
 async def test_what_others_added_is_removed(cluster: FakeCluster) -> None:

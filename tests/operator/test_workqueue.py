@@ -69,14 +69,6 @@ def test_back_off_doubles_and_ends() -> None:
     assert queue.failed(A, now) == 1.0
 
 
-def test_who_is_gone_is_forgotten() -> None:
-    queue = WorkQueue()
-    queue.add(A, 0.0)
-    queue.forget(A)
-    assert queue.take(10.0) is None
-    assert queue.next_due() is None
-
-
 class QueueMachine(RuleBasedStateMachine):
     """Nothing gets lost, nothing is handed out twice."""
 
