@@ -62,10 +62,13 @@ class QueueSite:
         files = [manifests, self._made / "secrets.yaml"]
         return Dispatcher(files, "--port", str(self.smtp_port), "--queue-dir", str(self.queue), *arguments)
 
-    def stored(self, partition: str = "*") -> set[str]:
-        """The identities of what is on the disk, or in one partition of it, while no dispatcher runs."""
+    def stored(self, partition: str = "*", queue: Path | None = None) -> set[str]:
+        """The identities of what is on the disk, or in one partition of it, while no dispatcher runs.
+
+        `queue`: where this process sees the queue's directory, if elsewhere than its dispatcher.
+        """
         found = set[str]()
-        for database in sorted(self.queue.glob(f"{partition}/current/queue.db")):
+        for database in sorted((queue or self.queue).glob(f"{partition}/current/queue.db")):
             with tempfile.TemporaryDirectory() as scratch:
                 copy = Database(
                     Path(shutil.copytree(database.parent, Path(scratch) / "current")) / database.name
@@ -93,12 +96,17 @@ def queued(dispatcher: Dispatcher) -> float:
     return sum(value for key, value in dispatcher.metrics().items() if key.startswith(name))
 
 
-def kill_all(dispatcher: Dispatcher) -> None:
-    """Kill -9 the supervisor and every process below it."""
+def processes(dispatcher: Dispatcher) -> list[int]:
+    """The supervisor and every process below it."""
     tree = [dispatcher.pid]
     for member in tree:
         tree += children(member)
-    for member in tree:
+    return tree
+
+
+def kill_all(dispatcher: Dispatcher) -> None:
+    """Kill -9 the supervisor and every process below it."""
+    for member in processes(dispatcher):
         with contextlib.suppress(ProcessLookupError):
             os.kill(member, signal.SIGKILL)
     dispatcher.stop(signal.SIGKILL)

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.peers import tools
+from tests.peers.power import Disk
 from tests.peers.process import PeerError
 
 PATIENCE = 90.0
@@ -44,6 +45,7 @@ class NatsServer:
     """One server. `access` is what its configuration says of users; it starts with the `with` block.
 
     `sync_interval`: `always`, or a duration such as `2m`; None for the server's own. `tls`: certificate and key.
+    `disk`: has what it stores, and may lose power.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class NatsServer:
         tls: tuple[Path, Path] | None = None,
         access: str = "",
         more: str = "",
+        disk: Disk | None = None,
     ) -> None:
         self.name, self.directory = name, directory
+        self._disk = disk
         self.client, self.route, self._monitor = Reserved(), Reserved(), Reserved()
         self._settings = (sync_interval, tls)
         self.access = access
@@ -103,9 +107,10 @@ class NatsServer:
         assert self._process is None
         configuration = self.directory / "nats.conf"
         configuration.write_text(self._configuration(), encoding="utf-8")
+        prefix = self._disk.prefix if self._disk is not None else []
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(tools.require("nats-server")), "-c", str(configuration)],
+                [*prefix, str(tools.require("nats-server")), "-c", str(configuration)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -159,6 +164,14 @@ class NatsServer:
             process.kill()
             process.wait(60)
 
+    def cut_power(self) -> None:
+        """It is gone, and so is what it had not synced; `start` has the rest."""
+        assert self._disk is not None
+        assert self._process is not None
+        self._disk.cut([self._process.pid])
+        self.kill()
+        self._disk.back()
+
     def stop(self) -> None:
         """Silence: it holds its connections and answers nothing, as behind a partition."""
         assert self._process is not None
@@ -193,7 +206,7 @@ class NatsServer:
             f"server_name: {self.name}",
             f"listen: 127.0.0.1:{self.client.port}",
             f"http: 127.0.0.1:{self._monitor.port}",
-            f'jetstream {{ store_dir: "{self.directory / "store"}"',
+            f'jetstream {{ store_dir: "{(self._disk.path if self._disk else self.directory) / "store"}"',
             "max_memory_store: 64MB, max_file_store: 2GB",
             *([f"sync_interval: {sync}"] if sync is not None else []),
             "}",
@@ -209,13 +222,14 @@ class NatsServer:
 
 
 class NatsCluster:
-    """Three servers that are one JetStream. A server is stopped and started by itself."""
+    """Three servers that are one JetStream, or as many as `disks`, or one; a server is stopped and started by itself."""
 
-    def __init__(self, directory: Path, count: int = 3, **options: Any) -> None:
+    def __init__(self, directory: Path, disks: Sequence[Disk | None] = (None,) * 3, **options: Any) -> None:
         self.servers = [
-            NatsServer(directory / f"n{number}", f"n{number}", **options) for number in range(1, count + 1)
+            NatsServer(directory / f"n{number}", f"n{number}", disk=disk, **options)
+            for number, disk in enumerate(disks, 1)
         ]
-        for server in self.servers:
+        for server in self.servers if len(self.servers) > 1 else ():
             server.routes = [one.route.port for one in self.servers]
 
     def __enter__(self) -> Self:
@@ -242,6 +256,17 @@ class NatsCluster:
     def others(self, server: NatsServer) -> list[NatsServer]:
         """All but this one."""
         return [one for one in self.servers if one is not server]
+
+    def cut_power(self) -> None:
+        """All are gone at once, with what they had not synced, and come back."""
+        for server in self.servers:
+            server.stop()
+        for server in self.servers:
+            server.cut_power()
+        for server in self.servers:
+            server.start(wait=False)
+        for server in self.servers:
+            server.wait_ready()
 
     def leader(self, stream: str) -> NatsServer:
         """The server that leads the stream, once there is one.

@@ -43,6 +43,14 @@ def test_a_test_that_needs_root_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> 
         tools.require_root()
 
 
+def test_a_test_that_mounts_fails_in_ci_without_loop_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setattr(tools.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(tools.Path, "exists", lambda _: False)
+    with pytest.raises(pytest.fail.Exception, match="no loop devices"):
+        tools.require_loop_devices()
+
+
 def test_the_program_tells_what_is_missing(
     nothing_installed: None, capfd: pytest.CaptureFixture[str]
 ) -> None:

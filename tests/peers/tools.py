@@ -30,6 +30,7 @@ PROGRAMS = (
     "nghttpd",
     "h2load",
     "master",
+    "mke2fs",
     "nginx",
     "prometheus",
     "promtool",
@@ -100,6 +101,13 @@ def require_root() -> None:
         _give_up("this is not root")
 
 
+def require_loop_devices() -> None:
+    """The same for tests that mount a file system of their own."""
+    require_root()
+    if not Path("/dev/loop-control").exists():
+        _give_up("this machine has no loop devices")
+
+
 def node_directory() -> Path:
     """Where the Node packages of the present package-lock.json belong."""
     lock = (HERE / "node" / "package-lock.json").read_bytes()
@@ -109,7 +117,7 @@ def node_directory() -> Path:
 def _give_up(why: str) -> Path:
     import pytest
 
-    text = why if "root" in why else f"{why}. Remedy: {REMEDY}"
+    text = why if why.startswith("this ") else f"{why}. Remedy: {REMEDY}"
     if os.environ.get("CI"):
         pytest.fail(text, pytrace=False)
     print(f"\nSKIPPED, NOT TESTED: {text}", file=sys.stderr)  # noqa: T201 - a skip must be seen
