@@ -8,6 +8,7 @@ import yaml
 
 from tests.chart.helm import CHART, ROOT, Objects, helm, refused, render, sub_chart
 from tests.chart.value_sets import SETS
+from tubepost_cli.kubectl.refusals import RIGHTS, ROLE
 from tubepost_operator import names, rbac, settings
 from tubepost_operator.resources import container as dispatcher
 from tubepost_operator.webhook import permissions
@@ -223,13 +224,20 @@ def test_the_roles_allow_what_the_code_needs_and_nothing_else(objects: Objects) 
 
 
 def test_users_get_their_rights_with_the_definitions() -> None:
-    wanted = {"tubepost-view", "tubepost-edit", "tubepost-admin"}
+    wanted = {"tubepost-view", "tubepost-edit", "tubepost-admin", "tubepost-user"}
     assert wanted <= {item["metadata"]["name"] for item in render().of("ClusterRole")}
     without = render({"crds": {"enabled": False}})
     assert wanted <= {item["metadata"]["name"] for item in without.of("ClusterRole")}
     assert not render({"rbac": {"aggregate": False}}).of("ClusterRole")[2:]
     # Whoever administers a namespace, and nothing else, can install this.
     assert not render(SETS["namespace-alone"]).kinds & CLUSTER_KINDS
+
+
+def test_users_of_the_plugin_have_a_role_with_what_it_asks_for() -> None:
+    (role,) = [one for one in render().of("ClusterRole") if one["metadata"]["name"] == ROLE]
+    assert granted(role) == {
+        (group, resource, "", verb) for (group, resource), verbs in RIGHTS.items() for verb in verbs
+    }
 
 
 def test_releases_in_namespaced_mode_stand_side_by_side() -> None:

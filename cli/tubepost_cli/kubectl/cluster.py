@@ -24,9 +24,19 @@ class ClusterFailed(click.ClickException):
 
 
 class NotAllowed(ClusterFailed):
-    """The user may not do this."""
+    """The user may not do this.
+
+    Attributes:
+        what: is not allowed.
+        remedy: how to get the right; the message has both.
+    """
 
     exit_code = EX_NOPERM
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what + (f". Remedy: {remedy}" if remedy else ""))
+        self.what = what
+        self.remedy = remedy
 
 
 class NotFound(ClusterFailed):
@@ -42,9 +52,15 @@ class Cluster(ABC):
         NotAllowed, NotFound, ClusterFailed: from every method.
     """
 
+    namespace = ""
+    """The namespace that was asked for by name; empty: kubectl's own choice."""
+
     @abstractmethod
-    def objects(self, kind: str, *, selector: str = "") -> list[Document]:
-        """Objects of a kind (`pods`, `pushdomains.tubepost.io`) in the namespace, by a label selector."""
+    def objects(self, kind: str, *, selector: str = "", everywhere: bool = False) -> list[Document]:
+        """Objects of a kind (`pods`, `pushdomains.tubepost.io`), by a label selector.
+
+        Those of the namespace, or of all namespaces.
+        """
 
     @abstractmethod
     def object(self, kind: str, name: str) -> Document:

@@ -15,29 +15,32 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Final
 
-from tubepost_cli.kubectl.cluster import Cluster, ClusterFailed, Document, NotAllowed, NotFound
+from tubepost_cli.kubectl.cluster import Cluster, ClusterFailed, Document
+from tubepost_cli.kubectl.refusals import failure
 
 TIMEOUT: Final = 60.0
 """Seconds for one answer, and for a port to be open."""
 _FORWARDED: Final = re.compile(r"127\.0\.0\.1:(\d+) -> (\d+)")
-_NO_KIND: Final = re.compile(r"doesn't have a resource type|no matches for kind")
 
 
 class Kubectl(Cluster):
     """kubectl with fixed options.
 
     Args:
-        options: kubectl's own, such as `--context=NAME` and `--namespace=NAME`.
+        options: kubectl's own, such as `--context=NAME` and `--kubeconfig=FILE`.
         program: its name, or its path.
+        namespace: empty: the context's.
     """
 
-    def __init__(self, options: Sequence[str] = (), program: str = "kubectl") -> None:
+    def __init__(self, options: Sequence[str] = (), program: str = "kubectl", namespace: str = "") -> None:
         self._options = tuple(options)
+        self.namespace = namespace
         self._program = program
 
-    def objects(self, kind: str, *, selector: str = "") -> list[Document]:
+    def objects(self, kind: str, *, selector: str = "", everywhere: bool = False) -> list[Document]:
         """`kubectl get`."""
         more = [f"--selector={selector}"] if selector else []
+        more += ["--all-namespaces"] if everywhere else []
         return list(self._json("get", kind, *more)["items"])
 
     def object(self, kind: str, name: str) -> Document:
@@ -112,7 +115,8 @@ class Kubectl(Cluster):
         return done.stdout
 
     def _words(self, *arguments: str) -> list[str]:
-        return [shutil.which(self._program) or self._program, *arguments, *self._options]
+        where = [f"--namespace={self.namespace}"] if self.namespace else []
+        return [shutil.which(self._program) or self._program, *arguments, *where, *self._options]
 
     @contextlib.contextmanager
     def _started(self, words: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
@@ -140,19 +144,6 @@ class Kubectl(Cluster):
     def _check(self, words: Sequence[str], status: int, said: str) -> None:
         if status:
             raise failure(f"kubectl {words[1]}", said)
-
-
-def failure(what: str, said: str) -> ClusterFailed:
-    """What kubectl said when it failed, with the remedy."""
-    text = " ".join(line for line in said.splitlines() if line and not line.startswith(("E0", "E1", "W0")))
-    text = text.removeprefix("error: ").strip()[:600] or "it ended without a word"
-    if "(Forbidden)" in text or "is forbidden" in text or "forbidden:" in text:
-        return NotAllowed(f"not allowed: {text}. `kubectl auth can-i --list` shows your rights")
-    if _NO_KIND.search(text):
-        return NotFound(f"{text}: Tubepost's custom resource definitions are not in this cluster")
-    if "(NotFound)" in text or "not found" in text:
-        return NotFound(f"{text}. Another namespace (-n), or another cluster (--context)?")
-    return ClusterFailed(f"{what}: {text}")
 
 
 def _missing(program: str, error: OSError) -> ClusterFailed:

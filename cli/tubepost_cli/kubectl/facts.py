@@ -11,12 +11,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tubepost_cli.kubectl.cluster import Cluster, ClusterFailed, Document
 from tubepost_cli.kubectl.pods_client import forwarded
+from tubepost_cli.kubectl.refusals import once
 from tubepost_cli.kubectl.targets import (
     INJECT_LABEL,
     PUSH_DOMAIN_LABEL,
     PUSH_DOMAINS,
     ROUTES,
     DispatcherPod,
+    named,
     pods_of,
 )
 from tubepost_cli.queue_client import QueueClient, Refused, Unavailable
@@ -121,14 +123,15 @@ def gather(cluster: Cluster, name: str | None) -> Facts:
     Raises:
         ClusterFailed: there are no PushDomains to be seen, or not this one.
     """
-    push_domains = [cluster.object(PUSH_DOMAINS, name)] if name else cluster.objects(PUSH_DOMAINS)
+    push_domains = [named(cluster, name)] if name else cluster.objects(PUSH_DOMAINS)
+    failures: list[ClusterFailed] = []
     problems: list[str] = []
 
     def some(kind: str, selector: str = "") -> list[Document]:
         try:
             return cluster.objects(kind, selector=selector)
         except ClusterFailed as error:
-            problems.append(error.message)
+            failures.append(error)
             return []
 
     routes = some(ROUTES)
@@ -156,8 +159,8 @@ def gather(cluster: Cluster, name: str | None) -> Facts:
                     if pod.name in ports:
                         _look(pod, ports[pod.name], live, problems)
         except ClusterFailed as error:
-            problems.append(error.message)
-    return Facts(push_domains, routes, events, pods, live, list(dict.fromkeys(problems)))
+            failures.append(error)
+    return Facts(push_domains, routes, events, pods, live, list(dict.fromkeys([*problems, *once(failures)])))
 
 
 def _look(

@@ -11,7 +11,7 @@ from tubepost_cli.kubectl.cluster import Cluster
 from tubepost_cli.kubectl.command import Kubectl
 
 F = TypeVar("F", bound=Callable[..., Any])
-_PASSED_ON: Final = ("namespace", "context", "kubeconfig", "as_user")
+_PASSED_ON: Final = ("context", "kubeconfig", "as_user")
 
 
 def cluster_options(function: F) -> F:
@@ -33,7 +33,12 @@ def cluster_of(options: Mapping[str, Any]) -> Cluster:
         return given
     names = {"as_user": "as"}
     return Kubectl(
-        [f"--{names.get(name, name)}={options[name]}" for name in _PASSED_ON if options.get(name) is not None]
+        [
+            f"--{names.get(name, name)}={options[name]}"
+            for name in _PASSED_ON
+            if options.get(name) is not None
+        ],
+        namespace=options.get("namespace") or "",
     )
 
 
@@ -41,4 +46,4 @@ def in_cluster(options: Mapping[str, Any], places: object) -> bool:
     """Whether a command that can do both is about a cluster: by its options, or as a plugin of kubectl's."""
     root = click.get_current_context().find_root()
     plugin = bool(root.meta.get("tubepost.plugin")) or isinstance(root.obj, Cluster)
-    return plugin or bool(places) or any(options.get(name) is not None for name in _PASSED_ON)
+    return plugin or bool(places) or any(options.get(name) is not None for name in ("namespace", *_PASSED_ON))

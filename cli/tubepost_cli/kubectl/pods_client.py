@@ -55,6 +55,8 @@ def forwarded(
             else:
                 found[pod.name] = answer
         if failures and not found:
+            if len({failure.message for failure in failures}) == 1 and len(failures) == len(problems):
+                raise failures[0]
             kind = NotAllowed if isinstance(failures[0], NotAllowed) else ClusterFailed
             raise kind("; ".join(problems))
         yield found, problems

@@ -16,10 +16,11 @@ import httpx
 import yaml
 
 from tubepost_cli.kubectl import redact
-from tubepost_cli.kubectl.cluster import Cluster, ClusterFailed, Document
+from tubepost_cli.kubectl.cluster import Cluster, ClusterFailed, Document, NotAllowed
 from tubepost_cli.kubectl.facts import Facts, gather
 from tubepost_cli.kubectl.options import cluster_of, cluster_options
 from tubepost_cli.kubectl.pods_client import forwarded
+from tubepost_cli.kubectl.refusals import once
 from tubepost_cli.kubectl.status_text import screen, when
 from tubepost_cli.kubectl.targets import (
     INJECT_LABEL,
@@ -91,7 +92,13 @@ def command(file: Path | None, tail: int, **options: Any) -> None:
     except FileExistsError:
         raise click.ClickException(f"{target} exists: name another file with -f") from None
     except OSError as error:
-        raise click.ClickException(f"{target} cannot be written: {error}") from None
+        target.unlink(missing_ok=True)
+        raise click.ClickException(
+            f"{target} cannot be written: {error.strerror}. Remedy: name a file elsewhere with -f"
+        ) from None
+    except BaseException:
+        target.unlink(missing_ok=True)  # half a report tells nobody that it is one
+        raise
     click.echo(
         f"{target}: {counted(count, 'file')}, {counted(target.stat().st_size, 'byte')}; secrets are left out."
     )
@@ -107,19 +114,29 @@ def contents(cluster: Cluster, missing: list[str], tail: int) -> Iterator[tuple[
         cluster: asked for everything.
         missing: gets what could not be had, and why.
         tail: lines of each log.
+
+    Raises:
+        ClusterFailed: nobody answers.
     """
 
     def tried(what: Callable[[], T], otherwise: T) -> T:
         try:
             return what()
         except ClusterFailed as error:
-            missing.append(error.message)
+            failures.append(error)
             return otherwise
+
+    failures: list[ClusterFailed] = []
 
     def objects(kind: str, selector: str = "") -> list[Document]:
         return tried(lambda: cluster.objects(kind, selector=selector), [])
 
-    yield "versions.json", _json({"tubepost": version("tubepost"), **tried(cluster.versions, {})})
+    try:
+        versions = cluster.versions()
+    except NotAllowed as error:
+        failures.append(error)
+        versions = {}
+    yield "versions.json", _json({"tubepost": version("tubepost"), **versions})
     facts = tried(lambda: gather(cluster, None), Facts(()))
     missing += facts.problems
     yield "status.txt", "".join(f"{redact.text(line)}\n" for line in screen(facts, time.time()))
@@ -140,6 +157,7 @@ def contents(cluster: Cluster, missing: list[str], tail: int) -> Iterator[tuple[
         yield from _logs(cluster, pod_name, container, tail, missing)
     if pods:
         yield from tried(lambda: _answers(cluster, pods, missing), list[tuple[str, str]]())
+    missing[:] = dict.fromkeys([*missing, *once(failures)])
 
 
 def _objects(kind: str, documents: list[Document]) -> Iterator[tuple[str, str]]:

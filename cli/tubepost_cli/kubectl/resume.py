@@ -10,7 +10,7 @@ from tubepost_api.config import DeliveryMode
 from tubepost_api.suspension import mode_of, read, resuming
 from tubepost_cli.kubectl.cluster import Cluster
 from tubepost_cli.kubectl.options import cluster_of, cluster_options
-from tubepost_cli.kubectl.targets import PUSH_DOMAINS
+from tubepost_cli.kubectl.targets import PUSH_DOMAINS, named
 
 
 @click.command(short_help="Let delivery go on.")
@@ -34,7 +34,7 @@ def resume(cluster: Cluster, name: str) -> str:
     Raises:
         ClusterFailed: the API server does not do it.
     """
-    push_domain = cluster.object(PUSH_DOMAINS, name)
+    push_domain = named(cluster, name)
     mode = mode_of(push_domain)
     suspended = read(push_domain) is not None
     if suspended:

@@ -9,7 +9,7 @@ import click
 from tubepost_cli import send as local
 from tubepost_cli.kubectl.cluster import ClusterFailed
 from tubepost_cli.kubectl.options import cluster_of, cluster_options
-from tubepost_cli.kubectl.targets import PUSH_DOMAINS, find
+from tubepost_cli.kubectl.targets import find, named
 
 _OWN: Final = frozenset({"host", "port", "domain"})
 """Options of `tubepost send` that a PushDomain answers."""
@@ -36,7 +36,7 @@ def command(name: str, domain: str | None, **options: Any) -> None:
     """
     cluster = cluster_of(options)
     name = name.removeprefix("pushdomain/")
-    push_domain = cluster.object(PUSH_DOMAINS, name)
+    push_domain = named(cluster, name)
     pods = [pod for pod in find(cluster, [name]) if pod.running]
     if not pods:
         raise ClusterFailed(f"no dispatcher of PushDomain {name} runs; `kubectl tubepost status {name}`")

@@ -14,6 +14,7 @@ from tubepost_api.suspension import in_force
 from tubepost_cli.kubectl.facts import Facts, gather
 from tubepost_cli.kubectl.options import cluster_of, cluster_options
 from tubepost_cli.kubectl.status_text import screen
+from tubepost_cli.kubectl.targets import elsewhere
 from tubepost_cli.queue_client import EX_PARTLY
 from tubepost_cli.queue_text import shown
 
@@ -35,12 +36,15 @@ def command(name: str | None, output: str, **options: Any) -> None:
     LATER counts attempts that failed for now; DELIVERED, FAILED and LATER are since the pod started. Exit
     status 3: something could not be seen; standard error says what.
     """
-    facts = gather(cluster_of(options), name.removeprefix("pushdomain/") if name else None)
+    cluster = cluster_of(options)
+    facts = gather(cluster, name.removeprefix("pushdomain/") if name else None)
     if output == "json":
         click.echo(json.dumps(_public(facts), indent=2))
     else:
         for line in screen(facts, time.time(), _paint):
             click.echo(line)
+        if not facts.push_domains:
+            click.echo(elsewhere(cluster))
     for problem in facts.problems:
         click.echo(f"{click.style('missing', fg='yellow')}: {shown(problem, 600)}", err=True)
     sys.exit(EX_PARTLY if facts.problems else 0)

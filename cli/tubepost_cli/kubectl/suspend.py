@@ -11,7 +11,7 @@ from tubepost_api.durations import parse_duration
 from tubepost_api.suspension import Suspension, suspending
 from tubepost_cli.kubectl.cluster import Cluster
 from tubepost_cli.kubectl.options import cluster_of, cluster_options
-from tubepost_cli.kubectl.targets import PUSH_DOMAINS
+from tubepost_cli.kubectl.targets import PUSH_DOMAINS, named
 from tubepost_cli.queue_change import user
 from tubepost_cli.queue_text import moment, span, stamp_of
 
@@ -65,7 +65,7 @@ def suspend(cluster: Cluster, name: str, reason: str, by: str, until: float | No
     Raises:
         ClusterFailed: the API server does not do it.
     """
-    push_domain = cluster.object(PUSH_DOMAINS, name)
+    push_domain = named(cluster, name)
     end = stamp_of(until) if until is not None else ""
     suspension = Suspension(by, reason, stamp_of(time.time()), end)
     cluster.patch(PUSH_DOMAINS, name, suspending(push_domain, suspension))

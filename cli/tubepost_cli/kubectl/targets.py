@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tubepost_api.listener import ADMIN_PORT, HTTP_PORT
+from tubepost_api.read import suggestion
 from tubepost_api.resource import GROUP
-from tubepost_cli.kubectl.cluster import Cluster, NotFound
+from tubepost_cli.kubectl.cluster import Cluster, ClusterFailed, NotFound
 
 PUSH_DOMAINS: Final = f"pushdomains.{GROUP}"
 """The kind as kubectl has it."""
@@ -25,6 +26,8 @@ _HTTP_ANNOTATION: Final = f"{GROUP}/sidecar-http-port"
 _SMTP_ANNOTATION: Final = f"{GROUP}/sidecar-smtp-port"
 _KINDS: Final = frozenset({"pushdomain", "pushdomains", "pd", PUSH_DOMAINS})
 _POD_KINDS: Final = frozenset({"pod", "pods", "po"})
+_SHOWN: Final = 5
+"""Names in a hint."""
 Document = Mapping[str, Any]
 
 
@@ -129,16 +132,86 @@ def find(cluster: Cluster, places: Sequence[str] = ()) -> list[DispatcherPod]:
     )
     found = [pod for pod in everything if not places or pod.push_domain in names or pod.name in chosen]
     for name in sorted(names - {pod.push_domain for pod in found}):
-        cluster.object(PUSH_DOMAINS, name)  # or there is not even that
+        named(cluster, name)  # or there is not even that
         raise NotFound(f"PushDomain {name} has no pods; `kubectl tubepost status {name}` says why")
     if lost := sorted(chosen - {pod.name for pod in found}):
-        raise NotFound(f"pod {lost[0]} has no dispatcher, or does not exist in this namespace")
+        near = suggestion(lost[0], [pod.name for pod in everything])
+        hint = f". Did you mean pod/{near}?" if near else "; `kubectl tubepost status` lists them"
+        raise NotFound(f"pod {lost[0]} has no dispatcher, or does not exist in this namespace{hint}")
     if not found:
-        raise NotFound(
-            "no pods with a dispatcher in this namespace. Another namespace (-n), or another cluster"
-            " (--context)?"
-        )
+        here = _seen(cluster, PUSH_DOMAINS)
+        hint = "`kubectl tubepost status` says why" if here else elsewhere(cluster)
+        raise NotFound(f"no pods with a dispatcher in this namespace. {hint}")
     return found
+
+
+def named(cluster: Cluster, name: str) -> dict[str, Any]:
+    """The PushDomain of this name.
+
+    Raises:
+        NotFound: there is none; it says which one may have been meant.
+    """
+    try:
+        return cluster.object(PUSH_DOMAINS, name)
+    except NotFound as error:
+        try:
+            known = _names(cluster.objects(PUSH_DOMAINS))
+        except ClusterFailed:
+            raise error from None
+        raise NotFound(
+            f"PushDomain {name} not found in this namespace. {_meant(cluster, name, known)}"
+        ) from None
+
+
+def _meant(cluster: Cluster, name: str, known: Sequence[str]) -> str:
+    if near := suggestion(name, known):
+        return f"Did you mean {near}?"
+    for kind, title in ((ROUTES, "ApnRoute"), (LOGGERS, "ApnLogger")):
+        if name in _names(_seen(cluster, kind)):
+            users = _names(one for one in _seen(cluster, PUSH_DOMAINS) if name in _used(one["spec"]))
+            of = f" of PushDomain {', '.join(users)}" if users else ""
+            return f"It is an {title}{of}: `kubectl describe {kind} {name}`."
+    if known:
+        more = f", and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+        return f"There are {', '.join(known[:_SHOWN])}{more}." if len(known) > 1 else f"There is {known[0]}."
+    return elsewhere(cluster, name)
+
+
+def elsewhere(cluster: Cluster, name: str = "") -> str:
+    """Where PushDomains are when there are none here, as far as the user may see that.
+
+    Args:
+        cluster: is asked.
+        name: only those of this name.
+    """
+    places = [
+        one["metadata"]["namespace"]
+        for one in _seen(cluster, PUSH_DOMAINS, everywhere=True)
+        if name in {"", one["metadata"]["name"]}
+    ]
+    found = sorted(set(places))
+    if near := suggestion(cluster.namespace, found):
+        return f"Did you mean -n {near}?"
+    if found:
+        return f"There are some in other namespaces: -n {', -n '.join(found[:_SHOWN])}."
+    return "Another namespace (-n), or another cluster (--context)?"
+
+
+def _seen(cluster: Cluster, kind: str, *, everywhere: bool = False) -> list[dict[str, Any]]:
+    try:
+        return cluster.objects(kind, everywhere=everywhere)
+    except ClusterFailed:  # for a hint only
+        return []
+
+
+def _used(spec: Document) -> set[str]:
+    """Names of the ApnRoutes and ApnLoggers that a PushDomain uses."""
+    routes = [name for domain in spec["domains"] for name in domain.get("routes") or ()]
+    return {*routes, *(spec.get("routes") or ()), *(spec.get("loggers") or ())}
+
+
+def _names(documents: Iterable[Document]) -> list[str]:
+    return [one["metadata"]["name"] for one in documents]
 
 
 def asked(pods: Iterable[DispatcherPod]) -> tuple[list[DispatcherPod], list[str]]:

@@ -35,10 +35,14 @@ class Recorded(Cluster):
         self.lines: dict[str, list[str]] = {}
         self.forbidden: set[str] = set()
         self.patched = 0
+        self.elsewhere: list[Document] = []
+        """PushDomains of other namespaces."""
 
-    def objects(self, kind: str, *, selector: str = "") -> list[Document]:
-        if kind in self.forbidden:
+    def objects(self, kind: str, *, selector: str = "", everywhere: bool = False) -> list[Document]:
+        if kind in self.forbidden or (everywhere and "everywhere" in self.forbidden):
             raise NotAllowed(f"not allowed: {kind}")
+        if everywhere:
+            return copy.deepcopy([*self.kinds.get(kind, []), *self.elsewhere])
         found = self.kinds.get(kind, [])
         name, _, value = selector.partition("=")
         return [
@@ -70,6 +74,8 @@ class Recorded(Cluster):
     ) -> Iterator[str]:
         if "--previous" in options:
             raise ClusterFailed("no container before")
+        if "pods/log" in self.forbidden:
+            raise NotAllowed("not allowed: pods/log")
         yield from self.lines.get(pod, [])
 
     @contextlib.contextmanager

@@ -28,7 +28,8 @@ def run(*arguments: str, places: object = (), **given: Any) -> tuple[object, boo
 def test_options_are_kubectls() -> None:
     cluster, inside = run("-n", "shop", "--context", "prod", "--kubeconfig", "f", "--as", "alice")
     options = cluster._options  # type: ignore[attr-defined]
-    assert options == ("--namespace=shop", "--context=prod", "--kubeconfig=f", "--as=alice")
+    assert options == ("--context=prod", "--kubeconfig=f", "--as=alice")
+    assert cluster.namespace == "shop"  # type: ignore[attr-defined]
     assert inside
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import tarfile
 from pathlib import Path
@@ -9,6 +10,8 @@ from click.testing import CliRunner
 
 from tests.cli.kubectl.recorded import Recorded
 from tests.cli.kubectl.situation import situation
+from tubepost_cli.kubectl import report
+from tubepost_cli.kubectl.cluster import ClusterFailed, Document
 from tubepost_cli.kubectl.report import command
 from tubepost_cli.kubectl.targets import PUSH_DOMAINS
 
@@ -103,3 +106,31 @@ def test_a_file_that_is_there_is_not_overwritten(cluster: Recorded, tmp_path: Pa
     assert done.exit_code == 1
     assert "name another file with -f" in done.output
     assert target.read_text() == "mine"
+
+
+class Away(Recorded):
+    def versions(self) -> Document:
+        raise ClusterFailed("kubectl version: nobody answers")
+
+
+def test_where_nobody_answers_no_file_is_left(tmp_path: Path) -> None:
+    target = tmp_path / "report.tar.gz"
+    done = CliRunner().invoke(command, ["-f", str(target)], obj=Away({}))
+    assert (done.exit_code, "nobody answers" in done.stderr) == (69, True)
+    assert not target.exists()
+
+
+def test_a_full_disk_leaves_no_file(
+    cluster: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(report, "_add", full)
+    target = tmp_path / "report.tar.gz"
+    done = CliRunner().invoke(command, ["-f", str(target)], obj=cluster)
+    assert (done.exit_code, done.stderr) == (
+        1,
+        f"Error: {target} cannot be written: No space left on device. Remedy: name a file elsewhere with -f\n",
+    )
+    assert not target.exists()

@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from tests.cli.kubectl.situation import situation
 from tubepost_cli.kubectl.status import command
+from tubepost_cli.kubectl.targets import PUSH_DOMAINS
 
 
 def test_the_screen_for_people_has_no_colours_in_a_pipe() -> None:
@@ -40,3 +41,11 @@ def test_a_push_domain_that_is_not_there() -> None:
     done = CliRunner().invoke(command, ["none"], obj=situation())
     assert done.exit_code == 1
     assert "none not found" in done.stderr
+
+
+def test_a_namespace_without_any_says_where_there_are_some() -> None:
+    cluster = situation()
+    cluster.elsewhere, cluster.kinds[PUSH_DOMAINS] = cluster.kinds[PUSH_DOMAINS], []
+    done = CliRunner().invoke(command, [], obj=cluster)
+    assert done.exit_code == 0
+    assert "No PushDomains in this namespace.\nThere are some in other namespaces: -n " in done.stdout

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 
 from tests.cli.kubectl.recorded import Recorded, recorded
-from tubepost_cli.kubectl.cluster import NotFound
-from tubepost_cli.kubectl.targets import PUSH_DOMAINS, asked, find, pods_of
+from tubepost_cli.kubectl.cluster import Document, NotFound
+from tubepost_cli.kubectl.targets import LOGGERS, PUSH_DOMAINS, ROUTES, asked, find, named, pods_of
 
 
 @pytest.fixture
@@ -77,10 +78,71 @@ def test_what_is_not_there_is_said(cluster: Recorded, place: str, words: str) ->
         find(cluster, [place])
 
 
+def elsewhere(name: str, namespace: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"domains": []}}
+
+
+def test_a_name_that_is_mistyped_is_answered_with_the_one_that_was_meant(cluster: Recorded) -> None:
+    with pytest.raises(
+        NotFound, match=r"PushDomain alrts not found in this namespace. Did you mean alerts\?"
+    ):
+        named(cluster, "alrts")
+    with pytest.raises(NotFound, match=r"Did you mean alerts\?"):
+        find(cluster, ["pushdomain/alert"])
+    name = cluster.objects("pods")[0]["metadata"]["name"]
+    with pytest.raises(NotFound, match=rf"Did you mean pod/{name}\?"):
+        find(cluster, [f"pod/{name[:-1]}"])
+
+
+def test_a_name_that_is_like_none_is_answered_with_those_that_there_are(cluster: Recorded) -> None:
+    with pytest.raises(NotFound, match=r"There is alerts\."):
+        named(cluster, "zzz")
+    cluster.kinds[PUSH_DOMAINS] += [elsewhere(f"news{number}", "shop") for number in range(6)]
+    with pytest.raises(NotFound, match=r"There are alerts, news0, news1, news2, news3, and 2 more\."):
+        named(cluster, "zzz")
+
+
+@pytest.mark.parametrize(("kind", "title"), [(ROUTES, "ApnRoute"), (LOGGERS, "ApnLogger")])
+def test_the_name_of_another_kind_is_known_as_that(cluster: Recorded, kind: str, title: str) -> None:
+    cluster.kinds[kind] = [elsewhere("zebra", "shop")]
+    with pytest.raises(NotFound, match=rf"It is an {title}: `kubectl describe {kind} zebra`"):
+        named(cluster, "zebra")
+    cluster.kinds[PUSH_DOMAINS][0]["spec"]["domains"][0]["routes"] = ["zebra"]
+    with pytest.raises(NotFound, match=rf"It is an {title} of PushDomain alerts: "):
+        named(cluster, "zebra")
+
+
+def test_a_namespace_that_is_mistyped_or_forgotten_is_named(cluster: Recorded) -> None:
+    cluster.kinds[PUSH_DOMAINS] = []
+    cluster.elsewhere = [elsewhere("alerts", "shop"), elsewhere("news", "press")]
+    with pytest.raises(NotFound, match=r"There are some in other namespaces: -n shop\."):
+        named(cluster, "alerts")
+    cluster.namespace = "shpo"
+    with pytest.raises(NotFound, match=r"Did you mean -n shop\?"):
+        named(cluster, "alerts")
+    cluster.forbidden.add("everywhere")
+    with pytest.raises(NotFound, match=r"Another namespace \(-n\)"):
+        named(cluster, "alerts")
+
+
+def test_a_hint_needs_no_right(cluster: Recorded) -> None:
+    class Narrow(Recorded):
+        def object(self, kind: str, name: str) -> Document:
+            raise NotFound(f"{kind} {name} not found")
+
+    narrow = Narrow({})
+    narrow.forbidden.add(PUSH_DOMAINS)
+    with pytest.raises(NotFound, match="alrts not found"):
+        named(narrow, "alrts")
+
+
 def test_without_pods_it_is_said_what_to_look_at(cluster: Recorded) -> None:
     cluster.kinds["pods"] = []
     with pytest.raises(NotFound, match="kubectl tubepost status alerts"):
         find(cluster, ["alerts"])
+    with pytest.raises(NotFound, match=r"no pods with a dispatcher .*tubepost status. says why"):
+        find(cluster)
+    cluster.kinds[PUSH_DOMAINS] = []
     with pytest.raises(NotFound, match="Another namespace"):
         find(cluster)
 
