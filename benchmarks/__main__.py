@@ -150,7 +150,11 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "what", nargs="*", choices=(*TITLES, "stalls", "all"), default="all", help="suites (all but scale)"
+        "what",
+        nargs="*",
+        choices=(*TITLES, "stalls", "all"),
+        default="all",
+        help="suites (all but scale, million)",
     )
     parser.add_argument("--quick", action="store_true", help="the rows that matter most, once, for a second")
     parser.add_argument(

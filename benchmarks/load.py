@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,14 +78,17 @@ class Counts:
 
 
 class Load(Process):
-    """A running generator; gone with the `with` block."""
+    """A running generator; gone with the `with` block. Its connections take the ports in turn."""
 
-    def __init__(self, port: int, feed: Feed, bodies: Path, recipient: str = RECIPIENT) -> None:
+    def __init__(
+        self, ports: int | Sequence[int], feed: Feed, bodies: Path, recipient: str = RECIPIENT
+    ) -> None:
         self.feed = feed
+        listed = ",".join(map(str, [ports] if isinstance(ports, int) else ports))
         super().__init__(
             [
                 str(tools.require("load")),
-                *(f"-port={port}", f"-connections={feed.connections}", f"-bodies={bodies}"),
+                *(f"-ports={listed}", f"-connections={feed.connections}", f"-bodies={bodies}"),
                 *(f"-per-connection={feed.per_connection}", f"-rate={feed.rate}", f"-recipient={recipient}"),
                 *(["-pipelined"] if feed.pipelined else []),
                 *(["-rest", f"-batch={feed.batch}"] if feed.batch else []),

@@ -17,8 +17,10 @@ READY = 30.0
 
 
 @contextlib.contextmanager
-def running(name: str, command: Sequence[str], output: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The program, listening for SMTP on a loopback port; stopped with the `with` block.
+def running(
+    name: str, command: Sequence[str], output: Path, *ports: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The program, listening for SMTP on loopback ports; stopped with the `with` block.
 
     Raises:
         BenchmarkError: it did not greet; or what was raised within the block, with the last lines of the
@@ -29,7 +31,8 @@ def running(name: str, command: Sequence[str], output: Path, port: int) -> Itera
             list(command), stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT
         )
     try:
-        _greeting(program, port)
+        for port in ports:
+            _greeting(program, port)
         yield program
     except (BenchmarkError, OSError, RuntimeError) as error:
         said = output.read_text(errors="replace")[-3000:]

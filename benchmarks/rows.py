@@ -17,8 +17,9 @@ TITLES = {
     "http2": "The HTTP/2 half alone",
     "smtp": "SMTP alone",
     "scale": "With much beside",
+    "million": "With a million waiting",
 }
-"""The suites."""
+"""The suites; what is not in DEFAULT takes long, the last half an hour."""
 DEFAULT = ("whole", "http2", "smtp")
 """What is measured where nothing is said."""
 BASELINES = {
@@ -26,6 +27,7 @@ BASELINES = {
     "http2": "httpx",
     "smtp": "aiosmtpd, 20 by command",
     "scale": "tubepost, 20 by command",
+    "million": "queued, 200 pipelined",
 }
 """The row of each suite that all others are compared with: what Python offers without us."""
 Measured = Mapping[str, list[Result]]
@@ -120,6 +122,7 @@ ROWS = (
     _whole(whole_path.Variant("queued", _PIPELINED), key=True, quick=True),
     _whole(whole_path.Variant("queued on JetStream", _PIPELINED)),
     _whole(whole_path.Variant("queued on JetStream", _PIPELINED, workers=2)),
+    _whole(whole_path.Variant("queued on JetStream", _PIPELINED, dispatchers=2)),
     _whole(whole_path.Variant("tubepost", _PIPELINED, workers=2)),
     _whole(whole_path.Variant("tubepost", Feed(1))),
     _whole(whole_path.Variant("tubepost", Feed(20, per_connection=1))),
@@ -149,5 +152,10 @@ ROWS = (
             whole_path.Variant("queued on JetStream", _PIPELINED, waiting=10_000),
             whole_path.Variant("queued on JetStream", _PIPELINED, waiting=100_000),
         )
+    ),
+    *(
+        _whole(whole_path.Variant(program, _PIPELINED, waiting=waiting), key=True, suite="million")
+        for program in ("queued", "queued on JetStream")
+        for waiting in (0, 1_000_000)
     ),
 )

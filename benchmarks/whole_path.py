@@ -6,7 +6,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,8 +34,8 @@ NAIVE = (
 )
 MOST_DOMAINS = 256
 """That a PushDomain may have."""
-FILLED = 300.0
-"""Seconds within which what shall wait must be queued."""
+FILLED = 1 / 500
+"""Seconds for each message that shall wait within which all must be queued."""
 COMMANDS = {"naive": NAIVE, "tubepost": OURS, "queued": OURS + QUEUE, "queued on JetStream": OURS}
 """Programs of this suite: `tubepost` has acceptance Direct; `queued` has Queued with its queue on disk, or
 with a stream of one NATS server as it comes: it syncs every two minutes, and its CPU is not counted."""
@@ -49,6 +49,8 @@ class Variant:
     feed: Feed
     workers: int = 1
     """Of ours, as what follows."""
+    dispatchers: int = 1
+    """Each with so many workers and ports of its own; for a queue that they share."""
     entries: int = 1
     """Domains of the PushDomain; of its compiled document where they are more than it may have."""
     idle: int = 0
@@ -65,6 +67,7 @@ class Variant:
             self.program,
             self.feed.name,
             f"{self.workers} workers" if self.workers > 1 else "",
+            f"{self.dispatchers} dispatchers" if self.dispatchers > 1 else "",
             f"{self.entries:,} domains" if self.entries > 1 else "",
             f"{self.idle:,} idle beside" if self.idle else "",
             f"{self.waiting:,} waiting" if self.waiting else "",
@@ -75,6 +78,14 @@ class Variant:
     def at(self, rate: float) -> Variant:
         """The same at a rate."""
         return replace(self, feed=replace(self.feed, rate=rate))
+
+
+def together(commands: Sequence[Sequence[str]]) -> list[str]:
+    """A command that is all of them, side by side: what they use is its own, and SIGTERM ends all."""
+    if len(commands) == 1:
+        return list(commands[0])
+    each = " ".join(f'{shlex.join(command)} & all="$all $!";' for command in commands)
+    return ["sh", "-c", f"trap 'kill $all; wait' TERM; all=; {each} wait"]
 
 
 def in_pod(ours: str) -> str:
@@ -102,7 +113,7 @@ def run(
         tempfile.TemporaryDirectory(prefix="queue-", dir=fixtures.directory) as queue,
         _queue(variant.program, Path(queue)) as queue_spec,
     ):
-        port, rest_port = free_port(), free_port()
+        ports, rest_ports = ([free_port() for _ in range(variant.dispatchers)] for _ in "ab")
         manifests = fixtures.manifests(
             sink.port,
             queue=queue_spec,
@@ -113,8 +124,6 @@ def run(
         fill = {
             "python": sys.executable,
             "bin": variant.before / ".venv" / "bin" if variant.before else Path(sys.executable).parent,
-            "port": port,
-            "rest_port": rest_port,
             "workers": variant.workers,
             "sink": f"https://localhost:{sink.port}",
             "ca": fixtures.ca,
@@ -130,11 +139,17 @@ def run(
         command_line = commands[variant.program]
         if variant.entries > MOST_DOMAINS:
             command_line = in_pod(command_line)
-        command = [part.format_map(fill) for part in shlex.split(command_line)]
-        into = rest_port if variant.feed.batch else port
-        with running(variant.name, command, fixtures.directory / "output", port) as program:
+        commands_of = [
+            [
+                part.format_map({**fill, "port": port, "rest_port": rest_port})
+                for part in shlex.split(command_line)
+            ]
+            for port, rest_port in zip(ports, rest_ports, strict=True)
+        ]
+        into = rest_ports if variant.feed.batch else ports
+        with running(variant.name, together(commands_of), fixtures.directory / "output", *ports) as program:
             greeted(program.pid)
-            with _beside(variant, port, fixtures):
+            with _beside(variant, ports, fixtures):
                 found, accepted = _measure(program.pid, sink, into, variant.feed, fixtures, bounds)
         seen = sink.get("/stats")
         if seen["distinct"] != accepted or seen["duplicates"]:
@@ -157,27 +172,28 @@ def _queue(program: str, directory: Path) -> Iterator[dict[str, object] | None]:
 
 
 @contextmanager
-def _beside(variant: Variant, port: int, fixtures: Fixtures) -> Iterator[None]:
+def _beside(variant: Variant, ports: Sequence[int], fixtures: Fixtures) -> Iterator[None]:
     """Let messages wait and sessions be idle."""
     if variant.waiting:
-        with Load(port, Feed(50, pipelined=True), fixtures.bodies(0), WAITING) as load:
-            end = time.monotonic() + FILLED
+        with Load(ports, Feed(50, pipelined=True), fixtures.bodies(0), WAITING) as load:
+            limit = max(300.0, variant.waiting * FILLED)
+            end = time.monotonic() + limit
             while load.order("count").accepted < variant.waiting and time.monotonic() < end:
                 time.sleep(0.1)
             if load.order("stop").accepted < variant.waiting:
-                raise BenchmarkError(f"{variant.waiting} messages were not queued within {FILLED} s")
+                raise BenchmarkError(f"{variant.waiting} messages were not queued within {limit:.0f} s")
     if not variant.idle:
         yield
         return
-    with Load(port, Feed(variant.idle, rate=IDLE), fixtures.bodies(0)):
+    with Load(ports, Feed(variant.idle, rate=IDLE), fixtures.bodies(0)):
         yield
 
 
 def _measure(
-    program: int, sink: GoPeer, port: int, feed: Feed, fixtures: Fixtures, bounds: Bounds
+    program: int, sink: GoPeer, ports: Sequence[int], feed: Feed, fixtures: Fixtures, bounds: Bounds
 ) -> tuple[Result, int]:
     """The run, and all messages that were accepted."""
-    with Load(port, feed, fixtures.bodies(feed.batch)) as load:
+    with Load(ports, feed, fixtures.bodies(feed.batch)) as load:
         time.sleep(bounds.warmup)
         begin = load.order("begin")
         arrived, first = sink.get("/count")["answered"], reading(program, sink.pid, begin.cpu)

@@ -1,4 +1,6 @@
-"""`python -m benchmarks.workers`: throughput of two workers compared with one. Needs root and CPU cgroups.
+"""`python -m benchmarks.workers`: two workers compared with one, two dispatchers on one stream with one.
+
+Throughput. Needs root and CPU cgroups.
 
 On two cores the load generator and the sink need what a second worker would take. So every worker is held to
 an eighth of a core by a cgroup of its own: then there is CPU for all, and the ratio is the workers' own.
@@ -6,11 +8,14 @@ an eighth of a core by a cgroup of its own: then there is CPU for all, and the r
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -18,12 +23,15 @@ from benchmarks import whole_path
 from benchmarks.fixtures import make_fixtures
 from benchmarks.load import Feed
 from benchmarks.measure import Bounds
+from benchmarks.processes import usage
 from benchmarks.programs import READY
 from benchmarks.whole_path import Variant
 
 PERIOD = 20_000
 QUOTA = 2_500
 """Microseconds of CPU in every PERIOD for each worker."""
+NAME = "tubepost-worker"
+"""Of a worker's process; the kernel keeps 15 characters."""
 RUNS = 3
 
 
@@ -44,12 +52,12 @@ class Cages:
         for path in self._made:
             path.rmdir()
 
-    def confine(self, supervisor: int) -> None:
-        """Put every child of the supervisor into a cage of its own, once all of them serve."""
+    def confine(self, program: int, dispatchers: int = 1) -> None:
+        """Put every worker of the program into a cage of its own, once all of them serve."""
         end = time.monotonic() + READY
-        while b"is served" not in self._output.read_bytes() and time.monotonic() < end:
+        while self._output.read_bytes().count(b"is served") < dispatchers and time.monotonic() < end:
             time.sleep(0.05)
-        for number, pid in enumerate(_children(supervisor)):
+        for number, pid in enumerate(workers(usage(program).members)):
             cage = self._base / f"tubepost-bench-{os.getpid()}-{number}"
             if cage not in self._made:
                 cage.mkdir()
@@ -62,29 +70,39 @@ class Cages:
             (cage / "cgroup.procs").write_text(str(pid))
 
 
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += map(int, (task / "children").read_text().split())
+def workers(members: Iterable[int]) -> list[int]:
+    """Those of these processes that are workers, by their names."""
+    found = []
+    for pid in members:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").startswith(NAME):
+                found.append(pid)
     return found
 
 
 def main() -> int:
-    """Measure one and two workers in turn, and print the ratio of the medians."""
-    rates: dict[int, list[float]] = {1: [], 2: []}
+    """Measure one and two of each in turn, and print the ratios of the medians."""
+    pairs = {
+        "workers": [Variant("tubepost", Feed(60), workers=count) for count in (1, 2)],
+        "dispatchers on JetStream": [
+            Variant("queued on JetStream", Feed(60), dispatchers=count) for count in (1, 2)
+        ],
+    }
+    rates: dict[Variant, list[float]] = {variant: [] for pair in pairs.values() for variant in pair}
     with (
         tempfile.TemporaryDirectory(prefix="tubepost-bench-") as scratch,
         Cages(Path(scratch, "output")) as cages,
     ):
         fixtures = make_fixtures(Path(scratch))
         for run in range(RUNS):
-            for count, found in rates.items():
-                variant = Variant("tubepost", Feed(60), workers=count)
-                result = whole_path.run(variant, whole_path.COMMANDS, fixtures, Bounds(), cages.confine)
+            for variant, found in rates.items():
+                confine = partial(cages.confine, dispatchers=variant.dispatchers)
+                result = whole_path.run(variant, whole_path.COMMANDS, fixtures, Bounds(), confine)
                 found.append(result.rate)
-                print(f"run {run + 1} of {RUNS}: {count} workers: {result.rate:,.0f}/s", file=sys.stderr)
-    medians = {count: statistics.median(found) for count, found in rates.items()}
-    print(f"1 worker {medians[1]:,.0f}/s, 2 workers {medians[2]:,.0f}/s: {medians[2] / medians[1]:.2f} times")
+                print(f"run {run + 1} of {RUNS}: {variant.name}: {result.rate:,.0f}/s", file=sys.stderr)
+    for name, pair in pairs.items():
+        one, two = (statistics.median(rates[variant]) for variant in pair)
+        print(f"{name}: one {one:,.0f}/s, two {two:,.0f}/s: {two / one:.2f} times")
     return 0
 
 

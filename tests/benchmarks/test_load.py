@@ -31,6 +31,8 @@ def test_a_variant_names_itself() -> None:
     assert variant.name == "tubepost, 20 by command, 2 workers"
     assert variant.at(100.0).name == "tubepost, 20 by command, 2 workers at half of that rate"
     assert variant.at(100.0).feed.rate == 100.0
+    both = Variant("queued on JetStream", Feed(20), dispatchers=2)
+    assert both.name == "queued on JetStream, 20 by command, 2 dispatchers"
     much = Variant("queued", Feed(200, pipelined=True), entries=256, idle=2_000, waiting=100_000)
     assert much.name == "queued, 200 pipelined, 256 domains, 2,000 idle beside, 100,000 waiting"
 

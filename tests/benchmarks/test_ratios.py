@@ -57,7 +57,9 @@ def test_only_our_rows_of_the_whole_path_are_measured_of_another_checkout() -> N
     rows = beside(ROWS, Path("/other"))
     added = [row for row in rows if row.name.endswith(", before")]
     assert [row for row in rows if row not in added] == list(ROWS)
-    assert all(row.suite in {"whole", "scale"} and not row.name.startswith("naive") for row in added)
+    assert all(
+        row.suite in {"whole", "scale", "million"} and not row.name.startswith("naive") for row in added
+    )
     assert {row.variant.before for row in added if row.variant} == {Path("/other")}
     assert "tubepost, 20 by command, before" in [row.name for row in added]
 

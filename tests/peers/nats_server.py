@@ -207,7 +207,7 @@ class NatsServer:
             f"listen: 127.0.0.1:{self.client.port}",
             f"http: 127.0.0.1:{self._monitor.port}",
             f'jetstream {{ store_dir: "{(self._disk.path if self._disk else self.directory) / "store"}"',
-            "max_memory_store: 64MB, max_file_store: 2GB",
+            "max_memory_store: 64MB, max_file_store: 16GB",
             *([f"sync_interval: {sync}"] if sync is not None else []),
             "}",
             self.access,

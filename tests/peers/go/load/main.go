@@ -18,22 +18,25 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 type options struct {
-	port, connections, perConnection, batch int
-	rate                                    float64
-	pipelined, rest                         bool
-	mail, rcpt                              []byte
+	ports                             []int // of which each connection takes the next
+	connections, perConnection, batch int
+	rate                              float64
+	pipelined, rest                   bool
+	mail, rcpt                        []byte
 }
 
 type load struct {
 	options
 	bodies   [][]byte
 	next     int
+	opened   int
 	epoll    int
 	timer    int
 	clients  map[int32]*client
@@ -54,7 +57,7 @@ var envelope = []byte("EHLO load.example\r\n")
 func main() {
 	runtime.LockOSThread()
 	l := &load{clients: map[int32]*client{}, refused: map[int]int64{}, samples: map[int]string{}}
-	flag.IntVar(&l.port, "port", 0, "port of the server on 127.0.0.1")
+	flag.Func("ports", "ports of servers on 127.0.0.1, with commas; connections take them in turn", l.listed)
 	flag.IntVar(&l.connections, "connections", 1, "connections open at a time")
 	flag.IntVar(&l.perConnection, "per-connection", 0, "messages on a connection, then a new one; 0: no limit")
 	flag.BoolVar(&l.pipelined, "pipelined", false, "MAIL, RCPT and DATA in one write; the server must offer it")
@@ -71,6 +74,17 @@ func main() {
 	if err := l.run(); err != nil {
 		log.Fatal(err)
 	}
+}
+
+func (l *load) listed(text string) error {
+	for each := range strings.SplitSeq(text, ",") {
+		port, err := strconv.Atoi(each)
+		if err != nil {
+			return err
+		}
+		l.ports = append(l.ports, port)
+	}
+	return nil
 }
 
 func read(path string) (found [][]byte) {
@@ -244,7 +258,9 @@ func (l *load) open() error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: l.port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	l.opened++
+	port := l.ports[l.opened%len(l.ports)]
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		return err
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
