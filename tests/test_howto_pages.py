@@ -22,7 +22,7 @@ from tests.support.pages import DOCS, documents, fences, indented, page, parts
 from tubepost_api.resource import API_VERSION
 from tubepost_cli.kubectl.main import plugin
 from tubepost_cli.main import main
-from tubepost_operator.resources.container import REST_PORT
+from tubepost_operator.resources.container import DEFAULT_MEMORY, REST_PORT
 from tubepost_operator.resources.deployment import pod_template
 from tubepost_operator.resources.queue import QueueVolume
 from tubepost_operator.settings import ReleaseSettings
@@ -176,6 +176,21 @@ def rows(text: str, columns: int) -> list[list[str]]:
     return [row for row in found if len(row) == columns and row[0] and not row[0].startswith("---")]
 
 
+def default_memory(kind: str, workers: int) -> str:
+    first, more = DEFAULT_MEMORY[kind]
+    return f"{first + more * (workers - 1)}Mi"
+
+
+def test_the_rule_of_memory_is_the_default() -> None:
+    text = page("sizing.md")
+    for kind, word in (("requests", "request"), ("limits", "limit")):
+        first, more = DEFAULT_MEMORY[kind]
+        assert (
+            f"| memory, {word} | {first} MiB, and {more} MiB for each further worker, which is the default |"
+            in text
+        )
+
+
 def test_the_three_sizes_follow_from_the_rules() -> None:
     sizes = rows(page("sizing.md"), 8)
     assert len(sizes) == 3
@@ -184,7 +199,7 @@ def test_the_three_sizes_follow_from_the_rules() -> None:
         need = rate * {"Direct": 0.25e-3, "Queued": 0.4e-3}[mode]
         assert float(cpu) == pytest.approx(need), name
         assert pods == max(2, math.ceil(need / limit) + 1), name
-        assert memory == f"{256 + 96 * (limit - 1)}Mi", name
+        assert memory == default_memory("requests", limit), name
         if mode == "Direct":
             assert disk == "none"
         else:
@@ -202,7 +217,7 @@ def test_manifests_of_two_sizes_have_their_rows_figures() -> None:
         assert spec["replicas"] == int(pods)
         assert resources["limits"]["cpu"] == limit
         assert resources["requests"]["memory"] == memory
-        assert resources["limits"]["memory"] == f"{2 * int(memory.removesuffix('Mi'))}Mi"
+        assert resources["limits"]["memory"] == default_memory("limits", int(limit))
         assert spec.get("acceptance", {}).get("mode", "Direct") == mode
         if mode == "Queued":
             assert spec["queue"]["disk"]["claim"]["size"] == disk

@@ -144,10 +144,12 @@ class ResourcesSpec(SpecModel):
     """Compute resources of the dispatcher."""
 
     requests: RequestsSpec | None = None
-    """What the pod is sure to get; without them 100m of a CPU and 192Mi, or the limit where it is given."""
+    """What the pod is sure to get; without them 100m of a CPU, and 128Mi and 32Mi more for each CPU of the
+    limit after the first; or the limit where it is given."""
     limits: LimitsSpec | None = None
-    """What the pod never exceeds. Without them the limits are 1 CPU and 512Mi, or twice the request where
-    that is more. The CPU limit decides on the number of worker processes."""
+    """What the pod never exceeds. Without them the limits are 1 CPU, and 512Mi and 128Mi more for each CPU
+    after the first; or twice the request where that is more. The CPU limit decides on the number of worker
+    processes, which need that memory."""
 
 
 class TolerationSpec(SpecModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -42,11 +43,13 @@ SPARE: Final = 5
 LOG_DIRECTORY: Final = "/var/log/tubepost"
 """Where ApnLoggers may write files: all else is read-only. Always there, so that a logger needs no roll."""
 
-DEFAULT_RESOURCES: Final[dict[str, dict[str, str]]] = {
-    "requests": {"cpu": "100m", "memory": "192Mi"},
-    "limits": {"cpu": "1", "memory": "512Mi"},
-}
-"""Where the spec names none. The CPU limit also sets the number of worker processes to one."""
+DEFAULT_CPU: Final = {"requests": "100m", "limits": "1"}
+"""Where the spec names none. A tenth of a CPU is 700 messages a second; the limit also sets the number of
+worker processes to one."""
+DEFAULT_MEMORY: Final = {"requests": (128, 32), "limits": (512, 128)}
+"""MiB for a pod with one worker, and for each further one. Measured are 77 for a pod at rest and 12 for each
+further worker, which shares most of its memory with the others, and 15 for 1,000 sessions with a message each
+(docs/sizing.md); the limit leaves room for large messages, hooks, and what a queue has in memory."""
 ROOM: Final = 2
 """Without a limit in the spec, it is at least this many times the request: a request is what is needed on
 average, and a limit of the same would hold every burst up. Not unlimited unless the spec says so, since the
@@ -197,19 +200,37 @@ def _workers(source: Source) -> int:
 
 def _resources(source: Source) -> dict[str, dict[str, Any]]:
     wanted = source.pod_template.resources.model_dump(by_alias=True, exclude_none=True)
-    requests, limits = dict(wanted.get("requests", {})), dict(wanted.get("limits", {}))
-    for name, default in DEFAULT_RESOURCES["requests"].items():
-        request, limit = requests.get(name), limits.get(name)
-        if limit is None:
-            usual = DEFAULT_RESOURCES["limits"][name]
-            limits[name] = usual if request is None else _larger(_times(request, ROOM), usual)
-        if request is None:
-            # The default could be more than a limit that is given, which Kubernetes takes for the request.
-            requests[name] = default if limit in (None, NO_LIMIT) else limit
-    return {
-        "requests": requests,
-        "limits": {name: limit for name, limit in limits.items() if limit != NO_LIMIT},
-    }
+    resources = {kind: dict(wanted.get(kind, {})) for kind in ("requests", "limits")}
+    _complete(resources, "cpu", DEFAULT_CPU)
+    further = _workers_of(resources) - 1
+    _complete(
+        resources,
+        "memory",
+        {kind: f"{first + further * more}Mi" for kind, (first, more) in DEFAULT_MEMORY.items()},
+    )
+    limits = {name: limit for name, limit in resources["limits"].items() if limit != NO_LIMIT}
+    return {"requests": resources["requests"], "limits": limits}
+
+
+def _complete(resources: dict[str, dict[str, Any]], name: str, default: Mapping[str, str]) -> None:
+    """Fill in what is not said of one resource, so that it fits what is."""
+    request, limit = (resources[kind].get(name) for kind in ("requests", "limits"))
+    if limit is None:
+        usual = default["limits"]
+        resources["limits"][name] = usual if request is None else _larger(_times(request, ROOM), usual)
+    if request is None:
+        # The default could be more than a limit that is given, which Kubernetes takes for the request.
+        resources["requests"][name] = default["requests"] if limit in (None, NO_LIMIT) else limit
+
+
+def _workers_of(resources: Mapping[str, Mapping[str, Any]]) -> int:
+    """Workers for the CPUs of complete resources.
+
+    What `spec.workers` says is left out, here and so in memory: it changes in pods that go on.
+    """
+    limit = resources["limits"]["cpu"]
+    cpus = resources["requests"]["cpu"] if limit == NO_LIMIT else limit
+    return math.ceil(amount(cpus) or 1)
 
 
 def _larger(one: str, other: str) -> str:

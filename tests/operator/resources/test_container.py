@@ -27,18 +27,18 @@ def test_every_secret_that_is_named_is_mounted_where_the_dispatcher_looks() -> N
 @pytest.mark.parametrize(
     ("resources", "expected"),
     [
-        ({}, {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}),
+        ({}, {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}),
         (
             {"requests": {"cpu": "2"}},
-            {"requests": {"cpu": "2", "memory": "192Mi"}, "limits": {"cpu": "4", "memory": "512Mi"}},
+            {"requests": {"cpu": "2", "memory": "224Mi"}, "limits": {"cpu": "4", "memory": "896Mi"}},
         ),
         (
             {"requests": {"cpu": "250m"}},
-            {"requests": {"cpu": "250m", "memory": "192Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
+            {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
         ),
         (
             {"requests": {"cpu": "0.75"}},
-            {"requests": {"cpu": "0.75", "memory": "192Mi"}, "limits": {"cpu": "1500m", "memory": "512Mi"}},
+            {"requests": {"cpu": "0.75", "memory": "160Mi"}, "limits": {"cpu": "1500m", "memory": "640Mi"}},
         ),
         (
             {"requests": {"memory": "256Mi"}},
@@ -54,12 +54,12 @@ def test_every_secret_that_is_named_is_mounted_where_the_dispatcher_looks() -> N
         ),
         (
             {"limits": {"cpu": "none"}},
-            {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}},
+            {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
         ),
         (
             {"requests": {"ephemeral-storage": "1Gi"}, "limits": {"ephemeral-storage": "2Gi"}},
             {
-                "requests": {"cpu": "100m", "memory": "192Mi", "ephemeral-storage": "1Gi"},
+                "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "1Gi"},
                 "limits": {"cpu": "1", "memory": "512Mi", "ephemeral-storage": "2Gi"},
             },
         ),
@@ -73,7 +73,7 @@ def test_every_secret_that_is_named_is_mounted_where_the_dispatcher_looks() -> N
         ),
         (
             {"requests": {"cpu": "1"}, "limits": {"cpu": "4"}},
-            {"requests": {"cpu": "1", "memory": "192Mi"}, "limits": {"cpu": "4", "memory": "512Mi"}},
+            {"requests": {"cpu": "1", "memory": "224Mi"}, "limits": {"cpu": "4", "memory": "896Mi"}},
         ),
     ],
 )
