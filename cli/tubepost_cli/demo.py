@@ -67,8 +67,13 @@ async def _demo(keep: bool) -> int:
                 return 2
             try:
                 code = await _run(apns, supervisor, manifests, message, log)
-                if keep and code == 0:
-                    await _keep(apns, supervisor)
+                if code == 0:
+                    manifests_too = f"{program()} run -f {manifests.parent} --simulator"
+                    if not keep:
+                        click.echo(f"\nDelivered. Next: {program()} demo --keep, or {manifests_too}")
+                    else:
+                        await _keep(apns, supervisor)
+                        click.echo(f"\nEnded. Next: {manifests_too}")
                 return code
             finally:
                 await supervisor.drain()
@@ -130,9 +135,6 @@ async def _run(
     for name, value in after.items():
         if value != before.get(name, 0.0) and "_bucket" not in name and "_created" not in name:
             click.echo(f"   {name} {before.get(name, 0.0):g} -> {value:g}")
-    click.echo(
-        f"\nDelivered. Next: {program()} demo --keep, or {program()} run -f {manifests.parent} --simulator"
-    )
     return 0 if lines else 1
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from tubepost_api.fields import NAME_PATTERN
+from tubepost_cli.program import program
 from tubepost_importer.convert import Wishes, import_configuration
 from tubepost_importer.printer import as_document, as_text
 
@@ -131,6 +132,12 @@ def command(
     )
     click.echo(text, nl=False, err=directory is None)
     if not imported.manifests:
+        remedy = (
+            "correct the errors that the report shows"
+            if imported.report.faults
+            else 'name a file with a domain that has delivery_method = "apn"'
+        )
+        click.echo(f"Error: no manifests were written. Remedy: {remedy}.", err=True)
         raise SystemExit(2)
     if target is None:
         click.echo(imported.manifests, nl=False)
@@ -141,4 +148,4 @@ def command(
     except OSError as error:
         raise click.ClickException(f"cannot write {target}: {error.strerror or error}") from None
     if form == "text":
-        click.echo(f"written: {target}. Next: tubepost run -f {target.parent} --simulator")
+        click.echo(f"written: {target}. Next: {program()} run -f {target.parent} --simulator")

@@ -8,7 +8,7 @@ import keyword
 import click
 from click.shell_completion import CompletionItem
 
-from tubepost_cli.program import unknown_command
+from tubepost_cli.program import Program, unknown_command
 
 _COMMANDS = {
     "run": "Serve PushDomains from manifests: SMTP in, APNs out.",
@@ -25,7 +25,7 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Program):
     """Imports a sub-command's module only when it is run: `tubepost --help` stays quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import errno
 import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Final
+
+import click
 
 NAME = "tubepost"
+EX_IOERR: Final = 74
+"""Exit status: something cannot be read or written (sysexits.h)."""
+_OUTPUT: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
+
+
+class Program(click.Group):
+    """A program of which whatever cannot be read or written is an error in words, not a traceback."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Called by click, by the entry point and by tests."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if error.filename is not None:
+                text = f"{error.filename}: {error.strerror}. Remedy: see that it exists and who may use it"
+            elif error.errno in _OUTPUT:
+                text = f"the output cannot be written: {error.strerror}"
+            else:
+                raise  # nobody knows of what; the traceback does
+            with contextlib.suppress(OSError):  # that may be where it cannot be written
+                click.echo(f"Error: {text}", err=True)
+            sys.exit(EX_IOERR)
 
 
 def program() -> str:

@@ -62,6 +62,13 @@ def test_an_error_leaves_no_manifests(sample: Path, tmp_path: Path) -> None:
     assert f"{sample}:32:18: '=' or '{{' is expected" in done.stdout
     assert "\n    domain a.example [\n                     ^\n" in done.stdout
     assert not (tmp_path / "out").exists()
+    assert "Error: no manifests were written. Remedy: correct the errors" in done.stderr
+    sample.write_text("")
+    empty = run(sample, "-o", tmp_path / "out")
+    assert (
+        empty.exit_code,
+        "Remedy: name a file with a domain that has delivery_method" in empty.stderr,
+    ) == (2, True)
 
 
 def test_includes_are_found_beside_the_file_in_directories_and_below_a_root(tmp_path: Path) -> None:

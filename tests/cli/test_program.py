@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
+from tests.e2e.app import TUBEPOST
 from tubepost_cli.main import main
-from tubepost_cli.program import program, unknown_command
+from tubepost_cli.program import EX_IOERR, Program, program, unknown_command
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_a_command_on_the_path_is_called_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,3 +42,30 @@ def test_a_command_that_may_have_been_meant_is_named(given: str, said: str) -> N
     done = CliRunner().invoke(main, [given])
     assert done.exit_code == 2
     assert said in done.output
+
+
+@pytest.mark.parametrize("words", [["--help"], ["validate", "-f", str(EXAMPLES)], ["completion", "bash"]])
+def test_an_output_that_cannot_be_written_is_said_without_a_traceback(words: list[str]) -> None:
+    with Path("/dev/full").open("w", encoding="ascii") as full:
+        done = subprocess.run(
+            [TUBEPOST, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == EX_IOERR
+    assert "Error: the output cannot be written: No space left on device\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@click.command()
+@click.argument("number", type=int)
+@click.argument("name", required=False)
+def failing(number: int, name: str | None) -> None:
+    raise OSError(number, os.strerror(number), name)
+
+
+def test_a_file_that_nobody_expected_to_fail_is_named() -> None:
+    group = Program(commands=[failing])
+    done = CliRunner().invoke(group, ["failing", str(errno.EACCES), "/etc/x"])
+    assert done.exit_code == EX_IOERR
+    assert "Error: /etc/x: Permission denied. Remedy: " in done.stderr
+    done = CliRunner().invoke(group, ["failing", str(errno.EBADF)])
+    assert isinstance(done.exception, OSError), "a fault of ours keeps its traceback"

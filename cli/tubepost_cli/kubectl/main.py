@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from tubepost_cli.program import unknown_command
+from tubepost_cli.program import Program, unknown_command
 
 COMMANDS: Final = {
     "status": ("kubectl.status", "Show PushDomains on one screen."),
@@ -23,7 +23,7 @@ COMMANDS: Final = {
 """Commands: their modules below tubepost_cli, and what they do."""
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Program):
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
         return list(COMMANDS)

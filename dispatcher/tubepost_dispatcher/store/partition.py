@@ -13,7 +13,7 @@ from tubepost_dispatcher.store import bundle_table
 from tubepost_dispatcher.store.commit import Changes, commit, fresh, in_order
 from tubepost_dispatcher.store.database import Database
 from tubepost_dispatcher.store.directory import Directory
-from tubepost_dispatcher.store.port import Entry, Failure, FailureKind
+from tubepost_dispatcher.store.port import REMEDIES, Entry, Failure, FailureKind
 from tubepost_dispatcher.store.put import Put, Tell, nobody, refuse
 from tubepost_dispatcher.store.reading import Reading
 from tubepost_dispatcher.store.salvage import Salvage
@@ -338,7 +338,8 @@ class Partition(Reading):
         if self._failure is None or self._failure.kind is not failure.kind:
             # A partition that is handed over is locked for a moment.
             level = logging.WARNING if failure.kind is FailureKind.LOCKED else logging.ERROR
-            _LOG.log(level, "queue %s: %s: %s", self._path, failure.kind.value, failure.text)
+            remedy = REMEDIES.get(failure.kind, "")
+            _LOG.log(level, "queue %s: %s: %s%s", self._path, failure.kind.value, failure.text, remedy)
         self._failure = failure
         self.figures = self.figures._replace(failure=failure)
 

@@ -38,6 +38,14 @@ class FailureKind(enum.Enum):
     """`close` was called."""
 
 
+REMEDIES: Final = {
+    FailureKind.FULL: ". Remedy: make space on its volume, or a larger one",
+    FailureKind.READ_ONLY: ". Remedy: make it writable for the user that the dispatcher runs as",
+    FailureKind.NEWER: ". Remedy: let the later release empty it, or use another directory",
+}
+"""What a log line says of failures that do not pass by themselves."""
+
+
 class Failure(NamedTuple):
     """A failure, in words for a log line."""
 
