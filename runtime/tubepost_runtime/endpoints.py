@@ -23,6 +23,9 @@ from tubepost_runtime.addresses import bind_all
 from tubepost_runtime.single_flight import SingleFlight
 
 _LOG = logging.getLogger("tubepost.http")
+_NOISE = logging.getLogger("tubepost.http.noise")
+"""What the server says of bytes that are no request: a traceback with the client's own text, for each."""
+_NOISE.setLevel(logging.CRITICAL)
 
 MAX_CONNECTIONS = 100
 """Open connections of one endpoint; one more closes the oldest. Fewer where descriptors are scarce."""
@@ -84,7 +87,9 @@ class Endpoints:
             OSError: the address cannot be bound.
         """
         # Scrapers and probes come every few seconds: an access log would drown everything else.
-        self._web = web.Server(self._answer, access_log=None, keepalive_timeout=KEEP_ALIVE, lingering_time=0)
+        self._web = web.Server(
+            self._answer, access_log=None, logger=_NOISE, keepalive_timeout=KEEP_ALIVE, lingering_time=0
+        )
         loop = asyncio.get_running_loop()
         given = self._sock
         bound = bind_all(self._host, self._requested_port) if given is None else [given]

@@ -52,6 +52,18 @@ WATCHING = (
         "runtime/test_endpoints.py::test_connections_that_say_nothing_do_not_keep_a_probe_out",
     ),
     (
+        "Send half a request to the metrics port, and no more",
+        "the same",
+        "the connection is closed",
+        "runtime/test_endpoints.py::test_half_requests_do_not_keep_a_probe_out",
+    ),
+    (
+        "Send it what is no request, or one with a huge head",
+        "8 KiB for the target and each field",
+        "400, no line in the log, the connection is closed",
+        "runtime/test_endpoints.py::test_what_is_no_request_is_refused_unlogged_and_ends_the_connection",
+    ),
+    (
         "Ask for what takes long",
         f"{ANSWER_TIMEOUT:g} s; metrics are rendered once for all who ask at a time",
         "503",

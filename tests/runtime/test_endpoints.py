@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 
@@ -229,6 +230,65 @@ async def test_connections_that_say_nothing_do_not_keep_a_probe_out(
             assert await reader.read() == b"", "the oldest made room"
     for _, writer in idle:
         writer.close()
+
+
+async def test_half_requests_do_not_keep_a_probe_out(
+    public: ProcessEndpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_CONNECTIONS", 5)
+    slow = [await asyncio.open_connection("127.0.0.1", public.port) for _ in range(20)]
+    for _, writer in slow:
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+    async with client_of(public.port) as client:
+        assert (await client.get("/livez")).status_code == 200
+    async with asyncio.timeout(60):
+        for reader, _ in slow[:15]:
+            assert await reader.read() == b""
+    for _, writer in slow:
+        writer.close()
+
+
+async def answers(port: int, data: bytes) -> list[bytes]:
+    """Status lines of everything that is answered to these bytes, until the connection is closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    async with asyncio.timeout(60):
+        found = await reader.read()
+    writer.close()
+    return re.findall(rb"HTTP/1\.[01] (\d+ [A-Za-z ]+)\r\n", found)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
+        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+    ],
+    ids=["TLS", "a huge field", "a huge target", "two lengths", "a length below zero"],
+)
+async def test_what_is_no_request_is_refused_unlogged_and_ends_the_connection(
+    public: ProcessEndpoints, caplog: pytest.LogCaptureFixture, bad: bytes
+) -> None:
+    caplog.set_level("INFO")
+    good = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert await answers(public.port, bad + good) == [b"400 Bad Request"]
+    assert not caplog.records, "a log that any client can fill"
+    async with client_of(public.port) as client:
+        assert (await client.get("/livez")).status_code == 200
+
+
+async def test_requests_that_come_at_once_are_answered_in_their_order(public: ProcessEndpoints) -> None:
+    ask = "{} {} HTTP/1.1\r\nHost: a\r\n{}\r\n"
+    several = [("HEAD", "/livez", ""), ("GET", "/none", ""), ("GET", "/livez", "Connection: close\r\n")]
+    data = "".join(ask.format(*one) for one in several).encode()
+    assert await answers(public.port, data) == [
+        b"200 OK",
+        b"404 Not Found",
+        b"200 OK",
+    ]
 
 
 async def test_where_descriptors_are_scarce_connections_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
