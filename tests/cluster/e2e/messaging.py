@@ -54,6 +54,8 @@ class Nats:
         claim["spec"]["storageClassName"] = storage
         box = servers["spec"]["template"]["spec"]["containers"][0]
         assert box["image"] == _PROGRAM
+        # A node of two cores has no place for more.
+        box["resources"]["requests"]["cpu"] = "100m"
         if self.cluster.faults is None:
             box["image"] = self.cluster.image("nats-server")
         self.cluster.apply(documents)
