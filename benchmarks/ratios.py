@@ -78,7 +78,9 @@ RATIOS = (
     Ratio("Queued / Direct, 200 pipelined", Figure("whole", "queued, 200 pipelined"), _PIPELINED, 1.35),
     Ratio("Queued / Direct, 20 by command", Figure("whole", "queued, 20 by command"), _DIRECT, 1.35),
     Ratio("256 domains / one", _scaled(", 256 domains"), _scaled(""), 1.1),
+    Ratio("1,000 domains / one", _scaled(", 1,000 domains"), _scaled(""), 1.1),
     Ratio("2,000 idle sessions beside / none", _scaled(", 2,000 idle beside"), _scaled(""), 1.1),
+    Ratio("2,000 idle sessions / 20", _scaled(", 2,000 idle beside"), _scaled(", 20 idle beside"), 1.1),
     Ratio(
         "100,000 waiting in the queue / none",
         _scaled(", 100,000 waiting", "queued, 200 pipelined"),
