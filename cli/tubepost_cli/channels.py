@@ -94,7 +94,14 @@ def _common(function: Command) -> Command:
     @click.option("--key-id", default="", help="Id of the signing key.")
     @click.option("--team-id", default="", help="Id of the team.")
     @click.option("--ca", type=_FILE, help="Authorities to trust instead of the system's, in PEM.")
-    @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+    @click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="For people, or for programs.",
+    )
     @functools.wraps(function)
     def wrapped(output: str, **options: Any) -> None:
         own = {name: options.pop(name) for name in ("channel_id", "storage", "yes") if name in options}
@@ -117,7 +124,11 @@ def _checked(_context: click.Context, _parameter: click.Parameter, value: str) -
 @command.command("list", short_help="List the ids of an app's channels.")
 @_common
 def list_(account: Account, as_json: bool) -> None:
-    """List the ids of an app's channels, one a line."""
+    """List the ids of an app's channels, one a line.
+
+    \b
+      tubepost channels list --route production -f manifests/
+    """
     with ChannelClient(account) as client:
         found = client.list()
     if as_json:
@@ -138,7 +149,11 @@ def list_(account: Account, as_json: bool) -> None:
 )
 @_common
 def create(account: Account, as_json: bool, storage: str) -> None:
-    """Make a channel; its id is written to standard output."""
+    """Make a channel; its id is written to standard output.
+
+    \b
+      tubepost channels create --route production -f manifests/ --storage MostRecent
+    """
     with ChannelClient(account) as client:
         channel_id = client.create(keeps_latest=storage == "MostRecent")
     if as_json:
@@ -151,7 +166,11 @@ def create(account: Account, as_json: bool, storage: str) -> None:
 @_channel
 @_common
 def show(account: Account, as_json: bool, channel_id: str) -> None:
-    """Show one channel."""
+    """Show one channel: whose it is, and what is kept of its messages.
+
+    \b
+      tubepost channels show --route production -f manifests/ dHN0LXNyY2gtY2hubA==
+    """
     with ChannelClient(account) as client:
         found = client.show(channel_id)
     policy = found["message-storage-policy"]
@@ -180,6 +199,9 @@ def delete(account: Account, as_json: bool, channel_id: str, yes: bool) -> None:
     """Delete a channel: whoever has subscribed hears nothing any more, and its id is never given again.
 
     A dry run without --yes: it only looks whether there is such a channel.
+
+    \b
+      tubepost channels delete --route production -f manifests/ dHN0LXNyY2gtY2hubA== --yes
     """
     with ChannelClient(account) as client:
         if yes:

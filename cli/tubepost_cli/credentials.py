@@ -45,7 +45,12 @@ KEY_ID, TEAM_ID = "THROWAWAY1", "THROWATEAM"
 
 @click.group()
 def command() -> None:
-    """Make throw-away credentials for the simulator; inspect real ones before they go into a Secret."""
+    """Make throw-away credentials for the simulator; inspect real ones before they go into a Secret.
+
+    \b
+      tubepost credentials make -o throwaway/
+      tubepost credentials inspect apns.crt apns.key
+    """
 
 
 @command.command()
@@ -73,8 +78,20 @@ def command() -> None:
     show_default=True,
     help="Name or address that the simulator's certificate is for; may be repeated.",
 )
-@click.option("--days", default=30, show_default=True, type=click.IntRange(1, 825))
-@click.option("--environment", type=click.Choice([*ENVIRONMENTS]), default="Both", show_default=True)
+@click.option(
+    "--days",
+    default=30,
+    show_default=True,
+    type=click.IntRange(1, 825),
+    help="For how many days the certificates are valid.",
+)
+@click.option(
+    "--environment",
+    type=click.Choice([*ENVIRONMENTS]),
+    default="Both",
+    show_default=True,
+    help="For which of Apple's services the certificate is good.",
+)
 @click.option(
     "--certificate-secret",
     default="apns-certificate",
@@ -198,7 +215,14 @@ def _secret(name: str, kind: str, data: Mapping[str, bytes]) -> dict[str, Any]:
 )
 @click.option("--key-id", help="Key id of a .p8 key.  [default: from AuthKey_KEYID.p8]")
 @click.option("--team-id", default="", help="Team id of a .p8 key.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
 def inspect(files: tuple[Path, ...], key: Path | None, key_id: str | None, team_id: str, output: str) -> None:
     """Say what credentials are good for: topics, environment, expiry, and whether key and certificate match.
 

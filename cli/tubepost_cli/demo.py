@@ -40,6 +40,10 @@ def command(verbose: bool, keep: bool) -> None:
     Starts a simulated APNs and a dispatcher from the example of the Momentum manual's page "Using APNs",
     injects the manual's sample message by SMTP, and prints the notification as APNs got it, the logger's
     line, and the metrics that moved. Needs no cluster, no credentials and no network.
+
+    \b
+      tubepost demo
+      tubepost demo --keep
     """
     process_log.setup("Info" if verbose else "Error")
     raise SystemExit(asyncio.run(_demo(keep)))

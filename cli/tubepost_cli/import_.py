@@ -68,7 +68,14 @@ def _namespace(_: click.Context, __: click.Parameter, value: str | None) -> str 
     "Without it the manifests are the output, and the report goes to standard error.",
 )
 @click.option("--force", is_flag=True, help=f"Overwrite a {MANIFESTS} that is there.")
-@click.option("--report", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--report",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The report for people, or for programs.",
+)
 @click.option(
     "--namespace", callback=_namespace, help="Namespace of the objects, and of the Secrets' commands."
 )

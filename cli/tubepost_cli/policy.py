@@ -31,7 +31,11 @@ UNUSABLE = 2
 
 @click.group()
 def command() -> None:
-    """Try hooks out (spec.policy of a PushDomain)."""
+    """Try hooks out (spec.policy of a PushDomain).
+
+    \b
+      tubepost policy test policy.py message.eml
+    """
 
 
 class _Answer(click.ParamType[Outcome]):
@@ -60,7 +64,14 @@ class _Answer(click.ParamType[Outcome]):
 @click.option("--to", "recipient", metavar="ADDRESS", help="RCPT TO.  [default: the To field's]")
 @click.option("--topic", default="com.example.app", show_default=True, help="The route's topic.")
 @click.option("--timeout", default=1.0, show_default=True, help="Seconds for one call (spec.policy.timeout).")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
 def test(
     module: Path,
     message: Any,

@@ -144,7 +144,13 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0.0),
     help="Seconds, of those of --grace, for which clients that are still led to a pod that ends are served.",
 )
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="The dispatcher's own log, on standard error: lines for people, or JSON.",
+)
 @click.option(
     "--lenient",
     is_flag=True,

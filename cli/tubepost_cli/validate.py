@@ -34,7 +34,14 @@ from tubepost_runtime.words import counted
     "-R", "--recursive", is_flag=True, help="Read what is below directories, too (as kubectl does)."
 )
 @click.option("--push-domain", metavar="NAME", help="Check only this PushDomain.  [default: all]")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
 def command(files: tuple[Path, ...], recursive: bool, push_domain: str | None, output: str) -> None:
     """Check PushDomain, ApnRoute, ApnLogger, Secret and ConfigMap manifests without a cluster.
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.e2e.app import TUBEPOST
+from tubepost_cli.kubectl.main import plugin
 from tubepost_cli.main import main
 from tubepost_cli.program import EX_IOERR, Program, program, unknown_command
 
@@ -69,3 +72,31 @@ def test_a_file_that_nobody_expected_to_fail_is_named() -> None:
     assert "Error: /etc/x: Permission denied. Remedy: " in done.stderr
     done = CliRunner().invoke(group, ["failing", str(errno.EBADF)])
     assert isinstance(done.exception, OSError), "a fault of ours keeps its traceback"
+
+
+def every(command: click.Command, *path: str) -> Iterator[tuple[str, click.Command]]:
+    yield " ".join(path), command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from every(below, *path, name)
+
+
+COMMANDS = dict([*every(main, "tubepost"), *every(plugin, "kubectl", "tubepost")])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_page_has_an_example_and_explains_every_option(name: str) -> None:
+    command = COMMANDS[name]
+    assert re.search(r"^ *(kubectl )?tubepost ", command.help or "", re.MULTILINE), "an example"
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    assert [one.opts for one in options if not one.help] == []
+    unsaid = [
+        one.opts
+        for one in options
+        if isinstance(one.default, int | float) and not one.is_flag and not one.show_default
+        if "default" not in (one.help or "")
+    ]
+    assert unsaid == []

@@ -21,7 +21,14 @@ from tubepost_cli.queue_text import shown
 
 @click.command(short_help="Show PushDomains on one screen.")
 @click.argument("name", required=False)
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
 @cluster_options
 def command(name: str | None, output: str, **options: Any) -> None:
     """Show PushDomains on one screen.

@@ -26,7 +26,14 @@ Document = Mapping[str, Any]
 
 @click.command(short_help="Explain one message, from SMTP to its outcome.")
 @click.argument("words", nargs=-1, metavar="ID [pushdomain/NAME]...")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
 @cluster_options
 def command(words: Sequence[str], output: str, **options: Any) -> None:
     """Explain one message, from SMTP to its outcome.
