@@ -147,6 +147,7 @@ ROWS = (
             replace(_DIRECT, idle=20),
             replace(_DIRECT, idle=2_000),
             whole_path.Variant("queued", _PIPELINED),
+            whole_path.Variant("queued", _PIPELINED, waiting=10_000),
             whole_path.Variant("queued", _PIPELINED, waiting=100_000),
             whole_path.Variant("queued on JetStream", _PIPELINED),
             whole_path.Variant("queued on JetStream", _PIPELINED, waiting=10_000),
