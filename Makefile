@@ -1,6 +1,6 @@
 # `make help` lists what there is. Everything runs in .venv, made from the locked requirements.
 .DEFAULT_GOAL := help
-.PHONY: compiled test-compiled manifests pictures help demo test check format generate bench bench-quick bench-compare bench-peers fuzz lock clean tools e2e cluster-up cluster-down images audit sbom release-check docs
+.PHONY: compiled dist test-compiled manifests pictures help demo test check format generate bench bench-quick bench-compare bench-peers fuzz lock clean tools e2e cluster-up cluster-down images audit sbom release-check docs
 
 PYTHON ?= python3
 VENV := .venv
@@ -45,10 +45,11 @@ cluster-up: $(VENV)/.installed ## Bring up a Kubernetes with the project's image
 cluster-down: $(VENV)/.installed ## Take it down
 	@$(BIN)/python -m tests.cluster down
 
-images: $(if $(filter cluster,$(LOAD)),$(VENV)/.installed) ## Build the images (PREFIX, TAG, PLATFORMS, PUSH=1, LOAD=kind|k3d|minikube|cluster, CLUSTER, ENGINE, BASE)
+images: $(if $(filter cluster,$(LOAD)),$(VENV)/.installed) ## Build the images (PREFIX, TAG, PLATFORMS, PUSH=1, LOAD=kind|k3d|minikube|cluster, CLUSTER, ENGINE, BASE, BUILDER, PURE=1)
 	@$(PYTHON) images/build $(if $(PREFIX),--prefix $(PREFIX)) $(if $(TAG),--tag $(TAG)) \
 	  $(if $(PLATFORMS),--platforms $(PLATFORMS)) $(if $(PUSH),--push) $(if $(LOAD),--load $(LOAD)) \
-	  $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE))
+	  $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE)) \
+	  $(if $(BUILDER),--builder $(BUILDER)) $(if $(PURE),--pure)
 
 check: $(VENV)/.installed ## Lint, types, architecture, generated files
 	@$(BIN)/ruff check --quiet .
@@ -83,14 +84,19 @@ bench-quick: bench-peers ## The same in short: what matters most, once; the hist
 bench-compare: $(VENV)/.installed ## Show how the benchmark's ratios went over the recorded runs
 	@$(BIN)/python -m benchmarks.history
 
-compiled: $(VENV)/.installed ## Compile what every message passes (mypyc, needs a C compiler): build/compiled and a wheel in dist
+compiled: $(VENV)/.installed ## Compile what every message passes (mypyc, needs a C compiler) into build/compiled
+	@scripts/setup-test-tools --compiler
 	@$(BIN)/python scripts/compile_modules.py build/compiled
-	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(BIN)/python -m hatchling build -t wheel -d dist
 
-test-compiled: $(VENV)/.installed tools ## Run the tests of conformance, faults and hostile input against compiled modules
-	@$(BIN)/python scripts/compile_modules.py build/compiled
-	@PYTHONPATH=$(CURDIR)/build/compiled $(BIN)/pytest -n $(JOBS) --dist loadgroup -q -m "not pure" tests/test_compiled.py \
-	  tests/dispatcher tests/fuzz tests/e2e
+dist: compiled ## Build the wheels: one that is all Python, and one of this Python and platform with compiled modules
+	@rm -f dist/tubepost-*.whl
+	@$(BIN)/python -m hatchling build -t wheel -d dist
+	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=true COMPILED_MODULES=$(CURDIR)/build/compiled $(BIN)/python -m hatchling build \
+	  -t wheel -d dist
+
+COMPILED_TESTS ?= tests/test_compiled.py tests/dispatcher tests/fuzz tests/e2e
+test-compiled: compiled tools ## Run the tests of conformance, faults and hostile input against compiled modules
+	@PYTHONPATH=$(CURDIR)/build/compiled $(BIN)/pytest -n $(JOBS) --dist loadgroup -q -m "not pure" $(COMPILED_TESTS)
 
 fuzz: $(VENV)/.installed ## Fuzz what reads bytes from outside (TARGET=smtp_session, SECONDS=10 or RUNS=1000000 of each, SEED=1 to repeat)
 	@$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED)) $(TARGET)
@@ -123,6 +129,9 @@ lock: ## Resolve the requirements anew within their ranges
 	@printf 'editables>=0.5,<1\nhatchling>=1.27,<2\n' | .cache/uv/bin/uv pip compile --quiet --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --upgrade - \
 	  -o requirements/build.lock
+	@printf 'mypy>=1.15\nsetuptools>=78.1.1\ntypes-PyYAML>=6.0.12\n' | .cache/uv/bin/uv pip compile --quiet --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --upgrade - \
+	  -o requirements/compile.lock
 	@printf 'mkdocs>=1.6,<2\nmkdocs-material>=9.7,<10\n' | .cache/uv/bin/uv pip compile --quiet --universal \
 	  --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --upgrade - \
 	  -o requirements/docs.lock
@@ -135,4 +144,4 @@ lock: ## Resolve the requirements anew within their ranges
 	    --no-header --no-emit-index-url --no-emit-package tubepost --upgrade $$extra pyproject.toml -o requirements/$$part.lock; done
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-docs dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-docs dist build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.measure import BenchmarkError
 
 READY = 30.0
 """Seconds within which the program under test must greet."""
+EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 @contextlib.contextmanager
 def running(
-    name: str, command: Sequence[str], output: Path, *ports: int
+    name: str, command: Sequence[str], output: Path, *ports: int, environment: Mapping[str, str] = EMPTY
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The program, listening for SMTP on loopback ports; stopped with the `with` block.
+
+    `environment` is added to this process's own.
 
     Raises:
         BenchmarkError: it did not greet; or what was raised within the block, with the last lines of the
@@ -28,7 +33,11 @@ def running(
     """
     with output.open("wb") as written:
         program = subprocess.Popen(
-            list(command), stdin=subprocess.DEVNULL, stdout=written, stderr=subprocess.STDOUT
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
         )
     try:
         for port in ports:

@@ -61,6 +61,11 @@ _DIRECT, _PIPELINED = (
     Figure("whole", "tubepost, 20 by command"),
     Figure("whole", "tubepost, 200 pipelined"),
 )
+_COMPILED_DIRECT, _COMPILED = (
+    Figure("whole", "tubepost compiled, 20 by command"),
+    Figure("whole", "tubepost compiled, 200 pipelined"),
+)
+_COMPILED_QUEUED = Figure("whole", "queued compiled, 200 pipelined")
 _POOL, _APNS2 = Figure("http2", "tubepost's pool"), Figure("http2", "Go apns2")
 _SMTP, _STOCK = (
     Figure("smtp", "tubepost, 20 by command"),
@@ -70,13 +75,18 @@ _SMTP, _STOCK = (
 RATIOS = (
     Ratio("whole path, 200 pipelined / Go apns2's HTTP/2 half", _PIPELINED, _APNS2, 1.0),
     Ratio("whole path, 20 by command / Go apns2's HTTP/2 half", _DIRECT, _APNS2, 1.6),
+    Ratio("whole path compiled, 200 pipelined / Go apns2's HTTP/2 half", _COMPILED, _APNS2, 1.0),
+    Ratio("whole path compiled, 20 by command / Go apns2's HTTP/2 half", _COMPILED_DIRECT, _APNS2, 1.6),
     Ratio("naive / whole path, 200 pipelined", _NAIVE, _PIPELINED, 60, at_most=False),
     Ratio("naive / whole path, 20 by command", _NAIVE, _DIRECT, 40, at_most=False),
+    Ratio("naive / whole path compiled, 200 pipelined", _NAIVE, _COMPILED, 60, at_most=False),
+    Ratio("naive / whole path compiled, 20 by command", _NAIVE, _COMPILED_DIRECT, 40, at_most=False),
     Ratio("our HTTP/2 half / Go apns2", _POOL, _APNS2, 0.3),
     Ratio("our HTTP/2 half / Java Pushy, hot", _POOL, Figure("http2", "Java Pushy, hot"), 1.0),
     Ratio("stock aiosmtpd / our SMTP half, 20 by command", _STOCK, _SMTP, 8, at_most=False),
     Ratio("Queued / Direct, 200 pipelined", Figure("whole", "queued, 200 pipelined"), _PIPELINED, 1.35),
     Ratio("Queued / Direct, 20 by command", Figure("whole", "queued, 20 by command"), _DIRECT, 1.35),
+    Ratio("Queued / Direct compiled, 200 pipelined", _COMPILED_QUEUED, _COMPILED, 1.35),
     Ratio("256 domains / one", _scaled(", 256 domains"), _scaled(""), 1.1),
     Ratio("1,000 domains / one", _scaled(", 1,000 domains"), _scaled(""), 1.1),
     Ratio("2,000 idle sessions beside / none", _scaled(", 2,000 idle beside"), _scaled(""), 1.1),

@@ -51,8 +51,8 @@ class Row:
 
     @property
     def ours(self) -> bool:
-        """Whether a failure is our fault; a queue on JetStream needs a server of others."""
-        return self.name.startswith(("tubepost", "queued,"))
+        """Whether a failure is our fault: JetStream needs a server of others, and compiling a compiler."""
+        return self.name.startswith(("tubepost, ", "tubepost's ", "queued, "))
 
 
 def _whole(
@@ -120,6 +120,15 @@ ROWS = (
     _whole(whole_path.Variant("queued", _BY_COMMAND), key=True),
     _whole(whole_path.Variant("tubepost", _PIPELINED), key=True, quick=True),
     _whole(whole_path.Variant("queued", _PIPELINED), key=True, quick=True),
+    *(
+        _whole(replace(variant, compiled=True), key=True, quick=variant.program == "tubepost")
+        for variant in (
+            _DIRECT,
+            whole_path.Variant("tubepost", _PIPELINED),
+            whole_path.Variant("queued", _BY_COMMAND),
+            whole_path.Variant("queued", _PIPELINED),
+        )
+    ),
     _whole(whole_path.Variant("queued on JetStream", _PIPELINED)),
     _whole(whole_path.Variant("queued on JetStream", _PIPELINED, workers=2)),
     _whole(whole_path.Variant("queued on JetStream", _PIPELINED, dispatchers=2)),

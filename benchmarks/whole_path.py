@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks import compiled
 from benchmarks.fixtures import KEY_ID, TEAM_ID, TOPIC, WAITING, Fixtures
 from benchmarks.load import IDLE, Feed, Load
 from benchmarks.measure import BenchmarkError, Bounds, Result, reading, result
@@ -59,12 +60,14 @@ class Variant:
     """Messages that wait in the queue for a route that cannot be reached."""
     before: Path | None = None
     """Another checkout of ours, with its .venv, to compare with."""
+    compiled: bool = False
+    """Ours with compiled modules."""
 
     @property
     def name(self) -> str:
         """The row's name."""
         parts = [
-            self.program,
+            self.program + " compiled" * self.compiled,
             self.feed.name,
             f"{self.workers} workers" if self.workers > 1 else "",
             f"{self.dispatchers} dispatchers" if self.dispatchers > 1 else "",
@@ -107,7 +110,9 @@ def run(
 
     Raises:
         BenchmarkError: a message was refused, lost or delivered twice, or the program failed.
+        BuildError: its modules cannot be compiled here.
     """
+    environment = compiled.environment(fixtures.directory) if variant.compiled else {}
     with (
         GoPeer("sink", fixtures.certificate, fixtures.key, delay=f"{delay}s") as sink,
         tempfile.TemporaryDirectory(prefix="queue-", dir=fixtures.directory) as queue,
@@ -147,7 +152,10 @@ def run(
             for port, rest_port in zip(ports, rest_ports, strict=True)
         ]
         into = rest_ports if variant.feed.batch else ports
-        with running(variant.name, together(commands_of), fixtures.directory / "output", *ports) as program:
+        output = fixtures.directory / "output"
+        with running(
+            variant.name, together(commands_of), output, *ports, environment=environment
+        ) as program:
             greeted(program.pid)
             with _beside(variant, ports, fixtures):
                 found, accepted = _measure(program.pid, sink, into, variant.feed, fixtures, bounds)

@@ -21,7 +21,7 @@ PLATFORMS = {
     "linux/arm64": ("manylinux_2_17_aarch64", "manylinux2014_aarch64", "manylinux_2_28_aarch64"),
 }
 """Platform of an image -> tags of wheels that its base image takes (Debian 12 has glibc 2.36)."""
-LOCKS = ("build", "runtime", "operator")
+LOCKS = ("build", "compile", "runtime", "operator")
 """Lock files that images/Dockerfile installs."""
 VERSION = "3.11"
 """Python of the base image."""

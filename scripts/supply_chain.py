@@ -22,7 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {"operator": "operator", "dispatcher": "runtime", "simulator": "runtime"}
 """Image -> its lock file in requirements/."""
-ALL_LOCKS = ("build", "runtime", "operator", "dev", "audit", "docs")
+ALL_LOCKS = ("build", "compile", "runtime", "operator", "dev", "audit", "docs")
 SILENT = 3
 """Packages that are named when the index did not say anything about them."""
 _LOCKED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^ \\;]+)", re.MULTILINE)

@@ -78,7 +78,8 @@ def test_the_workflow_publishes_what_the_chart_asks_for() -> None:
     assert workflow["jobs"]["chart"]["needs"] == "images"
     commands = json.dumps(workflow["jobs"])
     targets = (ROOT / "Makefile").read_text()
-    for target in ("release-check", "audit", "sbom"):
+    assert "dist/tubepost-*.whl" in commands
+    for target in ("release-check", "audit", "sbom", "dist"):
         assert f"make {target}" in commands
         assert f"\n{target}:" in targets
     # A right to write is a job's that needs it.

@@ -70,7 +70,9 @@ def test_memory_is_among_the_values() -> None:
 
 
 def test_the_table_says_whether_an_aim_is_reached() -> None:
-    first, second = ratios.RATIOS[0], ratios.RATIOS[2]
+    first, second = (
+        next(one for one in ratios.RATIOS if one.at_most is at_most) for at_most in (True, False)
+    )
     text = ratios.table({first.name: first.aim, second.name: second.aim / 2})
     assert f"| {first.name} | {first.aim:.2f} | {first.wanted} | holds |" in text
     assert f"| {second.name} | {second.aim / 2:.2f} | {second.wanted} | not yet |" in text

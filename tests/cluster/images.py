@@ -37,6 +37,7 @@ NATS_ALSO = "docker.io/library/nats:2.12-alpine"
 """What docs/queue-jetstream.md calls it."""
 _DEBIAN = "bookworm"
 _BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
+_BUILDER_PACKAGES = (*_BASE_PACKAGES, "gcc", "libc6-dev", "libpython3-dev")
 _BASE_RECIPE = "1"
 _MIRRORS = Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")
 _PLATFORMS = ("manylinux_2_34", "manylinux_2_31", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
@@ -87,10 +88,10 @@ def build(targets: Sequence[str] = TARGETS, also: str = "") -> list[Image]:
         wanted = [image for image in images if image.tag not in _tags()]
         if wanted:
             say(f"building {', '.join(image.name for image in wanted)}")
-            base, wheels = _base(), _wheels()
+            wheels = _wheels()
             for image, target in zip(images, targets, strict=True):
                 if image in wanted:
-                    _push(_build_target(target, base, wheels), image.tag)
+                    _push(_build_target(target, wheels), image.tag)
         images += [_nats(), _pause()]
         if len(_buildah("images", "--quiet").split()) > _MANY:
             # Steps of old builds that nothing stands on: every build looks through them.
@@ -102,7 +103,7 @@ def build(targets: Sequence[str] = TARGETS, also: str = "") -> list[Image]:
 def source_key() -> str:
     """A hash of everything that the images are made of: the build context and the recipe of the base."""
     context = BuildContext((PROJECT / "images" / "Dockerfile.dockerignore").read_text())
-    digest = sha256(f"{_DEBIAN} {_BASE_PACKAGES} {_BASE_RECIPE}".encode())
+    digest = sha256(f"{_DEBIAN} {_BASE_PACKAGES} {_BUILDER_PACKAGES} {_BASE_RECIPE}".encode())
     digest.update((PROJECT / "images" / "Dockerfile").read_bytes())
     for path in context.files(PROJECT):
         name = path.relative_to(PROJECT).as_posix()
@@ -135,14 +136,14 @@ class BuildContext:
 def rebuilt_layers(target: str) -> tuple[list[str], list[str]]:
     """Digests of the layers of a target as it was built last, and as it is when built again from nothing."""
     with lock("images"):
-        once = _build_target(target, _base(), _wheels())
-        again = _build_target(target, _base(), _wheels(), again=True)
+        once = _build_target(target, _wheels())
+        again = _build_target(target, _wheels(), again=True)
         layers = [_inspect(name)["rootfs"]["diff_ids"] for name in (once, again)]
         _buildah("rmi", again)
     return layers[0], layers[1]
 
 
-def _build_target(target: str, base: str, wheels: Path, *, again: bool = False) -> str:
+def _build_target(target: str, wheels: Path, *, again: bool = False) -> str:
     """Build one target of the Dockerfile, `again`: nothing is taken from earlier builds; its name in buildah's storage."""
     name = f"localhost/tubepost-build-{target}:{'again' if again else 'latest'}"
     before = _buildah("images", "--quiet", "--no-trunc", "--filter", f"reference={name}").split()
@@ -152,7 +153,8 @@ def _build_target(target: str, base: str, wheels: Path, *, again: bool = False) 
         _buildah(
             "bud", "--quiet", "--layers", *(["--no-cache"] if again else []), "--timestamp", "0", "--network", "none", "--pull=false",
             "--volume", f"{pip_conf}:/etc/pip.conf:ro", "--volume", f"{wheels}:/wheels:ro",
-            "--build-arg", f"BASE={base}", "--target", target, "--tag", name,
+            "--build-arg", f"BASE={_base('base', _BASE_PACKAGES)}",
+            "--build-arg", f"BUILDER={_base('builder', _BUILDER_PACKAGES)}", "--target", target, "--tag", name,
             "--file", str(PROJECT / "images" / "Dockerfile"),
             "--ignorefile", str(PROJECT / "images" / "Dockerfile.dockerignore"), str(PROJECT),
         )  # fmt: skip
@@ -189,17 +191,17 @@ def _alone(image: Image, binary: Path) -> Image:
     return image
 
 
-def _base() -> str:
-    """The base image: Debian with Python, without documentation and package lists."""
-    recipe = sha256(f"{_DEBIAN} {_BASE_PACKAGES} {_BASE_RECIPE}".encode()).hexdigest()[:12]
-    name = f"localhost/tubepost-base:{recipe}"
+def _base(kind: str, packages: Sequence[str]) -> str:
+    """An image to build from: Debian with Python and other packages, without documentation and package lists."""
+    recipe = sha256(f"{_DEBIAN} {packages} {_BASE_RECIPE}".encode()).hexdigest()[:12]
+    name = f"localhost/tubepost-{kind}:{recipe}"
     if _buildah("images", "--quiet", "--filter", f"reference={name}").strip():
         return name
-    say("making the base image with debootstrap; this happens once")
+    say(f"making the {kind} image with debootstrap; this happens once")
     scratch = Path(tempfile.mkdtemp(prefix=".base-", dir=root()))
     try:
         system = scratch / "system"
-        include = f"--include={','.join(_BASE_PACKAGES)}"
+        include = f"--include={','.join(packages)}"
         _run("debootstrap", "--variant=minbase", include, _DEBIAN, str(system), _mirror())
         for waste in ("var/cache/apt", "var/lib/apt/lists", "var/log", "usr/share/doc", "usr/share/man",
                       "usr/share/locale", "usr/share/info", "tmp"):  # fmt: skip
@@ -244,7 +246,9 @@ def _mirror() -> str:
 
 def _wheels() -> Path:
     """All wheels of the lock files, for the Python of the base."""
-    locks = [PROJECT / "requirements" / f"{name}.lock" for name in ("build", "operator", "runtime")]
+    locks = [
+        PROJECT / "requirements" / f"{name}.lock" for name in ("build", "compile", "operator", "runtime")
+    ]
     digest = sha256(b"".join(path.read_bytes() for path in locks)).hexdigest()[:16]
     target = root() / "wheels" / digest
     if target.is_dir():

@@ -1,4 +1,7 @@
-"""The wheel, installed by pip into a fresh environment, works without the checkout."""
+"""The wheel, installed by pip into a fresh environment, works without the checkout.
+
+Where the tests run against compiled modules, it is the wheel that has them.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,19 @@ from pathlib import Path
 
 import pytest
 
+import tubepost_dispatcher
 from tests.e2e.app import REPOSITORY
+from tubepost_dispatcher import build_info
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
 
-def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+_DISPATCHER = str(tubepost_dispatcher.__file__)
+COMPILED = build_info.modules() == "compiled"
+
+
+def _run(*command: str | Path, cwd: Path, **added: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | added
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -34,8 +43,11 @@ def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(600)
 def test_what_pip_installs_runs_outside_of_the_checkout(tmp_path: Path) -> None:
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-cache-dir")
-    _run(*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, REPOSITORY, cwd=tmp_path)
+    hook = {"HATCH_BUILD_HOOK_ENABLE_CUSTOM": "true", "COMPILED_MODULES": str(Path(_DISPATCHER).parents[1])}
+    built = (*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, REPOSITORY)
+    _run(*built, cwd=tmp_path, **(hook if COMPILED else {}))
     (wheel,) = tmp_path.glob("tubepost-*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl") is not COMPILED
     place = tmp_path / "fresh"
     venv.create(place, with_pip=False)
     python = place / "bin" / "python"
@@ -49,6 +61,7 @@ def test_what_pip_installs_runs_outside_of_the_checkout(tmp_path: Path) -> None:
 
     where = _run(python, "-c", "import tubepost_importer as it; print(it.__file__)", cwd=tmp_path).stdout
     assert Path(where.strip()).is_relative_to(packages)
+    assert _run(tubepost, "--version", cwd=tmp_path).stdout.split("version ")[1] == f"{build_info.line()}\n"
     shown = _run(tubepost, "demo", cwd=tmp_path).stdout
     assert "Delivered." in shown
     assert str(packages) in shown  # the manifests are those of the wheel

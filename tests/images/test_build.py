@@ -138,6 +138,7 @@ def test_the_projects_own_cluster_builds_by_itself(tools: Path) -> None:
         (["--engine=docker", "--platforms=linux/amd64,linux/arm64"], "add --push"),
         (["--platforms=linux/amd64,linux/arm64", "--push", "--load=kind"], "one platform"),
         (["--prefix=tubepost"], "docker.io/tubepost"),
+        (["--base=registry.example/python:3"], "--pure"),
     ],
 )
 def test_what_cannot_be_is_said_with_the_remedy(tools: Path, arguments: list[str], word: str) -> None:
@@ -145,6 +146,21 @@ def test_what_cannot_be_is_said_with_the_remedy(tools: Path, arguments: list[str
     assert (code, calls) == (2, [])
     assert word in output
     assert "Remedy: " in output
+
+
+def test_pure_images_need_no_compiler(tools: Path) -> None:
+    _, _, calls = build(tools, "--engine=docker", "--base=registry.example/python:3")
+    assert not calls
+    code, output, calls = build(tools, "--engine=docker", "--base=registry.example/python:3", "--pure")
+    assert code == 0, output
+    for call in calls:
+        assert "--build-arg MODULES=pure " in call
+        assert "--build-arg BASE=registry.example/python:3 " in call
+        assert "--build-arg BUILDER=registry.example/python:3 " in call
+    _, _, calls = build(tools, "--engine=docker", "--base=b/python:3", "--builder=b/with-gcc:3")
+    assert len(calls) == 2 * len(TARGETS)
+    assert "--build-arg BUILDER=b/with-gcc:3 " in calls[-1]
+    assert "MODULES" not in calls[-1]
 
 
 def test_a_failure_ends_it(tools: Path) -> None:

@@ -44,6 +44,13 @@ def test_an_image_has_what_it_needs_and_no_more(
     cluster.job(namespace, target, cluster.image(target), ["python", "-c", script])
 
 
+def test_a_dispatcher_runs_compiled_modules(cluster: Cluster, namespace: str) -> None:
+    script = "import tubepost_dispatcher.build_info as b; print(b.line()); assert b.modules() == 'compiled'"
+    run = "import tubepost_dispatcher.smtp.session as s; assert not s.__file__.endswith('.py'); assert s.Session"
+    cluster.job(namespace, "modules", cluster.image("dispatcher"), ["python", "-c", f"{script}; {run}"])
+
+
+@pytest.mark.timeout(1_200, func_only=True)  # the second compiles anew
 def test_two_builds_from_nothing_give_the_same_bytes(faults: Faults) -> None:
     once, again = images.rebuilt_layers("dispatcher")
     assert len(once) > 2
