@@ -21,6 +21,7 @@ Needs mypy, setuptools and a C compiler, and about two minutes.
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import os
 import shutil
@@ -41,8 +42,13 @@ PACKAGE = "tubepost_dispatcher"
 LIST = SOURCES / "compiled.txt"
 GROUP = "tubepost_compiled"
 """Name of the library that has the code; the extension modules themselves only point into it."""
-KEPT = 4
+PARTS = ("crds", "credentials", "runtime", "dispatcher")
+"""Directories of the packages that a dispatcher is made of."""
+KEPT = 8
 """Results in the cache; several checkouts share it."""
+_SLICES = "bytes_ops.c"
+_LENGTH = "Py_ssize_t slice_len = endn - startn;"
+_MENDED = "Py_ssize_t slice_len = endn > startn ? endn - startn : 0;"
 
 
 def modules() -> list[Path]:
@@ -89,18 +95,65 @@ def _translated() -> Iterator[tuple[list[Any], str]]:
     try:
         with tempfile.TemporaryDirectory(prefix="compile-") as scratch:
             paths = [str(Path("dispatcher") / path) for path in modules()]
-            yield (
-                mypycify(paths, opt_level="2", debug_level="0", group_name=GROUP, target_dir=scratch),
-                scratch,
-            )
+            extensions = mypycify(paths, opt_level="2", debug_level="0", group_name=GROUP, target_dir=scratch)
+            for extension in extensions:
+                extension.include_dirs.insert(0, str(mended_runtime(Path(scratch))))
+            yield extensions, scratch
     finally:
         os.chdir(before)
+
+
+def mended_runtime(scratch: Path) -> Path:
+    """A directory with what is put right of mypyc's C sources; the first with a file is taken.
+
+    A slice of bytes that ends before it begins is empty in Python, and with mypyc a SystemError: a message
+    could make one (`value[1:-1]` of a single byte).
+
+    Raises:
+        SystemExit: the source is not the one that this was written for.
+    """
+    import mypyc  # noqa: PLC0415 - as above
+
+    directory = scratch / "mended"
+    directory.mkdir(exist_ok=True)
+    source = Path(mypyc.__file__).parent / "lib-rt" / _SLICES
+    text = source.read_text(encoding="utf-8")
+    if text.count(_LENGTH) != 1:
+        sys.exit(
+            f"{source} is another than the one that is put right here. Remedy: see whether its "
+            "CPyBytes_GetSlice minds an end before the beginning, and adapt scripts/compile_modules.py"
+        )
+    (directory / _SLICES).write_text(text.replace(_LENGTH, _MENDED), encoding="utf-8")
+    return directory
 
 
 def extension_modules(directory: Path) -> list[Path]:
     """What `build` has made in a directory."""
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     return sorted(path for path in directory.rglob(f"*{suffix}") if path.is_file())
+
+
+def sources() -> list[Path]:
+    """What mypyc reads of this project: the modules to compile, and all that these import."""
+    found: set[Path] = set()
+    names = [".".join(path.with_suffix("").parts) for path in modules()]
+    seen: set[str] = set()
+    while names:
+        name = names.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        names += [name.rpartition(".")[0]] if "." in name else []
+        stems = [ROOT.joinpath(part, *name.split(".")) for part in PARTS]
+        files = [path for stem in stems for path in (stem.with_suffix(".py"), stem / "__init__.py")]
+        for path in filter(Path.is_file, files):
+            found.add(path)
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                if isinstance(node, ast.Import):
+                    names += [one.name for one in node.names]
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    names += [node.module, *(f"{node.module}.{one.name}" for one in node.names)]
+    return sorted(found)
 
 
 def key() -> str:
@@ -112,10 +165,7 @@ def key() -> str:
         importlib.metadata.version("mypy"),
     ]
     digest = sha256("\n".join(parts).encode())
-    files = [LIST, Path(__file__), ROOT / "pyproject.toml"]
-    for package in ("crds", "credentials", "runtime", "dispatcher"):
-        files += sorted((ROOT / package).rglob("*.py"))
-    for path in files:
+    for path in (LIST, Path(__file__).resolve(), ROOT / "pyproject.toml", *sources()):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(ROOT)} {len(content)}\n".encode())
         digest.update(content)

@@ -7,6 +7,10 @@ import importlib
 import os
 from pathlib import Path
 
+import pytest
+
+from scripts import compile_modules
+
 SOURCES = Path(__file__).resolve().parents[1] / "dispatcher"
 PACKAGE = SOURCES / "tubepost_dispatcher"
 LIST = [line for line in (SOURCES / "compiled.txt").read_text().splitlines() if not line.startswith("#")]
@@ -69,6 +73,27 @@ def test_nothing_of_the_list_passes_a_dictionary_of_arguments_on_to_what_it_know
                 and ast.unparse(call.func) not in parameters
             ]
     assert not found
+
+
+def test_a_change_of_what_is_imported_compiles_anew_and_others_do_not() -> None:
+    read = {str(path.relative_to(SOURCES.parent)) for path in compile_modules.sources()}
+    assert {f"dispatcher/tubepost_dispatcher/{name}" for name in LIST} <= read
+    for path in read:  # mypyc follows every import, and so must the search
+        tree = ast.parse((SOURCES.parent / path).read_text())
+        assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    assert {"crds/tubepost_api/config.py", "dispatcher/tubepost_dispatcher/__init__.py"} <= read
+    assert "dispatcher/tubepost_dispatcher/worker/zygote.py" not in read
+
+
+def test_a_mend_of_the_compiler_s_runtime_fits_it_or_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = compile_modules.mended_runtime(tmp_path)
+    (file,) = made.iterdir()
+    assert "? endn - startn : 0;" in file.read_text()
+    monkeypatch.setattr(compile_modules, "_LENGTH", "what another release has")
+    with pytest.raises(SystemExit, match="Remedy: "):
+        compile_modules.mended_runtime(tmp_path)
 
 
 def test_modules_are_compiled_where_that_is_asked_for() -> None:

@@ -39,6 +39,8 @@ _DEBIAN = "bookworm"
 _BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 _BUILDER_PACKAGES = (*_BASE_PACKAGES, "gcc", "libc6-dev", "libpython3-dev")
 _BASE_RECIPE = "1"
+_COMPILED = "/root/.cache/tubepost/compiled"
+"""Where a build finds what an earlier one compiled: most changes concern nothing that is compiled."""
 _MIRRORS = Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")
 _PLATFORMS = ("manylinux_2_34", "manylinux_2_31", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
 _MANY = 100
@@ -147,12 +149,15 @@ def _build_target(target: str, wheels: Path, *, again: bool = False) -> str:
     """Build one target of the Dockerfile, `again`: nothing is taken from earlier builds; its name in buildah's storage."""
     name = f"localhost/tubepost-build-{target}:{'again' if again else 'latest'}"
     before = _buildah("images", "--quiet", "--no-trunc", "--filter", f"reference={name}").split()
+    compiled = root() / "compiled"
+    compiled.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root()) as scratch:
         pip_conf = Path(scratch, "pip.conf")
         pip_conf.write_text("[global]\nno-index = true\nfind-links = /wheels\n")
         _buildah(
             "bud", "--quiet", "--layers", *(["--no-cache"] if again else []), "--timestamp", "0", "--network", "none", "--pull=false",
             "--volume", f"{pip_conf}:/etc/pip.conf:ro", "--volume", f"{wheels}:/wheels:ro",
+            *([] if again else ["--volume", f"{compiled}:{_COMPILED}:rw"]),
             "--build-arg", f"BASE={_base('base', _BASE_PACKAGES)}",
             "--build-arg", f"BUILDER={_base('builder', _BUILDER_PACKAGES)}", "--target", target, "--tag", name,
             "--file", str(PROJECT / "images" / "Dockerfile"),

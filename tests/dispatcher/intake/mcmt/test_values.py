@@ -97,7 +97,17 @@ def test_what_is_no_address(address: str) -> None:
 def test_tokens() -> None:
     assert read_token(b"ABcd09", "x") == b"abcd09"
     assert read_token(b"=?utf-8?q?AB?=\t=?us-ascii?B?Y2Q=?=", "x") == b"abcd"
-    for bad in (b"", b"ab cd", b"0x12", b"ab\n", "\uff41\uff42".encode(), b"=?utf-8?b?!!!?="):
+    for bad in (
+        b"",
+        b"'",
+        b'"',
+        b"<",
+        b"ab cd",
+        b"0x12",
+        b"ab\n",
+        "\uff41\uff42".encode(),
+        b"=?utf-8?b?!!!?=",
+    ):
         refused = read_token(bad, "the field")
         assert isinstance(refused, Reply)
         assert (refused.code, refused.enhanced) == (550, "5.1.1")
