@@ -153,9 +153,7 @@ def run(
         ]
         into = rest_ports if variant.feed.batch else ports
         output = fixtures.directory / "output"
-        with running(
-            variant.name, together(commands_of), output, *ports, environment=environment
-        ) as program:
+        with running(variant.name, together(commands_of), output, *ports, environment=environment) as program:
             greeted(program.pid)
             with _beside(variant, ports, fixtures):
                 found, accepted = _measure(program.pid, sink, into, variant.feed, fixtures, bounds)
