@@ -45,6 +45,23 @@ _FIELDS: Final = {
 }
 """Value, and what is there without the field."""
 
+_LIMITS: Final = {
+    "max_header_bytes": "header block, bytes",
+    "max_headers": "header block, lines",
+    "max_lines": "MIME headers, lines",
+    "max_parts": "parts",
+    "max_push_parts": "push parts",
+    "max_push_bytes": "push parts together, bytes",
+    "max_depth": "depth of multiparts",
+    "max_boundary": "boundary, bytes",
+    "max_part_bytes": "push part, bytes",
+    "max_payload": "payload, bytes",
+    "max_encoded_email": "encoded e-mail part, bytes",
+    "max_false_delimiters": "lines like a delimiter",
+    "max_context": "context variables",
+}
+"""What each bound is of."""
+
 
 def outputs() -> dict[str, str]:
     """The page."""
@@ -53,8 +70,10 @@ def outputs() -> dict[str, str]:
         raise ValueError(f"{PATH}: the table of fields and the parser differ: {', '.join(sorted(missing))}")
     rows = [f"| `{name}` | {value} | {default} |" for name, (value, default) in _FIELDS.items()]
     docs = _docstrings()
+    if unnamed := {field.name for field in fields(McmtLimits)} ^ _LIMITS.keys():
+        raise ValueError(f"{PATH}: the table of limits and the parser differ: {', '.join(sorted(unnamed))}")
     limits = [
-        f"| {docs[field.name]} | {getattr(DEFAULT_LIMITS, field.name):,} |" for field in fields(McmtLimits)
+        f"| {title} | {getattr(DEFAULT_LIMITS, name):,} | {docs[name]} |" for name, title in _LIMITS.items()
     ]
     warnings = [f"| `{name}` | {text} |" for name, text in sorted(WARNINGS.items())]
     reasons = [
