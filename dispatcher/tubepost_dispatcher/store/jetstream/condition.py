@@ -60,6 +60,8 @@ class Condition:
         self._server: Mapping[str, Any] = {}
         self._config: Mapping[str, Any] = {}
         """Of the stream, as it was when it was last checked."""
+        self._created = ""
+        """When it was made."""
 
     def connected(self, server: Mapping[str, Any]) -> None:
         """There is a connection to this server."""
@@ -86,11 +88,12 @@ class Condition:
 
     def look(self) -> None:
         """Read the stream's state."""
-        self._api.info(self._informed)
+        sure = self._holding.acknowledged
+        self._api.info(lambda told: self._informed(told, sure))
 
     def _open(self) -> None:
         self._opening += 1
-        number = self._opening
+        number, sure = self._opening, self._holding.acknowledged
 
         def opened(told: Opened) -> None:
             if number != self._opening:
@@ -99,7 +102,7 @@ class Condition:
                 self._fail(told.problem, told.state)
                 self._later()
             else:
-                self._can_be_used(told)
+                self._can_be_used(told, sure)
             self._known()
 
         open_stream(self._api, self.settings, self._server, opened)
@@ -109,13 +112,13 @@ class Condition:
             self._reopening.cancel()
         self._reopening = self._loop.call_later(REOPEN, self._open)
 
-    def _can_be_used(self, told: Opened) -> None:
+    def _can_be_used(self, told: Opened, sure: int) -> None:
         if self.failure is not None:
             _LOG.info("queue: stream %s is open", self.settings.stream)
         self.failure = None
         self._config = told.info.get("config") or {}
         self._warn(told.warnings)
-        self._informed(dict(told.info))
+        self._informed(dict(told.info), sure)
 
     def _warn(self, texts: tuple[str, ...]) -> None:
         if texts != self.warnings:
@@ -142,7 +145,23 @@ class Condition:
         self.states = (state,)
         self._holding.fail_waiters()
 
-    def _informed(self, told: dict[str, Any] | None) -> None:
+    def _compare(self, told: Mapping[str, Any], sure: int) -> None:
+        """Say so where the stream has not what it had: nobody else does, and what is gone cannot be found."""
+        before, self._created = self._created, str(told.get("created", ""))
+        last = int((told.get("state") or {}).get("last_seq", 0))
+        if before and before != self._created:
+            known = self._holding.known.messages
+            what = f"is another one than before: what was in that is lost, {known} messages that waited here"
+        # Of several replicas a new leader may not have come so far yet.
+        elif last < sure and (told.get("config") or {}).get("num_replicas") == 1:
+            what = f"ends with message {last}, and had acknowledged {sure}: up to {sure - last} are lost"
+        else:
+            return
+        self._holding.acknowledged = last
+        remedy = "Was it removed, or has its server lost what it had not synced (sync_interval)?"
+        _LOG.error("queue: stream %s %s. %s", self.settings.stream, what, remedy)
+
+    def _informed(self, told: dict[str, Any] | None, sure: int) -> None:
         if told is None:
             return
         if error_code(told):
@@ -150,6 +169,7 @@ class Condition:
                 self._fail(f"stream {self.settings.stream}: {error_text(told)}")
                 self._open()
             return
+        self._compare(told, sure)
         config = told.get("config") or {}
         if self.failure is None and config != self._config:
             self._altered(config)

@@ -66,6 +66,8 @@ class Holding:
         """In the stream, as far as is known."""
         self.size = 0
         """Their bytes."""
+        self.acknowledged = 0
+        """The latest message of ours that the stream had."""
         self.closing = False
         self._numbers = itertools.count(1)
         self._open = itertools.count(1)
@@ -173,7 +175,7 @@ class Holding:
                     self.clean(subject)
                 done(None, told)
                 return
-            self._count(1, len(body))
+            self._count(1, len(body), told.seq)
             done(Lease(subject, told.seq, started), told)
 
         self._publish(subject, body, written, (self.server_time(LENGTH), self._target(entries)), patience)
@@ -210,7 +212,7 @@ class Holding:
 
         def written(told: Written) -> None:
             if told.seq:
-                self._count(1, len(body))
+                self._count(1, len(body), told.seq)
             done(told, fires, subject)
 
         self._publish(subject, body, written, target, patience)
@@ -235,7 +237,7 @@ class Holding:
             elif lease.given_up:
                 self.clean(lease.subject)
             else:
-                self.size += len(body)
+                self._count(0, len(body), told.seq)
                 self.leases.renewed(lease, told.seq, now)
             self.end(mark, lambda: self.remove(lease) if not lease.entries else None)
 
@@ -350,6 +352,7 @@ class Holding:
 
         self.api.last(subject, found, partial(again, looks))
 
-    def _count(self, messages: int, size: int) -> None:
+    def _count(self, messages: int, size: int, seq: int = 0) -> None:
+        self.acknowledged = max(self.acknowledged, seq)
         self.messages = max(0, self.messages + messages)
         self.size += size

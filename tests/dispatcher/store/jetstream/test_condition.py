@@ -66,6 +66,36 @@ async def test_a_stream_that_somebody_alters_is_refused_in_words_and_left_so(nat
     await closed(store)
 
 
+async def test_a_stream_that_is_another_one_than_before_is_told_of(
+    nats: Nats, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await nats.store()
+    await told(store.put, [fresh(1), fresh(2)], take=False)
+    await asked(store, "DELETE")
+    await until(lambda: "is another one than before" in caplog.text)
+    assert "1 messages that waited here. Was it removed, or has its server lost" in caplog.text
+    await until(lambda: store.figures.failure is None)
+    await told(store.put, [fresh(3)])
+    await told(store.take, ())
+    assert caplog.text.count("sync_interval") == 1
+    await closed(store)
+
+
+@pytest.mark.parametrize(("replicas", "said"), [(1, 1), (3, 0)])
+async def test_a_stream_that_ends_before_what_it_acknowledged_is_told_of(
+    nats: Nats, caplog: pytest.LogCaptureFixture, replicas: int, said: int
+) -> None:
+    store = await nats.store()
+    await told(store.put, [fresh(1)])
+    info = await asked(store, "INFO")
+    # As a server has it that lost what it had not synced, and as a leader that has not come so far yet.
+    info["state"]["last_seq"] = 3
+    info["config"]["num_replicas"] = replicas
+    store._condition._compare(info, 7)
+    assert caplog.text.count("ends with message 3, and had acknowledged 7: up to 4 are lost") == said
+    await closed(store)
+
+
 async def test_what_another_replica_may_change_is_taken_as_it_is(nats: Nats) -> None:
     store = await nats.store()
     await asked(store, "UPDATE", {**(await asked(store, "INFO"))["config"], "max_age": 86_400 * 10**9})
