@@ -7,14 +7,15 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from tubepost_api.resource import GROUP
 from tubepost_cli.kubectl.cluster import ClusterFailed, NotAllowed, NotFound
 
 ROLE: Final = "tubepost-user"
 """The chart's ClusterRole with `RIGHTS`, as a release of the name tubepost calls it."""
 RIGHTS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
-    ("tubepost.io", "pushdomains"): frozenset({"get", "list", "patch"}),
-    ("tubepost.io", "apnroutes"): frozenset({"get", "list"}),
-    ("tubepost.io", "apnloggers"): frozenset({"get", "list"}),
+    (GROUP, "pushdomains"): frozenset({"get", "list", "patch"}),
+    (GROUP, "apnroutes"): frozenset({"get", "list"}),
+    (GROUP, "apnloggers"): frozenset({"get", "list"}),
     ("", "pods"): frozenset({"get", "list"}),
     ("", "pods/log"): frozenset({"get"}),
     ("", "pods/portforward"): frozenset({"create", "get"}),
@@ -78,11 +79,16 @@ def failure(what: str, said: str) -> ClusterFailed:
         found = _DENIED.search(text)
         return NotAllowed(f"not allowed: {found[0] if found else text}", _how(found))
     if _NO_KIND.search(text):
-        return NotFound(f"{text}: Tubepost's custom resource definitions are not in this cluster")
+        ours = any(resource in text for group, resource in RIGHTS if group == GROUP)
+        return NotFound(
+            f"{text}: Tubepost's custom resource definitions are not in this cluster" if ours else text
+        )
     if _ABSENT.search(text):
+        text = text.removeprefix("Error from server (NotFound): ")
         return NotFound(f"{text}. Another namespace (-n), or another cluster (--context)?")
     remedy = next((remedy for pattern, remedy in _REMEDIES if re.search(pattern, text)), "")
-    return ClusterFailed(f"{what}: {text}" + (f". Remedy: {remedy}" if remedy else ""))
+    stop = " " if text.endswith("?") else ". "
+    return ClusterFailed(f"{what}: {text}" + (f"{stop}Remedy: {remedy}" if remedy else ""))
 
 
 def _how(denied: re.Match[str] | None) -> str:

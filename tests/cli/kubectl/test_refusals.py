@@ -43,6 +43,7 @@ def denied(verb: str, resource: str, group: str = "", where: str = 'in the names
             "Remedy: log in again",
         ),
         ('error: the server doesn\'t have a resource type "pushdomains"', NotFound, "definitions are not in"),
+        ('error: the server doesn\'t have a resource type "services"', NotFound, 'a resource type "services"'),
         ('Error from server (NotFound): pods "x" not found', NotFound, "Another namespace (-n)"),
         ("The connection to the server x:6443 was refused", ClusterFailed, "kubectl get: The connection"),
         ("The connection to the server localhost:8080 was refused", ClusterFailed, "there is no kubeconfig"),
@@ -66,6 +67,8 @@ def test_what_kubectl_says_when_it_fails(said: str, kind: type[ClusterFailed], w
     assert type(error) is kind
     assert words in error.message
     assert "memcache" not in error.message
+    assert "?." not in error.message
+    assert ("custom resource definitions" in error.message) == ("pushdomains" in said and kind is NotFound)
     assert error.exit_code == {NotAllowed: EX_NOPERM, NotFound: 1, ClusterFailed: EX_UNAVAILABLE}[kind]
 
 
