@@ -137,9 +137,14 @@ def test_a_container_is_stopped_continued_and_killed(
         f"--namespace={namespace}",
     )
     cluster.wait(namespace, "pod/pod", "condition=Ready")
+
+    def is_in(state: str) -> bool:
+        return faults.states(namespace, "pod", "main") == [state]
+
     with faults.stopped(namespace, "pod", "main"):
-        assert faults.states(namespace, "pod", "main") == ["T"]
-    assert faults.states(namespace, "pod", "main") == ["S"]
+        # A process that was running takes the signal when it has its turn.
+        cluster.until("a container that stands still", lambda: is_in("T"))
+    cluster.until("a container that sleeps again", lambda: is_in("S"))
     faults.signal(namespace, "pod", "main", "KILL")
     cluster.until("the restart", lambda: _restarts(cluster, namespace, "pod") == 1)
 
