@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 
 from tests.api.manifests import compiled, push_domain, route
 from tests.e2e.app import TUBEPOST, tubepost
@@ -104,6 +105,36 @@ def test_an_upgrade_is_done_by_commands_that_other_pages_have_run_on_a_cluster()
         "helm get values tubepost --namespace tubepost > values.yaml"
     ]
     assert len(lines) > 5
+
+
+def test_a_backup_has_no_versions_and_all_else() -> None:
+    """Objects with a version are refused once they have changed; what a Secret holds under such a name is kept."""
+    back_up = indented("backup.md")[0]
+    assert back_up.count('| sed -E "$versions" >') == 2
+    # As kubectl writes it.
+    found = """\
+apiVersion: v1
+items:
+- apiVersion: v1
+  data:
+    resourceVersion: MTIz
+    uid: YWJj
+  kind: Secret
+  metadata:
+    name: apns
+    resourceVersion: "1234"
+    uid: 4a0c1d2e-7a3b-4c9d-8e1f-0123456789ab
+kind: List
+metadata:
+  resourceVersion: ""
+"""
+    done = subprocess.run(
+        ["bash", "-euc", f'{back_up.splitlines()[0]}\nsed -E "$versions"'],
+        input=found, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    (kept,) = yaml.safe_load(done.stdout)["items"]
+    assert kept["metadata"] == {"name": "apns"}
+    assert kept["data"] == {"uid": "YWJj", "resourceVersion": "MTIz"}
 
 
 # -- credentials ------------------------------------------------------------------------------------------
