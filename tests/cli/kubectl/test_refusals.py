@@ -73,7 +73,7 @@ def test_what_kubectl_says_when_it_fails(said: str, kind: type[ClusterFailed], w
 
 
 @pytest.mark.parametrize(
-    ("group", "resource", "verb"), [(*key, verb) for key in RIGHTS for verb in RIGHTS[key]]
+    ("group", "resource", "verb"), [(*key, verb) for key in RIGHTS for verb in sorted(RIGHTS[key])]
 )
 def test_a_right_that_is_missing_comes_with_the_command_that_gives_it(
     group: str, resource: str, verb: str
