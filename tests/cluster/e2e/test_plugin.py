@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster.e2e.operating import DOMAIN, Operated, certificate, figure, secret
 from tests.cluster.e2e.release import TOKEN, Release
 from tests.cluster.handle import Cluster
 from tests.e2e.app import get
+from tests.support.pages import indented
 
 pytestmark = pytest.mark.xdist_group("plugin")
 PROGRAM = Path(sys.executable).with_name("kubectl-tubepost")
@@ -33,7 +35,7 @@ class Plugin:
         self.operated = operated
         cluster = operated.release.cluster
         folders = [str(PROGRAM.parent), str(cluster.kubectl_program.parent), os.environ["PATH"]]
-        self._environment = {
+        self.environment = {
             **os.environ,
             "KUBECONFIG": str(cluster.kubeconfig),
             "PATH": os.pathsep.join(folders),
@@ -41,17 +43,25 @@ class Plugin:
 
     def __call__(self, *arguments: str, status: int = 0) -> str:
         """What it prints."""
+        done = self._run(*arguments)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def any(self, *arguments: str) -> str:
+        """What it prints, whether it succeeds or not."""
+        done = self._run(*arguments)
+        return done.stdout + done.stderr
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         program = str(self.operated.release.cluster.kubectl_program)
-        done = subprocess.run(
+        return subprocess.run(
             [program, "tubepost", *arguments, "-n", self.operated.namespace],
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,
             timeout=TIMEOUT,
         )
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout + done.stderr
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self(*arguments, "-o", "json"))
@@ -177,6 +187,62 @@ def test_a_report_holds_no_secret(plugin: Plugin, tmp_path: Path) -> None:
     assert len(values) > 10
     everything = b"\n".join(files.values())
     assert [value for value in values if value in everything] == []
+
+
+def test_a_user_with_the_role_of_the_page_and_nothing_else_may_do_everything(
+    plugin: Plugin, tmp_path: Path
+) -> None:
+    operated, cluster = plugin.operated, plugin.operated.release.cluster
+    as_alice = ("--as", "alice")
+    refused = plugin("status", "alerts", *as_alice, status=77)
+    assert 'User "alice" cannot get resource "pushdomains" in API group "tubepost.io"' in refused
+    assert f"--clusterrole=tubepost-user --user=alice -n {operated.namespace}`" in refused
+    (role,) = [yaml.safe_load(block) for block in indented("kubectl.md") if "kind: Role" in block]
+    operated.apply(role)
+    cluster.kubectl("create", "rolebinding", "alice", "--role=tubepost-user", "--user=alice", operated.place)
+    cluster.until(
+        "her rights", lambda: "alerts  namespace" in plugin.any("status", "alerts", *as_alice), timeout=60
+    )
+    for words in (
+        ("status", "alerts"),
+        ("queue", "summary"),
+        ("logs", "alerts", "--tail", "5"),
+        ("suspend", "alerts", "--reason", "INC-9"),
+        ("resume", "alerts"),
+        ("send", "alerts", "--token", TOKEN, "--alert", "by alice"),
+        ("report", "-f", str(tmp_path / "alice.tar.gz")),
+    ):
+        figure(plugin(*words, *as_alice))
+    # And what she mistypes.
+    assert "Did you mean alerts?" in plugin("status", "alrts", *as_alice, status=1)
+
+
+def test_a_backup_undoes_an_edit_and_brings_back_what_was_deleted(plugin: Plugin, tmp_path: Path) -> None:
+    operated, cluster = plugin.operated, plugin.operated.release.cluster
+    config = tmp_path / "kubeconfig"
+    config.write_bytes(cluster.kubeconfig.read_bytes())
+    environment = {**plugin.environment, "KUBECONFIG": str(config)}
+
+    def run(script: str) -> str:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True,
+            timeout=TIMEOUT * 2, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, script + done.stdout + done.stderr
+        return done.stdout
+
+    run(f"kubectl config set-context --current --namespace={operated.namespace}")
+    back_up, restore = indented("backup.md")[:2]
+    run(back_up)
+    definitions, *rest = restore.splitlines()
+    assert definitions == "kubectl apply --server-side -f crds/"  # the pages of the installation run it
+    operated.patch("pushdomain", "alerts", replicas=1, acceptance={"mode": "Direct"})
+    run("\n".join(rest))
+    assert operated.get("pushdomain", "alerts")["spec"]["acceptance"]["mode"] == "Queued"
+    run("kubectl delete pushdomains,apnroutes,apnloggers --all && kubectl delete secret apns unused")
+    run("\n".join(rest))
+    message_id = sent(plugin)
+    cluster.until("a delivery", lambda: "ended" in events(plugin, message_id), timeout=180)
 
 
 def pieces(value: bytes) -> set[bytes]:
