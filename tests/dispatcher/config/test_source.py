@@ -117,7 +117,7 @@ def test_an_optional_secret_that_is_not_there_yet(pod: Pod, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"{", "errors"),
+        (b"{", "Invalid JSON"),
         (b"\xff", "cannot be read"),
         (b'{"name": 3}', "errors"),
         (bundle(schema_version=99).config.to_json().encode(), "schemaVersion 99"),
