@@ -298,7 +298,7 @@ def test_resources_are_the_push_domains_unless_annotated() -> None:
     assert sidecar(injected(pod()))["resources"] == TEMPLATE["spec"]["containers"][0]["resources"]
     annotations = {"tubepost.io/sidecar-cpu-limit": "50m", "tubepost.io/sidecar-memory-limit": "1Gi"}
     assert sidecar(injected(pod(annotations=annotations)))["resources"] == {
-        "requests": {"cpu": "50m", "memory": "192Mi"},
+        "requests": {"cpu": "50m", "memory": "128Mi"},
         "limits": {"cpu": "50m", "memory": "1Gi"},
     }
 
