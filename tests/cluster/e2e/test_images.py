@@ -46,7 +46,7 @@ def test_an_image_has_what_it_needs_and_no_more(
 
 def test_a_dispatcher_runs_compiled_modules(cluster: Cluster, namespace: str) -> None:
     script = "import tubepost_dispatcher.build_info as b; print(b.line()); assert b.modules() == 'compiled'"
-    run = "import tubepost_dispatcher.smtp.session as s; assert not s.__file__.endswith('.py'); assert s.Session"
+    run = "import tubepost_dispatcher.smtp.session as s; assert not s.__file__.endswith('.py'); assert s.SmtpSession"
     cluster.job(namespace, "modules", cluster.image("dispatcher"), ["python", "-c", f"{script}; {run}"])
 
 
