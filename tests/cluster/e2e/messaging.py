@@ -120,7 +120,8 @@ class Nats:
     def _authorization(self) -> str:
         if not self.users:
             return ""
-        users = ", ".join(f"{{user: {name}, password: {password}}}" for name, password in self.users.items())
+        # Quoted: a password of digits and letters may read like a number with a unit.
+        users = ", ".join(f'{{user: "{name}", password: "{word}"}}' for name, word in self.users.items())
         return f"authorization {{ users: [{users}] }}\n"
 
 
