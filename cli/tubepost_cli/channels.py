@@ -18,6 +18,7 @@ from tubepost_api.config import CertificateConfig, RouteConfig, RouteTls, TokenC
 from tubepost_api.endpoint import HOSTS, Environment, parse_endpoint
 from tubepost_api.read import read_manifests
 from tubepost_cli.channel_client import Account, ChannelClient, account_of
+from tubepost_cli.output_format import output_format
 from tubepost_cli.problems import show as show_problems
 from tubepost_credentials.secrets import check
 from tubepost_dispatcher.config.manifests import ManifestSecrets, load_manifests
@@ -94,14 +95,7 @@ def _common(function: Command) -> Command:
     @click.option("--key-id", default="", help="Id of the signing key.")
     @click.option("--team-id", default="", help="Id of the team.")
     @click.option("--ca", type=_FILE, help="Authorities to trust instead of the system's, in PEM.")
-    @click.option(
-        "-o",
-        "--output",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="For people, or for programs.",
-    )
+    @output_format
     @functools.wraps(function)
     def wrapped(output: str, **options: Any) -> None:
         own = {name: options.pop(name) for name in ("channel_id", "storage", "yes") if name in options}

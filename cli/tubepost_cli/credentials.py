@@ -16,6 +16,7 @@ from typing import Any
 import click
 import yaml
 
+from tubepost_cli.output_format import output_format
 from tubepost_cli.problems import show
 from tubepost_credentials import CertificateCredential, CredentialError, Environment, TokenCredential
 from tubepost_credentials.certificate import load_certificate
@@ -215,14 +216,7 @@ def _secret(name: str, kind: str, data: Mapping[str, bytes]) -> dict[str, Any]:
 )
 @click.option("--key-id", help="Key id of a .p8 key.  [default: from AuthKey_KEYID.p8]")
 @click.option("--team-id", default="", help="Team id of a .p8 key.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_format
 def inspect(files: tuple[Path, ...], key: Path | None, key_id: str | None, team_id: str, output: str) -> None:
     """Say what credentials are good for: topics, environment, expiry, and whether key and certificate match.
 

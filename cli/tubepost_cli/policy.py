@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from tubepost_api.config import McmtReception, PolicyConfig
+from tubepost_cli.output_format import output_format
 from tubepost_dispatcher.intake.apns_ids import apns_ids
 from tubepost_dispatcher.intake.receive import Push, receive
 from tubepost_dispatcher.notification import Notification
@@ -64,14 +65,7 @@ class _Answer(click.ParamType[Outcome]):
 @click.option("--to", "recipient", metavar="ADDRESS", help="RCPT TO.  [default: the To field's]")
 @click.option("--topic", default="com.example.app", show_default=True, help="The route's topic.")
 @click.option("--timeout", default=1.0, show_default=True, help="Seconds for one call (spec.policy.timeout).")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_format
 def test(
     module: Path,
     message: Any,

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from tubepost_cli.message import push_message
+from tubepost_cli.output_format import output_format
 from tubepost_cli.waiting import Waiting
 
 EX_TEMPFAIL = 75
@@ -48,14 +49,7 @@ EX_TEMPFAIL = 75
 @click.option("--user", help="AUTH user name.")
 @click.option("--password", envvar="TUBEPOST_PASSWORD", help="AUTH password; better in TUBEPOST_PASSWORD.")
 @click.option("--timeout", default=90.0, show_default=True, help="Seconds to wait for each reply.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_format
 def command(**options: Any) -> None:
     """Inject one push notification over SMTP and print what became of it.
 

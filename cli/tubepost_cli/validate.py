@@ -12,6 +12,7 @@ import click
 
 from tubepost_api.compile import push_domain_names
 from tubepost_api.problems import Problem, ProblemCode
+from tubepost_cli.output_format import output_format
 from tubepost_cli.problems import show
 from tubepost_dispatcher.config.bundle import prepare
 from tubepost_dispatcher.config.manifest_source import ManifestSource
@@ -34,14 +35,7 @@ from tubepost_runtime.words import counted
     "-R", "--recursive", is_flag=True, help="Read what is below directories, too (as kubectl does)."
 )
 @click.option("--push-domain", metavar="NAME", help="Check only this PushDomain.  [default: all]")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_format
 def command(files: tuple[Path, ...], recursive: bool, push_domain: str | None, output: str) -> None:
     """Check PushDomain, ApnRoute, ApnLogger, Secret and ConfigMap manifests without a cluster.
 

@@ -297,7 +297,7 @@ def test_what_goes_wrong_with_partitions(tmp_path: Path) -> None:
     with (
         (site.queue / "00" / "lock").open("r+b") as lock,
         # A scrape waits a second for workers that are stopped, which they are for a few seconds.
-        Prometheus(interval=1500) as prometheus,
+        Prometheus(interval=1.5) as prometheus,
         site.dispatcher() as dispatcher,
     ):
         prometheus.scrape(int(dispatcher.found["http"]), push_domain="alerts", pod="alerts-0")

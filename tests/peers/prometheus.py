@@ -23,10 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 WINDOWS = {"5m": "8s", "10m": "8s", "15m": "12s", "30m": "12s"}
 """Ranges of the alerts, and what they are here: many scrapes long."""
 INTERVAL = 0.5
-"""Seconds between two scrapes, and between two looks at the rules."""
+"""Seconds between two looks at the rules, and between two scrapes unless a test says otherwise."""
 PATIENCE = 120.0
 _CONFIG = """\
-global: {{scrape_interval: {interval}ms, scrape_timeout: {timeout}ms, evaluation_interval: 500ms}}
+global: {{scrape_interval: {interval}ms, scrape_timeout: {timeout}ms, evaluation_interval: {look}ms}}
 rule_files: ["{directory}/alerts.yaml"]
 scrape_configs:
   - job_name: tubepost
@@ -62,15 +62,16 @@ class Prometheus(Process):
     """It scrapes what it is told to, and evaluates the alerts.
 
     Args:
-        interval: milliseconds between two scrapes; one that takes nearly that long has failed.
+        interval: seconds between two scrapes; one that takes nearly that long has failed.
         values: of `monitoring.alerts` in the chart.
     """
 
-    def __init__(self, *, interval: int = 500, **values: Any) -> None:
+    def __init__(self, *, interval: float = INTERVAL, **values: Any) -> None:
         self._directory = tempfile.TemporaryDirectory()
         place = Path(self._directory.name)
+        between, look = round(interval * 1000), round(INTERVAL * 1000)
         (place / "prometheus.yaml").write_text(
-            _CONFIG.format(directory=place, interval=interval, timeout=interval - 100)
+            _CONFIG.format(directory=place, interval=between, timeout=between - 100, look=look)
         )
         group = {"groups": [{"name": "tubepost", "rules": rules(values)}]}
         (place / "alerts.yaml").write_text(yaml.safe_dump(group))

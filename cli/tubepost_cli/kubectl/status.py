@@ -15,20 +15,14 @@ from tubepost_cli.kubectl.facts import Facts, gather
 from tubepost_cli.kubectl.options import cluster_of, cluster_options
 from tubepost_cli.kubectl.status_text import screen
 from tubepost_cli.kubectl.targets import elsewhere
+from tubepost_cli.output_format import output_format
 from tubepost_cli.queue_client import EX_PARTLY
 from tubepost_cli.queue_text import shown
 
 
 @click.command(short_help="Show PushDomains on one screen.")
 @click.argument("name", required=False)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_format
 @cluster_options
 def command(name: str | None, output: str, **options: Any) -> None:
     """Show PushDomains on one screen.

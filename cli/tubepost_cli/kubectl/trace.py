@@ -13,6 +13,7 @@ from tubepost_cli import queue_text as text
 from tubepost_cli.kubectl.options import cluster_of, cluster_options
 from tubepost_cli.kubectl.pods_client import client_of_pods
 from tubepost_cli.kubectl.targets import find
+from tubepost_cli.output_format import output_format
 from tubepost_cli.queue_options import echo, end, one_id, print_json
 from tubepost_dispatcher.queue_request import MOST_LISTED
 from tubepost_dispatcher.reasons.catalogue import lookup
@@ -26,14 +27,7 @@ Document = Mapping[str, Any]
 
 @click.command(short_help="Explain one message, from SMTP to its outcome.")
 @click.argument("words", nargs=-1, metavar="ID [pushdomain/NAME]...")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_format
 @cluster_options
 def command(words: Sequence[str], output: str, **options: Any) -> None:
     """Explain one message, from SMTP to its outcome.
