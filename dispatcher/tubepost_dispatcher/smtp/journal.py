@@ -161,13 +161,15 @@ def authenticated(session: str, client: str, user: str) -> None:
 
 def closed(session: str, client: str, seconds: float, messages: int, refusals: int) -> None:
     """The connection is closed."""
+    if not log.isEnabledFor(logging.DEBUG):
+        return
     log.debug(
-        "session %s (%s): closed after %.0f s, %d messages, %d refusals",
+        "session %s (%s): closed after %.0f s, %s, %s",
         session,
         client,
         seconds,
-        messages,
-        refusals,
+        counted(messages, "message"),
+        counted(refusals, "refusal"),
     )
 
 

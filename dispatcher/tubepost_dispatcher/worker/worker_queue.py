@@ -28,6 +28,7 @@ from tubepost_dispatcher.store.disk import DiskStore
 from tubepost_dispatcher.store.jetstream.settings import JetStreamSettings
 from tubepost_dispatcher.store.partition import RESERVE
 from tubepost_dispatcher.store.port import Filter, Page, Store, Tally
+from tubepost_runtime.words import counted
 
 if TYPE_CHECKING:
     from tubepost_dispatcher.store.jetstream.store import JetStreamStore
@@ -234,8 +235,8 @@ class WorkerQueue:
 
         ended = await report_rest(self.queue, in_time)
         if ended:
-            text = "queue: %d notifications are not delivered, their volume goes; their senders are told"
-            _LOG.warning(text, ended)
+            text = "queue: %s not delivered, since the volume goes; the senders are told"
+            _LOG.warning(text, counted(ended, "notification"))
 
     async def _deliver_until(self, end: float) -> None:
         """Wait until nothing more can be delivered for now."""
@@ -252,22 +253,22 @@ class WorkerQueue:
             async with asyncio.timeout(_LAST_LOOK):
                 for store in self.queue.partitions.values():
                     await _look_through(store, domains, ids)
-            counted = ""
+            so_far = ""
         except TimeoutError:
-            counted = " counted so far"
+            so_far = " counted so far"
         by_domain = ", ".join(f"{name}: {count}" for name, count in domains.most_common(_DOMAINS))
         # With a claim in force this is a pod that retires, or a sidecar.
         on_claim = self._config is not None and self._config.persistent
         _LOG.error(
-            "queue: %d notifications are left on a volume that goes with its pod (%s%s). They are delivered "
-            "if this container starts again. Remedy: %s",
-            self.queue.queued,
+            "queue: %s left on a volume that goes with its pod (%s%s), to be delivered if this container "
+            "starts again. Remedy: %s",
+            counted(self.queue.queued, "notification"),
             by_domain,
-            counted,
+            so_far,
             "give pods more time to end" if on_claim else "give spec.queue.disk a claim",
         )
         named = list(ids)[:NAMED]
-        _LOG.warning("queue: left behind, the first %d messages: %s", len(named), ", ".join(named))
+        _LOG.warning("queue: left behind, the first %s: %s", counted(len(named), "message"), ", ".join(named))
 
     async def close(self) -> None:
         """Write what waits, and close the partitions; a disk that does not answer is not waited for."""

@@ -227,7 +227,7 @@ def test_debug_shows_the_course_of_a_session(caplog: pytest.LogCaptureFixture) -
         ),
         f"session {wire.id} (192.0.2.7): [1 octets] -> 500 5.5.1 Command not recognised",
         f"session {wire.id} (192.0.2.7): QUIT -> 221 2.0.0 Bye",
-        f"session {wire.id} (192.0.2.7): closed after 7 s, 1 messages, 1 refusals",
+        f"session {wire.id} (192.0.2.7): closed after 7 s, 1 message, 1 refusal",
     ]
 
 

@@ -23,6 +23,8 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from tubepost_runtime.words import counted
+
 _LOG = logging.getLogger("tubepost.logger")
 
 SUFFIX: Final = ".events"
@@ -140,7 +142,7 @@ class Outbox:
             return None
         lines, unreadable = read_lines(os.pread(descriptor, size, 0))
         if unreadable:
-            _LOG.error("%s: %d events cannot be read and are lost", path, unreadable)
+            _LOG.error("%s: %s lost, since unreadable", path, counted(unreadable, "event"))
         if lines:
             return Orphans(path, descriptor, lines, unreadable)
         _remove(path)

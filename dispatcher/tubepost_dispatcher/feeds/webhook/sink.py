@@ -181,10 +181,10 @@ class WebhookSink:
                 _LOG.error("logger %s: the disk of its outbox does not answer", self.name)
         if left and kept:
             _LOG.info(
-                "logger %s: %d events are left in the outbox, the next worker sends them", self.name, left
+                "logger %s: %s left in the outbox for the next worker", self.name, counted(left, "event")
             )
         elif left:
-            _LOG.error("logger %s: %d events are lost at the end", self.name, left)
+            _LOG.error("logger %s: %s lost at the end", self.name, counted(left, "event"))
             self._count_dropped(left, "closed")
 
     # -- the sender -----------------------------------------------------------------------------------
@@ -277,7 +277,8 @@ class WebhookSink:
         before = len(self._buffer)
         self._done()
         count = before - len(self._buffer)
-        _LOG.error("logger %s: %d events are dropped: %s, %s", self.name, count, self._origin, answer.text)
+        events = counted(count, "event")
+        _LOG.error("logger %s: %s dropped: %s, %s", self.name, events, self._origin, answer.text)
         self._count_dropped(count, why)
 
     def _given_back(self) -> None:
@@ -329,7 +330,8 @@ class WebhookSink:
                 self.write(line)
             await asyncio.to_thread(outbox.sync)
             await asyncio.to_thread(outbox.release, found)
-            _LOG.info("logger %s: %d events of a process that has ended", self.name, len(found.lines))
+            taken = counted(len(found.lines), "event")
+            _LOG.info("logger %s: %s of a process that has ended", self.name, taken)
 
     # -- counting -------------------------------------------------------------------------------------
 
