@@ -97,7 +97,7 @@ dist: compiled ## Build the wheels: one that is all Python, and one of this Pyth
 # Those of the modules themselves, and with them conformance, faults and hostile input: of all the others, pods run the
 # compiled ones in the tests on a cluster.
 COMPILED_TESTS ?= tests/test_compiled.py tests/fuzz $(wildcard tests/dispatcher/test_*.py) \
-  $(addprefix tests/dispatcher/,acceptance apns delivery feeds intake policy smtp worker) \
+  $(addprefix tests/dispatcher/,acceptance apns delivery feeds intake policy queue smtp store worker) \
   $(addprefix tests/peers/test_,failover.py goaway.py hostile.py makes.py servers.py stream_limit.py) \
   $(addprefix tests/e2e/test_,clients.py policy_abuse.py queue_crash.py reloads.py wheel.py)
 test-compiled: compiled tools ## Run the tests of conformance, faults and hostile input against compiled modules

@@ -75,6 +75,21 @@ def test_nothing_of_the_list_passes_a_dictionary_of_arguments_on_to_what_it_know
     assert not found
 
 
+def test_no_expression_of_the_list_reads_a_name_that_it_assigns() -> None:
+    """mypyc evaluates `f(key, key := key + 1)` as if the name had its new value in both places."""
+    found = []
+    for name in LIST:
+        for node in ast.walk(ast.parse((PACKAGE / name).read_text())):
+            if not isinstance(node, ast.Call | ast.BinOp | ast.Compare | ast.Tuple | ast.List):
+                continue
+            inner = list(ast.walk(node))
+            targets = [one.target for one in inner if isinstance(one, ast.NamedExpr)]
+            assigned = {one.id for one in targets}
+            read = {one.id for one in inner if isinstance(one, ast.Name) and one not in targets}
+            found += [f"{name}:{node.lineno}: {ast.unparse(node)}" for _ in assigned & read]
+    assert not found
+
+
 def test_a_change_of_what_is_imported_compiles_anew_and_others_do_not() -> None:
     read = {str(path.relative_to(SOURCES.parent)) for path in compile_modules.sources()}
     assert {f"dispatcher/tubepost_dispatcher/{name}" for name in LIST} <= read

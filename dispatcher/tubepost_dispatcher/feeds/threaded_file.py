@@ -23,7 +23,7 @@ from tubepost_dispatcher.feeds.sinks import CLOSE_PATIENCE, writable
 
 _LOG: Final = logging.getLogger("tubepost.logger")
 
-GATHER: Final = 0.005
+GATHER: Final = 0.02
 """Seconds for which lines gather after a write: each wakes the thread, which costs more than the write."""
 
 

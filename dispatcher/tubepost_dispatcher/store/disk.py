@@ -117,7 +117,7 @@ class DiskStore:
         self._answers: deque[Callable[[], None]] = deque()
         """Those that are told something, and have not been called yet."""
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name=f"queue {path.name}", daemon=True)
+        self._committer = threading.Thread(target=self._run, name=f"queue {path.name}", daemon=True)
 
     # -- on the event loop ----------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class DiskStore:
 
     def start(self, done: Done) -> None:
         """See `Store.start`."""
-        self._thread.start()
+        self._committer.start()
         self._ask(lambda partition: partial(done, partition.open()), done)
 
     def put(

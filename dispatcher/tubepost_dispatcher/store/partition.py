@@ -134,7 +134,9 @@ class Partition(Reading):
                 self.write((), (), (), tell)
             return
         for put in puts:
-            keys = list(range(key, key := key + len(put.entries)))
+            following = key + len(put.entries)  # not in one line: compiled, that would be an empty range
+            keys = list(range(key, following))
+            key = following
             if put.take:
                 self._taken.add(keys)
             for one in () if put.take else zip(keys, put.entries, strict=True):

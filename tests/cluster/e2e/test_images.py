@@ -50,7 +50,7 @@ def test_a_dispatcher_runs_compiled_modules(cluster: Cluster, namespace: str) ->
     cluster.job(namespace, "modules", cluster.image("dispatcher"), ["python", "-c", f"{script}; {run}"])
 
 
-@pytest.mark.timeout(1_200, func_only=True)  # the second compiles anew
+@pytest.mark.timeout(1_800, func_only=True)  # the second compiles anew
 def test_two_builds_from_nothing_give_the_same_bytes(faults: Faults) -> None:
     once, again = images.rebuilt_layers("dispatcher")
     assert len(once) > 2

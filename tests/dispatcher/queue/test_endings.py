@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from email import message_from_bytes
 
 import pytest
@@ -113,7 +114,11 @@ def test_a_notice_that_finds_no_room_comes_later(monkeypatch: pytest.MonkeyPatch
     bench.stored(1)
     store = bench.stores[0]
     full = Failure(FailureKind.FULL, "full")
-    monkeypatch.setattr(store, "put", lambda entries, done, **_: bench.loop.call_soon(done, full))
+
+    def put(entries: object, done: Callable[[Failure], None], **_: object) -> None:
+        bench.loop.call_soon(done, full)
+
+    monkeypatch.setattr(store, "put", put)
     bench.loop.advance(4 * HOUR + 2 * SWEEP)
     assert bench.sent_mails() == []
     monkeypatch.undo()

@@ -149,6 +149,7 @@ async def test_tokens_are_in_short_form_everywhere(directory: Path | None) -> No
         assert "secret" not in text
 
 
+@pytest.mark.pure
 async def test_in_memory_the_latest_lines_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IN_MEMORY", 3)
     journal = Journal(None)
@@ -214,6 +215,7 @@ async def test_a_disk_that_fails_loses_lines_and_says_so(
     await journal.close()
 
 
+@pytest.mark.pure
 async def test_a_disk_that_does_not_come_on_takes_a_bounded_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -299,6 +299,7 @@ def test_mails_are_found_by_the_filters_of_notifications() -> None:
     assert [one.entry.message_id for one in found[0].kept] == ["m1"]
 
 
+@pytest.mark.pure
 def test_a_queue_without_a_relay_hands_nothing_over() -> None:
     relay: Any = NoRelay()
     assert relay.held_until == math.inf

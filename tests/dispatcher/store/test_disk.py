@@ -141,6 +141,7 @@ async def test_a_callback_that_fails_does_not_keep_the_others_from_hearing(tmp_p
     await closed(store)
 
 
+@pytest.mark.pure
 async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 2_000)
     store = DiskStore(tmp_path / "p", reserve=0)
@@ -226,6 +227,7 @@ def test_a_sync_returns_before_each_acknowledgement(tmp_path: Path) -> None:
     assert acknowledged >= 20
 
 
+@pytest.mark.pure
 async def test_those_who_hear_of_one_commit_leave_others_their_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

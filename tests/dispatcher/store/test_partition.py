@@ -104,6 +104,7 @@ def test_after_a_failed_sync_the_same_file_is_not_written_to_again(
     assert (tmp_path / "p" / "current" / "queue.db").stat().st_ino != inode
 
 
+@pytest.mark.pure
 def test_a_checkpoint_that_fails_sets_the_file_aside_and_loses_nothing(
     store: Sync, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -202,6 +202,7 @@ async def test_bounds_and_reserve_are_those_of_the_configuration_in_force(tmp_pa
     await it.it.close()
 
 
+@pytest.mark.pure
 async def test_a_disk_that_hangs_does_not_keep_the_worker_from_ending(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

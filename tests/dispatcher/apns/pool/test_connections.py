@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 from typing import cast
 
+import pytest
+
 from tests.support.loop import FakeLoop
 from tubepost_dispatcher.apns.connection import Connection, Owner
 from tubepost_dispatcher.apns.health import FREE_REPLACEMENTS, PACED_FROM, RouteHealth
@@ -11,6 +13,8 @@ from tubepost_dispatcher.apns.pool.gauges import PoolGauges, Readings
 from tubepost_dispatcher.apns.pool.options import PoolOptions
 from tubepost_dispatcher.apns.pool.policy import HEDGE, PATIENCE
 from tubepost_dispatcher.metrics import Metrics
+
+pytestmark = pytest.mark.pure  # its connections are others
 
 
 class FakeEngine:
