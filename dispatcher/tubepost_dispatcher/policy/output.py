@@ -11,7 +11,8 @@ from tubepost_dispatcher.text import hide_tokens
 MAX_LINE: Final = 300
 """Characters of a line that is logged."""
 
-_CONTROL = re.compile(r"[^\x20-\x7e\xa1-\u02ff\u0370-\ud7ff\uf900-\ufffd]")
+_ODD = re.compile(r"[^\x20-\x7e\xa1-\u02ff\u0370-\ud7ff\uf900-\ufffd]")
+"""Controls, combining and private characters; not bidirectional controls, nor what is unassigned."""
 _FRAME = re.compile(
     rb'File "' + re.escape(FILE.encode()) + rb'", line ([0-9]{1,6}) in ([A-Za-z0-9_<>]{1,80})'
 )
@@ -35,7 +36,8 @@ class Lines:
 
 def loggable(text: str) -> str:
     """Text of a module in one line, without control characters, device tokens in short form."""
-    return _CONTROL.sub("?", hide_tokens(text[: 4 * MAX_LINE].strip()))[:MAX_LINE]
+    line = _ODD.sub("?", hide_tokens(text[: 4 * MAX_LINE].strip()))[:MAX_LINE]
+    return line if line.isprintable() else "".join([one if one.isprintable() else "?" for one in line])
 
 
 def crashed_at(trace: bytes) -> tuple[int, str]:

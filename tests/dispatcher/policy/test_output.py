@@ -22,6 +22,7 @@ def test_lines_come_whole_and_tokens_in_short_form() -> None:
     assert lines.feed(b"o\r\n\n") == ["two"]
     assert loggable("token " + "ab" * 32) == "token abababab..."
     assert loggable("Grüße\x1b[31m") == "Grüße?[31m"
+    assert loggable("turned \u202eround, \u2028, \u05f5") == "turned ?round, ?, ?"
 
 
 def test_the_line_of_a_crash() -> None:
