@@ -63,6 +63,17 @@ def _without_grouped(found: re.Match[str]) -> str:
     return HIDDEN if digits > _UUID_DIGITS else found[0]
 
 
+def visible(text: str, instead: str = "?") -> str:
+    """`text` with `instead` for each character that cannot be printed.
+
+    That is controls, line ends, white space but the plain space, bidirectional controls, lone surrogates and
+    unassigned code points.
+    """
+    if text.isprintable():
+        return text
+    return "".join([character if character.isprintable() else instead for character in text])
+
+
 def printable(value: bytes | str, limit: int = 64) -> str:
     r"""`value` in quotes for a text that people read: ASCII, the rest as \xHH, cut after `limit`.
 

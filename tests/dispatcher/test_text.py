@@ -15,6 +15,7 @@ from tubepost_dispatcher.text import (
     hide_tokens,
     printable,
     short_token,
+    visible,
 )
 
 TOKEN = "0123456789abcdef" * 4
@@ -131,3 +132,14 @@ def test_what_is_shown_of_a_value_has_no_whole_token() -> None:
                 assert digits[:12] not in printable(value, limit)
                 assert digits[:12] not in printable(value.encode(), limit)
     assert printable(f"<{token}@x>") == '"<01234567...@x>"'
+
+
+@given(st.text(max_size=100))
+def test_what_is_visible_can_be_printed_and_is_as_long(text: str) -> None:
+    shown = visible(text)
+    assert shown.isprintable()
+    assert all(
+        after == before or (after == "?" and not before.isprintable())
+        for before, after in zip(text, shown, strict=True)
+    )
+    assert visible("a\u202eb\n", " ") == "a b "

@@ -24,7 +24,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 from tubepost_api.logformat import Macro, Text, parse_format
 from tubepost_dispatcher.feeds.events import TOKEN_CONTEXT, LogEvent
-from tubepost_dispatcher.text import BARE_TOKEN, hide_tokens, short_token
+from tubepost_dispatcher.text import BARE_TOKEN, hide_tokens, short_token, visible
 
 Formatter = Callable[[LogEvent], str]
 """Turns an event into one line, without its line end. Raises nothing for any text in the event."""
@@ -103,8 +103,7 @@ def legacy_escape(value: str, *, quoted: bool) -> str:
     A character that cannot be printed becomes a blank, a double quote inside quotes an apostrophe. An `@`
     stays, so that a line whose sender put one into an unquoted value has more fields than its format.
     """
-    if not value.isprintable():
-        value = "".join([character if character.isprintable() else " " for character in value])
+    value = visible(value, " ")
     return value.replace('"', "'") if quoted else value
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from tubepost_dispatcher.policy.wire import FILE
-from tubepost_dispatcher.text import hide_tokens
+from tubepost_dispatcher.text import hide_tokens, visible
 
 MAX_LINE: Final = 300
 """Characters of a line that is logged."""
@@ -36,8 +36,7 @@ class Lines:
 
 def loggable(text: str) -> str:
     """Text of a module in one line, without control characters, device tokens in short form."""
-    line = _ODD.sub("?", hide_tokens(text[: 4 * MAX_LINE].strip()))[:MAX_LINE]
-    return line if line.isprintable() else "".join([one if one.isprintable() else "?" for one in line])
+    return visible(_ODD.sub("?", hide_tokens(text[: 4 * MAX_LINE].strip()))[:MAX_LINE])
 
 
 def crashed_at(trace: bytes) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from tubepost_dispatcher.smtp import journal, replies, syntax
 from tubepost_dispatcher.smtp.auth import MECHANISMS
 from tubepost_dispatcher.smtp.protocol import SmtpProtocol
 from tubepost_dispatcher.smtp.state import CLOSING, COMMAND, DATA, STARTTLS
-from tubepost_dispatcher.text import printable
+from tubepost_dispatcher.text import printable, visible
 from tubepost_dispatcher.transaction import DomainT, Recipient
 
 MAX_COMMAND_LINE = 510
@@ -144,7 +144,7 @@ def _ehlo(smtp: SmtpProtocol[DomainT], line: bytes) -> None:
         smtp.refuse(replies.NEED_TLS, "command")
         return
     smtp.envelope.clear()
-    name = "".join(c if c.isprintable() else "?" for c in argument.decode("utf-8", "replace"))
+    name = visible(argument.decode("utf-8", "replace"))
     facts = smtp.facts
     if not facts.helo:
         smtp.active = smtp.listener.now
